@@ -1,0 +1,17 @@
+//! Plain data that every floor shares: typed ids, time, resources, roles and permissions.
+//!
+//! Nothing here does I/O, reads a clock or knows a wire format beyond its serde form; wire DTOs and
+//! database rows live in the capability that owns them.
+
+mod id;
+mod permission;
+mod resources;
+mod time;
+
+pub use id::{
+    AttemptNumber, DatasetName, EndpointId, IdError, IdSeed, JobId, ModelName, PrincipalId, ReplicaId, RunId,
+    TaskId, TokenId, TrackingRunId, VersionId,
+};
+pub use permission::{Access, Permission, Principal, Role};
+pub use resources::{Accelerator, MilliCpu, Resources};
+pub use time::{DurationMs, Timestamp};

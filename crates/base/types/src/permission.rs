@@ -1,0 +1,111 @@
+//! Who may do what: roles, permissions, and what a route declares. The table that maps one to the
+//! other is `policy/access`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::PrincipalId;
+
+macro_rules! named_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+
+        }
+        impl $name {
+            /// Every value, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name as stored and sent.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// The value of this name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == name)
+            }
+        }
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+named_enum!(
+    /// The job a person has; decides what they may do.
+    Role {
+        /// Commits data, runs training, compares runs.
+        DataScientist = "data-scientist",
+        /// Also promotes models and operates endpoints.
+        MlEngineer = "ml-engineer",
+        /// Also manages tokens and the installation.
+        PlatformAdmin = "platform-admin",
+        /// A task of a job: reads data, logs to tracking, nothing else.
+        Workload = "workload",
+    }
+);
+
+named_enum!(
+    /// One thing that a caller may be allowed to do.
+    Permission {
+        /// Read datasets, versions and lineage.
+        DataRead = "data.read",
+        /// Add data and make versions.
+        DataWrite = "data.write",
+        /// See pipeline runs, their steps and logs.
+        RunsRead = "runs.read",
+        /// Start, cancel and rerun pipeline runs.
+        RunsWrite = "runs.write",
+        /// See jobs, the queue and logs.
+        JobsRead = "jobs.read",
+        /// Cancel jobs.
+        JobsWrite = "jobs.write",
+        /// Read experiments, tracking runs, metrics and artifacts.
+        TrackingRead = "tracking.read",
+        /// Log to tracking.
+        TrackingWrite = "tracking.write",
+        /// Read registered models.
+        ModelsRead = "models.read",
+        /// Register model versions.
+        ModelsWrite = "models.write",
+        /// Move aliases and delete registered models.
+        ModelsPromote = "models.promote",
+        /// See endpoints and their replicas.
+        EndpointsRead = "endpoints.read",
+        /// Deploy, change and remove endpoints.
+        EndpointsWrite = "endpoints.write",
+        /// Send inference requests.
+        Infer = "infer",
+        /// See the installation's status, workers and settings.
+        SystemRead = "system.read",
+        /// Manage tokens and stop the server.
+        SystemAdmin = "system.admin",
+    }
+);
+
+/// What a route demands of its caller. A route without one cannot be built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Access {
+    /// Anyone who can reach the address: probes, the console's static files, sign-in.
+    Public,
+    /// Any caller who presents a valid credential.
+    Authenticated,
+    /// A caller whose role holds this permission.
+    Requires(Permission),
+}
+
+/// An authenticated caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Principal {
+    /// Stable id.
+    pub id: PrincipalId,
+    /// Name for people and for the record.
+    pub name: String,
+    /// Role; decides permissions.
+    pub role: Role,
+}

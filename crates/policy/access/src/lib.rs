@@ -1,0 +1,1 @@
+//! Decides, purely, whether a role may use a permission.
