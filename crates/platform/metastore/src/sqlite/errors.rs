@@ -1,0 +1,50 @@
+//! SQLite's error codes in our terms.
+
+use rusqlite::{ErrorCode, ffi};
+
+use crate::StoreError;
+
+/// An error outside a statement of a caller.
+pub(super) fn from_sqlite(error: rusqlite::Error) -> StoreError {
+    in_statement(&error, "")
+}
+
+/// An error of this statement.
+pub(super) fn in_statement(error: &rusqlite::Error, sql: &str) -> StoreError {
+    let rusqlite::Error::SqliteFailure(failure, message) = error else {
+        return StoreError::statement(error, sql);
+    };
+    let message = message.clone().unwrap_or_else(|| failure.to_string());
+    match failure.code {
+        ErrorCode::DiskFull => StoreError::StorageFull,
+        ErrorCode::ConstraintViolation => constraint(failure.extended_code, &message),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Unavailable {
+            message: "another program has held the database file for a minute".to_owned(),
+        },
+        ErrorCode::DatabaseCorrupt
+        | ErrorCode::NotADatabase
+        | ErrorCode::CannotOpen
+        | ErrorCode::SystemIoFailure
+        | ErrorCode::PermissionDenied => StoreError::Damaged { message },
+        _ => StoreError::statement(message, sql),
+    }
+}
+
+fn constraint(extended_code: i32, message: &str) -> StoreError {
+    // "UNIQUE constraint failed: jobs_job.id" -> "jobs_job.id"
+    let constraint = message.split_once(": ").map_or(message, |(_, columns)| columns).to_owned();
+    match extended_code {
+        ffi::SQLITE_CONSTRAINT_UNIQUE
+        | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+        | ffi::SQLITE_CONSTRAINT_ROWID => StoreError::UniqueViolation { constraint },
+        _ => StoreError::ConstraintViolation { constraint },
+    }
+}
+
+/// A file operation of ours beside the database.
+pub(super) fn io_error(error: std::io::Error) -> StoreError {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::StorageFull,
+        _ => StoreError::Damaged { message: error.to_string() },
+    }
+}
