@@ -1,0 +1,221 @@
+//! Listeners: bind, accept, speak HTTP/1.1 (over TLS 1.3 where configured), and drain on the way out.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use crate::HttpError;
+use crate::extract::PeerAddress;
+pub use crate::tls::TlsFiles;
+
+/// How to listen.
+#[derive(Debug, Clone)]
+pub struct ServeConfig {
+    /// Address and port; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// Certificate and key; without them only loopback addresses are accepted.
+    pub tls: Option<TlsFiles>,
+    /// Connections open at once; more wait in the system's backlog.
+    pub max_connections: usize,
+    /// Bytes of all headers of one request.
+    pub max_header_bytes: usize,
+    /// How long a client may take to send its headers, and an idle connection may stay open.
+    pub header_timeout: Duration,
+    /// How long requests in flight may finish after shutdown began.
+    pub drain: Duration,
+}
+
+impl ServeConfig {
+    /// The defaults, at this address, without TLS.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
+            tls: None,
+            max_connections: 4096,
+            max_header_bytes: 64 * 1024,
+            header_timeout: Duration::from_secs(75),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A bound address, not yet accepting.
+pub struct Listener {
+    tcp: TcpListener,
+    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    config: ServeConfig,
+}
+
+/// Binds the address.
+///
+/// # Errors
+/// If the address is taken or not ours, if it is reachable from elsewhere and TLS is not configured, or if
+/// the certificate or key cannot be used.
+pub async fn bind(config: ServeConfig) -> Result<Listener, HttpError> {
+    if config.tls.is_none() && !is_loopback(config.address.ip()) {
+        return Err(HttpError::PublicWithoutTls {
+            address: config.address.to_string(),
+        });
+    }
+    let tls = config.tls.as_ref().map(TlsFiles::acceptor).transpose()?;
+    let failed = |source: io::Error| HttpError::Bind {
+        address: config.address.to_string(),
+        source,
+    };
+    let tcp = TcpListener::bind(config.address).await.map_err(failed)?;
+    let address = tcp.local_addr().map_err(failed)?;
+    Ok(Listener {
+        tcp,
+        address,
+        tls,
+        config,
+    })
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_loopback(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.to_ipv4_mapped().is_some_and(|v4| v4.is_loopback()),
+    }
+}
+
+impl Listener {
+    /// The address in use, with the port that the system chose.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://…` or `https://…`, as clients on this machine write it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!(
+            "{}://{}",
+            if self.tls.is_some() { "https" } else { "http" },
+            self.address
+        )
+    }
+
+    /// Serves until `shutdown` resolves, then lets requests in flight finish for the configured time.
+    ///
+    /// Streams that are still open when that time is over are cut.
+    pub async fn run(self, router: axum::Router, shutdown: impl Future<Output = ()> + Send) {
+        let graceful = GracefulShutdown::new();
+        let room = Arc::new(Semaphore::new(
+            self.config.max_connections.clamp(1, Semaphore::MAX_PERMITS),
+        ));
+        let mut connections = JoinSet::new();
+        tokio::pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut shutdown => break,
+                accepted = accept(&self.tcp, &room) => accepted,
+                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            };
+            let Some((stream, peer, permit)) = accepted else {
+                continue;
+            };
+            let connection = Connection {
+                router: router.clone(),
+                peer,
+                max_header_bytes: self.config.max_header_bytes,
+                header_timeout: self.config.header_timeout,
+            };
+            let (tls, watcher) = (self.tls.clone(), graceful.watcher());
+            connections.spawn(async move {
+                match tls {
+                    None => connection.serve(stream, watcher).await,
+                    Some(tls) => {
+                        let handshake = tokio::time::timeout(connection.header_timeout, tls.accept(stream));
+                        if let Ok(Ok(stream)) = handshake.await {
+                            connection.serve(stream, watcher).await;
+                        }
+                    }
+                }
+                drop(permit);
+            });
+        }
+        // New clients are refused at once; those we have may finish.
+        drop(self.tcp);
+        if tokio::time::timeout(self.config.drain, graceful.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::info!(
+                open = connections.len(),
+                "connections still open after the drain time are cut"
+            );
+        }
+        connections.shutdown().await;
+    }
+}
+
+type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
+
+/// The next connection, once there is room for it. Cancel-safe: nothing is taken before it is returned.
+async fn accept(tcp: &TcpListener, room: &Arc<Semaphore>) -> Option<Accepted> {
+    let permit = room.clone().acquire_owned().await.ok()?;
+    match tcp.accept().await {
+        Ok((stream, peer)) => {
+            // Small frames of a token stream must not wait for more to come.
+            let _ = stream.set_nodelay(true);
+            Some((stream, peer, permit))
+        }
+        Err(error) => {
+            // Out of descriptors, most likely: without a pause this loop would only burn the CPU.
+            tracing::warn!(%error, "cannot accept a connection");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            None
+        }
+    }
+}
+
+struct Connection {
+    router: axum::Router,
+    peer: SocketAddr,
+    max_header_bytes: usize,
+    header_timeout: Duration,
+}
+
+impl Connection {
+    async fn serve<S>(self, stream: S, watcher: hyper_util::server::graceful::Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self {
+            router,
+            peer,
+            max_header_bytes,
+            header_timeout,
+        } = self;
+        let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+            let mut request: Request = request.map(Body::new);
+            request.extensions_mut().insert(PeerAddress(peer));
+            router.clone().oneshot(request)
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(header_timeout)
+            .max_buf_size(max_header_bytes.max(8192))
+            .serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%peer, %error, "connection ended");
+        }
+    }
+}
