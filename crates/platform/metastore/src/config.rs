@@ -51,7 +51,9 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        let config = MetastoreConfig::Postgres { url: "postgresql://me:hunter2@db.local:5433/meta".into() };
+        let config = MetastoreConfig::Postgres {
+            url: "postgresql://me:hunter2@db.local:5433/meta".into(),
+        };
         assert_eq!(format!("{config}"), "PostgreSQL database meta on db.local");
         assert!(!format!("{config:?}").contains("hunter2"));
     }

@@ -111,7 +111,9 @@ pub enum StoreError {
         message: String,
     },
     /// The connection broke during the commit, so nobody knows whether the change was made.
-    #[error("the connection to the database broke while committing, so the change may or may not have been made")]
+    #[error(
+        "the connection to the database broke while committing, so the change may or may not have been made"
+    )]
     CommitUnknown,
     /// The database file is damaged or cannot be read.
     #[error("the database cannot be used: {message}")]
@@ -139,8 +141,17 @@ impl StoreError {
 
     /// A failed statement, with the statement shortened to what fits a log line.
     pub(crate) fn statement(message: impl std::fmt::Display, sql: &str) -> Self {
-        let sql: String = sql.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(160).collect();
-        Self::Statement { message: message.to_string(), sql }
+        let sql: String = sql
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .chars()
+            .take(160)
+            .collect();
+        Self::Statement {
+            message: message.to_string(),
+            sql,
+        }
     }
 }
 
@@ -191,7 +202,9 @@ impl Diagnose for StoreError {
             match self {
                 Self::StorageFull => "free some space; the store goes on by itself",
                 Self::InUse { .. } => "stop the other server, or give this one its own home",
-                Self::Newer { .. } => "use the newer version of Corliss, or restore a backup made by this one",
+                Self::Newer { .. } => {
+                    "use the newer version of Corliss, or restore a backup made by this one"
+                }
                 Self::CommitUnknown => "read the state back before you repeat the request",
                 _ => return None,
             }

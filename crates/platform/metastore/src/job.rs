@@ -29,7 +29,14 @@ where
     E: From<StoreError> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    (Box::new(TypedJob { closure, outcome: None, reply }), answer)
+    (
+        Box::new(TypedJob {
+            closure,
+            outcome: None,
+            reply,
+        }),
+        answer,
+    )
 }
 
 impl<T, E, F> Job for TypedJob<T, E, F>
@@ -64,11 +71,17 @@ where
     F: FnMut(&mut dyn Tx) -> Result<T, E>,
     E: From<StoreError>,
 {
-    catch_unwind(AssertUnwindSafe(|| closure(tx)))
-        .unwrap_or_else(|panic| Err(StoreError::Panicked { message: panic_message(&*panic) }.into()))
+    catch_unwind(AssertUnwindSafe(|| closure(tx))).unwrap_or_else(|panic| {
+        Err(StoreError::Panicked {
+            message: panic_message(&*panic),
+        }
+        .into())
+    })
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+        .to_owned()
 }

@@ -62,9 +62,9 @@ impl Metastore {
     /// The database is owned by another process, newer than this program, damaged or not reachable.
     pub async fn open(config: &MetastoreConfig, migrations: &[Migrations]) -> Result<Self, StoreError> {
         let backend = match config {
-            MetastoreConfig::Sqlite { path } => {
-                Backend::Sqlite(Arc::new(SqliteStore::open(path.clone(), migrations.to_vec()).await?))
-            }
+            MetastoreConfig::Sqlite { path } => Backend::Sqlite(Arc::new(
+                SqliteStore::open(path.clone(), migrations.to_vec()).await?,
+            )),
             MetastoreConfig::Postgres { url } => {
                 Backend::Postgres(Arc::new(PostgresStore::open(url, migrations).await?))
             }
@@ -78,7 +78,9 @@ impl Metastore {
     /// A migration is wrong.
     pub async fn in_memory(migrations: &[Migrations]) -> Result<Self, StoreError> {
         let store = SqliteStore::in_memory(migrations.to_vec()).await?;
-        Ok(Self { backend: Backend::Sqlite(Arc::new(store)) })
+        Ok(Self {
+            backend: Backend::Sqlite(Arc::new(store)),
+        })
     }
 
     /// Runs the closure in a serialisable read-write transaction. `Ok`: durable when this returns. `Err`:
@@ -131,6 +133,8 @@ impl std::fmt::Debug for Metastore {
             Backend::Sqlite(_) => "sqlite",
             Backend::Postgres(_) => "postgresql",
         };
-        f.debug_struct("Metastore").field("backend", &backend).finish_non_exhaustive()
+        f.debug_struct("Metastore")
+            .field("backend", &backend)
+            .finish_non_exhaustive()
     }
 }

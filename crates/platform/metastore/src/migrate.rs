@@ -43,7 +43,11 @@ fn refuse_newer(applied: &BTreeMap<String, i64>, known: &[Migrations]) -> Result
         let ours = known.iter().find(|migrations| migrations.component == component);
         let supported = ours.map_or(0, |migrations| migrations.steps.len() as i64);
         if *found > supported {
-            return Err(StoreError::Newer { component: component.clone(), found: *found, supported });
+            return Err(StoreError::Newer {
+                component: component.clone(),
+                found: *found,
+                supported,
+            });
         }
     }
     Ok(())
@@ -61,7 +65,10 @@ pub(crate) fn record_sql(component: &str, version: i64) -> String {
 mod tests {
     use super::*;
 
-    const KNOWN: &[Migrations] = &[Migrations { component: "jobs", steps: &["one", "two"] }];
+    const KNOWN: &[Migrations] = &[Migrations {
+        component: "jobs",
+        steps: &["one", "two"],
+    }];
 
     fn applied(component: &str, version: i64) -> BTreeMap<String, i64> {
         BTreeMap::from([(component.to_owned(), version)])
@@ -69,16 +76,36 @@ mod tests {
 
     #[test]
     fn only_missing_steps_are_pending() {
-        assert_eq!(pending(&BTreeMap::new(), KNOWN).unwrap(), vec![("jobs", 1, "one"), ("jobs", 2, "two")]);
-        assert_eq!(pending(&applied("jobs", 1), KNOWN).unwrap(), vec![("jobs", 2, "two")]);
+        assert_eq!(
+            pending(&BTreeMap::new(), KNOWN).unwrap(),
+            vec![("jobs", 1, "one"), ("jobs", 2, "two")]
+        );
+        assert_eq!(
+            pending(&applied("jobs", 1), KNOWN).unwrap(),
+            vec![("jobs", 2, "two")]
+        );
         assert!(pending(&applied("jobs", 2), KNOWN).unwrap().is_empty());
     }
 
     #[test]
     fn a_newer_database_is_refused_by_name() {
         let error = pending(&applied("jobs", 3), KNOWN).unwrap_err();
-        assert_eq!(error, StoreError::Newer { component: "jobs".into(), found: 3, supported: 2 });
+        assert_eq!(
+            error,
+            StoreError::Newer {
+                component: "jobs".into(),
+                found: 3,
+                supported: 2
+            }
+        );
         let error = pending(&applied("planets", 1), KNOWN).unwrap_err();
-        assert_eq!(error, StoreError::Newer { component: "planets".into(), found: 1, supported: 0 });
+        assert_eq!(
+            error,
+            StoreError::Newer {
+                component: "planets".into(),
+                found: 1,
+                supported: 0
+            }
+        );
     }
 }

@@ -29,7 +29,9 @@ impl Row {
             .iter()
             .position(|name| name == column)
             .and_then(|index| self.values.get(index))
-            .ok_or_else(|| StoreError::NoColumn { column: column.to_owned() })
+            .ok_or_else(|| StoreError::NoColumn {
+                column: column.to_owned(),
+            })
     }
 
     fn present(&self, column: &str) -> Result<Option<&Value>, StoreError> {
@@ -38,7 +40,11 @@ impl Row {
 
     fn wrong<T>(&self, column: &str, expected: &'static str) -> Result<T, StoreError> {
         let got = self.value(column)?.kind().to_owned();
-        Err(StoreError::Column { column: column.to_owned(), expected, got })
+        Err(StoreError::Column {
+            column: column.to_owned(),
+            expected,
+            got,
+        })
     }
 
     /// A TEXT column.
@@ -46,7 +52,8 @@ impl Row {
     /// # Errors
     /// No such column, or not text (as in all methods below).
     pub fn text(&self, column: &str) -> Result<String, StoreError> {
-        self.opt_text(column)?.map_or_else(|| self.wrong(column, "text"), Ok)
+        self.opt_text(column)?
+            .map_or_else(|| self.wrong(column, "text"), Ok)
     }
 
     /// A TEXT column that may be NULL.
@@ -62,7 +69,8 @@ impl Row {
     /// A BIGINT column.
     #[allow(clippy::missing_errors_doc)]
     pub fn integer(&self, column: &str) -> Result<i64, StoreError> {
-        self.opt_integer(column)?.map_or_else(|| self.wrong(column, "an integer"), Ok)
+        self.opt_integer(column)?
+            .map_or_else(|| self.wrong(column, "an integer"), Ok)
     }
 
     /// A BIGINT column that may be NULL.
@@ -85,9 +93,7 @@ impl Row {
     #[allow(clippy::missing_errors_doc)]
     pub fn opt_unsigned(&self, column: &str) -> Result<Option<u64>, StoreError> {
         self.opt_integer(column)?
-            .map(|integer| {
-                u64::try_from(integer).or_else(|_| self.wrong(column, "an integer of at least 0"))
-            })
+            .map(|integer| u64::try_from(integer).or_else(|_| self.wrong(column, "an integer of at least 0")))
             .transpose()
     }
 
@@ -116,7 +122,8 @@ impl Row {
     /// A DOUBLE PRECISION column.
     #[allow(clippy::missing_errors_doc)]
     pub fn real(&self, column: &str) -> Result<f64, StoreError> {
-        self.opt_real(column)?.map_or_else(|| self.wrong(column, "a real number"), Ok)
+        self.opt_real(column)?
+            .map_or_else(|| self.wrong(column, "a real number"), Ok)
     }
 
     /// A DOUBLE PRECISION column that may be NULL.
@@ -132,7 +139,8 @@ impl Row {
     /// A BYTEA column.
     #[allow(clippy::missing_errors_doc)]
     pub fn blob(&self, column: &str) -> Result<Vec<u8>, StoreError> {
-        self.opt_blob(column)?.map_or_else(|| self.wrong(column, "bytes"), Ok)
+        self.opt_blob(column)?
+            .map_or_else(|| self.wrong(column, "bytes"), Ok)
     }
 
     /// A BYTEA column that may be NULL.
@@ -152,7 +160,8 @@ impl Row {
         T: FromStr,
         T::Err: Display,
     {
-        self.opt_parse(column)?.map_or_else(|| self.wrong(column, "text"), Ok)
+        self.opt_parse(column)?
+            .map_or_else(|| self.wrong(column, "text"), Ok)
     }
 
     /// As [`Row::parse`], for a column that may be NULL.
@@ -181,15 +190,36 @@ mod tests {
 
     fn row() -> Row {
         let columns = ["n", "t", "z"].map(str::to_owned);
-        Row::new(Arc::new(columns), vec![Value::Integer(-3), Value::Text("x".into()), Value::Null])
+        Row::new(
+            Arc::new(columns),
+            vec![Value::Integer(-3), Value::Text("x".into()), Value::Null],
+        )
     }
 
     #[test]
     fn errors_name_column_and_kind() {
-        assert_eq!(row().text("n").unwrap_err().to_string(), "column n holds an integer, not text");
-        assert_eq!(row().integer("q").unwrap_err().to_string(), "the answer has no column q");
-        assert!(row().unsigned("n").unwrap_err().to_string().contains("at least 0"));
-        assert!(row().parse::<JobId>("t").unwrap_err().to_string().contains("column t"));
+        assert_eq!(
+            row().text("n").unwrap_err().to_string(),
+            "column n holds an integer, not text"
+        );
+        assert_eq!(
+            row().integer("q").unwrap_err().to_string(),
+            "the answer has no column q"
+        );
+        assert!(
+            row()
+                .unsigned("n")
+                .unwrap_err()
+                .to_string()
+                .contains("at least 0")
+        );
+        assert!(
+            row()
+                .parse::<JobId>("t")
+                .unwrap_err()
+                .to_string()
+                .contains("column t")
+        );
     }
 
     #[test]

@@ -21,7 +21,10 @@ pub trait Tx {
     /// # Errors
     /// As [`Tx::query`]; also if there is no row or more than one.
     fn query_one(&mut self, sql: &str, params: &[Value]) -> Result<Row, StoreError> {
-        self.query_opt(sql, params)?.ok_or_else(|| StoreError::RowCount { sql: sql.to_owned(), found: 0 })
+        self.query_opt(sql, params)?.ok_or_else(|| StoreError::RowCount {
+            sql: sql.to_owned(),
+            found: 0,
+        })
     }
 
     /// The row of an answer that has at most one.
@@ -31,7 +34,10 @@ pub trait Tx {
     fn query_opt(&mut self, sql: &str, params: &[Value]) -> Result<Option<Row>, StoreError> {
         let mut rows = self.query(sql, params)?;
         if rows.len() > 1 {
-            return Err(StoreError::RowCount { sql: sql.to_owned(), found: rows.len() });
+            return Err(StoreError::RowCount {
+                sql: sql.to_owned(),
+                found: rows.len(),
+            });
         }
         Ok(rows.pop())
     }
@@ -45,7 +51,10 @@ pub(crate) fn check_params(params: &[Value]) -> Result<(), StoreError> {
             Value::Real(real) if real.is_nan() => "is not a number",
             _ => continue,
         };
-        return Err(StoreError::Parameter { index: index + 1, problem });
+        return Err(StoreError::Parameter {
+            index: index + 1,
+            problem,
+        });
     }
     Ok(())
 }

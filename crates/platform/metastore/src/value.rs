@@ -137,7 +137,16 @@ macro_rules! from_id {
     )* };
 }
 from_id!(
-    DatasetName, EndpointId, JobId, ModelName, PrincipalId, ReplicaId, RunId, TaskId, TokenId, TrackingRunId,
+    DatasetName,
+    EndpointId,
+    JobId,
+    ModelName,
+    PrincipalId,
+    ReplicaId,
+    RunId,
+    TaskId,
+    TokenId,
+    TrackingRunId,
     VersionId,
 );
 

@@ -13,19 +13,31 @@ pub(super) fn from_postgres(error: &Error, sql: &str) -> StoreError {
             Some(source) if !error.is_closed() && source.downcast_ref::<std::io::Error>().is_none() => {
                 StoreError::statement(format!("{error}: {source}"), sql)
             }
-            Some(source) => StoreError::Unavailable { message: format!("{error}: {source}") },
-            None => StoreError::Unavailable { message: error.to_string() },
+            Some(source) => StoreError::Unavailable {
+                message: format!("{error}: {source}"),
+            },
+            None => StoreError::Unavailable {
+                message: error.to_string(),
+            },
         };
     };
     let code = db.code();
     let constraint = || db.constraint().unwrap_or_else(|| db.message()).to_owned();
     match code.code().get(..2) {
-        _ if *code == SqlState::UNIQUE_VIOLATION => StoreError::UniqueViolation { constraint: constraint() },
+        _ if *code == SqlState::UNIQUE_VIOLATION => StoreError::UniqueViolation {
+            constraint: constraint(),
+        },
         _ if *code == SqlState::DISK_FULL => StoreError::StorageFull,
-        Some("23") => StoreError::ConstraintViolation { constraint: constraint() },
+        Some("23") => StoreError::ConstraintViolation {
+            constraint: constraint(),
+        },
         // Connection exception, insufficient resources, operator intervention.
-        Some("08" | "53" | "57") => StoreError::Unavailable { message: db.message().to_owned() },
-        Some("28" | "3D") => StoreError::Config { message: db.message().to_owned() },
+        Some("08" | "53" | "57") => StoreError::Unavailable {
+            message: db.message().to_owned(),
+        },
+        Some("28" | "3D") => StoreError::Config {
+            message: db.message().to_owned(),
+        },
         _ => StoreError::statement(db.message(), sql),
     }
 }

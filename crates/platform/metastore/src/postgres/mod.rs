@@ -17,7 +17,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use tokio::sync::RwLock;
 use tokio_postgres::{Config, NoTls};
 
-use crate::{Migrations, MetastoreConfig, StoreCounters, StoreError, Tx};
+use crate::{MetastoreConfig, Migrations, StoreCounters, StoreError, Tx};
 
 use errors::from_postgres;
 use owner::Owner;
@@ -37,23 +37,33 @@ pub(crate) struct PostgresStore {
 
 impl PostgresStore {
     pub(crate) async fn open(url: &str, migrations: &[Migrations]) -> Result<Self, StoreError> {
-        let mut config = Config::from_str(url)
-            .map_err(|error| StoreError::Config { message: without_secrets(&error) })?;
+        let mut config = Config::from_str(url).map_err(|error| StoreError::Config {
+            message: without_secrets(&error),
+        })?;
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
         config.application_name("corliss");
         let name = MetastoreConfig::Postgres { url: url.to_owned() }.to_string();
         let owner = Owner::claim(&config, &name, migrations).await?;
-        let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager_config = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
         let pool = Pool::builder(Manager::from_config(config, NoTls, manager_config))
             .max_size(POOL_LEN)
             .wait_timeout(Some(Duration::from_secs(30)))
             .create_timeout(Some(CONNECT_TIMEOUT))
             .runtime(Runtime::Tokio1)
             .build()
-            .map_err(|error| StoreError::Config { message: error.to_string() })?;
-        Ok(Self { pool, owner, turn: Arc::new(RwLock::new(())), writes: AtomicU64::new(0) })
+            .map_err(|error| StoreError::Config {
+                message: error.to_string(),
+            })?;
+        Ok(Self {
+            pool,
+            owner,
+            turn: Arc::new(RwLock::new(())),
+            writes: AtomicU64::new(0),
+        })
     }
 
     pub(crate) async fn write<T, E, F>(&self, closure: F) -> Result<T, E>
@@ -83,14 +93,19 @@ impl PostgresStore {
 
     pub(crate) fn counters(&self) -> StoreCounters {
         let writes = self.writes.load(Ordering::Relaxed);
-        StoreCounters { writes, commits: writes }
+        StoreCounters {
+            writes,
+            commits: writes,
+        }
     }
 
     async fn client(&self) -> Result<Object, StoreError> {
         self.owner.check()?;
         self.pool.get().await.map_err(|error| match error {
             deadpool_postgres::PoolError::Backend(error) => from_postgres(&error, ""),
-            other => StoreError::Unavailable { message: other.to_string() },
+            other => StoreError::Unavailable {
+                message: other.to_string(),
+            },
         })
     }
 }

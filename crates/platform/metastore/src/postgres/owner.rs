@@ -48,7 +48,9 @@ impl Owner {
         while !session.try_lock().await? {
             attempt += 1;
             if attempt == CLAIM_ATTEMPTS {
-                return Err(StoreError::InUse { database: name.to_owned() });
+                return Err(StoreError::InUse {
+                    database: name.to_owned(),
+                });
             }
             tokio::time::sleep(CLAIM_PAUSE).await;
         }
@@ -66,7 +68,11 @@ impl Owner {
 
     /// Refuses at once, without a round trip, when another server is known to have taken over.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        if self.lost.load(Ordering::Acquire) { Err(superseded()) } else { Ok(()) }
+        if self.lost.load(Ordering::Acquire) {
+            Err(superseded())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -78,7 +84,9 @@ impl Drop for Owner {
 
 /// Why a server that has lost its database can do nothing more.
 pub(super) fn superseded() -> StoreError {
-    StoreError::InUse { database: "the PostgreSQL database, which was taken over after its connection broke,".into() }
+    StoreError::InUse {
+        database: "the PostgreSQL database, which was taken over after its connection broke,".into(),
+    }
 }
 
 /// Holds the lock's connection; when it breaks, takes the lock again unless somebody else was faster.
@@ -110,12 +118,17 @@ async fn reclaim(config: &Config, epoch: i64) -> Result<Option<Session>, StoreEr
         return Ok(Some(session));
     }
     // Held either by our own dying connection or by a server about to raise the epoch: look again.
-    Err(StoreError::Unavailable { message: "the lock is still held".to_owned() })
+    Err(StoreError::Unavailable {
+        message: "the lock is still held".to_owned(),
+    })
 }
 
 impl Session {
     async fn connect(config: &Config) -> Result<Self, StoreError> {
-        let (client, connection) = config.connect(NoTls).await.map_err(|error| from_postgres(&error, ""))?;
+        let (client, connection) = config
+            .connect(NoTls)
+            .await
+            .map_err(|error| from_postgres(&error, ""))?;
         let connection = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::warn!(%error, "the connection of the metadata store's lock ended");
@@ -130,23 +143,31 @@ impl Session {
     }
 
     async fn run(&self, sql: &str) -> Result<(), StoreError> {
-        self.client.batch_execute(sql).await.map_err(|error| from_postgres(&error, sql))
+        self.client
+            .batch_execute(sql)
+            .await
+            .map_err(|error| from_postgres(&error, sql))
     }
 
     async fn try_lock(&self) -> Result<bool, StoreError> {
         const SQL: &str = "SELECT pg_try_advisory_lock($1)";
         let row = self.client.query_one(SQL, &[&LOCK_KEY]).await;
-        row.and_then(|row| row.try_get(0)).map_err(|error| from_postgres(&error, SQL))
+        row.and_then(|row| row.try_get(0))
+            .map_err(|error| from_postgres(&error, SQL))
     }
 
     async fn check_encoding(&self) -> Result<(), StoreError> {
         const SQL: &str = "SHOW server_encoding";
         let row = self.client.query_one(SQL, &[]).await;
-        let encoding: String = row.and_then(|row| row.try_get(0)).map_err(|error| from_postgres(&error, SQL))?;
+        let encoding: String = row
+            .and_then(|row| row.try_get(0))
+            .map_err(|error| from_postgres(&error, SQL))?;
         if encoding == "UTF8" {
             return Ok(());
         }
-        Err(StoreError::Config { message: format!("the database's encoding is {encoding}, it must be UTF8") })
+        Err(StoreError::Config {
+            message: format!("the database's encoding is {encoding}, it must be UTF8"),
+        })
     }
 
     async fn migrate(&self, known: &[Migrations]) -> Result<(), StoreError> {
@@ -158,7 +179,10 @@ impl Session {
         .await?;
         let applied = self.applied().await?;
         for (component, version, step) in migrate::pending(&applied, known)? {
-            let sql = format!("BEGIN; {step}; {}; COMMIT", migrate::record_sql(component, version));
+            let sql = format!(
+                "BEGIN; {step}; {}; COMMIT",
+                migrate::record_sql(component, version)
+            );
             if let Err(error) = self.run(&sql).await {
                 self.run("ROLLBACK").await?;
                 return Err(error);
@@ -169,20 +193,26 @@ impl Session {
 
     async fn applied(&self) -> Result<BTreeMap<String, i64>, StoreError> {
         let rows = self.client.query(migrate::SELECT, &[]).await;
-        rows.and_then(|rows| rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect())
-            .map_err(|error| from_postgres(&error, migrate::SELECT))
+        rows.and_then(|rows| {
+            rows.iter()
+                .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+                .collect()
+        })
+        .map_err(|error| from_postgres(&error, migrate::SELECT))
     }
 
     async fn raise_epoch(&self) -> Result<i64, StoreError> {
         const SQL: &str = "UPDATE metastore_owner SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch";
         let row = self.client.query_one(SQL, &[]).await;
-        row.and_then(|row| row.try_get(0)).map_err(|error| from_postgres(&error, SQL))
+        row.and_then(|row| row.try_get(0))
+            .map_err(|error| from_postgres(&error, SQL))
     }
 
     async fn epoch(&self) -> Result<i64, StoreError> {
         const SQL: &str = "SELECT epoch FROM metastore_owner WHERE id = 1";
         let row = self.client.query_one(SQL, &[]).await;
-        row.and_then(|row| row.try_get(0)).map_err(|error| from_postgres(&error, SQL))
+        row.and_then(|row| row.try_get(0))
+            .map_err(|error| from_postgres(&error, SQL))
     }
 }
 

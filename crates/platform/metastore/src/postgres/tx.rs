@@ -22,7 +22,12 @@ pub(super) struct PostgresTx<'c> {
 
 impl<'c> PostgresTx<'c> {
     pub(super) fn new(handle: &'c Handle, client: &'c Object) -> Self {
-        Self { handle, client, failed: None, conflict: false }
+        Self {
+            handle,
+            client,
+            failed: None,
+            conflict: false,
+        }
     }
 
     /// The first failed statement, and whether it failed for a conflict with another transaction.
@@ -37,7 +42,9 @@ impl<'c> PostgresTx<'c> {
         statement: impl AsyncFnOnce(&Object, &Statement, &[&(dyn ToSql + Sync)]) -> Result<T, Error>,
     ) -> Result<T, StoreError> {
         if let Some(first) = &self.failed {
-            return Err(StoreError::Aborted { first: first.to_string() });
+            return Err(StoreError::Aborted {
+                first: first.to_string(),
+            });
         }
         let outcome = check_params(params).and_then(|()| {
             self.handle.block_on(async {
@@ -70,8 +77,14 @@ impl Tx for PostgresTx<'_> {
         let rows = self.run(sql, params, async |client, statement, params| {
             client.query(statement, params).await
         })?;
-        let Some(first) = rows.first() else { return Ok(Vec::new()) };
-        let columns: Arc<[String]> = first.columns().iter().map(|column| column.name().to_owned()).collect();
+        let Some(first) = rows.first() else {
+            return Ok(Vec::new());
+        };
+        let columns: Arc<[String]> = first
+            .columns()
+            .iter()
+            .map(|column| column.name().to_owned())
+            .collect();
         rows.iter()
             .map(|row| {
                 let values = (0..columns.len())
@@ -84,7 +97,9 @@ impl Tx for PostgresTx<'_> {
     }
 
     fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
-        self.run(sql, params, async |client, statement, params| client.execute(statement, params).await)
+        self.run(sql, params, async |client, statement, params| {
+            client.execute(statement, params).await
+        })
     }
 }
 
@@ -95,13 +110,18 @@ where
     E: From<StoreError>,
 {
     const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-    handle.block_on(client.batch_execute(BEGIN)).map_err(|error| from_postgres(&error, BEGIN))?;
+    handle
+        .block_on(client.batch_execute(BEGIN))
+        .map_err(|error| from_postgres(&error, BEGIN))?;
     let mut tx = PostgresTx::new(handle, &client);
     let outcome = call(closure, &mut tx);
     let (failure, _) = tx.into_failure();
     roll_back(handle, client);
     match (outcome, failure) {
-        (Ok(_), Some(first)) => Err(StoreError::Aborted { first: first.to_string() }.into()),
+        (Ok(_), Some(first)) => Err(StoreError::Aborted {
+            first: first.to_string(),
+        }
+        .into()),
         (outcome, _) => outcome,
     }
 }

@@ -19,9 +19,10 @@ impl ToSql for Value {
             #[allow(clippy::cast_precision_loss)]
             (Self::Integer(integer), &Type::FLOAT8) => (*integer as f64).to_sql(ty, out),
             (Self::Real(real), &Type::FLOAT8) => real.to_sql(ty, out),
-            (Self::Text(text), &Type::TEXT | &Type::VARCHAR | &Type::BPCHAR | &Type::NAME | &Type::UNKNOWN) => {
-                text.to_sql(&Type::TEXT, out)
-            }
+            (
+                Self::Text(text),
+                &Type::TEXT | &Type::VARCHAR | &Type::BPCHAR | &Type::NAME | &Type::UNKNOWN,
+            ) => text.to_sql(&Type::TEXT, out),
             (Self::Blob(bytes), &Type::BYTEA) => bytes.to_sql(ty, out),
             _ => Err(format!("{} was given where the statement needs {ty}", self.kind()).into()),
         }
@@ -79,7 +80,10 @@ impl<'a> FromSql<'a> for Value {
 #[allow(clippy::cast_precision_loss)]
 fn numeric(raw: &[u8]) -> Result<Value, Failure> {
     const NEGATIVE: i16 = 0x4000;
-    let words: Vec<i16> = raw.chunks_exact(2).map(|pair| i16::from_be_bytes([pair[0], pair[1]])).collect();
+    let words: Vec<i16> = raw
+        .chunks_exact(2)
+        .map(|pair| i16::from_be_bytes([pair[0], pair[1]]))
+        .collect();
     let [count, weight, sign, scale, digits @ ..] = words.as_slice() else {
         return Err("a numeric value is cut short".into());
     };
@@ -93,7 +97,11 @@ fn numeric(raw: &[u8]) -> Result<Value, Failure> {
             let digit = digits.get(usize::try_from(position)?).copied().unwrap_or(0);
             whole = whole.checked_mul(10_000).ok_or("a numeric value is too large")? + i128::from(digit);
         }
-        return Ok(Value::Integer(i64::try_from(if negative { -whole } else { whole })?));
+        return Ok(Value::Integer(i64::try_from(if negative {
+            -whole
+        } else {
+            whole
+        })?));
     }
     let real: f64 = (0_i32..)
         .zip(digits)
@@ -113,9 +121,18 @@ mod tests {
     #[test]
     fn whole_numerics_are_integers() {
         assert_eq!(numeric(&encoded(&[0, 0, 0, 0])).unwrap(), Value::Integer(0));
-        assert_eq!(numeric(&encoded(&[1, 1, 0, 0, 3])).unwrap(), Value::Integer(30_000));
-        assert_eq!(numeric(&encoded(&[2, 1, 0x4000, 0, 1, 2345])).unwrap(), Value::Integer(-12_345));
-        assert_eq!(numeric(&encoded(&[2, 0, 0, 1, 1, 5000])).unwrap(), Value::Real(1.5));
+        assert_eq!(
+            numeric(&encoded(&[1, 1, 0, 0, 3])).unwrap(),
+            Value::Integer(30_000)
+        );
+        assert_eq!(
+            numeric(&encoded(&[2, 1, 0x4000, 0, 1, 2345])).unwrap(),
+            Value::Integer(-12_345)
+        );
+        assert_eq!(
+            numeric(&encoded(&[2, 0, 0, 1, 1, 5000])).unwrap(),
+            Value::Real(1.5)
+        );
         assert!(numeric(&encoded(&[0, 0, -16384, 0])).is_err(), "NaN");
         assert!(numeric(&[0]).is_err());
     }

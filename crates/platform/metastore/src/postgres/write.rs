@@ -74,7 +74,10 @@ where
         }
         (Ok(_), (Some(first), false)) => {
             roll_back(handle, client);
-            Attempt::Done(Err(StoreError::Aborted { first: first.to_string() }.into()))
+            Attempt::Done(Err(StoreError::Aborted {
+                first: first.to_string(),
+            }
+            .into()))
         }
         (Err(error), _) => {
             roll_back(handle, client);
@@ -90,13 +93,18 @@ where
 fn begin(handle: &Handle, client: &Object, epoch: i64) -> Result<(), StoreError> {
     const BEGIN: &str =
         "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT epoch FROM metastore_owner WHERE id = 1 FOR SHARE";
-    let answer =
-        handle.block_on(client.simple_query(BEGIN)).map_err(|error| from_postgres(&error, BEGIN))?;
+    let answer = handle
+        .block_on(client.simple_query(BEGIN))
+        .map_err(|error| from_postgres(&error, BEGIN))?;
     let found = answer.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0),
         _ => None,
     });
-    if found == Some(epoch.to_string().as_str()) { Ok(()) } else { Err(owner::superseded()) }
+    if found == Some(epoch.to_string().as_str()) {
+        Ok(())
+    } else {
+        Err(owner::superseded())
+    }
 }
 
 fn commit<T, E: From<StoreError>>(handle: &Handle, client: Object, value: T) -> Attempt<T, E> {
@@ -110,7 +118,12 @@ fn commit<T, E: From<StoreError>>(handle: &Handle, client: Object, value: T) -> 
             let answered = error.as_db_error().is_some();
             let error = from_postgres(&error, "COMMIT");
             roll_back(handle, client);
-            Attempt::Done(Err(if answered { error } else { StoreError::CommitUnknown }.into()))
+            Attempt::Done(Err(if answered {
+                error
+            } else {
+                StoreError::CommitUnknown
+            }
+            .into()))
         }
     }
 }

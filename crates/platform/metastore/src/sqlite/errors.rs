@@ -32,11 +32,14 @@ pub(super) fn in_statement(error: &rusqlite::Error, sql: &str) -> StoreError {
 
 fn constraint(extended_code: i32, message: &str) -> StoreError {
     // "UNIQUE constraint failed: jobs_job.id" -> "jobs_job.id"
-    let constraint = message.split_once(": ").map_or(message, |(_, columns)| columns).to_owned();
+    let constraint = message
+        .split_once(": ")
+        .map_or(message, |(_, columns)| columns)
+        .to_owned();
     match extended_code {
-        ffi::SQLITE_CONSTRAINT_UNIQUE
-        | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
-        | ffi::SQLITE_CONSTRAINT_ROWID => StoreError::UniqueViolation { constraint },
+        ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
+            StoreError::UniqueViolation { constraint }
+        }
         _ => StoreError::ConstraintViolation { constraint },
     }
 }
@@ -45,6 +48,8 @@ fn constraint(extended_code: i32, message: &str) -> StoreError {
 pub(super) fn io_error(error: std::io::Error) -> StoreError {
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::StorageFull,
-        _ => StoreError::Damaged { message: error.to_string() },
+        _ => StoreError::Damaged {
+            message: error.to_string(),
+        },
     }
 }

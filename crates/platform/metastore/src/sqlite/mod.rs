@@ -68,8 +68,14 @@ impl SqliteStore {
         std::thread::Builder::new()
             .name("metastore-writer".to_owned())
             .spawn(move || writer::run(&database, queue, &for_thread))
-            .map_err(|error| StoreError::Unavailable { message: error.to_string() })?;
-        Ok(Self { writer, readers, counters })
+            .map_err(|error| StoreError::Unavailable {
+                message: error.to_string(),
+            })?;
+        Ok(Self {
+            writer,
+            readers,
+            counters,
+        })
     }
 
     pub(crate) async fn write<T, E, F>(&self, closure: F) -> Result<T, E>
@@ -78,7 +84,11 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.through_writer(closure, |job| Command { job, read_only: false }).await
+        self.through_writer(closure, |job| Command {
+            job,
+            read_only: false,
+        })
+        .await
     }
 
     pub(crate) async fn read<T, E, F>(&self, closure: F) -> Result<T, E>
@@ -89,7 +99,10 @@ impl SqliteStore {
     {
         match &self.readers {
             Some(readers) => readers.read(closure).await,
-            None => self.through_writer(closure, |job| Command { job, read_only: true }).await,
+            None => {
+                self.through_writer(closure, |job| Command { job, read_only: true })
+                    .await
+            }
         }
     }
 
@@ -104,7 +117,10 @@ impl SqliteStore {
         E: From<StoreError> + Send + 'static,
     {
         let (job, answer) = boxed(closure);
-        self.writer.send(command(job)).await.map_err(|_| StoreError::Closed)?;
+        self.writer
+            .send(command(job))
+            .await
+            .map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -117,5 +133,9 @@ impl SqliteStore {
 }
 
 fn joined<T>(outcome: Result<Result<T, StoreError>, tokio::task::JoinError>) -> Result<T, StoreError> {
-    outcome.unwrap_or_else(|error| Err(StoreError::Panicked { message: error.to_string() }))
+    outcome.unwrap_or_else(|error| {
+        Err(StoreError::Panicked {
+            message: error.to_string(),
+        })
+    })
 }

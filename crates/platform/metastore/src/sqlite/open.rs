@@ -26,9 +26,8 @@ pub(super) struct Database {
 /// Opens or makes the file and takes ownership of it.
 pub(super) fn file(path: &Path) -> Result<Database, StoreError> {
     let owner = own(path)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(from_sqlite)?;
     prepare(&connection)?;
     let mode: String = connection
@@ -38,14 +37,20 @@ pub(super) fn file(path: &Path) -> Result<Database, StoreError> {
         let message = format!("its file system does not allow write-ahead logging (it offers '{mode}')");
         return Err(StoreError::Damaged { message });
     }
-    Ok(Database { connection, _owner: Some(owner) })
+    Ok(Database {
+        connection,
+        _owner: Some(owner),
+    })
 }
 
 /// A private database in memory.
 pub(super) fn memory() -> Result<Database, StoreError> {
     let connection = Connection::open_in_memory().map_err(from_sqlite)?;
     prepare(&connection)?;
-    Ok(Database { connection, _owner: None })
+    Ok(Database {
+        connection,
+        _owner: None,
+    })
 }
 
 /// A connection that sees committed snapshots and cannot write.
@@ -59,10 +64,17 @@ pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
 fn own(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(io_error)?;
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name)
+        .map_err(io_error)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { database: path.display().to_string() }),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
+            database: path.display().to_string(),
+        }),
         Err(TryLockError::Error(error)) => Err(io_error(error)),
     }
 }
@@ -82,20 +94,28 @@ fn settings(connection: &Connection) -> Result<(), StoreError> {
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.busy_timeout(BUSY_TIMEOUT).map_err(from_sqlite)?;
     // As PostgreSQL compares; SQLite's own default ignores the case of ASCII letters.
-    connection.execute_batch("PRAGMA case_sensitive_like = ON").map_err(from_sqlite)
+    connection
+        .execute_batch("PRAGMA case_sensitive_like = ON")
+        .map_err(from_sqlite)
 }
 
 /// Brings the schema up to date, each step in its own transaction.
 pub(super) fn migrate(connection: &Connection, known: &[Migrations]) -> Result<(), StoreError> {
-    connection.execute_batch(migrate::CREATE_TABLE).map_err(from_sqlite)?;
+    connection
+        .execute_batch(migrate::CREATE_TABLE)
+        .map_err(from_sqlite)?;
     for (component, version, step) in migrate::pending(&applied(connection)?, known)? {
         connection.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
         let applied = connection
             .execute_batch(step)
-            .map_err(|error| StoreError::statement(error, &format!("migration {component} {version}: {step}")))
+            .map_err(|error| {
+                StoreError::statement(error, &format!("migration {component} {version}: {step}"))
+            })
             .and_then(|()| {
                 let record = migrate::record_sql(component, version);
-                connection.execute_batch(&format!("{record}; COMMIT")).map_err(from_sqlite)
+                connection
+                    .execute_batch(&format!("{record}; COMMIT"))
+                    .map_err(from_sqlite)
             });
         if let Err(error) = applied {
             if !connection.is_autocommit() {
@@ -109,12 +129,19 @@ pub(super) fn migrate(connection: &Connection, known: &[Migrations]) -> Result<(
 
 fn applied(connection: &Connection) -> Result<BTreeMap<String, i64>, StoreError> {
     let mut statement = connection.prepare(migrate::SELECT).map_err(from_sqlite)?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(from_sqlite)?;
+    let rows = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(from_sqlite)?;
     rows.collect::<Result<_, _>>().map_err(from_sqlite)
 }
 
 /// Makes the names of new files durable; SQLite syncs their contents only.
 pub(super) fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error)
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(io_error)
 }

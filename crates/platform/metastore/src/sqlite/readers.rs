@@ -30,8 +30,13 @@ struct Borrowed {
 
 impl Readers {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let idle = (0..READERS).map(|_| open::reader(path)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { idle: Arc::new(Mutex::new(idle)), permits: Arc::new(Semaphore::new(READERS)) })
+        let idle = (0..READERS)
+            .map(|_| open::reader(path))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            idle: Arc::new(Mutex::new(idle)),
+            permits: Arc::new(Semaphore::new(READERS)),
+        })
     }
 
     pub(super) async fn read<T, E, F>(&self, mut closure: F) -> Result<T, E>
@@ -40,10 +45,16 @@ impl Readers {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let permit = Arc::clone(&self.permits)
+            .acquire_owned()
+            .await
+            .map_err(|_| StoreError::Closed)?;
         let pool = self.clone();
         let task = tokio::task::spawn_blocking(move || {
-            let outcome = pool.borrow().map_err(E::from).and_then(|borrowed| borrowed.snapshot(&mut closure));
+            let outcome = pool
+                .borrow()
+                .map_err(E::from)
+                .and_then(|borrowed| borrowed.snapshot(&mut closure));
             drop(permit);
             outcome
         });
@@ -53,7 +64,10 @@ impl Readers {
     fn borrow(&self) -> Result<Borrowed, StoreError> {
         let connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         connection
-            .map(|connection| Borrowed { connection: Some(connection), idle: Arc::clone(&self.idle) })
+            .map(|connection| Borrowed {
+                connection: Some(connection),
+                idle: Arc::clone(&self.idle),
+            })
             .ok_or(StoreError::Closed)
     }
 }
@@ -73,7 +87,10 @@ impl Borrowed {
             connection.execute_batch("ROLLBACK").map_err(from_sqlite)?;
         }
         match (outcome, failure) {
-            (Ok(_), Some(first)) => Err(StoreError::Aborted { first: first.to_string() }.into()),
+            (Ok(_), Some(first)) => Err(StoreError::Aborted {
+                first: first.to_string(),
+            }
+            .into()),
             (outcome, _) => outcome,
         }
     }
@@ -82,7 +99,10 @@ impl Borrowed {
 impl Drop for Borrowed {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            self.idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(connection);
         }
     }
 }

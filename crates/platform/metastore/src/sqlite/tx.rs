@@ -17,7 +17,10 @@ pub(super) struct SqliteTx<'c> {
 
 impl<'c> SqliteTx<'c> {
     pub(super) fn new(connection: &'c Connection) -> Self {
-        Self { connection, failed: None }
+        Self {
+            connection,
+            failed: None,
+        }
     }
 
     /// The first failed statement. PostgreSQL refuses to go on after one, so SQLite does too.
@@ -25,9 +28,14 @@ impl<'c> SqliteTx<'c> {
         self.failed
     }
 
-    fn guarded<T>(&mut self, run: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn guarded<T>(
+        &mut self,
+        run: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         if let Some(first) = &self.failed {
-            return Err(StoreError::Aborted { first: first.to_string() });
+            return Err(StoreError::Aborted {
+                first: first.to_string(),
+            });
         }
         run(self.connection).inspect_err(|error| self.failed = Some(error.clone()))
     }
@@ -58,7 +66,11 @@ impl Tx for SqliteTx<'_> {
             let mut rows = statement.raw_query();
             while rows.next().map_err(|error| in_statement(&error, sql))?.is_some() {}
             // `changes` alone would repeat the number of an earlier statement after one that changed nothing.
-            Ok(if connection.total_changes() == before { 0 } else { connection.changes() })
+            Ok(if connection.total_changes() == before {
+                0
+            } else {
+                connection.changes()
+            })
         })
     }
 }
@@ -69,7 +81,9 @@ fn bound<'c>(
     params: &[Value],
 ) -> Result<CachedStatement<'c>, StoreError> {
     check_params(params)?;
-    let mut statement = connection.prepare_cached(sql).map_err(|error| in_statement(&error, sql))?;
+    let mut statement = connection
+        .prepare_cached(sql)
+        .map_err(|error| in_statement(&error, sql))?;
     let mut used = 0;
     for index in 1..=statement.parameter_count() {
         // SQLite takes `$2` as a name and numbers names by first appearance, hence by name.
@@ -82,7 +96,9 @@ fn bound<'c>(
             .checked_sub(1)
             .and_then(|position| params.get(position))
             .ok_or_else(|| StoreError::statement(format!("parameter ${number} is missing"), sql))?;
-        statement.raw_bind_parameter(index, value).map_err(|error| in_statement(&error, sql))?;
+        statement
+            .raw_bind_parameter(index, value)
+            .map_err(|error| in_statement(&error, sql))?;
         used = used.max(number);
     }
     if used != params.len() {

@@ -49,7 +49,9 @@ pub(super) fn run(database: &Database, mut queue: mpsc::Receiver<Command>, count
 }
 
 fn serve(connection: &Connection, group: Vec<Command>, counters: &Counters) {
-    let Some((group, error)) = attempt(connection, group, counters) else { return };
+    let Some((group, error)) = attempt(connection, group, counters) else {
+        return;
+    };
     if group.len() == 1 || !worth_separating(&error) {
         for command in group {
             command.job.finish(Err(error.clone()));
@@ -130,7 +132,11 @@ fn run_one(connection: &Connection, command: &mut Command) -> Result<Ran, StoreE
     }
     batch(connection, "ROLLBACK TO job")?;
     batch(connection, "RELEASE job")?;
-    Ok(Ran::Undone(failure.map_or(Ok(()), |first| Err(StoreError::Aborted { first: first.to_string() }))))
+    Ok(Ran::Undone(failure.map_or(Ok(()), |first| {
+        Err(StoreError::Aborted {
+            first: first.to_string(),
+        })
+    })))
 }
 
 fn begin(connection: &Connection) -> Result<(), StoreError> {
