@@ -1,1 +1,7 @@
-//! Real servers and clients for tests.
+//! Real servers for tests: the suites of our stores run on the databases that our users run.
+//!
+//! Only `[dev-dependencies]` name this crate. It panics where a test should fail.
+#![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used)]
+
+pub mod metastore;
+pub mod postgres;
