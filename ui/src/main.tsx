@@ -1,3 +1,23 @@
+// Starts the console: takes a sign-in token out of the address first, then draws.
+import { QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
+import { makeQueryClient } from "./lib/queries";
+import { takeToken } from "./lib/token";
+import { makeRouter } from "./routes";
+import "./styles/index.css";
+
+const link = takeToken();
+const client = makeQueryClient();
+const router = makeRouter(link);
 const root = document.getElementById("root");
-if (root) createRoot(root).render(<h1>Corliss</h1>);
+if (root) {
+  createRoot(root).render(
+    <StrictMode>
+      <QueryClientProvider client={client}>
+        <RouterProvider router={router} />
+      </QueryClientProvider>
+    </StrictMode>,
+  );
+}

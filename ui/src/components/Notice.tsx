@@ -1,0 +1,46 @@
+// What a page says when it has nothing to show: an error with its fix, an empty state with the next command, a skeleton.
+import type { ReactNode } from "react";
+import { asApiError, sentence } from "../api/errors";
+import { Command } from "./Command";
+import { Icon } from "./Icon";
+
+/** Turns the `commands` of a hint into code. */
+function Hint({ text }: { text: string }) {
+  return text.split("`").map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part));
+}
+
+export function ErrorNote({ error, retry }: { error: unknown; retry?: () => void }) {
+  const { report } = asApiError(error);
+  return (
+    <div className="note note-bad" role="alert">
+      <Icon name="bang" />
+      <div>
+        <p>
+          {sentence(report.message)}
+          {report.field && <> Field: <code>{report.field}</code>.</>}
+        </p>
+        {report.hint && <p className="soft"><Hint text={sentence(report.hint)} /></p>}
+      </div>
+      {retry && <button type="button" className="button" onClick={retry}>Try again</button>}
+    </div>
+  );
+}
+
+export function Empty({ title, children, command }: { title: string; children?: ReactNode; command?: string }) {
+  return (
+    <div className="empty">
+      <h3>{title}</h3>
+      {children && <p className="soft">{children}</p>}
+      {command && <Command text={command} />}
+    </div>
+  );
+}
+
+export function Skeleton({ lines = 4 }: { lines?: number }) {
+  return (
+    <div className="skeleton" role="status">
+      <span className="hidden-text">Loading</span>
+      {Array.from({ length: lines }, (_, index) => <i key={index} aria-hidden="true" />)}
+    </div>
+  );
+}

@@ -1,0 +1,96 @@
+// One model: its versions newest first, which alias points where, where the chosen version came from.
+import { useQuery } from "@tanstack/react-query";
+import { Link, useParams } from "@tanstack/react-router";
+import { useState } from "react";
+import { models, type Model, type ModelVersion } from "../../api/models";
+import { LineageGraph } from "../../components/dag/LineageGraph";
+import { ErrorNote, Skeleton } from "../../components/Notice";
+import { PageHead } from "../../components/PageHead";
+import { Panel } from "../../components/Panel";
+import { Table } from "../../components/Table";
+import { Ago } from "../../components/Time";
+import { metric, plural, shortId } from "../../lib/format";
+import { AliasEditor } from "./AliasEditor";
+
+export function ModelPage() {
+  const { name } = useParams({ from: "/models/$name" });
+  const query = useQuery({ queryKey: ["model", name], queryFn: () => models.get(name), refetchInterval: 5000 });
+  const over = <Link to="/models">Models</Link>;
+  if (query.isPending) return <><PageHead title={name} over={over} /><Skeleton lines={6} /></>;
+  if (query.isError) return <><PageHead title={name} over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} /></>;
+  return <><PageHead title={name} over={over} facts={<span>{plural(query.data.versions.length, "version")}</span>} /><Loaded model={query.data} /></>;
+}
+
+function Loaded({ model }: { model: Model }) {
+  const [picked, setPicked] = useState<number | undefined>(undefined);
+  const versions = [...model.versions].sort((a, b) => b.version - a.version);
+  const chosen = versions.find((one) => one.version === picked) ?? versions[0];
+  const metricNames = [...new Set(versions.flatMap((one) => Object.keys(one.metrics)))].sort();
+  return (
+    <>
+      <Panel title="Versions">
+        <Table<ModelVersion>
+          label="Versions"
+          rows={versions}
+          rowKey={(one) => String(one.version)}
+          columns={[
+            {
+              head: "Version",
+              cell: (one) => (
+                <button type="button" className="link" aria-pressed={one === chosen} onClick={() => setPicked(one.version)}>
+                  <b>{one.version}</b>
+                </button>
+              ),
+            },
+            { head: "Aliases", wide: true, cell: (one) => aliasesOf(model, one.version).map((alias) => <span key={alias} className="chip chip-brass">{alias}</span>) },
+            { head: "Form", cell: (one) => one.flavor },
+            ...metricNames.map((name) => ({
+              head: name,
+              number: true,
+              cell: (one: ModelVersion) => (one.metrics[name] === undefined ? <span className="faint">–</span> : metric(one.metrics[name])),
+            })),
+            { head: "Registered", cell: (one) => <Ago at={one.created_ms} /> },
+          ]}
+        />
+      </Panel>
+      <AliasEditor model={model} versions={versions.map((one) => one.version)} />
+      {chosen && (
+        <>
+          <Panel title={`Where version ${chosen.version} came from`}><Origin version={chosen} /></Panel>
+          <Panel title="Lineage"><LineageGraph key={chosen.version} node={`model:${model.name}/${chosen.version}`} /></Panel>
+        </>
+      )}
+    </>
+  );
+}
+
+const aliasesOf = (model: Model, version: number): string[] =>
+  Object.keys(model.aliases).filter((alias) => model.aliases[alias] === version).sort();
+
+function Origin({ version }: { version: ModelVersion }) {
+  return (
+    <dl className="pairs">
+      {version.run_id && (
+        <div>
+          <dt>run</dt>
+          <dd>
+            <Link to="/runs/$id" params={{ id: version.run_id }} search={version.step ? { step: version.step } : {}} className="id" title={version.run_id}>{shortId(version.run_id)}</Link>
+            {version.step && <> step {version.step}</>}
+          </dd>
+        </div>
+      )}
+      <VersionPair name="model files" version={version.source_version} />
+      {version.code && <VersionPair name="code" version={version.code} />}
+      {version.data.map((one) => <VersionPair key={one.name} name={one.name} version={one.version} />)}
+    </dl>
+  );
+}
+
+function VersionPair({ name, version }: { name: string; version: string }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd><Link to="/data/versions/$version" params={{ version }} className="id" title={version}>{shortId(version)}</Link></dd>
+    </div>
+  );
+}

@@ -1,0 +1,22 @@
+import { sentence } from "../../api/errors";
+import type { WorkerStatus } from "../../api/system";
+import { State } from "../../components/State";
+import { Ago } from "../../components/Time";
+
+/** What each background loop does now, and the last thing that went wrong in it. */
+export function Workers({ workers }: { workers: WorkerStatus[] }) {
+  if (workers.length === 0) return <p className="soft">None is running.</p>;
+  return (
+    <ul className="plain-list workers">
+      {workers.map((worker) => (
+        <li key={worker.name}>
+          <b>{worker.name}</b>
+          <State state={worker.state} />
+          <span className="faint grow">{worker.progress}</span>
+          <span className="faint"><Ago at={worker.last_success_ms} /></span>
+          {worker.last_error && <p className="tone-bad">{sentence(worker.last_error)}</p>}
+        </li>
+      ))}
+    </ul>
+  );
+}

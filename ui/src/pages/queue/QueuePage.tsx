@@ -1,0 +1,86 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { sentence } from "../../api/errors";
+import { jobs, type QueueItem, type RunningJob } from "../../api/jobs";
+import { Id } from "../../components/Command";
+import { InventoryBars } from "../../components/Inventory";
+import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
+import { PageHead } from "../../components/PageHead";
+import { Panel } from "../../components/Panel";
+import { State } from "../../components/State";
+import { Table } from "../../components/Table";
+import { Span } from "../../components/Time";
+import { duration, plural, resources, shortId } from "../../lib/format";
+
+export function QueuePage() {
+  const queue = useQuery({ queryKey: ["queue"], queryFn: jobs.queue, refetchInterval: 2000 });
+  return (
+    <>
+      <PageHead title="Queue" facts={queue.data && <><span>{queue.data.running.length} running</span><span>{queue.data.items.length} waiting</span></>} />
+      {queue.isPending ? <Skeleton lines={8} /> : queue.isError && !queue.data ? (
+        <ErrorNote error={queue.error} retry={() => void queue.refetch()} />
+      ) : (
+        <>
+          <Panel title="This machine"><InventoryBars inventory={queue.data.inventory} /></Panel>
+          <Panel title="Waiting">
+            {queue.data.items.length === 0 ? (
+              <Empty title="Nothing waits">A job waits here when what it asks for is in use, with the reason in a sentence.</Empty>
+            ) : <Waiting items={queue.data.items} />}
+          </Panel>
+          <Panel title="Running">
+            {queue.data.running.length === 0 ? <Empty title="Nothing runs" command="corliss run examples/digits/corliss.yaml" /> : <Running items={queue.data.running} />}
+          </Panel>
+        </>
+      )}
+    </>
+  );
+}
+
+function Name({ name, id, run }: { name: string; id: string; run: string | null | undefined }) {
+  return (
+    <>
+      {run ? <Link to="/runs/$id" params={{ id: run }} className="row-link"><b>{name}</b></Link> : <b>{name}</b>} <Id id={id} short={shortId(id)} />
+    </>
+  );
+}
+
+function Waiting({ items }: { items: QueueItem[] }) {
+  return (
+    <Table
+      label="Waiting jobs"
+      rows={items}
+      rowKey={(item) => item.job_id}
+      columns={[
+        { head: "#", cell: (item) => item.position, number: true },
+        { head: "Job", cell: (item) => <Name name={item.name} id={item.job_id} run={item.run_id} /> },
+        { head: "Asks for", cell: (item) => resources(item.needs) },
+        { head: "Why it waits", wide: true, cell: (item) => sentence(item.reason) },
+        { head: "Waiting", cell: (item) => duration(item.waiting_ms), number: true },
+      ]}
+    />
+  );
+}
+
+function Running({ items }: { items: RunningJob[] }) {
+  return (
+    <Table
+      label="Running jobs"
+      rows={items}
+      rowKey={(item) => item.job_id ?? item.id ?? item.name}
+      columns={[
+        { head: "Job", wide: true, cell: (item) => <Name name={item.name} id={item.job_id ?? item.id ?? ""} run={item.run_id} /> },
+        { head: "State", cell: (item) => <State state={item.state ?? "running"} /> },
+        { head: "Kind", cell: (item) => (item.kind === "service" ? "service" : "batch") },
+        { head: "Holds", cell: holds },
+        { head: "For", cell: (item) => <Span from={item.started_ms} />, number: true },
+      ]}
+    />
+  );
+}
+
+function holds(item: RunningJob): string {
+  if (item.needs) return resources(item.needs);
+  if (!item.resources_per_worker) return "–";
+  const each = resources(item.resources_per_worker);
+  return (item.workers ?? 1) > 1 ? `${plural(item.workers ?? 1, "worker")}, ${each} each` : each;
+}

@@ -1,0 +1,68 @@
+import { useQuery } from "@tanstack/react-query";
+import { sentence } from "../../api/errors";
+import { jobs, type TaskExit, type TaskView } from "../../api/jobs";
+import type { Attempt, StepView } from "../../api/runs";
+import { Id } from "../../components/Command";
+import { Empty } from "../../components/Notice";
+import { State } from "../../components/State";
+import { Table } from "../../components/Table";
+import { Ago, Span } from "../../components/Time";
+import { resources, shortId, words } from "../../lib/format";
+import { isActive } from "./steps";
+
+export function StepAttempts({ step }: { step: StepView }) {
+  if (step.attempts.length === 0) {
+    return (
+      <Empty title={step.cached_from ? "Nothing ran: the result came from the cache" : "Not started yet"}>
+        {step.cached_from ? `The same command, code and inputs ran in ${step.cached_from}.` : undefined}
+      </Empty>
+    );
+  }
+  return (
+    <>
+      <Table<Attempt>
+        label="Attempts"
+        rows={[...step.attempts].reverse()}
+        rowKey={(attempt) => String(attempt.attempt)}
+        columns={[
+          { head: "Attempt", cell: (attempt) => attempt.attempt, number: true },
+          { head: "State", cell: (attempt) => <State state={attempt.state} /> },
+          { head: "Class", cell: (attempt) => (attempt.class ? words(attempt.class) : <span className="faint">–</span>) },
+          { head: "Reason", wide: true, cell: (attempt) => (attempt.reason ? sentence(attempt.reason) : <span className="faint">–</span>) },
+          { head: "Took", cell: (attempt) => <Span from={attempt.started_ms} to={attempt.ended_ms} />, number: true },
+          { head: "Started", cell: (attempt) => <Ago at={attempt.started_ms} /> },
+          { head: "Job", cell: (attempt) => <Id id={attempt.job_id} short={shortId(attempt.job_id)} /> },
+        ]}
+      />
+      {step.job_id && <Workers jobId={step.job_id} live={isActive(step)} />}
+    </>
+  );
+}
+
+/** The workers of the latest attempt, one row per rank. */
+function Workers({ jobId, live }: { jobId: string; live: boolean }) {
+  const job = useQuery({ queryKey: ["job", jobId], queryFn: () => jobs.get(jobId), refetchInterval: live ? 3000 : false });
+  if (!job.data || job.data.tasks.length === 0) return null;
+  return (
+    <>
+      <h3>Workers of the latest attempt <span className="faint">{resources(job.data.resources_per_worker)} each</span></h3>
+      <Table<TaskView>
+        label="Workers"
+        rows={job.data.tasks}
+        rowKey={(task) => task.task_id}
+        columns={[
+          { head: "Rank", cell: (task) => task.rank, number: true },
+          { head: "State", cell: (task) => <State state={task.state} /> },
+          { head: "Process", cell: (task) => task.pid ?? <span className="faint">–</span>, number: true },
+          { head: "Exit", wide: true, cell: (task) => (task.exit ? exitWords(task.exit) : <span className="faint">–</span>) },
+        ]}
+      />
+    </>
+  );
+}
+
+export function exitWords(exit: TaskExit): string {
+  if (exit.kind === "exited") return `exited with code ${exit.code ?? 0}`;
+  if (exit.kind === "signaled") return `killed by signal ${exit.signal ?? "unknown"}`;
+  return words(exit.kind);
+}

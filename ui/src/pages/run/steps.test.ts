@@ -1,0 +1,30 @@
+import { expect, it } from "vitest";
+import type { StepView } from "../../api/runs";
+import { chooseStep, stepEdges, stepSentence, tally } from "./steps";
+
+const step = (name: string, state: StepView["state"], more: Partial<StepView> = {}): StepView => ({
+  name, state, needs: [], attempt: 1, inputs: [], outputs: [], workers: 1, attempts: [], ...more,
+});
+
+it("shows the step asked for, then failures, then work in progress, then the latest", () => {
+  const steps = [step("a", "succeeded", { ended_ms: 1 }), step("b", "running"), step("c", "failed")];
+  expect(chooseStep(steps, "a")?.name).toBe("a");
+  expect(chooseStep(steps, "gone")?.name).toBe("c");
+  expect(chooseStep(steps.slice(0, 2), undefined)?.name).toBe("b");
+  expect(chooseStep([step("x", "succeeded", { ended_ms: 9 }), step("y", "succeeded", { ended_ms: 5 })], undefined)?.name).toBe("x");
+  expect(chooseStep([], undefined)).toBeUndefined();
+});
+
+it("makes edges of needs", () => {
+  expect(stepEdges([step("a", "waiting"), step("b", "waiting", { needs: ["a"] })])).toEqual([{ from: "a", to: "b" }]);
+});
+
+it("says a step in words", () => {
+  expect(stepSentence(step("train", "running", { attempt: 2, workers: 2, reason: "resumed from step-40" })))
+    .toBe("train: running, attempt 2, 2 workers, resumed from step-40");
+});
+
+it("counts states in order of urgency", () => {
+  expect(tally([step("a", "succeeded"), step("b", "failed"), step("c", "succeeded")]))
+    .toEqual([{ state: "failed", count: 1 }, { state: "succeeded", count: 2 }]);
+});

@@ -1,0 +1,43 @@
+// Small decisions about a run's steps that several parts of the page share.
+import type { StepView } from "../../api/runs";
+import type { Edge } from "../../components/dag/layout";
+
+/** The step to show: the one asked for, else what needs attention most, else the last that ended. */
+export function chooseStep(steps: StepView[], wanted: string | undefined): StepView | undefined {
+  const asked = steps.find((step) => step.name === wanted);
+  if (asked) return asked;
+  for (const state of ["failed", "running", "publishing", "queued"]) {
+    const found = steps.find((step) => step.state === state);
+    if (found) return found;
+  }
+  const ended = steps.filter((step) => step.ended_ms !== null && step.ended_ms !== undefined);
+  return ended.sort((a, b) => (b.ended_ms ?? 0) - (a.ended_ms ?? 0))[0] ?? steps[0];
+}
+
+export const stepEdges = (steps: StepView[]): Edge[] =>
+  steps.flatMap((step) => step.needs.map((need) => ({ from: need, to: step.name })));
+
+export const isActive = (step: StepView): boolean =>
+  step.state === "queued" || step.state === "running" || step.state === "publishing";
+
+/** What a screen reader says about a step, and what the aria-live region says when it changes. */
+export function stepSentence(step: StepView): string {
+  const parts = [`${step.name}: ${step.state}`];
+  if (step.attempt > 1) parts.push(`attempt ${step.attempt}`);
+  if (step.workers > 1) parts.push(`${step.workers} workers`);
+  if (step.reason) parts.push(step.reason);
+  return parts.join(", ");
+}
+
+export interface Tally {
+  state: string;
+  count: number;
+}
+
+const ORDER = ["failed", "running", "publishing", "queued", "waiting", "succeeded", "reused", "skipped", "cancelled"];
+
+export function tally(steps: StepView[]): Tally[] {
+  const counts = new Map<string, number>();
+  for (const step of steps) counts.set(step.state, (counts.get(step.state) ?? 0) + 1);
+  return ORDER.filter((state) => counts.has(state)).map((state) => ({ state, count: counts.get(state) ?? 0 }));
+}

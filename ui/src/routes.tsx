@@ -1,0 +1,69 @@
+// Every page and its address.
+import { createRootRoute, createRoute, createRouter, Link } from "@tanstack/react-router";
+import { Gate } from "./app/Gate";
+import { ErrorNote } from "./components/Notice";
+import { PageHead } from "./components/PageHead";
+import { DatasetPage } from "./pages/data/DatasetPage";
+import { DatasetsPage } from "./pages/data/DatasetsPage";
+import { VersionPage } from "./pages/data/VersionPage";
+import { EndpointPage } from "./pages/endpoints/EndpointPage";
+import { EndpointsPage } from "./pages/endpoints/EndpointsPage";
+import { ModelPage } from "./pages/models/ModelPage";
+import { ModelsPage } from "./pages/models/ModelsPage";
+import { OverviewPage } from "./pages/overview/OverviewPage";
+import { QueuePage } from "./pages/queue/QueuePage";
+import { RunPage } from "./pages/run/RunPage";
+import { RunsPage } from "./pages/runs/RunsPage";
+
+function Missing() {
+  return (
+    <>
+      <PageHead title="Nothing here" />
+      <p>This address belongs to no page. <Link to="/">Go to the overview</Link>.</p>
+    </>
+  );
+}
+
+const optionalText = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
+
+export function makeRouter(link: string | undefined) {
+  const root = createRootRoute({
+    component: () => <Gate link={link} />,
+    notFoundComponent: Missing,
+    errorComponent: ({ error }) => <div className="gate"><ErrorNote error={error} retry={() => window.location.reload()} /></div>,
+  });
+  const at = root;
+  const tree = root.addChildren([
+    createRoute({ getParentRoute: () => at, path: "/", component: OverviewPage }),
+    createRoute({
+      getParentRoute: () => at,
+      path: "/runs",
+      component: RunsPage,
+      validateSearch: (search: Record<string, unknown>): { state?: string } => ({ state: optionalText(search["state"]) }),
+    }),
+    createRoute({
+      getParentRoute: () => at,
+      path: "/runs/$id",
+      component: RunPage,
+      validateSearch: (search: Record<string, unknown>): { step?: string; tab?: string } => ({
+        step: optionalText(search["step"]),
+        tab: optionalText(search["tab"]),
+      }),
+    }),
+    createRoute({ getParentRoute: () => at, path: "/models", component: ModelsPage }),
+    createRoute({ getParentRoute: () => at, path: "/models/$name", component: ModelPage }),
+    createRoute({ getParentRoute: () => at, path: "/data", component: DatasetsPage }),
+    createRoute({ getParentRoute: () => at, path: "/data/$name", component: DatasetPage }),
+    createRoute({ getParentRoute: () => at, path: "/data/versions/$version", component: VersionPage }),
+    createRoute({ getParentRoute: () => at, path: "/endpoints", component: EndpointsPage }),
+    createRoute({ getParentRoute: () => at, path: "/endpoints/$name", component: EndpointPage }),
+    createRoute({ getParentRoute: () => at, path: "/queue", component: QueuePage }),
+  ]);
+  return createRouter({ routeTree: tree });
+}
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: ReturnType<typeof makeRouter>;
+  }
+}
