@@ -1,0 +1,122 @@
+// Drives the console of a running Corliss in Chromium.
+//   CORLISS_E2E_URL    its address, e.g. http://127.0.0.1:7070
+//   CORLISS_E2E_TOKEN  an admin token
+//   CORLISS_E2E_SHOTS  a folder for screenshots (optional)
+// Pages of things that the server does not hold (no run, no model, …) are named and left out, unless
+// CORLISS_E2E_FULL=1 demands all of them.
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { openBrowser } from "./browser.mjs";
+import { tryChat, tryInfer } from "./endpoints.mjs";
+import { checkKeyboard } from "./keyboard.mjs";
+import { checkRun } from "./runs.mjs";
+import { checkSignIn } from "./signin.mjs";
+
+const url = (process.env.CORLISS_E2E_URL ?? "").replace(/\/$/, "");
+const token = process.env.CORLISS_E2E_TOKEN ?? "";
+const shots = process.env.CORLISS_E2E_SHOTS;
+if (url === "" || token === "") {
+  console.error("set CORLISS_E2E_URL and CORLISS_E2E_TOKEN, as `corliss env` prints them");
+  process.exit(2);
+}
+if (shots) await mkdir(shots, { recursive: true });
+
+const { page, problems, close } = await openBrowser();
+
+async function api(path) {
+  const response = await page.request.get(`${url}${path}`, { headers: { authorization: `Bearer ${token}` } });
+  if (!response.ok()) throw new Error(`${path} answered ${response.status()}: ${await response.text()}`);
+  return response.json();
+}
+
+async function shot(name) {
+  if (shots) await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
+}
+
+async function visit(path) {
+  await page.goto(`${url}${path}`);
+  await page.locator("h1").waitFor();
+  await page.waitForFunction(() => document.querySelector(".skeleton") === null);
+}
+
+async function noSidewaysScroll(where) {
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  if (over > 0) throw new Error(`${where} is ${over} px wider than the window`);
+}
+
+/** Addresses of every page that has something to show, by name. */
+async function pagesOf(found) {
+  const pages = { overview: "/", runs: "/runs", models: "/models", data: "/data", endpoints: "/endpoints", queue: "/queue" };
+  if (found.run) pages.run = `/runs/${found.run.id}`;
+  if (found.model) pages.model = `/models/${found.model.name}`;
+  if (found.dataset) {
+    pages.dataset = `/data/${found.dataset.name}`;
+    pages.version = `/data/versions/${found.dataset.latest}`;
+  }
+  for (const endpoint of found.endpoints) pages[`endpoint-${endpoint.name}`] = `/endpoints/${endpoint.name}`;
+  return pages;
+}
+
+async function look() {
+  const [runs, models, datasets, endpoints] = await Promise.all(
+    ["runs", "models", "data/datasets", "endpoints"].map((path) => api(`/api/v1/${path}`)),
+  );
+  // The run with the most steps has the most to show.
+  const run = [...runs.items].sort((a, b) => b.steps_total - a.steps_total)[0];
+  return { run, model: models.items[0], dataset: datasets.items[0], endpoints: endpoints.items };
+}
+
+let step = "sign in";
+try {
+  await checkSignIn({ page, url, token, shot });
+  problems.length = 0; // The refused token above is meant to leave a 401 in the console.
+
+  step = "look for content";
+  const found = await look();
+  for (const [name, value] of Object.entries({ run: found.run, model: found.model, dataset: found.dataset, endpoint: found.endpoints[0] })) {
+    if (value !== undefined) continue;
+    if (process.env.CORLISS_E2E_FULL === "1") throw new Error(`the server holds no ${name}`);
+    console.log(`left out: no ${name} on this server`);
+  }
+  const pages = await pagesOf(found);
+  for (const theme of ["light", "dark"]) {
+    for (const [name, path] of Object.entries(pages)) {
+      step = `visit ${name} in ${theme}`;
+      await visit(path);
+      await page.locator(`[data-theme-choice=${theme}]`).click();
+      await noSidewaysScroll(step);
+      await shot(`${name}-${theme}`);
+    }
+  }
+  step = "small screen";
+  await page.setViewportSize({ width: 390, height: 800 });
+  for (const [name, path] of Object.entries(pages)) {
+    step = `visit ${name} on a small screen`;
+    await visit(path);
+    await noSidewaysScroll(step);
+    await shot(`${name}-small`);
+  }
+  await page.setViewportSize({ width: 1360, height: 860 });
+  step = "keyboard";
+  await visit("/");
+  await checkKeyboard({ page });
+  if (found.run) {
+    step = "run";
+    await checkRun({ page, visit, shot, run: await api(`/api/v1/runs/${found.run.id}`) });
+  }
+  for (const endpoint of found.endpoints.filter((one) => one.replicas_ready > 0)) {
+    step = `try ${endpoint.name}`;
+    await visit(`/endpoints/${endpoint.name}`);
+    if (endpoint.flavor === "onnx") await tryInfer({ page, shot, name: endpoint.name });
+    if (endpoint.flavor === "gguf") await tryChat({ page, shot, name: endpoint.name });
+  }
+  if (problems.length > 0) throw new Error(`the browser reported:\n  ${problems.join("\n  ")}`);
+  console.log(`console: ${Object.keys(pages).length} pages in light, dark and small; keyboard, run and endpoints work`);
+} catch (error) {
+  await shot("failure").catch(() => undefined);
+  console.error(`failed at: ${step}\n${error.stack ?? error}`);
+  if (problems.length > 0) console.error(`the browser reported:\n  ${problems.join("\n  ")}`);
+  process.exitCode = 1;
+} finally {
+  await close();
+}
