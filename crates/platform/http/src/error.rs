@@ -8,7 +8,7 @@ use corliss_diagnostics::{Diagnose, ErrorReport, Meaning};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
 
-use crate::Dialect;
+use crate::{AuthFailure, Dialect};
 
 /// An error on its way to a client. Any [`Diagnose`] becomes one through `?`; the route's dialect gives it
 /// its shape.
@@ -57,6 +57,12 @@ impl ApiError {
     #[must_use]
     pub fn of(error: &dyn Diagnose) -> Self {
         Self::of_report(error.meaning(), ErrorReport::of(error))
+    }
+
+    /// The error of a caller who is not known, for routes that check a credential themselves.
+    #[must_use]
+    pub fn from_failure(failure: AuthFailure) -> Self {
+        failure.into_error()
     }
 
     /// Names the request field at fault.

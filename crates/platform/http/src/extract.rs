@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn unknown_and_missing_fields_are_named() {
-        let error = refused(r#"{"nmae": "a", "items": []}"#);
+        let error = refused(r#"{"nam": "a", "items": []}"#);
         assert_eq!(error.report().hint.as_deref(), Some("did you mean 'name'?"));
         let error = refused(r#"{"name": "a"}"#);
         assert_eq!(error.report().field.as_deref(), Some("items"));

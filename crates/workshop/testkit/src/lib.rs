@@ -5,3 +5,4 @@
 
 pub mod metastore;
 pub mod postgres;
+pub mod walk;

@@ -1,0 +1,5 @@
+//! Background work of this capability.
+
+mod keeper;
+
+pub use keeper::Keeper;
