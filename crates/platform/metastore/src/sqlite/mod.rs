@@ -13,6 +13,7 @@ mod writer;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
@@ -27,7 +28,9 @@ const QUEUE_LEN: usize = 1024;
 
 /// An open SQLite database.
 pub(crate) struct SqliteStore {
-    writer: mpsc::Sender<Command>,
+    /// Some until the store is dropped.
+    writer: Option<mpsc::Sender<Command>>,
+    thread: Option<JoinHandle<()>>,
     /// None for a database in memory, which only its one connection can see: reads go to the writer.
     readers: Option<Readers>,
     counters: Arc<Counters>,
@@ -65,14 +68,15 @@ impl SqliteStore {
         let (writer, queue) = mpsc::channel(QUEUE_LEN);
         let counters = Arc::new(Counters::default());
         let for_thread = Arc::clone(&counters);
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("metastore-writer".to_owned())
-            .spawn(move || writer::run(&database, queue, &for_thread))
+            .spawn(move || writer::run(database, queue, &for_thread))
             .map_err(|error| StoreError::Unavailable {
                 message: error.to_string(),
             })?;
         Ok(Self {
-            writer,
+            writer: Some(writer),
+            thread: Some(thread),
             readers,
             counters,
         })
@@ -117,10 +121,8 @@ impl SqliteStore {
         E: From<StoreError> + Send + 'static,
     {
         let (job, answer) = boxed(closure);
-        self.writer
-            .send(command(job))
-            .await
-            .map_err(|_| StoreError::Closed)?;
+        let writer = self.writer.as_ref().ok_or(StoreError::Closed)?;
+        writer.send(command(job)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -128,6 +130,19 @@ impl SqliteStore {
         StoreCounters {
             writes: self.counters.writes.load(Ordering::Relaxed),
             commits: self.counters.commits.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for SqliteStore {
+    /// Ends what has been queued and closes the file, so that it can be opened again at once.
+    fn drop(&mut self) {
+        self.readers = None;
+        self.writer = None;
+        let Some(thread) = self.thread.take() else { return };
+        // A closure may hold the last handle; its own thread must not wait for itself.
+        if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+            tracing::error!("the metadata store's writer ended with a panic");
         }
     }
 }

@@ -36,7 +36,7 @@ enum Ran {
 }
 
 /// Serves the queue until the last sender is gone.
-pub(super) fn run(database: &Database, mut queue: mpsc::Receiver<Command>, counters: &Counters) {
+pub(super) fn run(database: Database, mut queue: mpsc::Receiver<Command>, counters: &Counters) {
     while let Some(first) = queue.blocking_recv() {
         let mut group = vec![first];
         while group.len() < GROUP_LEN
@@ -46,6 +46,7 @@ pub(super) fn run(database: &Database, mut queue: mpsc::Receiver<Command>, count
         }
         serve(&database.connection, group, counters);
     }
+    drop(database);
 }
 
 fn serve(connection: &Connection, group: Vec<Command>, counters: &Counters) {

@@ -75,6 +75,10 @@ fn url(folder: &Path, database: &str) -> String {
     format!("postgresql://postgres@{host}/{database}")
 }
 
+#[allow(
+    clippy::zombie_processes,
+    reason = "the watchdog outlives this process; init reaps it"
+)]
 fn start() -> Server {
     let programs = binaries::find().unwrap_or_else(|message| panic!("{message}"));
     let user = User::for_server();
