@@ -25,8 +25,12 @@ export interface WorkerStatus {
   name: string;
   state: string;
   progress: string;
+  /** Its last error, also after it has recovered. */
   last_error?: string | null;
+  last_error_ms?: number | null;
   last_success_ms?: number | null;
+  /** Rounds that failed since the last one that succeeded. */
+  failures?: number;
 }
 
 export interface SystemStatus {
@@ -38,6 +42,10 @@ export interface SystemStatus {
   workers: WorkerStatus[];
   inventory: Inventory;
 }
+
+/** Whether the worker fails now; an error that it has recovered from does not count. */
+export const isFailing = (worker: WorkerStatus): boolean =>
+  worker.failures === undefined ? Boolean(worker.last_error) : worker.failures > 0;
 
 export const system = {
   status: () => request<SystemStatus>("/api/v1/system/status"),

@@ -14,6 +14,7 @@ const LOOKS: Record<string, [Tone, IconName]> = {
   publishing: ["live", "up"],
   stopping: ["wait", "arc"],
   draining: ["wait", "arc"],
+  backing_off: ["wait", "clock"],
   succeeded: ["good", "check"],
   ready: ["good", "check"],
   registered: ["good", "check"],

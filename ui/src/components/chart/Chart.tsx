@@ -34,7 +34,8 @@ function options(series: Series, width: number, onHover: (index: number | null) 
         stroke: colour("--live"),
         width: 1.6,
         spanGaps: true,
-        points: { show: series.x.length < 3, size: 6, fill: colour("--live") },
+        // A single point draws no line.
+        points: { show: (plot) => plot.data[0].length < 3, size: 6, fill: colour("--live") },
       },
     ],
     hooks: { setCursor: [(plot) => onHover(plot.cursor.idx ?? null)] },

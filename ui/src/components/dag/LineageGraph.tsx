@@ -4,26 +4,10 @@ import { Link } from "@tanstack/react-router";
 import { lineage, type LineageDirection, type LineageNode } from "../../api/lineage";
 import { Empty, ErrorNote, Skeleton } from "../Notice";
 import { Graph } from "./Graph";
+import { pageOf } from "./pageOf";
 
 const SIZE = { nodeWidth: 190, nodeHeight: 50, gapX: 48, gapY: 12 };
 const KINDS: Record<string, string> = { version: "Data", run: "Run", model: "Model", endpoint: "Endpoint" };
-
-interface Target {
-  to: string;
-  params: Record<string, string>;
-}
-
-/** The page of a node: ids are `kind:name`, a model's name carries its version after a slash. */
-export function pageOf(id: string): Target | undefined {
-  const colon = id.indexOf(":");
-  const kind = id.slice(0, colon);
-  const name = id.slice(colon + 1);
-  if (kind === "version") return { to: "/data/versions/$version", params: { version: name } };
-  if (kind === "run") return { to: "/runs/$id", params: { id: name } };
-  if (kind === "model") return { to: "/models/$name", params: { name: name.split("/")[0] ?? name } };
-  if (kind === "endpoint") return { to: "/endpoints/$name", params: { name } };
-  return undefined;
-}
 
 function Node({ node, here, tabIndex }: { node: LineageNode; here: boolean; tabIndex: 0 | -1 }) {
   const target = pageOf(node.id);

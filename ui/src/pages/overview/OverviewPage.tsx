@@ -4,7 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { endpoints } from "../../api/endpoints";
 import { jobs } from "../../api/jobs";
 import { runs } from "../../api/runs";
-import { system } from "../../api/system";
+import { isFailing, system } from "../../api/system";
 import { InventoryBars } from "../../components/Inventory";
 import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
 import { PageHead } from "../../components/PageHead";
@@ -22,16 +22,16 @@ export function OverviewPage() {
   const queue = useQuery({ queryKey: ["queue"], queryFn: jobs.queue, refetchInterval: REFRESH_MS });
   const latest = useQuery({ queryKey: ["runs", "latest"], queryFn: () => runs.list({ limit: LATEST }), refetchInterval: REFRESH_MS });
   const serving = useQuery({ queryKey: ["endpoints"], queryFn: endpoints.list, refetchInterval: REFRESH_MS });
-  const failing = status.data?.workers.filter((worker) => worker.last_error).length ?? 0;
+  const failing = status.data?.workers.filter(isFailing).length ?? 0;
   const ready = serving.data?.items.filter((one) => one.state === "ready").length;
   return (
     <>
       <PageHead
         title="Overview"
-        facts={status.data && <><span>Up since <Ago at={status.data.started_ms} /></span><span className="faint">{status.data.database}</span><code className="id">{status.data.home}</code></>}
+        facts={status.data && <><span>Started <Ago at={status.data.started_ms} /></span><span className="faint">{status.data.database}</span><code className="id">{status.data.home}</code></>}
       />
       <div className="tiles">
-        <Tile label="Health" value={status.data ? (failing === 0 ? "Good" : "Attention") : undefined} tone={failing === 0 ? "good" : "bad"} under={failing === 0 ? "every worker is fine" : `${failing} with an error`} />
+        <Tile label="Health" value={status.data ? (failing === 0 ? "Good" : "Attention") : undefined} tone={failing === 0 ? "good" : "bad"} under={failing === 0 ? "every worker is fine" : `${failing} of the workers ${failing === 1 ? "fails" : "fail"}`} />
         <Tile label="Running" value={queue.data?.running.length} under="jobs" to="/queue" />
         <Tile label="Waiting" value={queue.data?.items.length} under="jobs in the queue" to="/queue" />
         <Tile label="Endpoints" value={ready} under={`ready of ${serving.data?.items.length ?? "–"}`} to="/endpoints" />

@@ -1,5 +1,5 @@
 import { sentence } from "../../api/errors";
-import type { WorkerStatus } from "../../api/system";
+import { isFailing, type WorkerStatus } from "../../api/system";
 import { State } from "../../components/State";
 import { Ago } from "../../components/Time";
 
@@ -11,10 +11,17 @@ export function Workers({ workers }: { workers: WorkerStatus[] }) {
       {workers.map((worker) => (
         <li key={worker.name}>
           <b>{worker.name}</b>
-          <State state={worker.state} />
+          <State state={isFailing(worker) ? "failing" : worker.state} />
           <span className="faint grow">{worker.progress}</span>
           <span className="faint"><Ago at={worker.last_success_ms} /></span>
-          {worker.last_error && <p className="tone-bad">{sentence(worker.last_error)}</p>}
+          {worker.last_error && (
+            <p className={isFailing(worker) ? "tone-bad" : "faint"}>
+              {sentence(worker.last_error)}{" "}
+              {isFailing(worker)
+                ? (worker.failures ?? 1) > 1 && `${worker.failures} times in a row.`
+                : <>Recovered{worker.last_error_ms ? <>; that was <Ago at={worker.last_error_ms} /></> : null}.</>}
+            </p>
+          )}
         </li>
       ))}
     </ul>

@@ -15,7 +15,7 @@ import { StepPanel } from "./StepPanel";
 import { chooseStep, stepEdges, stepSentence, tally } from "./steps";
 import { useLiveRun } from "./useLiveRun";
 
-const SIZE = { nodeWidth: 216, nodeHeight: 58, gapX: 52, gapY: 14 };
+const SIZE = { nodeWidth: 224, nodeHeight: 58, gapX: 46, gapY: 14 };
 
 export function RunPage() {
   const { id } = useParams({ from: "/runs/$id" });

@@ -29,12 +29,12 @@ export function StepNode({ step, chosen, tabIndex, onChoose }: Props) {
       <span className="node-row">
         <StateIcon state={step.state} />
         <span className="node-title">{step.name}</span>
+        {step.workers > 1 && <span className="faint" title={`${step.workers} workers`}>×{step.workers}</span>}
         {step.started_ms ? <Span from={step.started_ms} to={step.ended_ms} /> : null}
       </span>
       <span className="node-row node-under">
         <span className={`tone-${tone}`}>{step.state}</span>
         {step.attempt > 1 && <span className="chip chip-wait">attempt {step.attempt}</span>}
-        {step.workers > 1 && <span className="chip">{step.workers} workers</span>}
         {step.cached_from && <span className="chip"><Icon name="reuse" />cached</span>}
       </span>
     </button>

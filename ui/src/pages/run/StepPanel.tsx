@@ -65,7 +65,7 @@ function Reason({ step }: { step: StepView }) {
     return (
       <p className="reason">
         {sentence(summary)}{" "}
-        <span className="faint">{position ? `Position ${position} in the queue, waiting` : "Waiting"} for {duration(waiting_ms)}.</span>
+        <span className="faint">{position ? `Position ${position} in the queue, waiting` : "Waiting"} for <span className="number">{duration(waiting_ms)}</span>.</span>
       </p>
     );
   }
