@@ -1,1 +1,3 @@
 //! Capability: pipelines.
+
+pub mod project_file;

@@ -1,0 +1,49 @@
+//! The project file: one YAML file that describes a workload end to end.
+//!
+//! Reading is strict and tells everything at once: every problem of a file in one answer, each with its
+//! place, its field and the nearest valid name. The stages are `tree` (text to a bounded tree), `read`
+//! (tree to typed sections), `check` (what spans sections); each goes on where the one before found fault,
+//! as far as that leads to no false alarm.
+
+mod check;
+mod condition;
+mod problem;
+mod read;
+mod scalar;
+mod schema;
+mod section;
+mod spec;
+mod tree;
+
+use corliss_types::Resources;
+
+pub use check::variable_name;
+pub use condition::{Clause, Comparison, Condition, ConditionError};
+pub use problem::{MAX_PROBLEMS, Mark, Problem};
+pub use read::{MAX_ITEMS, MAX_REPLICAS, MAX_RETRIES, MAX_WORKERS};
+pub use schema::json_schema;
+pub use spec::{Checkpoint, DataSource, Endpoint, Input, Launcher, Model, ProjectFile, Retries, Step};
+pub use tree::MAX_BYTES;
+
+/// Reads a project file.
+///
+/// `limit` is all that the machine has; with it, steps that could never start are refused.
+///
+/// # Errors
+/// Every problem of the file, in its order; at least one.
+pub fn parse(text: &str, limit: Option<Resources>) -> Result<ProjectFile, Vec<Problem>> {
+    let mut problems = problem::Problems::default();
+    let file = tree::build(text, &mut problems).and_then(|root| {
+        let raw = read::file(&root, &mut problems);
+        check::resolve(raw, limit, &mut problems)
+    });
+    match file {
+        Some(file) if problems.is_empty() => Ok(file),
+        _ => {
+            if problems.is_empty() {
+                problems.add(Mark::START, "", "the file is empty");
+            }
+            Err(problems.into_sorted())
+        }
+    }
+}
