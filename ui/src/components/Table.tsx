@@ -19,7 +19,7 @@ interface Props<T> {
 export function Table<T>({ label, columns, rows, rowKey }: Props<T>) {
   const classOf = (column: Column<T>): string | undefined => (column.number ? "number" : column.wide ? "wide" : undefined);
   return (
-    <div className="table" role="region" aria-label={label} tabIndex={0}>
+    <div className="table" role="group" aria-label={label} tabIndex={0}>
       <table>
         <thead>
           <tr>{columns.map((column) => <th key={column.head} scope="col" className={classOf(column)}>{column.head}</th>)}</tr>
