@@ -34,7 +34,8 @@ FAILED = pytest.StashKey[bool]()
 
 def _serve(request: pytest.FixtureRequest) -> Iterator[Corliss]:
     with temporary_home() as home:
-        corliss = Corliss(home)
+        # More than a small machine has, so that an endpoint of one test never makes another's job wait.
+        corliss = Corliss(home, settings={"CORLISS_MACHINE_CPUS": "8"})
         try:
             corliss.up()
             yield corliss
@@ -58,6 +59,31 @@ def corliss(request: pytest.FixtureRequest) -> Iterator[Corliss]:
 def shared(request: pytest.FixtureRequest) -> Iterator[Corliss]:
     """A server for all tests of a file, for what takes long to set up."""
     yield from _serve(request)
+
+
+@pytest.fixture(scope="session")
+def house(request: pytest.FixtureRequest) -> Iterator[Corliss]:
+    """One server for all tests that look at the main job, which takes a minute to be done."""
+    yield from _serve(request)
+
+
+@pytest.fixture(scope="session")
+def main_job(house: Corliss, digits: Path) -> str:
+    """The undisturbed main job: its run's id. The endpoint `digits` is ready."""
+    run = house.submit(digits / "corliss.yaml")
+    detail = house.wait_run(run, timeout_s=300)
+    assert detail["state"] == "succeeded", detail
+    house.wait_endpoint("digits")
+    return run
+
+
+@pytest.fixture(scope="session")
+def language_model(house: Corliss) -> str:
+    """Name of an endpoint that serves a real language model."""
+    detail = house.wait_run(house.submit(ROOT / "examples/chat/corliss.yaml"))
+    assert detail["state"] == "succeeded", detail
+    house.wait_endpoint("smollm2", timeout_s=180)
+    return "smollm2"
 
 
 @pytest.fixture(scope="session")

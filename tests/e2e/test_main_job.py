@@ -47,55 +47,47 @@ def logits(model: bytes) -> np.ndarray:
     return session.run(["logits"], {"image": images})[0]
 
 
-@pytest.fixture(scope="module")
-def unbroken(shared: Corliss, digits: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    run = run_fresh(shared, digits, tmp_path_factory.mktemp("unbroken") / "digits")
-    detail = shared.wait_run(run, timeout_s=300)
-    assert detail["state"] == "succeeded", detail
-    return run
-
-
-def test_a_killed_worker_changes_nothing(shared: Corliss, digits: Path, unbroken: str, tmp_path: Path) -> None:
+def test_a_killed_worker_changes_nothing(house: Corliss, digits: Path, main_job: str, tmp_path: Path) -> None:
     seed = int(os.environ.get("CORLISS_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
     chance = random.Random(seed)
     epoch, rank = chance.randrange(12, 45), chance.randrange(2)
     print(f"replay with CORLISS_TEST_SEED={seed}: kills worker {rank} after epoch {epoch}")
 
-    run = run_fresh(shared, digits, tmp_path / "digits")
+    run = run_fresh(house, digits, tmp_path / "digits")
 
     def reached() -> str | None:
-        step = shared.step(run, "train")
+        step = house.step(run, "train")
         assert step["state"] not in ("failed", "skipped", "cancelled"), step
         job = step.get("job_id") if step["state"] == "running" else None
-        return job if job and f"epoch {epoch}:" in shared.log(job) else None
+        return job if job and f"epoch {epoch}:" in house.log(job) else None
 
     job = poll(f"epoch {epoch}", reached, timeout_s=240)
-    tasks = shared.api(f"/jobs/{job}")["tasks"]
+    tasks = house.api(f"/jobs/{job}")["tasks"]
     assert sorted(task["rank"] for task in tasks) == [0, 1]
     os.kill(next(task["pid"] for task in tasks if task["rank"] == rank), signal.SIGKILL)
 
-    detail = shared.wait_run(run, timeout_s=300)
+    detail = house.wait_run(run, timeout_s=300)
     assert detail["state"] == "succeeded", detail
     train = next(step for step in detail["steps"] if step["name"] == "train")
     assert train["attempt"] == 2, train
     assert [attempt["class"] for attempt in train["attempts"]][0] == "infrastructure", train["attempts"]
 
-    second = shared.log(train["job_id"])
+    second = house.log(train["job_id"])
     assert "resumes after epoch" in second, second
     assert "epoch 0:" not in second, "the second attempt began anew"
     assert f"epoch {EPOCHS - 1}:" in second
 
-    killed, whole = model_bytes(shared, run), model_bytes(shared, unbroken)
+    killed, whole = model_bytes(house, run), model_bytes(house, main_job)
     difference = float(np.abs(logits(killed) - logits(whole)).max())
     print(f"largest difference of a logit: {difference}; the files are {'equal' if killed == whole else 'not equal'}")
     assert difference <= TOLERANCE
 
 
-def test_the_step_logged_to_its_own_run(shared: Corliss, unbroken: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in shared.variables().items():
+def test_the_step_logged_to_its_own_run(house: Corliss, main_job: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in house.variables().items():
         monkeypatch.setenv(name, value)
-    mlflow.set_tracking_uri(shared.url)
-    run = mlflow.get_run(shared.step(unbroken, "train")["tracking_run_id"])
+    mlflow.set_tracking_uri(house.url)
+    run = mlflow.get_run(house.step(main_job, "train")["tracking_run_id"])
     assert run.info.status == "FINISHED"
     assert run.data.params["workers"] == "2"
     history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss")
@@ -103,30 +95,29 @@ def test_the_step_logged_to_its_own_run(shared: Corliss, unbroken: str, monkeypa
     assert history[-1].value < history[0].value / 10
 
 
-def test_an_unchanged_project_is_reused(shared: Corliss, digits: Path, tmp_path: Path) -> None:
-    first = shared.wait_run(run_fresh(shared, digits, tmp_path / "digits"), timeout_s=300)
-    assert first["state"] == "succeeded", first
-    again = shared.wait_run(shared.submit(tmp_path / "digits/corliss.yaml"), timeout_s=60)
+def test_an_unchanged_project_is_reused(house: Corliss, digits: Path, main_job: str) -> None:
+    first = house.api(f"/runs/{main_job}")
+    again = house.wait_run(house.submit(digits / "corliss.yaml"), timeout_s=60)
     assert [step["state"] for step in again["steps"]] == ["reused"] * 3, again
     outputs = [[output["version"] for output in step["outputs"]] for step in again["steps"]]
     assert outputs == [[output["version"] for output in step["outputs"]] for step in first["steps"]]
 
 
-def test_the_model_knows_where_it_came_from(shared: Corliss, unbroken: str) -> None:
-    model = poll("the model", lambda: registered(shared))
+def test_the_model_knows_where_it_came_from(house: Corliss, main_job: str) -> None:
+    model = poll("the model", lambda: registered(house))
     version = min(model["versions"], key=lambda one: one["version"])
-    assert version["run_id"] == unbroken
+    assert version["run_id"] == main_job
     assert version["metrics"]["accuracy"] >= 0.95
     assert [data["name"] for data in version["data"]] == ["digits"]
     assert version["code"]
     assert model["aliases"]["champion"] >= version["version"]
 
-    up = shared.api(f"/lineage?node=model:digits/{version['version']}&direction=up")
+    up = house.api(f"/lineage?node=model:digits/{version['version']}&direction=up")
     causes = {node["id"] for node in up["nodes"]}
-    assert {f"run:{unbroken}", f"version:{version['data'][0]['version']}"} <= causes, causes
-    down = shared.api(f"/lineage?node=version:{version['data'][0]['version']}&direction=down")
+    assert {f"run:{main_job}", f"version:{version['data'][0]['version']}"} <= causes, causes
+    down = house.api(f"/lineage?node=version:{version['data'][0]['version']}&direction=down")
     effects = {node["id"] for node in down["nodes"]}
-    assert {f"run:{unbroken}", f"model:digits/{version['version']}"} <= effects, effects
+    assert {f"run:{main_job}", f"model:digits/{version['version']}"} <= effects, effects
 
 
 def registered(corliss: Corliss) -> dict | None:
@@ -134,10 +125,10 @@ def registered(corliss: Corliss) -> dict | None:
     return model if status == 200 and model["aliases"].get("champion") else None
 
 
-def test_the_endpoint_answers_about_real_digits(shared: Corliss, unbroken: str) -> None:
-    shared.wait_endpoint("digits")
+def test_the_endpoint_answers_about_real_digits(house: Corliss, main_job: str) -> None:
+    house.wait_endpoint("digits")
     images = load_digits().data[:16] / 16.0
-    status, answer = shared.request("POST", "/v2/models/digits/infer", {"inputs": [
+    status, answer = house.request("POST", "/v2/models/digits/infer", {"inputs": [
         {"name": "image", "datatype": "FP32", "shape": [16, 64], "data": images.flatten().tolist()},
     ]})
     assert status == 200, answer

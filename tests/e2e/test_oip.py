@@ -213,7 +213,7 @@ def test_the_old_version_serves_while_a_broken_one_fails(corliss: Corliss, proje
 def test_a_deleted_endpoint_stops_its_engine(corliss: Corliss, project) -> None:
     publish(corliss, project, 2.0)
     corliss.wait_endpoint("times")
-    corliss.cli("endpoints", "delete", "times")
+    corliss.cli("endpoints", "delete", "times", "--yes")
     poll("the engine to be gone", lambda: not [p for p in processes.of_home(corliss.home) if p.verb == "engine"])
     assert infer(corliss, [1.0, 1.0, 1.0, 1.0], [1, 4])[0] == 404
 

@@ -15,15 +15,13 @@ from support.server import ROOT, Corliss, poll
 MODEL = "smollm2"
 
 
-@pytest.fixture(scope="module")
-def served(shared: Corliss) -> Corliss:
-    detail = shared.wait_run(shared.submit(ROOT / "examples/chat/corliss.yaml"))
-    assert detail["state"] == "succeeded", detail
-    shared.wait_endpoint(MODEL, timeout_s=180)
-    return shared
+@pytest.fixture
+def served(house: Corliss, language_model: str) -> Corliss:
+    assert language_model == MODEL
+    return house
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def client(served: Corliss) -> OpenAI:
     return OpenAI(base_url=f"{served.url}/v1", api_key=served.token, max_retries=0, timeout=120)
 

@@ -56,7 +56,9 @@ def poll(what: str, question: Callable[[], Any], timeout_s: float = 60.0, every_
 class Corliss:
     """One installation: a home folder and, while it is up, the server on it."""
 
-    def __init__(self, home: Path, binary: Path | None = None, listen: str | None = None) -> None:
+    def __init__(
+        self, home: Path, binary: Path | None = None, listen: str | None = None, settings: dict[str, str] | None = None
+    ) -> None:
         self.home = Path(home)
         self.binary = Path(binary) if binary else default_binary()
         self.listen = listen or f"127.0.0.1:{free_port()}"
@@ -69,7 +71,8 @@ class Corliss:
             "VIRTUAL_ENV": str(venv),
             "PATH": f"{venv / 'bin'}:{self.environment.get('PATH', '')}",
             "DO_NOT_TRACK": "1",
-        }
+            "PYTHONDONTWRITEBYTECODE": "1",
+        } | (settings or {})
 
     # Life
 
