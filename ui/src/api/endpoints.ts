@@ -5,17 +5,21 @@ export type EndpointState = "deploying" | "ready" | "degraded" | "failed" | "sto
 export interface Replica {
   id: string;
   version: number | string;
-  state: "starting" | "ready" | "draining" | "failed" | "stopped";
+  state: "queued" | "starting" | "ready" | "draining" | "stopping" | "failed" | "stopped";
   reason?: string | null;
   job_id?: string | null;
   restarts: number;
   in_flight: number;
   started_ms?: number | null;
+  ended_ms?: number | null;
 }
 
 export interface EndpointView {
   name: string;
+  /** The reference that was deployed: `digits@champion` or `digits/3`. */
   model: string;
+  /** The registered model behind the reference. */
+  model_name?: string;
   desired_version: number | string;
   serving_version?: number | string | null;
   flavor: string;

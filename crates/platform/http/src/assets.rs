@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use crate::{ApiError, Dialect};
 
 const START_PAGE: &str = "index.html";
-const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; \
                       img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; worker-src 'self'; \
                       object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
@@ -47,7 +47,8 @@ pub(crate) fn respond(assets: &dyn Assets, path: &str, request: &HeaderMap) -> R
         return file(asset, wanted, request);
     }
     // A path that looks like a file is one that is missing; anything else is a view inside the console.
-    let looks_like_a_file = wanted.rsplit('/').next().is_some_and(|last| last.contains('.'));
+    // Files lie at the top or below `assets/`; deeper, a dot is part of a name, as in `/models/qwen2.5`.
+    let looks_like_a_file = wanted.starts_with("assets/") || (!wanted.contains('/') && wanted.contains('.'));
     match assets.get(START_PAGE) {
         Some(asset) if !looks_like_a_file => file(asset, START_PAGE, request),
         _ => ApiError::new(

@@ -29,7 +29,7 @@ export function EndpointPage() {
         facts={
           <>
             <State state={endpoint.state} />
-            <span>serves <Link to="/models/$name" params={{ name: endpoint.model.split(/[@/]/)[0] ?? endpoint.model }}>{endpoint.model}</Link></span>
+            <span>serves <Link to="/models/$name" params={{ name: endpoint.model_name ?? endpoint.model.split(/[@/]/)[0] ?? endpoint.model }}>{endpoint.model}</Link></span>
             <span>version {serving(endpoint)}</span>
             <span>{endpoint.replicas_ready} of {endpoint.replicas_desired} replicas ready</span>
             <span className="number">{count(endpoint.requests_total)} requests</span>

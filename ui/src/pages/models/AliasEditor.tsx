@@ -4,7 +4,7 @@ import { models, type Model } from "../../api/models";
 import { Confirm } from "../../components/Confirm";
 import { Panel } from "../../components/Panel";
 
-const VALID = /^[a-z0-9][a-z0-9._-]{0,62}$/;
+const VALID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
 /** Sets or moves an alias. Endpoints that follow it roll to the new version, so it asks first. */
 export function AliasEditor({ model, versions }: { model: Model; versions: number[] }) {
@@ -46,7 +46,7 @@ export function AliasEditor({ model, versions }: { model: Model; versions: numbe
             <p>Endpoints that follow <code>{model.name}@{alias}</code> keep serving the version they have, and new deployments of it are refused.</p>
           </Confirm>
         )}
-        {!valid && <span className="tone-bad">Small letters, digits, dots and dashes, at most 63.</span>}
+        {!valid && <span className="tone-bad">Letters, digits, dots, dashes and underscores, at most 63.</span>}
         {valid && now === target && <span className="faint">It points there already.</span>}
       </div>
     </Panel>
