@@ -1,0 +1,120 @@
+//! What can go wrong with endpoints.
+
+use std::io;
+use std::path::PathBuf;
+
+use corliss_diagnostics::{Diagnose, Meaning};
+use corliss_engine::EngineError;
+use corliss_metastore::StoreError;
+
+use crate::PortError;
+
+/// An error of this capability.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServingError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another room failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The model cannot be served.
+    #[error(transparent)]
+    Model(#[from] EngineError),
+    /// The model is of a kind that has no engine here.
+    #[error("model {model} version {version} has no file that an engine can serve")]
+    NoEngine {
+        /// Its name.
+        model: String,
+        /// Its version.
+        version: u32,
+    },
+    /// No endpoint has this name.
+    #[error("there is no endpoint '{name}'")]
+    NotFound {
+        /// As asked for.
+        name: String,
+        /// What was probably meant.
+        nearest: Option<String>,
+    },
+    /// The endpoint is being removed.
+    #[error("endpoint '{name}' is being removed")]
+    Stopping {
+        /// Its name.
+        name: String,
+    },
+    /// A field of a request is wrong.
+    #[error("{field} {problem}")]
+    Invalid {
+        /// Which.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A folder for sockets could not be made.
+    #[error("cannot use {path} for sockets")]
+    Sockets {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Diagnose for ServingError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Port(_) => "dependency",
+            Self::Model(error) => error.code(),
+            Self::NoEngine { .. } => "model_not_servable",
+            Self::NotFound { .. } => "endpoint_not_found",
+            Self::Stopping { .. } => "endpoint_stopping",
+            Self::Invalid { .. } => "invalid_field",
+            Self::Sockets { .. } => "socket_folder",
+        }
+    }
+
+    fn meaning(&self) -> Meaning {
+        match self {
+            Self::Store(error) => error.meaning(),
+            Self::Port(error) => error.meaning(),
+            Self::Model(error) => error.meaning(),
+            Self::NoEngine { .. } | Self::Invalid { .. } => Meaning::InvalidInput,
+            Self::NotFound { .. } => Meaning::NotFound,
+            Self::Stopping { .. } => Meaning::Conflict,
+            Self::Sockets { .. } => Meaning::Internal,
+        }
+    }
+
+    fn field(&self) -> Option<String> {
+        match self {
+            Self::Port(error) => error.report().field.clone(),
+            Self::Invalid { field, .. } => Some((*field).to_owned()),
+            Self::NoEngine { .. } => Some("model".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Port(error) => error.report().hint.clone(),
+            Self::Model(error) => error.hint(),
+            Self::NoEngine { .. } => {
+                Some("register a folder that holds one .onnx file, or one .gguf file".to_owned())
+            }
+            Self::NotFound {
+                nearest: Some(name), ..
+            } => Some(format!("did you mean '{name}'?")),
+            Self::Stopping { .. } => {
+                Some("deploy it again once it is gone, or under another name".to_owned())
+            }
+            Self::Sockets { .. } => {
+                Some("check who owns the folder and that the disk is not full".to_owned())
+            }
+            _ => None,
+        }
+    }
+}

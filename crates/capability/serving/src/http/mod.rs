@@ -1,0 +1,81 @@
+//! Native routes: `/endpoints`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::{delete, get, put};
+use corliss_http::{ApiError, Dialect, Json, List, Path, Routes};
+use corliss_types::{Access, Permission};
+use http::{Method, StatusCode};
+
+use crate::Serving;
+use crate::types::{DeployRequest, EndpointView};
+
+const READ: Access = Access::Requires(Permission::EndpointsRead);
+const WRITE: Access = Access::Requires(Permission::EndpointsWrite);
+const ALL: &str = "/api/v1/endpoints";
+const ONE: &str = "/api/v1/endpoints/{name}";
+
+impl Serving {
+    /// The routes of this capability.
+    #[must_use]
+    pub fn routes(self: &Arc<Self>) -> Routes {
+        let state = || self.clone();
+        Routes::new()
+            .route(
+                Method::GET,
+                ALL,
+                READ,
+                Dialect::Native,
+                get(list).with_state(state()),
+            )
+            .route(
+                Method::GET,
+                ONE,
+                READ,
+                Dialect::Native,
+                get(one).with_state(state()),
+            )
+            .route(
+                Method::PUT,
+                ONE,
+                WRITE,
+                Dialect::Native,
+                put(deploy).with_state(state()),
+            )
+            .route(
+                Method::DELETE,
+                ONE,
+                WRITE,
+                Dialect::Native,
+                delete(remove).with_state(state()),
+            )
+    }
+}
+
+async fn list(State(serving): State<Arc<Serving>>) -> Result<Json<List<EndpointView>>, ApiError> {
+    Ok(Json(List::all(serving.list().await?)))
+}
+
+async fn one(
+    State(serving): State<Arc<Serving>>,
+    Path(name): Path<String>,
+) -> Result<Json<EndpointView>, ApiError> {
+    Ok(Json(serving.get(&name).await?))
+}
+
+async fn deploy(
+    State(serving): State<Arc<Serving>>,
+    Path(name): Path<String>,
+    Json(request): Json<DeployRequest>,
+) -> Result<(StatusCode, Json<EndpointView>), ApiError> {
+    Ok((StatusCode::ACCEPTED, Json(serving.deploy(&name, request).await?)))
+}
+
+async fn remove(
+    State(serving): State<Arc<Serving>>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    serving.remove(&name).await?;
+    Ok(StatusCode::ACCEPTED)
+}

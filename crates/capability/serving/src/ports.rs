@@ -1,0 +1,100 @@
+//! What serving needs of other rooms; the server wires them.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use corliss_diagnostics::{Diagnose, ErrorReport, Meaning};
+use corliss_types::{JobId, ModelName, ReplicaId, Resources, VersionId};
+
+/// Another room's error, kept whole.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", report.message)]
+pub struct PortError {
+    meaning: Meaning,
+    report: Box<ErrorReport>,
+}
+
+impl PortError {
+    /// Keeps the code, sentence, field and hint of an error.
+    #[must_use]
+    pub fn of(error: &dyn Diagnose) -> Self {
+        Self {
+            meaning: error.meaning(),
+            report: Box::new(ErrorReport::of(error)),
+        }
+    }
+
+    /// What it means.
+    #[must_use]
+    pub fn meaning(&self) -> Meaning {
+        self.meaning
+    }
+
+    /// Its report.
+    #[must_use]
+    pub fn report(&self) -> &ErrorReport {
+        &self.report
+    }
+}
+
+/// A model version that can be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeployedModel {
+    /// The registered model.
+    pub model: ModelName,
+    /// Its version.
+    pub version: u32,
+    /// Its files.
+    pub files: VersionId,
+}
+
+/// Finds registered models and their files.
+#[async_trait]
+pub trait ModelResolver: Send + Sync {
+    /// What `NAME@ALIAS` or `NAME/VERSION` means now.
+    async fn resolve(&self, reference: &str) -> Result<DeployedModel, PortError>;
+    /// A read-only folder with these files; made at most once.
+    async fn materialise(&self, files: &VersionId) -> Result<PathBuf, PortError>;
+}
+
+/// A replica as a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaJob {
+    /// Also the key under which it is submitted once.
+    pub replica: ReplicaId,
+    /// For people.
+    pub name: String,
+    /// Arguments of this program: `engine …`.
+    pub arguments: Vec<String>,
+    /// What it holds.
+    pub resources: Resources,
+}
+
+/// How far a replica's job is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplicaJobState {
+    /// It waits, for this reason.
+    Queued(String),
+    /// Its process runs or is about to.
+    Running,
+    /// It has ended, for this reason.
+    Ended(String),
+}
+
+/// Runs replicas.
+#[async_trait]
+pub trait ReplicaJobs: Send + Sync {
+    /// Submits it; the same replica again answers the same job.
+    async fn submit(&self, job: ReplicaJob) -> Result<JobId, PortError>;
+    /// How far it is. A job that nobody knows any more has ended.
+    async fn observe(&self, job: &JobId) -> Result<ReplicaJobState, PortError>;
+    /// Asks it to end; asking again is harmless.
+    async fn stop(&self, job: &JobId) -> Result<(), PortError>;
+}
+
+/// Remembers what was deployed where.
+#[async_trait]
+pub trait Lineage: Send + Sync {
+    /// The endpoint serves this version; saying it again is harmless.
+    async fn deployed(&self, endpoint: &str, model: &ModelName, version: u32) -> Result<(), PortError>;
+}

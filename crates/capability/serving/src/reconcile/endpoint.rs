@@ -1,0 +1,271 @@
+//! One pass: follow aliases, see what replicas do, decide, apply, publish.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use corliss_policy_serving::{self as policy, Phase, Plan};
+use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler};
+use corliss_types::Timestamp;
+
+use super::words;
+use crate::routes::{RouteEndpoint, RouteReplica};
+use crate::store::{self, Desired, EndpointRow, ReplicaRow};
+use crate::types::{EndpointPhase, ReplicaPhase};
+use crate::{Serving, ServingError};
+
+/// While a replica comes up or goes away, nobody signals: its engine is asked this often.
+const MOVING: Duration = Duration::from_millis(50);
+
+/// The reconciler of all endpoints.
+pub struct EndpointReconciler {
+    pub(super) serving: Arc<Serving>,
+}
+
+/// An endpoint with its replicas that have not ended.
+pub(super) struct Live {
+    pub(super) row: EndpointRow,
+    pub(super) replicas: Vec<ReplicaRow>,
+}
+
+impl EndpointReconciler {
+    /// A reconciler of this room.
+    pub fn new(serving: Arc<Serving>) -> Self {
+        Self { serving }
+    }
+
+    async fn load(&self) -> Result<Vec<Live>, ServingError> {
+        let (endpoints, replicas) = self
+            .serving
+            .parts
+            .store
+            .read(|tx| Ok::<_, ServingError>((store::list_endpoints(tx)?, store::live_replicas(tx)?)))
+            .await?;
+        let mut by_endpoint: BTreeMap<String, Vec<ReplicaRow>> = BTreeMap::new();
+        for replica in replicas {
+            by_endpoint
+                .entry(replica.endpoint.clone())
+                .or_default()
+                .push(replica);
+        }
+        let live = |row: EndpointRow| {
+            let replicas = by_endpoint.remove(&row.name).unwrap_or_default();
+            Live { row, replicas }
+        };
+        Ok(endpoints.into_iter().map(live).collect())
+    }
+
+    /// Where a reference follows an alias, the alias may have moved. A reference that means nothing any more
+    /// leaves the endpoint as it is: what serves must not stop because a name was deleted.
+    async fn follow_alias(&self, live: &mut Live) -> Result<(), ServingError> {
+        let current = &live.row.desired;
+        if live.row.deleting || !current.reference.contains('@') {
+            return Ok(());
+        }
+        let Ok(model) = self.serving.parts.models.resolve(&current.reference).await else {
+            return Ok(());
+        };
+        if model.files == current.files && model.version == current.version && model.model == current.model {
+            return Ok(());
+        }
+        let flavor = match self.serving.servable(&model).await {
+            Ok(flavor) => flavor,
+            Err(error) => {
+                let reason = format!("{}/{} cannot be served: {error}", model.model, model.version);
+                return self.tell(&live.row, live.row.phase, Some(reason)).await;
+            }
+        };
+        let to = Desired {
+            model: model.model,
+            version: model.version,
+            files: model.files,
+            flavor,
+            ..current.clone()
+        };
+        let (row, now) = (live.row.clone(), self.now());
+        let moved = {
+            let (row, to) = (row.clone(), to.clone());
+            let store = &self.serving.parts.store;
+            store
+                .write(move |tx| Ok::<_, ServingError>(store::redirect(tx, &row, &to, now)?))
+                .await?
+        };
+        if moved {
+            live.row = EndpointRow {
+                desired: to,
+                generation: row.generation + 1,
+                crashes: 0,
+                last_crash: Timestamp::default(),
+                updated: now,
+                ..row
+            };
+        }
+        Ok(())
+    }
+
+    fn view(&self, live: &Live) -> policy::View {
+        let desired = policy::Desired {
+            version: live.row.desired.version,
+            replicas: live.row.desired.replicas,
+        };
+        let replicas = live
+            .replicas
+            .iter()
+            .filter(|replica| !replica.phase.has_ended())
+            .map(|replica| {
+                let stats = self.serving.stats(&replica.id);
+                policy::Replica {
+                    id: replica.id.clone(),
+                    version: replica.version,
+                    state: replica_state(replica),
+                    in_flight: u32::try_from(stats.running + stats.waiting).unwrap_or(u32::MAX),
+                }
+            });
+        policy::View {
+            now: self.now(),
+            desired: (!live.row.deleting).then_some(desired),
+            replicas: replicas.collect(),
+            crashes: policy::Crashes {
+                in_a_row: live.row.crashes,
+                last: live.row.last_crash,
+            },
+            limits: policy::Limits::default(),
+        }
+    }
+
+    /// Brings one endpoint a step further; answers when to look again and what to route.
+    async fn step(&self, live: &mut Live) -> Result<(Option<Duration>, Option<RouteEndpoint>), ServingError> {
+        self.follow_alias(live).await?;
+        self.observe(live).await?;
+        let view = self.view(live);
+        let plan = policy::decide(&view);
+        debug_assert_eq!(policy::invariants::check(&view, &plan), None);
+        // What drains or stops leaves the table before it hears of it.
+        self.apply(live, &plan).await?;
+        if plan.phase == Phase::Stopped {
+            return Ok((None, None));
+        }
+        let last_failure = self.last_failure(&live.row).await?;
+        let reason = words::sentence(&plan, view.now, last_failure.as_deref());
+        self.tell(&live.row, phase_of(&plan), reason.clone()).await?;
+        Ok((self.next_look(live, &plan), Some(self.route(live, reason))))
+    }
+
+    fn next_look(&self, live: &Live, plan: &Plan) -> Option<Duration> {
+        let moving = live.replicas.iter().any(|replica| {
+            matches!(
+                replica.phase,
+                ReplicaPhase::Starting | ReplicaPhase::Draining | ReplicaPhase::Stopping
+            )
+        });
+        let by_plan = plan.wake_at.map(|at| Duration::from(at.since(self.now())));
+        [moving.then_some(MOVING), by_plan].into_iter().flatten().min()
+    }
+
+    fn route(&self, live: &Live, reason: Option<String>) -> RouteEndpoint {
+        let ready = || {
+            live.replicas
+                .iter()
+                .filter(|replica| replica.phase == ReplicaPhase::Ready)
+        };
+        let socket = |replica: &ReplicaRow| self.serving.sockets.path(&replica.id);
+        RouteEndpoint {
+            name: live.row.name.clone(),
+            model: live.row.desired.model.clone(),
+            version: ready()
+                .map(|replica| replica.version)
+                .max()
+                .unwrap_or(live.row.desired.version),
+            flavor: live.row.desired.flavor,
+            reason,
+            replicas: ready()
+                .map(|replica| RouteReplica {
+                    id: replica.id.clone(),
+                    socket: socket(replica),
+                })
+                .collect(),
+        }
+    }
+
+    async fn tell(
+        &self,
+        row: &EndpointRow,
+        phase: EndpointPhase,
+        reason: Option<String>,
+    ) -> Result<(), ServingError> {
+        if row.phase == phase && row.reason == reason {
+            return Ok(());
+        }
+        let row = row.clone();
+        let store = &self.serving.parts.store;
+        store
+            .write(move |tx| Ok(store::set_phase(tx, &row, phase, reason.as_deref())?))
+            .await
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.serving.parts.sources.clock.now()
+    }
+}
+
+#[async_trait]
+impl Reconciler for EndpointReconciler {
+    fn name(&self) -> &'static str {
+        "serving.endpoints"
+    }
+
+    async fn reconcile(&self) -> Result<Outcome, BoxedDiagnose> {
+        let mut endpoints = self.load().await?;
+        let (mut table, mut next, mut failed) = (Vec::new(), None::<Duration>, None);
+        for live in &mut endpoints {
+            // One endpoint in trouble must not hold up the others.
+            match self.step(live).await {
+                Ok((wake_after, route)) => {
+                    next = [next, wake_after].into_iter().flatten().min();
+                    table.extend(route);
+                }
+                Err(error) => {
+                    table.push(self.route(live, live.row.reason.clone()));
+                    failed = Some(error);
+                }
+            }
+        }
+        let ready: usize = table.iter().map(|endpoint| endpoint.replicas.len()).sum();
+        let progress = format!("{} endpoint(s), {ready} ready replica(s)", table.len());
+        self.serving.publish(table);
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Ok(Outcome {
+                progress,
+                wake_after: next,
+            }),
+        }
+    }
+}
+
+fn replica_state(replica: &ReplicaRow) -> policy::ReplicaState {
+    match replica.phase {
+        ReplicaPhase::Queued => policy::ReplicaState::Queued,
+        ReplicaPhase::Starting => policy::ReplicaState::Starting {
+            since: replica.phase_since,
+        },
+        ReplicaPhase::Ready => policy::ReplicaState::Ready,
+        ReplicaPhase::Draining => policy::ReplicaState::Draining {
+            since: replica.phase_since,
+        },
+        ReplicaPhase::Stopping | ReplicaPhase::Failed | ReplicaPhase::Stopped => {
+            policy::ReplicaState::Stopping
+        }
+    }
+}
+
+fn phase_of(plan: &Plan) -> EndpointPhase {
+    match plan.phase {
+        Phase::Deploying => EndpointPhase::Deploying,
+        Phase::Ready => EndpointPhase::Ready,
+        Phase::Degraded => EndpointPhase::Degraded,
+        Phase::Failed => EndpointPhase::Failed,
+        Phase::Stopping | Phase::Stopped => EndpointPhase::Stopping,
+    }
+}

@@ -1,0 +1,8 @@
+//! Brings endpoints from what they are to what they should be.
+
+mod apply;
+mod endpoint;
+mod observe;
+mod words;
+
+pub use endpoint::EndpointReconciler;

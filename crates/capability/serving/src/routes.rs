@@ -1,0 +1,41 @@
+//! What may take requests, as a snapshot with a generation: what the gateway routes by.
+
+use std::path::PathBuf;
+
+use corliss_engine::Flavor;
+use corliss_types::{ModelName, ReplicaId};
+
+/// A snapshot of everything that may take requests.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RouteTable {
+    /// Rises with every change while the server runs.
+    pub generation: u64,
+    /// Endpoints by name.
+    pub endpoints: Vec<RouteEndpoint>,
+}
+
+/// One endpoint. It may have no replica that takes requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteEndpoint {
+    /// Its name.
+    pub name: String,
+    /// Registered model.
+    pub model: ModelName,
+    /// Newest version that takes requests, else the wanted one.
+    pub version: u32,
+    /// Kind of engine.
+    pub flavor: Flavor,
+    /// Why it is not ready, in a sentence.
+    pub reason: Option<String>,
+    /// Replicas that take requests.
+    pub replicas: Vec<RouteReplica>,
+}
+
+/// One replica that takes requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteReplica {
+    /// Id.
+    pub id: ReplicaId,
+    /// Where its engine listens.
+    pub socket: PathBuf,
+}

@@ -1,0 +1,111 @@
+//! Deploy and remove: both only store what should be and wake the reconciler.
+
+use corliss_diagnostics::nearest;
+use corliss_engine::{Flavor, detect_flavor};
+use corliss_types::ModelName;
+
+use super::Serving;
+use crate::store::{self, Desired};
+use crate::types::{DeployRequest, EndpointView};
+use crate::{DeployedModel, ServingError};
+
+const MAX_REPLICAS: u32 = 64;
+const MAX_CPU_MILLI: u64 = 1_000_000;
+
+impl Serving {
+    /// Stores what an endpoint should be, having looked at the model's files.
+    pub async fn deploy(&self, name: &str, request: DeployRequest) -> Result<EndpointView, ServingError> {
+        check(name, &request)?;
+        let model = self.parts.models.resolve(&request.model).await?;
+        let flavor = self.servable(&model).await?;
+        let desired = Desired {
+            reference: request.model,
+            model: model.model,
+            version: model.version,
+            files: model.files,
+            flavor,
+            replicas: request.replicas,
+            resources: request.resources,
+        };
+        let (owned, now) = (name.to_owned(), self.parts.sources.clock.now());
+        self.parts
+            .store
+            .write(move |tx| {
+                let current = store::get_endpoint(tx, &owned)?;
+                match current {
+                    Some(row) if row.deleting => Err(ServingError::Stopping { name: owned.clone() }),
+                    // The same again is no new generation: its replicas stay as they are.
+                    Some(row) if row.desired == desired => Ok(()),
+                    _ => Ok(store::upsert_endpoint(tx, &owned, &desired, now)?),
+                }
+            })
+            .await?;
+        self.wake.signal();
+        self.get(name).await
+    }
+
+    /// Lets an endpoint go away: its replicas finish their requests and end.
+    pub async fn remove(&self, name: &str) -> Result<(), ServingError> {
+        let (owned, now) = (name.to_owned(), self.parts.sources.clock.now());
+        let found = self
+            .parts
+            .store
+            .write(move |tx| Ok::<_, ServingError>(store::mark_deleting(tx, &owned, now)?))
+            .await?;
+        if !found {
+            return Err(self.not_found(name).await);
+        }
+        self.wake.signal();
+        Ok(())
+    }
+
+    /// The kind of engine for these files, or why there is none.
+    pub(crate) async fn servable(&self, model: &DeployedModel) -> Result<Flavor, ServingError> {
+        let folder = self.parts.models.materialise(&model.files).await?;
+        let flavor = match tokio::task::spawn_blocking(move || detect_flavor(&folder)).await {
+            Ok(flavor) => flavor?,
+            Err(_) => Flavor::Other,
+        };
+        if flavor == Flavor::Other {
+            return Err(ServingError::NoEngine {
+                model: model.model.to_string(),
+                version: model.version,
+            });
+        }
+        Ok(flavor)
+    }
+
+    pub(crate) async fn not_found(&self, name: &str) -> ServingError {
+        let rows = self
+            .parts
+            .store
+            .read(|tx| Ok::<_, ServingError>(store::list_endpoints(tx)?))
+            .await;
+        let names = rows.unwrap_or_default();
+        let nearest = nearest(name, names.iter().map(|row| row.name.as_str())).map(str::to_owned);
+        ServingError::NotFound {
+            name: name.to_owned(),
+            nearest,
+        }
+    }
+}
+
+fn check(name: &str, request: &DeployRequest) -> Result<(), ServingError> {
+    let invalid = |field, problem: String| Err(ServingError::Invalid { field, problem });
+    if let Err(error) = name.parse::<ModelName>() {
+        return invalid("name", error.to_string());
+    }
+    if !(1..=MAX_REPLICAS).contains(&request.replicas) {
+        return invalid(
+            "replicas",
+            format!(
+                "is {} but must lie between 1 and {MAX_REPLICAS}",
+                request.replicas
+            ),
+        );
+    }
+    if request.resources.cpu_milli > MAX_CPU_MILLI {
+        return invalid("resources.cpu_milli", format!("must not exceed {MAX_CPU_MILLI}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! What callers can do with endpoints.
+
+mod deploy;
+mod view;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use corliss_clock::Sources;
+use corliss_engine::client::EngineClient;
+use corliss_engine::protocol::Stats;
+use corliss_metastore::Metastore;
+use corliss_reconcile::{Shutdown, Wake, WorkerBoard};
+use corliss_types::ReplicaId;
+use tokio::sync::watch;
+
+use crate::ports::{Lineage, ModelResolver, ReplicaJobs};
+use crate::reconcile::EndpointReconciler;
+use crate::sockets::Sockets;
+use crate::{RouteTable, ServingError};
+
+/// The reconciler looks at everything at least this often, signal or not.
+const PERIOD: Duration = Duration::from_secs(2);
+
+/// What serving is made of.
+pub struct ServingParts {
+    /// The metadata store.
+    pub store: Metastore,
+    /// Time and randomness.
+    pub sources: Sources,
+    /// Finds models.
+    pub models: Arc<dyn ModelResolver>,
+    /// Runs replicas.
+    pub jobs: Arc<dyn ReplicaJobs>,
+    /// Remembers deployments.
+    pub lineage: Arc<dyn Lineage>,
+    /// Private folder of the running installation; sockets go below it.
+    pub run_folder: PathBuf,
+}
+
+/// Endpoints. Shared by the handlers, the reconciler and other rooms' ports.
+pub struct Serving {
+    pub(crate) parts: ServingParts,
+    pub(crate) sockets: Sockets,
+    wake: Wake,
+    table: watch::Sender<RouteTable>,
+    engines: Mutex<BTreeMap<ReplicaId, Engine>>,
+}
+
+/// What is known of a replica's engine beyond its row: the way to it, and its last counters.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    pub(crate) client: EngineClient,
+    pub(crate) stats: Stats,
+}
+
+impl Serving {
+    /// Opens the room; nothing runs before [`Serving::start`].
+    pub fn open(parts: ServingParts) -> Result<Arc<Self>, ServingError> {
+        let sockets = Sockets::open(&parts.run_folder)?;
+        Ok(Arc::new(Self {
+            parts,
+            sockets,
+            wake: Wake::new(),
+            table: watch::Sender::new(RouteTable::default()),
+            engines: Mutex::new(BTreeMap::new()),
+        }))
+    }
+
+    /// Starts the reconciler.
+    pub fn start(self: &Arc<Self>, shutdown: Shutdown, workers: &WorkerBoard) {
+        let reconciler = Arc::new(EndpointReconciler::new(self.clone()));
+        corliss_reconcile::spawn(reconciler, PERIOD, self.wake.clone(), shutdown, workers);
+    }
+
+    /// To be signalled when an alias moved or a replica's job changed.
+    #[must_use]
+    pub fn wake(&self) -> Wake {
+        self.wake.clone()
+    }
+
+    /// Follows what may take requests.
+    #[must_use]
+    pub fn route_table(&self) -> watch::Receiver<RouteTable> {
+        self.table.subscribe()
+    }
+
+    /// Publishes a table if it differs from the last one but for its generation.
+    pub(crate) fn publish(&self, endpoints: Vec<crate::RouteEndpoint>) {
+        self.table.send_if_modified(|table| {
+            if table.endpoints == endpoints {
+                return false;
+            }
+            table.generation += 1;
+            table.endpoints = endpoints;
+            true
+        });
+    }
+
+    pub(crate) fn client(&self, replica: &ReplicaId) -> EngineClient {
+        let mut engines = self.engines();
+        let engine = engines.entry(replica.clone()).or_insert_with(|| Engine {
+            client: EngineClient::unix(self.sockets.path(replica)),
+            stats: Stats::default(),
+        });
+        engine.client.clone()
+    }
+
+    pub(crate) fn stats(&self, replica: &ReplicaId) -> Stats {
+        self.engines()
+            .get(replica)
+            .map(|engine| engine.stats.clone())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn set_stats(&self, replica: &ReplicaId, stats: Stats) {
+        if let Some(engine) = self.engines().get_mut(replica) {
+            engine.stats = stats;
+        }
+    }
+
+    /// Forgets a replica that ended, and its socket.
+    pub(crate) fn forget(&self, replica: &ReplicaId) {
+        self.engines().remove(replica);
+        // The engine removes it too, unless it was killed.
+        let _ = std::fs::remove_file(self.sockets.path(replica));
+    }
+
+    fn engines(&self) -> MutexGuard<'_, BTreeMap<ReplicaId, Engine>> {
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

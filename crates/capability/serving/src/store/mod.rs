@@ -1,0 +1,57 @@
+//! Tables and SQL. Nothing here decides.
+
+mod endpoints;
+mod replicas;
+
+use corliss_metastore::Migrations;
+
+pub use endpoints::{
+    Desired, EndpointRow, delete_endpoint, get_endpoint, list_endpoints, mark_deleting, record_crash,
+    redirect, set_phase, upsert_endpoint,
+};
+pub use replicas::{
+    ReplicaRow, insert_replica, last_failure, list_replicas, live_replicas, prune_ended, set_job,
+    set_replica_phase,
+};
+
+/// The schema.
+pub const MIGRATIONS: Migrations = Migrations {
+    component: "serving",
+    steps: &["
+    CREATE TABLE serving_endpoints (
+        name TEXT NOT NULL PRIMARY KEY,
+        reference TEXT NOT NULL,
+        model TEXT NOT NULL,
+        version BIGINT NOT NULL,
+        files TEXT NOT NULL,
+        flavor TEXT NOT NULL,
+        replicas BIGINT NOT NULL,
+        cpu_milli BIGINT NOT NULL,
+        memory_bytes BIGINT NOT NULL,
+        accelerators BIGINT NOT NULL,
+        deleting BIGINT NOT NULL,
+        generation BIGINT NOT NULL,
+        crashes BIGINT NOT NULL,
+        last_crash_ms BIGINT NOT NULL,
+        phase TEXT NOT NULL,
+        reason TEXT,
+        created_ms BIGINT NOT NULL,
+        updated_ms BIGINT NOT NULL
+    );
+    CREATE TABLE serving_replicas (
+        id TEXT NOT NULL PRIMARY KEY,
+        endpoint TEXT NOT NULL,
+        version BIGINT NOT NULL,
+        files TEXT NOT NULL,
+        phase TEXT NOT NULL,
+        phase_since_ms BIGINT NOT NULL,
+        ready_ms BIGINT,
+        ended_ms BIGINT,
+        reason TEXT,
+        job_id TEXT,
+        restarts BIGINT NOT NULL,
+        created_ms BIGINT NOT NULL
+    );
+    CREATE INDEX serving_replicas_by_endpoint ON serving_replicas (endpoint, id);
+    "],
+};

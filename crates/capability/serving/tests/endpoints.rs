@@ -1,0 +1,157 @@
+//! Endpoints over stand-ins of the other rooms: jobs are tasks of this process that speak the engine's
+//! protocol on their sockets, models are folders with a file of the right kind.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A helper of a test may fail it.
+
+mod world;
+
+use std::sync::atomic::Ordering;
+
+use corliss_serving::{DeployRequest, EndpointPhase, EndpointView, MIGRATIONS, ReplicaPhase};
+use corliss_testkit::metastore::for_each_backend;
+use corliss_types::Resources;
+
+use world::World;
+
+fn request(model: &str, replicas: u32) -> DeployRequest {
+    DeployRequest {
+        model: model.to_owned(),
+        replicas,
+        resources: Resources::default(),
+    }
+}
+
+fn is_ready(endpoint: &EndpointView, version: u32) -> bool {
+    endpoint.state == EndpointPhase::Ready && endpoint.serving_version == Some(version)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_comes_up_rolls_and_goes() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let world = World::start(store);
+        world
+            .serving
+            .deploy("digits", request("digits@champion", 2))
+            .await
+            .unwrap();
+        let endpoint = world.until("digits", |endpoint| is_ready(endpoint, 1)).await;
+        assert_eq!(endpoint.replicas_ready, 2);
+        let mut table = world.serving.route_table();
+        assert_eq!(table.borrow_and_update().endpoints[0].replicas.len(), 2);
+
+        world.models.champion.store(2, Ordering::SeqCst);
+        world.serving.wake().signal();
+        let endpoint = world
+            .until("digits", |endpoint| {
+                is_ready(endpoint, 2) && endpoint.replicas_ready == 2
+            })
+            .await;
+        assert_eq!(endpoint.desired_version, 2);
+        assert!(
+            world.jobs.fewest_ready.load(Ordering::SeqCst) >= 2,
+            "fewer replicas than wanted while rolling"
+        );
+
+        world.serving.remove("digits").await.unwrap();
+        world.until_gone("digits").await;
+        assert_eq!(world.jobs.running(), 0);
+        world.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_dies_is_replaced() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let world = World::start(store);
+        world
+            .serving
+            .deploy("digits", request("digits/1", 1))
+            .await
+            .unwrap();
+        world.until("digits", |endpoint| is_ready(endpoint, 1)).await;
+        let killed = world.jobs.kill_one();
+        let endpoint = world
+            .until("digits", |endpoint| {
+                is_ready(endpoint, 1)
+                    && endpoint
+                        .replicas
+                        .iter()
+                        .any(|replica| replica.state == ReplicaPhase::Failed)
+            })
+            .await;
+        let failed = endpoint
+            .replicas
+            .iter()
+            .find(|replica| replica.state == ReplicaPhase::Failed)
+            .unwrap();
+        assert_eq!(
+            (&failed.id, failed.reason.as_deref()),
+            (&killed, Some("killed by signal 9"))
+        );
+        assert_eq!(
+            endpoint
+                .replicas
+                .iter()
+                .find(|replica| replica.state == ReplicaPhase::Ready)
+                .unwrap()
+                .restarts,
+            1
+        );
+        world.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_server_keeps_its_replicas() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let world = World::start(store);
+        world
+            .serving
+            .deploy("digits", request("digits/1", 2))
+            .await
+            .unwrap();
+        world
+            .until("digits", |endpoint| {
+                is_ready(endpoint, 1) && endpoint.replicas_ready == 2
+            })
+            .await;
+        let before = world.jobs.started();
+        let world = world.restart().await;
+        let mut table = world.serving.route_table();
+        table
+            .wait_for(|table| {
+                table
+                    .endpoints
+                    .iter()
+                    .any(|endpoint| endpoint.replicas.len() == 2)
+            })
+            .await
+            .unwrap();
+        assert_eq!(world.jobs.started(), before, "a replica was started again");
+        world.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_served_is_refused_at_once() {
+    let store = corliss_metastore::Metastore::in_memory(&[MIGRATIONS])
+        .await
+        .unwrap();
+    let world = World::start(store);
+    let refused = [
+        ("digits", request("nothing@here", 1), "no model 'nothing'"),
+        ("../etc", request("digits/1", 1), "is not a name"),
+        ("digits", request("digits/1", 0), "replicas is 0"),
+        ("digits", request("pickled/1", 1), "pickle"),
+    ];
+    for (name, request, expected) in refused {
+        let error = world.serving.deploy(name, request).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let error = world.serving.remove("digts").await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no endpoint 'digts'");
+    assert!(world.serving.list().await.unwrap().is_empty());
+    world.stop().await;
+}

@@ -1,0 +1,304 @@
+//! The stand-ins and the loop that drives them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use corliss_clock::Sources;
+use corliss_diagnostics::{Diagnose, Meaning};
+use corliss_metastore::Metastore;
+use corliss_reconcile::{Shutdown, WorkerBoard};
+use corliss_serving::{
+    DeployedModel, EndpointView, Lineage, ModelResolver, PortError, ReplicaJob, ReplicaJobState, ReplicaJobs,
+    Serving, ServingParts,
+};
+use corliss_types::{JobId, ModelName, ReplicaId, VersionId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+pub struct World {
+    pub serving: Arc<Serving>,
+    pub jobs: Arc<Jobs>,
+    pub models: Arc<Models>,
+    store: Metastore,
+    home: Arc<tempfile::TempDir>,
+    shutdown: Shutdown,
+}
+
+impl World {
+    pub fn start(store: Metastore) -> Self {
+        let home = Arc::new(tempfile::tempdir().unwrap());
+        let models = Arc::new(Models {
+            folder: home.path().to_path_buf(),
+            champion: AtomicU32::new(1),
+        });
+        Self::over(store, home, Arc::new(Jobs::new()), models)
+    }
+
+    fn over(store: Metastore, home: Arc<tempfile::TempDir>, jobs: Arc<Jobs>, models: Arc<Models>) -> Self {
+        let parts = ServingParts {
+            store: store.clone(),
+            sources: Sources::system(),
+            models: models.clone(),
+            jobs: jobs.clone(),
+            lineage: Arc::new(NoLineage),
+            run_folder: home.path().to_path_buf(),
+        };
+        let serving = Serving::open(parts).unwrap();
+        let shutdown = Shutdown::new();
+        serving.start(shutdown.clone(), &WorkerBoard::new(&Sources::system()));
+        Self {
+            serving,
+            jobs,
+            models,
+            store,
+            home,
+            shutdown,
+        }
+    }
+
+    /// A new server over what the old one left.
+    pub async fn restart(self) -> Self {
+        self.shutdown.trigger();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Self::over(self.store, self.home, self.jobs, self.models)
+    }
+
+    pub async fn stop(self) {
+        self.shutdown.trigger();
+        self.jobs.stop_all();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    pub async fn until(&self, name: &str, wanted: impl Fn(&EndpointView) -> bool) -> EndpointView {
+        let started = std::time::Instant::now();
+        loop {
+            let endpoint = self.serving.get(name).await.unwrap();
+            if wanted(&endpoint) {
+                return endpoint;
+            }
+            assert!(started.elapsed() < DEADLINE, "{endpoint:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub async fn until_gone(&self, name: &str) {
+        let started = std::time::Instant::now();
+        while let Ok(endpoint) = self.serving.get(name).await {
+            assert!(started.elapsed() < DEADLINE, "{endpoint:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unknown(String);
+
+impl Diagnose for Unknown {
+    fn code(&self) -> &'static str {
+        "model_not_found"
+    }
+    fn meaning(&self) -> Meaning {
+        Meaning::NotFound
+    }
+}
+
+pub struct Models {
+    folder: PathBuf,
+    pub champion: AtomicU32,
+}
+
+#[async_trait]
+impl ModelResolver for Models {
+    async fn resolve(&self, reference: &str) -> Result<DeployedModel, PortError> {
+        let (name, version) = match reference.split_once('/') {
+            Some((name, version)) => (name, version.parse().unwrap()),
+            None => (
+                reference.split('@').next().unwrap(),
+                self.champion.load(Ordering::SeqCst),
+            ),
+        };
+        if name == "nothing" {
+            return Err(PortError::of(&Unknown(format!("there is no model '{name}'"))));
+        }
+        let fill = if name == "pickled" {
+            0xff
+        } else {
+            u8::try_from(version).unwrap()
+        };
+        let model: ModelName = name.parse().unwrap();
+        Ok(DeployedModel {
+            model,
+            version,
+            files: VersionId::from_digest([fill; 32]),
+        })
+    }
+
+    async fn materialise(&self, files: &VersionId) -> Result<PathBuf, PortError> {
+        let folder = self.folder.join(files.short());
+        std::fs::create_dir_all(&folder).unwrap();
+        if files.as_str().ends_with("ff") {
+            std::fs::write(
+                folder.join("model.pkl"),
+                b"\x80\x04\x95\x00\x00\x00\x00\x00\x00\x00\x00.",
+            )
+            .unwrap();
+        } else {
+            std::fs::write(folder.join("model.onnx"), tiny_onnx()).unwrap();
+        }
+        Ok(folder)
+    }
+}
+
+/// The smallest well-formed ModelProto: ir_version 8, an opset, and an empty graph with a name.
+fn tiny_onnx() -> Vec<u8> {
+    let mut bytes = vec![0x08, 0x08];
+    bytes.extend([0x42, 0x02, 0x10, 0x0d]);
+    bytes.extend([0x3a, 0x03, 0x12, 0x01, b'g']);
+    bytes
+}
+
+struct NoLineage;
+
+#[async_trait]
+impl Lineage for NoLineage {
+    async fn deployed(&self, _: &str, _: &ModelName, _: u32) -> Result<(), PortError> {
+        Ok(())
+    }
+}
+
+struct Running {
+    replica: ReplicaId,
+    engine: Option<JoinHandle<()>>,
+    ended: Option<String>,
+}
+
+/// Jobs that are tasks of this process.
+pub struct Jobs {
+    jobs: Mutex<BTreeMap<JobId, Running>>,
+    /// The fewest processes there were since two ran.
+    pub fewest_ready: AtomicUsize,
+}
+
+impl Jobs {
+    fn new() -> Self {
+        Self {
+            jobs: Mutex::new(BTreeMap::new()),
+            fewest_ready: AtomicUsize::new(usize::MAX),
+        }
+    }
+
+    pub fn started(&self) -> usize {
+        self.jobs.lock().unwrap().len()
+    }
+
+    pub fn running(&self) -> usize {
+        self.jobs
+            .lock()
+            .unwrap()
+            .values()
+            .filter(|job| job.ended.is_none())
+            .count()
+    }
+
+    pub fn kill_one(&self) -> ReplicaId {
+        let mut jobs = self.jobs.lock().unwrap();
+        let job = jobs.values_mut().find(|job| job.ended.is_none()).unwrap();
+        job.end("killed by signal 9");
+        job.replica.clone()
+    }
+
+    pub fn stop_all(&self) {
+        self.jobs
+            .lock()
+            .unwrap()
+            .values_mut()
+            .for_each(|job| job.end("stopped"));
+    }
+}
+
+impl Running {
+    fn end(&mut self, reason: &str) {
+        if let Some(engine) = self.engine.take() {
+            engine.abort();
+        }
+        self.ended.get_or_insert_with(|| reason.to_owned());
+    }
+}
+
+#[async_trait]
+impl ReplicaJobs for Jobs {
+    async fn submit(&self, job: ReplicaJob) -> Result<JobId, PortError> {
+        let mut jobs = self.jobs.lock().unwrap();
+        if let Some((id, _)) = jobs.iter().find(|(_, running)| running.replica == job.replica) {
+            return Ok(id.clone());
+        }
+        let listen = job
+            .arguments
+            .iter()
+            .position(|argument| argument == "--listen")
+            .unwrap();
+        let socket = job.arguments[listen + 1]
+            .strip_prefix("unix:")
+            .unwrap()
+            .to_owned();
+        let id = JobId::new(Sources::system().id_seed());
+        let engine = tokio::spawn(engine(socket));
+        jobs.insert(
+            id.clone(),
+            Running {
+                replica: job.replica,
+                engine: Some(engine),
+                ended: None,
+            },
+        );
+        Ok(id)
+    }
+
+    async fn observe(&self, job: &JobId) -> Result<ReplicaJobState, PortError> {
+        let jobs = self.jobs.lock().unwrap();
+        let running = jobs.get(job).unwrap();
+        Ok(running
+            .ended
+            .clone()
+            .map_or(ReplicaJobState::Running, ReplicaJobState::Ended))
+    }
+
+    async fn stop(&self, job: &JobId) -> Result<(), PortError> {
+        let mut jobs = self.jobs.lock().unwrap();
+        jobs.get_mut(job).unwrap().end("stopped");
+        let running = jobs.values().filter(|job| job.ended.is_none()).count();
+        if running > 0 {
+            self.fewest_ready.fetch_min(running, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+/// An engine that is ready at once and has nothing to do.
+async fn engine(socket: String) {
+    let listener = UnixListener::bind(socket).unwrap();
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 4096];
+        while let Ok(read @ 1..) = stream.read(&mut request).await {
+            let stats = request[..read].starts_with(b"GET /stats");
+            let body = if stats {
+                r#"{"running":0}"#
+            } else {
+                r#"{"state":"ready","flavor":"onnx"}"#
+            };
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            if stream.write_all(head.as_bytes()).await.is_err() {
+                break;
+            }
+        }
+    }
+}
