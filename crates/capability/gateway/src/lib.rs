@@ -1,1 +1,21 @@
-//! Capability: gateway.
+//! Inference requests in the dialects that clients speak (OpenAI, Open Inference Protocol), each given to
+//! the least-loaded replica of its endpoint. The endpoint's name is the model name of the request.
+//!
+//! Invariants:
+//! - A request is tried on a second replica at most once, and only while nothing was sent to its client.
+//! - A client that goes away ends its work in the engine.
+//! - A parameter that would change the answer and is not supported is refused by name, never ignored.
+//! - Every request has a deadline, every endpoint a bound on requests at once; beyond it the answer is 429.
+//! - Routing reads a snapshot; no request waits for a reconciler or a database.
+
+mod config;
+mod error;
+mod http;
+mod ports;
+mod service;
+
+pub use config::GatewayConfig;
+pub use error::GatewayError;
+pub use ports::{RouteEndpoint, RouteReplica, RouteTable};
+pub use service::Gateway;
+pub use service::stats::{EndpointStats, LATENCY_BUCKETS_MS};

@@ -161,6 +161,18 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
+/// A body read whole but not understood: for what is passed on, and for forms other than JSON.
+#[derive(Debug, Clone)]
+pub struct RawBody(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        read_body(request).await.map(Self)
+    }
+}
+
 /// A page of another site can send any text, but not this content type, without asking us first.
 fn require_json(request: &Request) -> Result<(), ApiError> {
     let value = request

@@ -7,6 +7,7 @@ mod decide;
 pub mod invariants;
 pub mod lifecycle;
 mod plan;
+pub mod router;
 mod view;
 
 pub use decide::decide;

@@ -1,0 +1,18 @@
+//! The two dialects.
+
+mod oip;
+mod openai;
+
+use std::sync::Arc;
+
+use corliss_http::Routes;
+
+use crate::service::Gateway;
+
+impl Gateway {
+    /// The routes of this capability: OpenAI under `/v1`, the Open Inference Protocol under `/v2`.
+    #[must_use]
+    pub fn routes(self: &Arc<Self>) -> Routes {
+        openai::routes(self).merge(oip::routes(self))
+    }
+}

@@ -1,0 +1,56 @@
+//! `POST /v1/chat/completions`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use corliss_engine::protocol::GenerateRequest;
+use corliss_http::{ApiError, Json};
+use serde_json::{Map, Value};
+
+use super::answer::{Answer, Kind};
+use super::parameters::{Parameters, invalid};
+use super::sampling::{self, Delivery};
+use super::{messages, stream};
+use crate::error::GatewayError;
+use crate::service::Gateway;
+
+const TOP_LOGPROBS_MAX: u32 = 20;
+
+pub(super) async fn create(
+    State(gateway): State<Arc<Gateway>>,
+    Json(body): Json<Map<String, Value>>,
+) -> Result<Response, ApiError> {
+    answer(&gateway, body).await.map_err(GatewayError::into_api)
+}
+
+async fn answer(gateway: &Gateway, body: Map<String, Value>) -> Result<Response, GatewayError> {
+    let (model, request, delivery) = read(body)?;
+    let endpoint = gateway.language_endpoint(&model)?;
+    let answer = Answer::new(Kind::Chat, &model, request.logprobs.is_some(), gateway.sources());
+    let generation = gateway.generate(endpoint, &request).await?;
+    stream::send(generation, answer, delivery).await
+}
+
+fn read(body: Map<String, Value>) -> Result<(String, GenerateRequest, Delivery), GatewayError> {
+    let mut parameters = Parameters::new(body);
+    let model: String = parameters.required("model")?;
+    let messages = messages::read(parameters.required("messages")?)?;
+    let mut request = sampling::take(&mut parameters)?;
+    let delivery = sampling::delivery(&mut parameters)?;
+    let older: Option<u32> = parameters.optional("max_tokens")?;
+    let newer: Option<u32> = parameters.optional("max_completion_tokens")?;
+    let wanted = parameters.optional::<bool>("logprobs")?.unwrap_or(false);
+    let top: Option<u32> = parameters.optional("top_logprobs")?;
+    parameters.finish()?;
+    if top.is_some_and(|top| top > TOP_LOGPROBS_MAX) {
+        return Err(invalid("top_logprobs", "must lie between 0 and 20"));
+    }
+    if top.is_some_and(|top| top > 0) && !wanted {
+        return Err(invalid("top_logprobs", "is only allowed when logprobs is true"));
+    }
+    request.messages = Some(messages);
+    request.max_tokens = newer.or(older);
+    request.logprobs = wanted.then(|| top.unwrap_or(0));
+    Ok((model, request, delivery))
+}

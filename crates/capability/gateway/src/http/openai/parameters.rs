@@ -1,0 +1,168 @@
+//! The parameters of a request, taken one by one. Whatever is left at the end is either harmless (it changes
+//! nothing about the answer, or has the value that changes nothing) or refused by name.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::error::GatewayError;
+
+/// Parameters that say something about the caller or the bill, not about the answer.
+const HARMLESS: &[&str] = &[
+    "user",
+    "metadata",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "service_tier",
+    "store",
+    "verbosity",
+    "parallel_tool_calls",
+];
+
+/// What to do instead of some that are not supported.
+const INSTEAD: &[(&str, &str)] = &[
+    ("n", "send the request once for each answer"),
+    ("best_of", "send the request once for each candidate"),
+    (
+        "tools",
+        "describe the tools in the system message and parse the text",
+    ),
+    (
+        "functions",
+        "describe the functions in the system message and parse the text",
+    ),
+    (
+        "response_format",
+        "ask for the format in the system message and check the text",
+    ),
+    ("frequency_penalty", "use temperature and top_p"),
+    ("presence_penalty", "use temperature and top_p"),
+];
+
+/// The members of a request body that have not been looked at yet.
+pub(super) struct Parameters(Map<String, Value>);
+
+impl Parameters {
+    pub(super) fn new(body: Map<String, Value>) -> Self {
+        Self(body)
+    }
+
+    /// Takes a parameter that may be absent or null.
+    pub(super) fn optional<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, GatewayError> {
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => serde_json::from_value(value)
+                .map(Some)
+                .map_err(|error| invalid(name, &error.to_string())),
+        }
+    }
+
+    /// Takes a parameter that must be there.
+    pub(super) fn required<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, GatewayError> {
+        self.optional(name)?.ok_or_else(|| invalid(name, "is missing"))
+    }
+
+    /// Refuses what would change the answer.
+    pub(super) fn finish(self) -> Result<(), GatewayError> {
+        for (name, value) in self.0 {
+            if !HARMLESS.contains(&name.as_str()) && !changes_nothing(&name, &value) {
+                let instead = INSTEAD
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, instead)| *instead);
+                return Err(GatewayError::UnsupportedParameter {
+                    parameter: name.chars().take(80).collect(),
+                    instead,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether this is the value that a parameter has when it is left out.
+fn changes_nothing(name: &str, value: &Value) -> bool {
+    let empty = match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    };
+    empty
+        || match name {
+            "n" | "best_of" => value.as_u64() == Some(1),
+            "presence_penalty" | "frequency_penalty" => value.as_f64() == Some(0.0),
+            "repetition_penalty" => value.as_f64() == Some(1.0),
+            "min_p" => value.as_f64() == Some(0.0),
+            "echo" => value.as_bool() == Some(false),
+            "response_format" => value["type"] == "text",
+            "tool_choice" | "function_call" => value == "none" || value == "auto",
+            "modalities" => value
+                .as_array()
+                .is_some_and(|kinds| kinds.iter().all(|kind| kind == "text")),
+            "suffix" => value == "",
+            _ => false,
+        }
+}
+
+/// A parameter of a wrong type or value.
+pub(super) fn invalid(name: &str, reason: &str) -> GatewayError {
+    GatewayError::InvalidParameter {
+        parameter: name.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corliss_diagnostics::Diagnose;
+    use serde_json::json;
+
+    use super::*;
+
+    fn left(body: Value) -> Result<(), GatewayError> {
+        Parameters::new(body.as_object().unwrap().clone()).finish()
+    }
+
+    #[test]
+    fn what_changes_nothing_is_accepted() {
+        left(
+            json!({"n": 1, "presence_penalty": 0, "tools": [], "response_format": {"type": "text"},
+            "user": "u", "logit_bias": {}, "suffix": null, "echo": false, "best_of": 1}),
+        )
+        .unwrap();
+    }
+
+    #[test]
+    fn what_changes_the_answer_is_refused_by_name() {
+        for (name, value) in [
+            ("n", json!(2)),
+            ("presence_penalty", json!(0.5)),
+            ("tools", json!([{"type": "function"}])),
+            ("response_format", json!({"type": "json_object"})),
+            ("logit_bias", json!({"5": 1})),
+            ("echo", json!(true)),
+            ("temprature", json!(0.5)),
+        ] {
+            let error = left(json!({ name: value })).unwrap_err();
+            assert_eq!(
+                (error.code(), error.field().as_deref()),
+                ("unsupported_parameter", Some(name))
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_type_names_the_parameter() {
+        let mut parameters = Parameters::new(json!({"max_tokens": "ten"}).as_object().unwrap().clone());
+        let error = parameters.optional::<u32>("max_tokens").unwrap_err();
+        assert_eq!(error.field().as_deref(), Some("max_tokens"));
+        assert!(
+            parameters
+                .required::<String>("model")
+                .unwrap_err()
+                .to_string()
+                .contains("missing")
+        );
+    }
+}

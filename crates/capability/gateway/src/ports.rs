@@ -1,0 +1,42 @@
+//! What the gateway is told by serving, through the server's wiring: a snapshot of who takes requests.
+
+use std::path::PathBuf;
+
+use corliss_engine::Flavor;
+use corliss_types::ReplicaId;
+
+/// A snapshot of everything that may take requests. The newest one is read from a watch channel whose
+/// sender is kept by the wiring; it is replaced as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RouteTable {
+    /// Rises with every change while the server runs; 0 before the first one is known.
+    pub generation: u64,
+    /// Endpoints, by name.
+    pub endpoints: Vec<RouteEndpoint>,
+}
+
+/// One endpoint. It may have no replica that takes requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteEndpoint {
+    /// Its name, which clients send as the model.
+    pub name: String,
+    /// Registered model.
+    pub model: String,
+    /// Version that takes requests, or the wanted one if none does.
+    pub version: u32,
+    /// Kind of engine.
+    pub flavor: Flavor,
+    /// Why it is not ready, in a sentence.
+    pub reason: Option<String>,
+    /// Replicas that take requests.
+    pub replicas: Vec<RouteReplica>,
+}
+
+/// One replica that takes requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteReplica {
+    /// Id.
+    pub id: ReplicaId,
+    /// Where its engine listens.
+    pub socket: PathBuf,
+}

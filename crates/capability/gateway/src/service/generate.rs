@@ -1,0 +1,285 @@
+//! Generation: started on one replica, or on a second one as long as nothing was sent to the client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use corliss_clock::Sources;
+use corliss_diagnostics::{Diagnose, Meaning};
+use corliss_engine::client::GenerateStream;
+use corliss_engine::protocol::{FinishReason, GenerateEvent, GenerateRequest, TokenLogprob};
+use corliss_types::ReplicaId;
+
+use crate::error::GatewayError;
+use crate::service::Gateway;
+use crate::service::endpoint::{Admission, Endpoint, Lease};
+use crate::service::stats::Outcome;
+
+/// What a generation gives, piece by piece.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Piece {
+    /// More text.
+    Text {
+        text: String,
+        logprobs: Vec<TokenLogprob>,
+    },
+    /// The end.
+    End {
+        finish_reason: FinishReason,
+        completion_tokens: u32,
+    },
+}
+
+/// A generation under way. Dropping it cancels it in the engine.
+pub(crate) struct Generation {
+    stream: GenerateStream,
+    /// Taken when the first piece was read ahead.
+    first: Option<Piece>,
+    pub(crate) prompt_tokens: u32,
+    lease: Lease,
+    watch: Watch,
+    silence: Duration,
+    deadline: tokio::time::Instant,
+    limit: Duration,
+    _admission: Admission,
+}
+
+impl Gateway {
+    /// Starts a generation and waits for its first piece, so that whatever can be refused is refused with a
+    /// status, and a replica that dies while it reads the prompt is replaced by another.
+    ///
+    /// # Errors
+    /// If there is no such endpoint, no replica answers, or the request is wrong.
+    pub(crate) async fn generate(
+        &self,
+        endpoint: Arc<Endpoint>,
+        request: &GenerateRequest,
+    ) -> Result<Generation, GatewayError> {
+        let admission = endpoint.admit(self.config.concurrent_max)?;
+        let mut watch = Watch::new(self.sources.clone(), endpoint.clone());
+        let begun = self.begin(&endpoint, request, &mut watch).await;
+        match begun {
+            Ok(begun) => {
+                endpoint.counters.first_token(watch.elapsed());
+                endpoint.counters.prompt_tokens(begun.prompt_tokens);
+                let limit = self.config.generate_timeout;
+                Ok(Generation {
+                    stream: begun.stream,
+                    first: Some(begun.first),
+                    prompt_tokens: begun.prompt_tokens,
+                    lease: begun.lease,
+                    watch,
+                    silence: self.config.silence_timeout,
+                    deadline: tokio::time::Instant::now() + limit,
+                    limit,
+                    _admission: admission,
+                })
+            }
+            Err(error) => {
+                watch.ended(Some(&error));
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        request: &GenerateRequest,
+        watch: &mut Watch,
+    ) -> Result<Begun, GatewayError> {
+        let mut tried = Vec::new();
+        loop {
+            let lease = endpoint.lease(self.sources.clock.now(), &tried)?;
+            let limit = self.config.silence_timeout;
+            let attempt = match tokio::time::timeout(limit, first_piece(&lease, request)).await {
+                Ok(attempt) => attempt,
+                Err(_) => Err(GatewayError::DeadlineExceeded {
+                    name: endpoint.name().to_owned(),
+                    seconds: limit.as_secs(),
+                }),
+            };
+            match attempt {
+                Ok((stream, prompt_tokens, first)) => {
+                    lease.answered();
+                    return Ok(Begun {
+                        stream,
+                        prompt_tokens,
+                        first,
+                        lease,
+                    });
+                }
+                Err(error) => watch.again(&lease, error, &mut tried)?,
+            }
+        }
+    }
+}
+
+struct Begun {
+    stream: GenerateStream,
+    prompt_tokens: u32,
+    first: Piece,
+    lease: Lease,
+}
+
+async fn first_piece(
+    lease: &Lease,
+    request: &GenerateRequest,
+) -> Result<(GenerateStream, u32, Piece), GatewayError> {
+    let mut stream = lease.client.generate(request).await?;
+    let mut prompt_tokens = 0;
+    loop {
+        match next_event(&mut stream).await? {
+            GenerateEvent::Start { prompt_tokens: count } => prompt_tokens = count,
+            GenerateEvent::Token { text, logprobs } => {
+                return Ok((stream, prompt_tokens, Piece::Text { text, logprobs }));
+            }
+            GenerateEvent::End {
+                finish_reason,
+                completion_tokens,
+            } => {
+                return Ok((
+                    stream,
+                    prompt_tokens,
+                    Piece::End {
+                        finish_reason,
+                        completion_tokens,
+                    },
+                ));
+            }
+            GenerateEvent::Error { error } => return Err(GatewayError::Generation(Box::new(error))),
+        }
+    }
+}
+
+async fn next_event(stream: &mut GenerateStream) -> Result<GenerateEvent, GatewayError> {
+    match stream.next().await {
+        Some(event) => Ok(event?),
+        None => Err(corliss_engine::EngineError::Stopped.into()),
+    }
+}
+
+impl Generation {
+    /// The next piece; nothing follows an end or an error.
+    ///
+    /// # Errors
+    /// If the engine failed, fell silent, or took too long altogether.
+    pub(crate) async fn next(&mut self) -> Result<Piece, GatewayError> {
+        let piece = match self.first.take() {
+            Some(piece) => Ok(piece),
+            None => self.read().await,
+        };
+        match &piece {
+            Ok(Piece::Text { .. }) => {}
+            Ok(Piece::End {
+                completion_tokens, ..
+            }) => {
+                self.watch.endpoint.counters.completion_tokens(*completion_tokens);
+                self.watch.ended(None);
+            }
+            Err(error) => {
+                if error.blames_replica() {
+                    self.lease.refused(self.watch.sources.clock.now());
+                }
+                self.watch.ended(Some(error));
+            }
+        }
+        piece
+    }
+
+    async fn read(&mut self) -> Result<Piece, GatewayError> {
+        let now = tokio::time::Instant::now();
+        let (until, seconds) = if now + self.silence < self.deadline {
+            (now + self.silence, self.silence.as_secs())
+        } else {
+            (self.deadline, self.limit.as_secs())
+        };
+        loop {
+            let event = match tokio::time::timeout_at(until, next_event(&mut self.stream)).await {
+                Ok(event) => event?,
+                Err(_) => {
+                    let name = self.watch.endpoint.name().to_owned();
+                    return Err(GatewayError::DeadlineExceeded { name, seconds });
+                }
+            };
+            return match event {
+                GenerateEvent::Start { .. } => continue,
+                GenerateEvent::Token { text, logprobs } => Ok(Piece::Text { text, logprobs }),
+                GenerateEvent::End {
+                    finish_reason,
+                    completion_tokens,
+                } => Ok(Piece::End {
+                    finish_reason,
+                    completion_tokens,
+                }),
+                GenerateEvent::Error { error } => Err(GatewayError::Generation(Box::new(error))),
+            };
+        }
+    }
+}
+
+/// Times a request and counts its end exactly once; one that is dropped before its end was cancelled.
+pub(crate) struct Watch {
+    sources: Sources,
+    endpoint: Arc<Endpoint>,
+    started: Duration,
+    open: bool,
+}
+
+impl Watch {
+    pub(crate) fn new(sources: Sources, endpoint: Arc<Endpoint>) -> Self {
+        let started = sources.clock.monotonic();
+        Self {
+            sources,
+            endpoint,
+            started,
+            open: true,
+        }
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.sources.clock.monotonic().saturating_sub(self.started)
+    }
+
+    /// After a failed attempt: goes on if another replica may do better and none was tried before.
+    pub(crate) fn again(
+        &mut self,
+        lease: &Lease,
+        error: GatewayError,
+        tried: &mut Vec<ReplicaId>,
+    ) -> Result<(), GatewayError> {
+        if error.blames_replica() {
+            lease.refused(self.sources.clock.now());
+        }
+        if !error.elsewhere() || !tried.is_empty() {
+            return Err(error);
+        }
+        tried.push(lease.replica.clone());
+        // Without another replica the first error says more than "none is left".
+        if !self.endpoint.has_other(tried) {
+            return Err(error);
+        }
+        self.endpoint.counters.retried();
+        Ok(())
+    }
+
+    pub(crate) fn ended(&mut self, error: Option<&GatewayError>) {
+        if !self.open {
+            return;
+        }
+        self.open = false;
+        let outcome = match error.map(Diagnose::meaning) {
+            None => Outcome::Answered,
+            Some(Meaning::InvalidInput | Meaning::NotFound | Meaning::TooLarge) => Outcome::Invalid,
+            Some(_) => Outcome::Failed,
+        };
+        self.endpoint.counters.ended(outcome, self.elapsed());
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.open {
+            self.endpoint.counters.ended(Outcome::Cancelled, self.elapsed());
+        }
+    }
+}
