@@ -1,1 +1,100 @@
-//! The command line.
+//! The command line of Corliss. It parses, talks to the server over the native API and prints; it decides
+//! nothing that the server should decide.
+//!
+//! Three verbs are not carried out here, because this crate knows no server, shim or engine: they come back
+//! to the binary as an [`Invocation`].
+
+mod api;
+mod args;
+mod commands;
+mod context;
+mod error;
+mod home;
+mod output;
+mod run;
+mod views;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::context::Context;
+use crate::error::{CliError, CliResult};
+
+/// What the binary has to do after the command line was read.
+pub enum Invocation {
+    /// Everything is done; end with this code.
+    Done(ExitCode),
+    /// Be the server, in this process.
+    Serve {
+        /// Absolute home folder.
+        home: PathBuf,
+        /// Address from the command line, if given.
+        listen: Option<String>,
+    },
+    /// Be one task's shim; the arguments after `shim`.
+    Shim(Vec<String>),
+    /// Be one model's engine; the arguments after `engine`.
+    Engine(Vec<String>),
+}
+
+/// Reads the command line and carries it out, or says what the binary has to be.
+#[must_use]
+pub fn invoke() -> Invocation {
+    let cli = Cli::parse();
+    let json = cli.json;
+    match dispatch(cli) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            error.show(json);
+            Invocation::Done(ExitCode::from(error.exit_code))
+        }
+    }
+}
+
+/// Shows an error of the binary in the command line's form and gives its exit code.
+#[must_use]
+pub fn fail(error: &dyn corliss_diagnostics::Diagnose) -> ExitCode {
+    let error = CliError::diagnosed(error);
+    error.show(false);
+    ExitCode::from(error.exit_code)
+}
+
+fn dispatch(cli: Cli) -> CliResult<Invocation> {
+    match cli.command {
+        Command::Shim(args) => return Ok(Invocation::Shim(args.rest)),
+        Command::Engine(args) => return Ok(Invocation::Engine(args.rest)),
+        _ => {}
+    }
+    let context = Context { home: home::resolve(cli.home.as_deref())?, json: cli.json };
+    if let Command::Up(args) = &cli.command
+        && args.foreground
+    {
+        return Ok(Invocation::Serve { home: context.home, listen: args.listen.clone() });
+    }
+    carry_out(&context, &cli.command)?;
+    Ok(Invocation::Done(ExitCode::SUCCESS))
+}
+
+fn carry_out(context: &Context, command: &Command) -> CliResult {
+    match command {
+        Command::Up(args) => commands::up::run(context, args),
+        Command::Down(args) => commands::down::run(context, args),
+        Command::Status => commands::status::run(context),
+        Command::Env => commands::env::run(context),
+        Command::Run(args) => run::run(context, args),
+        Command::Check(args) => commands::check::run(context, args),
+        Command::Runs(command) => commands::runs::run(context, command),
+        Command::Jobs(command) => commands::jobs::run(context, command),
+        Command::Logs(args) => commands::logs::run(context, args),
+        Command::Why(args) => commands::why::run(context, args),
+        Command::Queue => commands::queue::run(context),
+        Command::Data(command) => commands::data::run(context, command),
+        Command::Models(command) => commands::models::run(context, command),
+        Command::Endpoints(command) => commands::endpoints::run(context, command),
+        Command::Admin(command) => commands::admin::run(context, command),
+        Command::Shim(_) | Command::Engine(_) => Ok(()),
+    }
+}

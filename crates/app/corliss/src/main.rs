@@ -1,1 +1,18 @@
-fn main() {}
+//! One binary that is the command line, the server, the shim of a task or the engine of a model, so that
+//! they can never be of different versions.
+
+use std::process::ExitCode;
+
+use corliss_cli::Invocation;
+
+fn main() -> ExitCode {
+    match corliss_cli::invoke() {
+        Invocation::Done(code) => code,
+        Invocation::Serve { home, listen } => match corliss_server::serve(&home, listen.as_deref()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => corliss_cli::fail(&error),
+        },
+        Invocation::Shim(arguments) => corliss_executor::shim::main(&arguments),
+        Invocation::Engine(arguments) => corliss_engine::process::main(&arguments),
+    }
+}

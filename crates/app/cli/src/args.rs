@@ -1,0 +1,347 @@
+//! Every command, flag and example that `--help` shows.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the run, job or deployment failed
+  2  the command or a file is wrong
+  3  the server cannot be reached
+  4  the token does not allow this
+  5  no such thing
+  130  interrupted
+
+First steps:
+  corliss up
+  corliss run examples/digits/corliss.yaml";
+
+/// The AI infrastructure stack in one binary: data, pipelines, jobs, tracking, registry, serving.
+#[derive(Debug, Parser)]
+#[command(name = "corliss", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Where state lives [default: ~/.corliss]
+    #[arg(long, global = true, env = "CORLISS_HOME", value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Print JSON instead of tables
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs and nouns.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the server and return when it is ready
+    #[command(after_help = "Examples:\n  corliss up\n  corliss up --listen 127.0.0.1:9000\n  corliss up --foreground")]
+    Up(UpArgs),
+    /// Stop the server, its engines and its tasks
+    #[command(after_help = "Stopped tasks count as interrupted by the infrastructure and go on after the next `corliss up`.")]
+    Down(DownArgs),
+    /// Show the server, its workers and the machine
+    Status,
+    /// Print the variables that other clients use
+    #[command(after_help = "Example:\n  eval \"$(corliss env)\"")]
+    Env,
+    /// Submit a project file and follow the run
+    #[command(after_help = "Examples:\n  corliss run corliss.yaml\n  corliss run corliss.yaml --detach --json")]
+    Run(RunArgs),
+    /// Check a project file without running it
+    Check(CheckArgs),
+    /// Pipeline runs
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// Jobs: the gangs of tasks that steps and endpoints become
+    #[command(subcommand)]
+    Jobs(JobsCommand),
+    /// Show or follow the log of a job or of a run's step
+    #[command(after_help = "Examples:\n  corliss logs job_01jd…\n  corliss logs run_01jd…/train --rank 1 --follow")]
+    Logs(LogsArgs),
+    /// Say why a job waits, runs or failed
+    Why(WhyArgs),
+    /// Show what runs, what waits and what is free
+    Queue,
+    /// Datasets and their immutable versions
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Registered models, versions and aliases
+    #[command(subcommand)]
+    Models(ModelsCommand),
+    /// Deployed models
+    #[command(subcommand)]
+    Endpoints(EndpointsCommand),
+    /// Tokens
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// One task's supervisor; started by the server.
+    #[command(hide = true)]
+    Shim(ShimArgs),
+    /// One model's engine; started by the server.
+    #[command(hide = true, disable_help_flag = true)]
+    Engine(EngineArgs),
+}
+
+/// `corliss up`
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// Stay in the foreground and log to standard error
+    #[arg(long)]
+    pub foreground: bool,
+    /// Address of the console and all protocols [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+}
+
+/// `corliss down`
+#[derive(Debug, Args)]
+pub struct DownArgs {
+    /// Leave tasks and engines running; the next `corliss up` takes them over
+    #[arg(long)]
+    pub keep_tasks: bool,
+}
+
+/// `corliss run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The project file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Submit and return at once
+    #[arg(long, short)]
+    pub detach: bool,
+}
+
+/// `corliss check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The project file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// `corliss runs …`
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// List runs, newest first
+    List {
+        /// How many
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// Show a run and its steps
+    Show {
+        /// The run's id
+        id: String,
+    },
+    /// Cancel a run
+    Cancel {
+        /// The run's id
+        id: String,
+    },
+    /// Run again; steps that succeeded are reused
+    Rerun {
+        /// The run's id
+        id: String,
+        /// Run this step and all after it again, even if it succeeded
+        #[arg(long, value_name = "STEP")]
+        from: Option<String>,
+        /// Submit and return at once
+        #[arg(long, short)]
+        detach: bool,
+    },
+}
+
+/// `corliss jobs …`
+#[derive(Debug, Subcommand)]
+pub enum JobsCommand {
+    /// List jobs, newest first
+    List {
+        /// Only this run's jobs
+        #[arg(long, value_name = "RUN")]
+        run: Option<String>,
+        /// Only jobs in this state
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// Show a job and its tasks
+    Show {
+        /// The job's id
+        id: String,
+    },
+    /// Cancel a job
+    Cancel {
+        /// The job's id
+        id: String,
+    },
+}
+
+/// `corliss logs`
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// A job, or RUN/STEP
+    #[arg(value_name = "JOB|RUN/STEP")]
+    pub target: String,
+    /// Which worker
+    #[arg(long, default_value_t = 0)]
+    pub rank: u32,
+    /// Go on as lines arrive
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Start at the last N lines
+    #[arg(long, value_name = "N")]
+    pub tail: Option<u64>,
+}
+
+/// `corliss why`
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// A job, or RUN/STEP
+    #[arg(value_name = "JOB|RUN/STEP")]
+    pub target: String,
+}
+
+/// `corliss data …`
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// List datasets
+    List,
+    /// Show a dataset's versions, or a version's files
+    Show {
+        /// A dataset's name or a version's id
+        target: String,
+    },
+    /// Make a folder into a new version of a dataset
+    Add {
+        /// The folder
+        path: PathBuf,
+        /// The dataset's name [default: the folder's name]
+        #[arg(long)]
+        name: Option<String>,
+        /// Why this version exists
+        #[arg(long, short)]
+        message: Option<String>,
+    },
+    /// Lay a version out as a folder
+    Get {
+        /// A dataset's name, NAME@VERSION or a version's id
+        target: String,
+        /// Where to; must not exist yet
+        path: PathBuf,
+    },
+    /// What a version, run, model or endpoint came from and led to
+    #[command(after_help = "Examples:\n  corliss data lineage model:digits/1\n  corliss data lineage run:run_01jd… --direction down")]
+    Lineage {
+        /// version:ID, run:ID, model:NAME/N or endpoint:NAME
+        node: String,
+        /// up (causes), down (effects) or both
+        #[arg(long, default_value = "both", value_parser = ["up", "down", "both"])]
+        direction: String,
+    },
+}
+
+/// `corliss models …`
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// List registered models
+    List,
+    /// Show a model's versions
+    Show {
+        /// The model's name
+        name: String,
+    },
+    /// Point an alias at a version
+    Alias {
+        /// The model's name
+        name: String,
+        /// The alias, such as champion
+        alias: String,
+        /// The version's number
+        version: u32,
+    },
+}
+
+/// `corliss endpoints …`
+#[derive(Debug, Subcommand)]
+pub enum EndpointsCommand {
+    /// List endpoints
+    List,
+    /// Show an endpoint and its replicas
+    Show {
+        /// The endpoint's name
+        name: String,
+    },
+    /// Deploy a model, or change what an endpoint serves
+    #[command(after_help = "Example:\n  corliss endpoints deploy digits --model digits@champion --replicas 2")]
+    Deploy {
+        /// The endpoint's name
+        name: String,
+        /// NAME@ALIAS or NAME/VERSION
+        #[arg(long)]
+        model: String,
+        /// How many engine processes
+        #[arg(long, default_value_t = 1)]
+        replicas: u32,
+        /// Return at once instead of waiting until it is ready
+        #[arg(long, short)]
+        detach: bool,
+    },
+    /// Remove an endpoint
+    Delete {
+        /// The endpoint's name
+        name: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+/// `corliss admin …`
+#[derive(Debug, Subcommand)]
+pub enum AdminCommand {
+    /// Create, list and revoke tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+/// `corliss admin token …`
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Create a token; it is shown once
+    Create {
+        /// Whose or what for
+        name: String,
+        /// data-scientist, ml-engineer or platform-admin
+        #[arg(long, value_parser = ["data-scientist", "ml-engineer", "platform-admin"])]
+        role: String,
+        /// Days until it expires [default: never]
+        #[arg(long, value_name = "DAYS")]
+        expires_in_days: Option<u64>,
+    },
+    /// List tokens
+    List,
+    /// Revoke a token
+    Revoke {
+        /// The token's id
+        id: String,
+    },
+}
+
+/// `corliss shim`
+#[derive(Debug, Args)]
+pub struct ShimArgs {
+    /// Everything after the verb, as the executor wrote it.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<String>,
+}
+
+/// `corliss engine`
+#[derive(Debug, Args)]
+pub struct EngineArgs {
+    /// Everything after the verb, as the serving room wrote it.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<String>,
+}

@@ -1,0 +1,56 @@
+//! `corliss admin token …`: create, list, revoke.
+
+use serde_json::{Value, json};
+
+use crate::api::segment;
+use crate::args::{AdminCommand, TokenCommand};
+use crate::context::Context;
+use crate::error::CliResult;
+use crate::output::{self, Table};
+use crate::views::{Page, TokenView};
+
+const DAY_S: u64 = 24 * 60 * 60;
+
+/// Dispatches.
+pub fn run(context: &Context, command: &AdminCommand) -> CliResult {
+    let AdminCommand::Token(command) = command;
+    match command {
+        TokenCommand::Create { name, role, expires_in_days } => create(context, name, role, *expires_in_days),
+        TokenCommand::List => list(context),
+        TokenCommand::Revoke { id } => revoke(context, id),
+    }
+}
+
+fn create(context: &Context, name: &str, role: &str, expires_in_days: Option<u64>) -> CliResult {
+    let mut body = json!({ "name": name, "role": role });
+    if let Some(days) = expires_in_days {
+        body["expires_in_s"] = json!(days.saturating_mul(DAY_S));
+    }
+    let answer: Value = context.api()?.post("/api/v1/tokens", &body)?;
+    context.answer(answer, |token: TokenView| {
+        output::say(&token.token.unwrap_or_default());
+        eprintln!("Token {} for {} ({}). It is not shown again.", token.id, token.name, token.role);
+    })
+}
+
+fn list(context: &Context) -> CliResult {
+    let answer: Value = context.api()?.get("/api/v1/tokens")?;
+    context.answer(answer, |page: Page<TokenView>| {
+        let mut table = Table::new(&["token", "name", "role", "expires"]);
+        for token in page.items {
+            let expires = token.expires_ms.map_or_else(|| "never".to_owned(), output::until);
+            table.row([token.id, token.name, token.role, expires]);
+        }
+        table.print("No tokens.");
+    })
+}
+
+fn revoke(context: &Context, id: &str) -> CliResult {
+    context.api()?.delete(&format!("/api/v1/tokens/{}", segment(id)))?;
+    if context.json {
+        output::say_json(&json!({ "id": id, "state": "revoked" }));
+    } else {
+        output::say(&format!("Token {id} is revoked."));
+    }
+    Ok(())
+}

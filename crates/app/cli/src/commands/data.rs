@@ -1,0 +1,1 @@
+//! `corliss data …`: list, show, add, get, lineage.

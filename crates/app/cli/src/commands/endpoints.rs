@@ -1,0 +1,141 @@
+//! `corliss endpoints …`: list, show, deploy, delete.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::api::{Api, segment};
+use crate::args::EndpointsCommand;
+use crate::context::{Context, typed};
+use crate::error::{CliError, CliResult};
+use crate::output::{self, Table};
+use crate::views::{EndpointView, Page};
+
+const READY_DEADLINE: Duration = Duration::from_secs(600);
+
+/// Dispatches.
+pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
+    match command {
+        EndpointsCommand::List => list(context),
+        EndpointsCommand::Show { name } => show(context, name),
+        EndpointsCommand::Deploy { name, model, replicas, detach } => deploy(context, name, model, *replicas, *detach),
+        EndpointsCommand::Delete { name, yes } => delete(context, name, *yes),
+    }
+}
+
+fn path(name: &str) -> String {
+    format!("/api/v1/endpoints/{}", segment(name))
+}
+
+fn list(context: &Context) -> CliResult {
+    let answer: Value = context.api()?.get("/api/v1/endpoints")?;
+    context.answer(answer, |page: Page<EndpointView>| {
+        let mut table = Table::new(&["endpoint", "model", "version", "state", "ready", "requests", "reason"]);
+        for endpoint in page.items {
+            table.row([
+                endpoint.name,
+                endpoint.model,
+                endpoint.serving_version.map(|version| version.to_string()).unwrap_or_default(),
+                endpoint.state,
+                format!("{}/{}", endpoint.replicas_ready, endpoint.replicas_desired),
+                endpoint.requests_total.to_string(),
+                endpoint.reason.unwrap_or_default(),
+            ]);
+        }
+        table.print("No endpoints yet. Deploy a model with: corliss endpoints deploy NAME --model MODEL@ALIAS");
+    })
+}
+
+fn show(context: &Context, name: &str) -> CliResult {
+    let answer: Value = context.api()?.get(&path(name))?;
+    context.answer(answer, |endpoint: EndpointView| print_endpoint(&endpoint))
+}
+
+fn print_endpoint(endpoint: &EndpointView) {
+    output::say(&format!(
+        "{}  {}  {} ({} of {} replicas ready)",
+        endpoint.name, endpoint.model, endpoint.state, endpoint.replicas_ready, endpoint.replicas_desired
+    ));
+    if let (Some(serving), Some(desired)) = (endpoint.serving_version, endpoint.desired_version)
+        && serving != desired
+    {
+        output::say(&format!("serves version {serving}, rolling to {desired}"));
+    }
+    if let Some(reason) = &endpoint.reason {
+        output::say(&format!("because {reason}"));
+    }
+    output::say("");
+    let mut table = Table::new(&["replica", "version", "state", "restarts", "in flight", "job", "reason"]);
+    for replica in &endpoint.replicas {
+        table.row([
+            replica.id.clone(),
+            replica.version.to_string(),
+            replica.state.clone(),
+            replica.restarts.to_string(),
+            replica.in_flight.to_string(),
+            replica.job_id.clone().unwrap_or_default(),
+            replica.reason.clone().unwrap_or_default(),
+        ]);
+    }
+    table.print("It has no replicas.");
+}
+
+fn deploy(context: &Context, name: &str, model: &str, replicas: u32, detach: bool) -> CliResult {
+    let api = context.api()?;
+    let mut answer: Value = api.put(&path(name), &json!({ "model": model, "replicas": replicas }))?;
+    if !detach {
+        answer = wait_until_ready(&api, name, answer)?;
+    }
+    context.answer(answer, |endpoint: EndpointView| print_endpoint(&endpoint))
+}
+
+/// Polls until the desired version serves, or the endpoint says that it cannot.
+fn wait_until_ready(api: &Api, name: &str, mut answer: Value) -> CliResult<Value> {
+    let started = Instant::now();
+    loop {
+        let endpoint: EndpointView = typed(answer.clone())?;
+        match endpoint.state.as_str() {
+            "ready" if endpoint.serving_version == endpoint.desired_version => return Ok(answer),
+            "failed" => {
+                let reason = endpoint.reason.unwrap_or_else(|| "its engine does not start".to_owned());
+                return Err(CliError::failed(format!("endpoint '{name}' failed: {reason}"))
+                    .hint(format!("corliss endpoints show {name}")));
+            }
+            _ if started.elapsed() > READY_DEADLINE => {
+                return Err(CliError::failed(format!("endpoint '{name}' is still {}", endpoint.state))
+                    .hint(format!("corliss endpoints show {name}")));
+            }
+            _ => std::thread::sleep(Duration::from_millis(200)),
+        }
+        answer = api.get(&path(name))?;
+    }
+}
+
+fn delete(context: &Context, name: &str, yes: bool) -> CliResult {
+    let api = context.api()?;
+    if !yes {
+        confirm(&format!("Remove endpoint '{name}'? Its clients will get errors."))?;
+    }
+    api.delete(&path(name))?;
+    if context.json {
+        output::say_json(&json!({ "name": name, "state": "stopping" }));
+    } else {
+        output::say(&format!("Endpoint '{name}' is being removed."));
+    }
+    Ok(())
+}
+
+fn confirm(question: &str) -> CliResult {
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::input("this needs a confirmation").hint("pass --yes"));
+    }
+    eprint!("{question} [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(CliError::failed("nothing was changed"))
+}

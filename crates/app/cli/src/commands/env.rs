@@ -1,0 +1,45 @@
+//! `corliss env`: the variables that mlflow, the OpenAI client and others read.
+
+use serde_json::json;
+
+use crate::context::Context;
+use crate::error::CliResult;
+use crate::output;
+
+/// Prints `export` lines, or one JSON object.
+pub fn run(context: &Context) -> CliResult {
+    let api = context.api()?;
+    let (url, token) = (api.url(), api.token());
+    let openai_url = format!("{url}/v1");
+    let variables = [
+        ("CORLISS_URL", url),
+        ("CORLISS_TOKEN", token),
+        ("MLFLOW_TRACKING_URI", url),
+        ("MLFLOW_TRACKING_TOKEN", token),
+        ("OPENAI_BASE_URL", &openai_url),
+        ("OPENAI_API_KEY", token),
+    ];
+    if context.json {
+        let object: serde_json::Map<_, _> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        output::say_json(&object);
+    } else {
+        for (name, value) in variables {
+            output::say(&format!("export {name}={}", quoted(value)));
+        }
+    }
+    Ok(())
+}
+
+/// Single quotes, so that a shell takes the value as it is.
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_value_cannot_run_a_command() {
+        assert_eq!(super::quoted("a'$(rm)"), r"'a'\''$(rm)'");
+    }
+}

@@ -1,0 +1,16 @@
+//! One file per verb or noun.
+
+pub mod admin;
+pub mod check;
+pub mod data;
+pub mod down;
+pub mod endpoints;
+pub mod env;
+pub mod jobs;
+pub mod logs;
+pub mod models;
+pub mod queue;
+pub mod runs;
+pub mod status;
+pub mod up;
+pub mod why;

@@ -1,0 +1,69 @@
+//! `corliss models …`: list, show, alias.
+
+use serde_json::{Value, json};
+
+use crate::api::segment;
+use crate::args::ModelsCommand;
+use crate::context::Context;
+use crate::error::CliResult;
+use crate::output::{self, Table};
+use crate::views::{ModelView, Page};
+
+/// Dispatches.
+pub fn run(context: &Context, command: &ModelsCommand) -> CliResult {
+    match command {
+        ModelsCommand::List => list(context),
+        ModelsCommand::Show { name } => show(context, name),
+        ModelsCommand::Alias { name, alias, version } => set_alias(context, name, alias, *version),
+    }
+}
+
+fn aliases(model: &ModelView) -> String {
+    let pairs: Vec<String> = model.aliases.iter().map(|(alias, version)| format!("{alias}={version}")).collect();
+    pairs.join(" ")
+}
+
+fn list(context: &Context) -> CliResult {
+    let answer: Value = context.api()?.get("/api/v1/models")?;
+    context.answer(answer, |page: Page<ModelView>| {
+        let mut table = Table::new(&["model", "latest", "aliases", "updated"]);
+        for model in page.items {
+            let latest = model.latest_version.map(|version| version.to_string()).unwrap_or_default();
+            table.row([model.name.clone(), latest, aliases(&model), output::ago(model.updated_ms)]);
+        }
+        table.print("No models yet. A project file's `models:` registers them, and so does mlflow.register_model.");
+    })
+}
+
+fn show(context: &Context, name: &str) -> CliResult {
+    let answer: Value = context.api()?.get(&format!("/api/v1/models/{}", segment(name)))?;
+    context.answer(answer, |model: ModelView| {
+        output::say(&format!("{}  {}", model.name, aliases(&model)));
+        output::say("");
+        let mut table = Table::new(&["version", "flavor", "metrics", "run", "data", "created"]);
+        for version in model.versions {
+            let metrics: Vec<String> =
+                version.metrics.iter().map(|(name, value)| format!("{name}={value:.4}")).collect();
+            table.row([
+                version.version.to_string(),
+                version.flavor.unwrap_or_default(),
+                metrics.join(" "),
+                version.run_id.unwrap_or_default(),
+                version.source_version.map(|id| id.chars().take(14).collect()).unwrap_or_default(),
+                output::ago(version.created_ms),
+            ]);
+        }
+        table.print("It has no versions.");
+    })
+}
+
+fn set_alias(context: &Context, name: &str, alias: &str, version: u32) -> CliResult {
+    let path = format!("/api/v1/models/{}/aliases/{}", segment(name), segment(alias));
+    let answer: Value = context.api()?.put(&path, &json!({ "version": version }))?;
+    if context.json {
+        output::say_json(&answer);
+    } else {
+        output::say(&format!("{name}@{alias} is now version {version}."));
+    }
+    Ok(())
+}

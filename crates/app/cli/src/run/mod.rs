@@ -1,0 +1,17 @@
+//! `corliss run`: read the project file, upload what it names, submit, follow.
+
+pub mod follow;
+mod screen;
+mod submit;
+mod watch;
+
+use crate::args::RunArgs;
+use crate::context::Context;
+use crate::error::CliResult;
+
+/// Submits a project file and follows the run unless told not to.
+pub fn run(context: &Context, args: &RunArgs) -> CliResult {
+    let api = context.api()?;
+    let run_id = submit::submit(context, &api, &args.file)?;
+    follow::submitted(context, &api, &run_id, args.detach)
+}

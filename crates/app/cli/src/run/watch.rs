@@ -1,0 +1,110 @@
+//! What is new since the last look: log lines of running steps, and states that changed.
+
+use std::collections::BTreeMap;
+
+use crate::api::{Api, segment};
+use crate::output;
+use crate::views::{LogPage, RunDetail, StepView};
+
+const LINES_A_POLL: u32 = 500;
+
+/// How far each job's log has been read.
+pub struct LogTail {
+    offsets: BTreeMap<String, (u64, bool)>,
+}
+
+impl LogTail {
+    /// Nothing read yet.
+    pub fn new() -> Self {
+        Self { offsets: BTreeMap::new() }
+    }
+
+    /// Hands each new line of each step's first worker to `each`. A log that cannot be read now is read
+    /// at the next look: following must not fail because of it.
+    pub fn poll(&mut self, api: &Api, run: &RunDetail, mut each: impl FnMut(&str, &str)) {
+        for step in run.steps.iter().filter(|step| step.state != "reused") {
+            let Some(job) = &step.job_id else { continue };
+            let (offset, ended) = self.offsets.entry(job.clone()).or_insert((0, false));
+            if *ended {
+                continue;
+            }
+            let path = format!(
+                "/api/v1/jobs/{}/logs?rank=0&stream=both&offset={offset}&limit={LINES_A_POLL}",
+                segment(job)
+            );
+            let Ok(page) = api.get::<LogPage>(&path) else { continue };
+            for line in &page.lines {
+                each(&step.name, &line.text);
+            }
+            let drained = page.lines.is_empty() || page.next_offset == *offset;
+            *offset = page.next_offset;
+            *ended = page.ended && drained;
+        }
+    }
+}
+
+/// Prints a line when a state changes.
+pub struct Plain {
+    steps: BTreeMap<String, String>,
+    models: BTreeMap<String, String>,
+    endpoints: BTreeMap<String, String>,
+    run: String,
+}
+
+impl Plain {
+    /// Nothing seen yet.
+    pub fn new() -> Self {
+        Self { steps: BTreeMap::new(), models: BTreeMap::new(), endpoints: BTreeMap::new(), run: String::new() }
+    }
+
+    /// Prints what changed since the last call.
+    pub fn changes(&mut self, run: &RunDetail) {
+        for step in &run.steps {
+            let now = describe(step);
+            if changed(&mut self.steps, &step.name, &now) && step.state != "waiting" {
+                output::say(&format!("{} {now}", step.name));
+            }
+        }
+        for model in &run.models {
+            let version = model.version.map(|version| format!("/{version}")).unwrap_or_default();
+            let reason = model.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let now = format!("{}{reason}", model.state);
+            if changed(&mut self.models, &model.name, &now) && model.state != "pending" {
+                output::say(&format!("model {}{version} {now}", model.name));
+            }
+        }
+        for endpoint in &run.endpoints {
+            if changed(&mut self.endpoints, &endpoint.name, &endpoint.state) && endpoint.state != "pending" {
+                output::say(&format!("endpoint {} {}", endpoint.name, endpoint.state));
+            }
+        }
+        if self.run != run.summary.state {
+            self.run.clone_from(&run.summary.state);
+            let took = output::span(run.summary.started_ms, run.summary.ended_ms);
+            output::say(&format!("{} {} ({took})", run.summary.id, self.run));
+        }
+    }
+}
+
+fn changed(seen: &mut BTreeMap<String, String>, name: &str, now: &str) -> bool {
+    if seen.get(name).is_some_and(|before| before == now) {
+        return false;
+    }
+    seen.insert(name.to_owned(), now.to_owned());
+    true
+}
+
+/// `running (attempt 2, after worker 1 was killed by SIGKILL)`
+pub fn describe(step: &StepView) -> String {
+    let previous = step.attempts.iter().rev().find(|attempt| attempt.attempt < step.attempt);
+    let attempt = match previous.and_then(|attempt| attempt.reason.as_ref()) {
+        Some(reason) if step.attempt > 1 => format!(" (attempt {}, after: {reason})", step.attempt),
+        None if step.attempt > 1 => format!(" (attempt {})", step.attempt),
+        _ => String::new(),
+    };
+    let reason = match (&step.reason, step.state.as_str()) {
+        (Some(reason), "failed" | "cancelled" | "skipped" | "queued" | "reused") => format!(": {reason}"),
+        _ => String::new(),
+    };
+    format!("{}{attempt}{reason}", step.state)
+}

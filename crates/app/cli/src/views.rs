@@ -1,0 +1,342 @@
+//! The server's answers as the command line reads them. Fields it does not show are left out, so a newer
+//! server may send more.
+
+use std::collections::BTreeMap;
+
+use corliss_types::Resources;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A page of a list.
+#[derive(Debug, Deserialize)]
+pub struct Page<T> {
+    /// This page's items.
+    pub items: Vec<T>,
+}
+
+/// A run, short.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RunSummary {
+    pub id: String,
+    pub project: String,
+    pub state: String,
+    pub created_ms: i64,
+    pub started_ms: Option<i64>,
+    pub ended_ms: Option<i64>,
+    #[serde(default)]
+    pub steps_total: u32,
+    #[serde(default)]
+    pub steps_done: u32,
+}
+
+/// A run with its steps.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RunDetail {
+    #[serde(flatten)]
+    pub summary: RunSummary,
+    #[serde(default)]
+    pub reason: Option<String>,
+    pub steps: Vec<StepView>,
+    #[serde(default)]
+    pub models: Vec<RunModel>,
+    #[serde(default)]
+    pub endpoints: Vec<RunEndpoint>,
+}
+
+/// One step of a run.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StepView {
+    pub name: String,
+    #[serde(default)]
+    pub needs: Vec<String>,
+    pub state: String,
+    #[serde(default)]
+    pub reason: Option<String>,
+    #[serde(default)]
+    pub attempt: u32,
+    pub job_id: Option<String>,
+    #[serde(default)]
+    pub workers: u32,
+    pub started_ms: Option<i64>,
+    pub ended_ms: Option<i64>,
+    #[serde(default)]
+    pub attempts: Vec<AttemptView>,
+}
+
+/// One try of a step.
+#[derive(Debug, Clone, Deserialize)]
+pub struct AttemptView {
+    pub attempt: u32,
+    pub state: String,
+    #[serde(default)]
+    pub class: Option<String>,
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// A model that a run registers.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RunModel {
+    pub name: String,
+    pub version: Option<u32>,
+    pub state: String,
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// An endpoint that a run deploys.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RunEndpoint {
+    pub name: String,
+    pub state: String,
+}
+
+/// A job and its tasks.
+#[derive(Debug, Clone, Deserialize)]
+pub struct JobView {
+    pub id: String,
+    pub name: String,
+    pub kind: String,
+    pub state: String,
+    #[serde(default)]
+    pub reason: Option<String>,
+    pub workers: u32,
+    pub resources_per_worker: Resources,
+    pub created_ms: i64,
+    pub started_ms: Option<i64>,
+    pub ended_ms: Option<i64>,
+    #[serde(default)]
+    pub tasks: Vec<TaskView>,
+}
+
+/// One process of a job.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TaskView {
+    pub task_id: String,
+    pub rank: u32,
+    pub state: String,
+    pub pid: Option<u32>,
+    #[serde(default)]
+    pub exit: Option<TaskExit>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TaskExit {
+    pub kind: String,
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+}
+
+/// Why a job is as it is.
+#[derive(Debug, Deserialize)]
+pub struct Why {
+    pub summary: String,
+    pub position: Option<u32>,
+    #[serde(default)]
+    pub waiting_ms: u64,
+}
+
+/// What there is and what is free.
+#[derive(Debug, Deserialize)]
+pub struct Inventory {
+    pub total: Resources,
+    pub free: Resources,
+}
+
+/// The queue.
+#[derive(Debug, Deserialize)]
+pub struct Queue {
+    pub inventory: Inventory,
+    pub items: Vec<QueueItem>,
+    #[serde(default)]
+    pub running: Vec<JobView>,
+}
+
+/// A job that waits.
+#[derive(Debug, Deserialize)]
+pub struct QueueItem {
+    pub position: u32,
+    pub job_id: String,
+    pub name: String,
+    pub reason: String,
+    #[serde(default)]
+    pub waiting_ms: u64,
+}
+
+/// A line of a log.
+#[derive(Debug, Deserialize)]
+pub struct LogLine {
+    pub stream: String,
+    pub text: String,
+}
+
+/// A part of a log.
+#[derive(Debug, Deserialize)]
+pub struct LogPage {
+    pub lines: Vec<LogLine>,
+    pub next_offset: u64,
+    #[serde(default)]
+    pub ended: bool,
+}
+
+/// A dataset.
+#[derive(Debug, Deserialize)]
+pub struct DatasetView {
+    pub name: String,
+    pub latest: Option<String>,
+    #[serde(default)]
+    pub size_bytes: u64,
+    #[serde(default)]
+    pub files: u64,
+    #[serde(default)]
+    pub updated_ms: i64,
+    #[serde(default)]
+    pub versions: Value,
+}
+
+/// A version's row within a dataset.
+#[derive(Debug, Deserialize)]
+pub struct DatasetVersion {
+    pub version: String,
+    pub created_ms: i64,
+    pub message: Option<String>,
+    pub size_bytes: u64,
+    pub files: u64,
+}
+
+/// A version and its files.
+#[derive(Debug, Deserialize)]
+pub struct VersionView {
+    pub version: String,
+    pub size_bytes: u64,
+    pub files: u64,
+    pub entries: Vec<VersionEntry>,
+    pub next_page_token: Option<String>,
+}
+
+/// A file of a version.
+#[derive(Debug, Deserialize)]
+pub struct VersionEntry {
+    pub path: String,
+    pub size_bytes: u64,
+    #[serde(default)]
+    pub executable: bool,
+}
+
+/// What came from what.
+#[derive(Debug, Deserialize)]
+pub struct LineageView {
+    pub nodes: Vec<LineageNode>,
+    pub edges: Vec<LineageEdge>,
+}
+
+/// A node of the lineage graph.
+#[derive(Debug, Deserialize)]
+pub struct LineageNode {
+    pub id: String,
+    pub kind: String,
+    pub label: String,
+}
+
+/// An edge of the lineage graph, from cause to effect.
+#[derive(Debug, Deserialize)]
+pub struct LineageEdge {
+    pub from: String,
+    pub to: String,
+    pub relation: String,
+}
+
+/// A registered model.
+#[derive(Debug, Deserialize)]
+pub struct ModelView {
+    pub name: String,
+    #[serde(default)]
+    pub latest_version: Option<u32>,
+    #[serde(default)]
+    pub aliases: BTreeMap<String, u32>,
+    #[serde(default)]
+    pub updated_ms: i64,
+    #[serde(default)]
+    pub versions: Vec<ModelVersionView>,
+}
+
+/// A version of a registered model.
+#[derive(Debug, Deserialize)]
+pub struct ModelVersionView {
+    pub version: u32,
+    pub created_ms: i64,
+    pub source_version: Option<String>,
+    pub run_id: Option<String>,
+    pub flavor: Option<String>,
+    #[serde(default)]
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// An endpoint and its replicas.
+#[derive(Debug, Deserialize)]
+pub struct EndpointView {
+    pub name: String,
+    pub model: String,
+    pub state: String,
+    #[serde(default)]
+    pub reason: Option<String>,
+    pub serving_version: Option<u32>,
+    pub desired_version: Option<u32>,
+    pub replicas_desired: u32,
+    pub replicas_ready: u32,
+    #[serde(default)]
+    pub replicas: Vec<ReplicaView>,
+    #[serde(default)]
+    pub requests_total: u64,
+}
+
+/// One engine process.
+#[derive(Debug, Deserialize)]
+pub struct ReplicaView {
+    pub id: String,
+    pub version: u32,
+    pub state: String,
+    #[serde(default)]
+    pub reason: Option<String>,
+    pub job_id: Option<String>,
+    #[serde(default)]
+    pub restarts: u32,
+    #[serde(default)]
+    pub in_flight: u64,
+}
+
+/// The server and its machine.
+#[derive(Debug, Deserialize)]
+pub struct SystemStatus {
+    pub version: String,
+    pub started_ms: i64,
+    pub home: String,
+    pub address: String,
+    pub database: String,
+    pub workers: Vec<WorkerView>,
+    pub inventory: Inventory,
+}
+
+/// A background worker.
+#[derive(Debug, Deserialize)]
+pub struct WorkerView {
+    pub name: String,
+    pub state: String,
+    #[serde(default)]
+    pub progress: String,
+    #[serde(default)]
+    pub last_error: Option<String>,
+}
+
+/// A token, without its secret.
+#[derive(Debug, Deserialize)]
+pub struct TokenView {
+    pub id: String,
+    pub name: String,
+    pub role: String,
+    #[serde(default)]
+    pub expires_ms: Option<i64>,
+    #[serde(default)]
+    pub token: Option<String>,
+}

@@ -1,0 +1,336 @@
+//! Settings: `config.toml` in the home folder, overridden by `CORLISS_*` variables, overridden by flags.
+//!
+//! Every setting is one dotted key in [`KEYS`]; its variable is the key in capitals with `_` for `.`. An
+//! unknown key is an error that names the nearest known one, so a typo never becomes a silent default.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use corliss_diagnostics::{Diagnose, Meaning, nearest};
+
+/// Every setting: its key and what it means.
+pub const KEYS: &[(&str, &str)] = &[
+    ("server.listen", "address of the console and all protocols; beyond loopback only with TLS"),
+    ("server.hosts", "further host names, separated by commas, under which clients reach the server"),
+    ("server.tls_cert", "PEM file with the certificate chain"),
+    ("server.tls_key", "PEM file with the private key"),
+    ("database.url", "postgres://… to keep metadata in PostgreSQL instead of SQLite in the home folder"),
+    ("machine.cpus", "CPUs to hand out, such as 4 or 1.5 [default: what this machine gives us]"),
+    ("machine.memory", "memory to hand out, such as 8GiB [default: what this machine gives us]"),
+    ("machine.accelerators", "number of accelerators to declare where no driver reports any; shown as declared"),
+    ("log.filter", "what the server logs, such as info or corliss_jobs=debug"),
+];
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:7070";
+const DEFAULT_LOG_FILTER: &str = "info";
+const MAX_CONFIG_BYTES: u64 = 256 * 1024;
+
+/// Settings, typed and checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Absolute home folder.
+    pub home: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Further names in `Host` headers.
+    pub hosts: Vec<String>,
+    /// Certificate and key, if TLS is on.
+    pub tls: Option<TlsFiles>,
+    /// PostgreSQL address; SQLite if none.
+    pub database_url: Option<String>,
+    /// What to hand out instead of what the machine has.
+    pub machine: MachineLimits,
+    /// Filter of the server's own log.
+    pub log_filter: String,
+}
+
+/// PEM files.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// Certificate chain.
+    pub cert: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+}
+
+/// Limits below, or declarations beyond, what the machine reports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MachineLimits {
+    /// Thousandths of a CPU.
+    pub cpu_milli: Option<u64>,
+    /// Bytes.
+    pub memory_bytes: Option<u64>,
+    /// Declared accelerators.
+    pub accelerators: Option<u32>,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {why}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// The reason.
+        why: String,
+    },
+    /// The file is not TOML.
+    #[error("{path} is not valid TOML: {why}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// Where and what.
+        why: String,
+    },
+    /// A key nobody knows.
+    #[error("unknown setting '{key}' in {origin}")]
+    UnknownKey {
+        /// The key as written.
+        key: String,
+        /// File or environment.
+        origin: String,
+        /// What was probably meant.
+        nearest: Option<String>,
+    },
+    /// A value that does not fit its key.
+    #[error("setting '{key}' cannot be '{value}': it must be {expected}")]
+    BadValue {
+        /// The key.
+        key: &'static str,
+        /// The value as given.
+        value: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+}
+
+impl Diagnose for ConfigError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "config_unreadable",
+            Self::Syntax { .. } => "config_syntax",
+            Self::UnknownKey { .. } => "config_unknown_key",
+            Self::BadValue { .. } => "config_bad_value",
+        }
+    }
+
+    fn meaning(&self) -> Meaning {
+        Meaning::InvalidInput
+    }
+
+    fn field(&self) -> Option<String> {
+        match self {
+            Self::UnknownKey { key, .. } => Some(key.clone()),
+            Self::BadValue { key, .. } => Some((*key).to_owned()),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownKey { nearest: Some(name), .. } => Some(format!("did you mean '{name}'?")),
+            Self::UnknownKey { .. } => {
+                let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+                Some(format!("the settings are {}", keys.join(", ")))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the home's `config.toml`, the environment and the flag, in rising order of weight.
+    pub fn load(
+        home: &Path,
+        listen_flag: Option<&str>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut values = from_file(&home.join("config.toml"))?;
+        values.extend(from_environment(environment)?);
+        if let Some(listen) = listen_flag {
+            values.insert("server.listen", listen.to_owned());
+        }
+        typed(home, &values)
+    }
+}
+
+type Values = BTreeMap<&'static str, String>;
+
+fn known(key: &str) -> Option<&'static str> {
+    KEYS.iter().map(|(known, _)| *known).find(|known| *known == key)
+}
+
+fn unknown(key: &str, origin: String) -> ConfigError {
+    let nearest = nearest(key, KEYS.iter().map(|(known, _)| *known)).map(str::to_owned);
+    ConfigError::UnknownKey { key: key.to_owned(), origin, nearest }
+}
+
+fn from_file(path: &Path) -> Result<Values, ConfigError> {
+    let shown = path.display().to_string();
+    let unreadable = |why: String| ConfigError::Unreadable { path: shown.clone(), why };
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Values::new()),
+        Err(error) => return Err(unreadable(error.to_string())),
+        Ok(meta) if meta.len() > MAX_CONFIG_BYTES => {
+            return Err(unreadable(format!("it is larger than {MAX_CONFIG_BYTES} bytes")));
+        }
+        Ok(_) => {}
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| ConfigError::Syntax { path: shown.clone(), why: error.to_string().trim().to_owned() })?;
+    let mut values = Values::new();
+    for (section, content) in &table {
+        let Some(content) = content.as_table() else {
+            return Err(unknown(section, shown));
+        };
+        for (name, value) in content {
+            let key = format!("{section}.{name}");
+            let known = known(&key).ok_or_else(|| unknown(&key, shown.clone()))?;
+            values.insert(known, plain(value));
+        }
+    }
+    Ok(values)
+}
+
+fn plain(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+/// Only variables that begin like a section of ours are settings; `CORLISS_HOME`, `CORLISS_URL` and what
+/// tasks get are not.
+fn from_environment(environment: impl Iterator<Item = (String, String)>) -> Result<Values, ConfigError> {
+    let variable = |key: &str| format!("CORLISS_{}", key.to_ascii_uppercase().replace('.', "_"));
+    let sections = ["CORLISS_SERVER_", "CORLISS_DATABASE_", "CORLISS_MACHINE_", "CORLISS_LOG_"];
+    let mut values = Values::new();
+    for (name, value) in environment.filter(|(name, _)| sections.iter().any(|prefix| name.starts_with(prefix))) {
+        match KEYS.iter().find(|(key, _)| variable(key) == name) {
+            Some((key, _)) => {
+                values.insert(key, value);
+            }
+            None => {
+                let names: Vec<String> = KEYS.iter().map(|(key, _)| variable(key)).collect();
+                let nearest = nearest(&name, names.iter().map(String::as_str)).map(str::to_owned);
+                return Err(ConfigError::UnknownKey { key: name, origin: "the environment".to_owned(), nearest });
+            }
+        }
+    }
+    Ok(values)
+}
+
+fn typed(home: &Path, values: &Values) -> Result<Config, ConfigError> {
+    let text = |key: &'static str| values.get(key).map(String::as_str).filter(|value| !value.is_empty());
+    let listen = text("server.listen").unwrap_or(DEFAULT_LISTEN);
+    let tls = match (text("server.tls_cert"), text("server.tls_key")) {
+        (Some(cert), Some(key)) => Some(TlsFiles { cert: home.join(cert), key: home.join(key) }),
+        (None, None) => None,
+        (Some(_), None) => return Err(bad("server.tls_key", "", "a PEM file, since server.tls_cert is set")),
+        (None, Some(_)) => return Err(bad("server.tls_cert", "", "a PEM file, since server.tls_key is set")),
+    };
+    let database_url = text("database.url").map(str::to_owned);
+    if let Some(url) = &database_url
+        && !(url.starts_with("postgres://") || url.starts_with("postgresql://"))
+    {
+        return Err(bad("database.url", "", "an address that begins with postgres://"));
+    }
+    Ok(Config {
+        home: home.to_path_buf(),
+        listen: listen.parse().map_err(|_| bad("server.listen", listen, "an IP address and a port, such as 127.0.0.1:7070"))?,
+        hosts: text("server.hosts").map(|hosts| hosts.split(',').map(|host| host.trim().to_owned()).collect()).unwrap_or_default(),
+        tls,
+        database_url,
+        machine: machine(&text)?,
+        log_filter: text("log.filter").unwrap_or(DEFAULT_LOG_FILTER).to_owned(),
+    })
+}
+
+fn machine<'a>(text: &impl Fn(&'static str) -> Option<&'a str>) -> Result<MachineLimits, ConfigError> {
+    let cpu_milli = text("machine.cpus")
+        .map(|value| cpus(value).ok_or_else(|| bad("machine.cpus", value, "a number above 0, such as 4 or 1.5")))
+        .transpose()?;
+    let memory_bytes = text("machine.memory")
+        .map(|value| size(value).ok_or_else(|| bad("machine.memory", value, "a size such as 8GiB or 512MiB")))
+        .transpose()?;
+    let accelerators = text("machine.accelerators")
+        .map(|value| {
+            value.parse::<u32>().ok().filter(|count| *count <= 64).ok_or_else(|| bad("machine.accelerators", value, "a whole number up to 64"))
+        })
+        .transpose()?;
+    Ok(MachineLimits { cpu_milli, memory_bytes, accelerators })
+}
+
+fn bad(key: &'static str, value: &str, expected: &'static str) -> ConfigError {
+    ConfigError::BadValue { key, value: value.to_owned(), expected }
+}
+
+/// `1.5` as 1500, exactly.
+fn cpus(text: &str) -> Option<u64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    if part.len() > 3 || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let milli = whole.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(format!("{part:0<3}").parse().ok()?)?;
+    (milli > 0).then_some(milli)
+}
+
+/// `8GiB` in bytes.
+fn size(text: &str) -> Option<u64> {
+    let split = text.find(|c: char| !c.is_ascii_digit())?;
+    let unit: u64 = match &text[split..] {
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return None,
+    };
+    text[..split].parse::<u64>().ok()?.checked_mul(unit).filter(|bytes| *bytes > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("config.toml"), file).unwrap();
+        let environment: Vec<_> = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Config::load(home.path(), None, environment.into_iter())
+    }
+
+    #[test]
+    fn the_environment_outweighs_the_file() {
+        let config = load("[server]\nlisten = '127.0.0.1:1'", &[("CORLISS_SERVER_LISTEN", "127.0.0.1:2")]).unwrap();
+        assert_eq!(config.listen.port(), 2);
+    }
+
+    #[test]
+    fn a_typo_names_what_was_meant() {
+        let error = load("[server]\nlisen = 'x'", &[]).unwrap_err();
+        assert_eq!(error.hint().unwrap(), "did you mean 'server.listen'?");
+        let error = load("", &[("CORLISS_SERVER_LISTN", "x")]).unwrap_err();
+        assert_eq!(error.hint().unwrap(), "did you mean 'CORLISS_SERVER_LISTEN'?");
+    }
+
+    #[test]
+    fn values_are_checked() {
+        let config = load("[machine]\ncpus = 1.5\nmemory = '2GiB'\naccelerators = 2", &[]).unwrap();
+        let expected = MachineLimits { cpu_milli: Some(1500), memory_bytes: Some(2 << 30), accelerators: Some(2) };
+        assert_eq!(config.machine, expected);
+        for file in ["[machine]\nmemory = '2G'", "[machine]\ncpus = 0", "[server]\nlisten = 'here'", "[server]\ntls_cert = 'a'"] {
+            assert!(load(file, &[]).is_err(), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_the_database_url_is_not_repeated() {
+        let error = load("[database]\nurl = 'mysql://u:secret@h/d'", &[]).unwrap_err();
+        assert!(!error.to_string().contains("secret"));
+    }
+}
