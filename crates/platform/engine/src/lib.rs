@@ -1,1 +1,31 @@
-//! Platform: engine.
+//! Model engines: child processes of the same binary, each with one model, spoken to over a Unix socket.
+//!
+//! Native code and other people's model files stay out of the server: a crash in llama.cpp or a panic in
+//! a kernel costs one replica, which its endpoint's reconciler starts again.
+//!
+//! - [`process::main`] is the process: it opens its socket at once (so that `/ready` can answer
+//!   `loading`), checks and loads the model, serves, and drains on SIGTERM.
+//! - [`client::EngineClient`] is the way to it; [`protocol`] holds what travels.
+//! - [`model_dir`] decides what a folder holds and refuses pickles, torn files and links out of it,
+//!   before any native code sees a byte.
+//! - `onnx` runs ONNX graphs through tract with dynamic batching; `gguf` runs language models through
+//!   llama.cpp under a continuous-batching scheduler of our own.
+//!
+//! Nothing here knows endpoints, routes or tokens.
+
+pub mod args;
+pub mod client;
+pub mod cpu;
+mod error;
+mod flavor;
+mod gguf;
+pub mod model_dir;
+mod onnx;
+pub mod process;
+pub mod protocol;
+mod server;
+
+pub use args::EngineArgs;
+pub use error::EngineError;
+pub use flavor::Flavor;
+pub use model_dir::detect_flavor;

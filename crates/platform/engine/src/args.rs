@@ -1,0 +1,144 @@
+//! How an engine process is started: its arguments, parsed and written in one place.
+
+use std::path::PathBuf;
+
+use crate::Flavor;
+
+/// Arguments of the hidden `corliss engine` command.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct EngineArgs {
+    /// Kind of engine: onnx or gguf.
+    #[arg(long, value_enum)]
+    pub kind: Flavor,
+    /// Folder that holds the model.
+    #[arg(long)]
+    pub model: PathBuf,
+    /// Where to listen: `unix:PATH`. The socket is made with mode 0600.
+    #[arg(long, value_parser = parse_listen)]
+    pub listen: PathBuf,
+    /// Name that answers carry, usually the endpoint's.
+    #[arg(long, default_value = "model")]
+    pub name: String,
+    /// Model version that answers carry.
+    #[arg(long, default_value = "1")]
+    pub version: String,
+    /// Threads to compute with; 0 is one per available CPU.
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+    /// The most requests that wait for a place before new ones are refused.
+    #[arg(long, default_value_t = 256)]
+    pub max_waiting: usize,
+    /// The most rows of one batch (onnx).
+    #[arg(long, default_value_t = 32)]
+    pub max_batch: usize,
+    /// How long the first request of a batch waits for others, in microseconds (onnx).
+    #[arg(long, default_value_t = 2_000)]
+    pub batch_delay_us: u64,
+    /// The most sequences decoded in one batch (gguf).
+    #[arg(long, default_value_t = 8)]
+    pub max_sequences: u32,
+    /// The most tokens of one request's prompt and answer together; 0 is the model's own (gguf).
+    #[arg(long, default_value_t = 0)]
+    pub context_tokens: u32,
+    /// Tokens that all requests in flight have together; 0 is 8192, or the context if that is larger (gguf).
+    #[arg(long, default_value_t = 0)]
+    pub kv_tokens: u32,
+    /// How long requests in flight may take to finish after SIGTERM, in milliseconds.
+    #[arg(long, default_value_t = 10_000)]
+    pub grace_ms: u64,
+}
+
+fn parse_listen(text: &str) -> Result<PathBuf, String> {
+    match text.strip_prefix("unix:") {
+        Some(path) if path.starts_with('/') => Ok(PathBuf::from(path)),
+        _ => Err("expected unix: and an absolute path".to_owned()),
+    }
+}
+
+impl EngineArgs {
+    /// Arguments with every default, for this model and socket.
+    #[must_use]
+    pub fn new(kind: Flavor, model: impl Into<PathBuf>, listen: impl Into<PathBuf>) -> Self {
+        Self {
+            kind,
+            model: model.into(),
+            listen: listen.into(),
+            name: "model".to_owned(),
+            version: "1".to_owned(),
+            threads: 0,
+            max_waiting: 256,
+            max_batch: 32,
+            batch_delay_us: 2_000,
+            max_sequences: 8,
+            context_tokens: 0,
+            kv_tokens: 0,
+            grace_ms: 10_000,
+        }
+    }
+
+    /// The command line that parses to this, without the program: `engine --kind …`.
+    #[must_use]
+    pub fn to_command(&self) -> Vec<String> {
+        let pairs = [
+            ("--kind", self.kind.as_str().to_owned()),
+            ("--model", self.model.display().to_string()),
+            ("--listen", format!("unix:{}", self.listen.display())),
+            ("--name", self.name.clone()),
+            ("--version", self.version.clone()),
+            ("--threads", self.threads.to_string()),
+            ("--max-waiting", self.max_waiting.to_string()),
+            ("--max-batch", self.max_batch.to_string()),
+            ("--batch-delay-us", self.batch_delay_us.to_string()),
+            ("--max-sequences", self.max_sequences.to_string()),
+            ("--context-tokens", self.context_tokens.to_string()),
+            ("--kv-tokens", self.kv_tokens.to_string()),
+            ("--grace-ms", self.grace_ms.to_string()),
+        ];
+        let mut command = vec!["engine".to_owned()];
+        for (flag, value) in pairs {
+            command.push(flag.to_owned());
+            command.push(value);
+        }
+        command
+    }
+
+    /// Threads to compute with.
+    pub(crate) fn compute_threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            given => given,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: EngineArgs,
+    }
+
+    #[test]
+    fn the_written_command_parses_back() {
+        let mut args = EngineArgs::new(Flavor::Gguf, "/models/a b", "/run/x.sock");
+        args.threads = 3;
+        args.max_sequences = 5;
+        args.grace_ms = 17;
+        args.name = "chat".to_owned();
+        assert_eq!(Program::try_parse_from(args.to_command()).unwrap().args, args);
+        let new = EngineArgs::new(Flavor::Onnx, "/m", "/s");
+        let bare = ["engine", "--kind", "onnx", "--model", "/m", "--listen", "unix:/s"];
+        assert_eq!(Program::try_parse_from(bare).unwrap().args, new, "defaults are written twice and must agree");
+    }
+
+    #[test]
+    fn only_absolute_unix_sockets_are_taken() {
+        for bad in ["tcp:127.0.0.1:1", "unix:relative", "/path"] {
+            assert!(parse_listen(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! A language model in memory: weights (mapped, not copied), vocabulary, template and limits.
+
+use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::token::LlamaToken;
+
+use super::template::ChatTemplate;
+use crate::model_dir::summarise_gguf;
+use crate::{EngineArgs, EngineError};
+
+/// KV cache cells when not told otherwise: eight requests of a thousand tokens, or one of eight.
+const DEFAULT_KV_TOKENS: u32 = 8192;
+/// llama.cpp's own bound on sequences.
+const MAX_SEQUENCES: u32 = 256;
+
+/// How much fits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Tokens of one request.
+    pub context_tokens: u32,
+    /// Tokens of all requests in flight.
+    pub kv_tokens: u32,
+    /// Requests decoded together.
+    pub max_sequences: u32,
+    /// Compute threads.
+    pub threads: i32,
+}
+
+/// A model as the rest of the engine uses it.
+pub(super) struct Loaded {
+    pub model: LlamaModel,
+    /// Each token's bytes, so that decoding allocates nothing to find them.
+    pub pieces: Vec<Box<[u8]>>,
+    /// Whether each token ends an answer.
+    pub ends: Vec<bool>,
+    pub template: Option<ChatTemplate>,
+    pub limits: Limits,
+    pub architecture: String,
+}
+
+impl Loaded {
+    /// Maps the file and reads its vocabulary and template.
+    pub fn open(path: &Path, args: &EngineArgs) -> Result<Self, EngineError> {
+        let summary = summarise_gguf(path)?;
+        let backend = backend()?;
+        let params = LlamaModelParams::default().with_n_gpu_layers(0);
+        let model = LlamaModel::load_from_file(backend, path, &params)
+            .map_err(|error| unsupported(format!("llama.cpp refused the file ({error})")))?;
+        let limits = limits(&model, args);
+        let vocab = model.vocab();
+        let pieces = vocab.tokens().map(|token| vocab.token_to_piece(token, false, None).into_boxed_slice());
+        let pieces: Vec<Box<[u8]>> = pieces.collect();
+        let ends = vocab.tokens().map(|token| vocab.is_eog(token)).collect();
+        let template = match model.chat_template(None) {
+            Ok(source) => {
+                let source = source.to_string().map_err(|error| unsupported(error.to_string()))?;
+                let name = |token: LlamaToken| {
+                    vocab.text(token).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
+                };
+                Some(ChatTemplate::new(source, name(vocab.bos()), name(vocab.eos()))?)
+            }
+            Err(_) => None,
+        };
+        Ok(Self { pieces, ends, template, limits, architecture: summary.architecture, model })
+    }
+
+    /// Tokens of a text. `special` adds what the model wants at the beginning (BOS).
+    pub fn tokenise(&self, text: &str, special: bool) -> Vec<LlamaToken> {
+        self.model.vocab().tokenize(text.as_bytes(), special, true)
+    }
+}
+
+fn limits(model: &LlamaModel, args: &EngineArgs) -> Limits {
+    let trained = model.n_ctx_train().max(1);
+    let context_tokens = match args.context_tokens {
+        0 => trained.min(DEFAULT_KV_TOKENS),
+        given => given.min(trained),
+    };
+    let kv_tokens = match args.kv_tokens {
+        0 => context_tokens.max(DEFAULT_KV_TOKENS),
+        given => given.max(context_tokens),
+    };
+    Limits {
+        context_tokens,
+        // llama.cpp pads the cache to this itself; rounding here keeps our books equal to its.
+        kv_tokens: kv_tokens.next_multiple_of(256),
+        max_sequences: args.max_sequences.clamp(1, MAX_SEQUENCES),
+        threads: i32::try_from(args.compute_threads()).unwrap_or(1),
+    }
+}
+
+/// llama.cpp's process-wide state, made once. Its log goes to tracing, so that an error of its own is
+/// found in the replica's log.
+pub(super) fn backend() -> Result<&'static LlamaBackend, EngineError> {
+    static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(backend) = BACKEND.get() {
+        return Ok(backend);
+    }
+    llama_cpp_2::send_logs_to_tracing(llama_cpp_2::LogOptions::default());
+    let backend = LlamaBackend::init().map_err(|error| unsupported(error.to_string()))?;
+    Ok(BACKEND.get_or_init(|| backend))
+}
+
+pub(super) fn unsupported(detail: String) -> EngineError {
+    EngineError::ModelUnsupported { detail }
+}

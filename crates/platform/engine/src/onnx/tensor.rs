@@ -1,0 +1,285 @@
+//! Open Inference Protocol data to tensors and back: JSON arrays, flat or nested, of one element type.
+//!
+//! The type stands in another field than the data, perhaps after it, so the data is kept as text first
+//! and then read straight into a vector of its type: one pass, one allocation, exact 64-bit integers.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use tract_onnx::prelude::{Datum, DatumType, Tensor, f16};
+
+use super::datatype;
+
+const MAX_NESTING: usize = 16;
+
+/// Reads JSON data as a tensor of this type and shape. The error is a phrase about the data.
+pub(super) fn parse(data: &str, datum: DatumType, shape: &[usize]) -> Result<Tensor, String> {
+    match datum {
+        DatumType::F32 => tensor::<f32>(data, shape),
+        DatumType::F64 => tensor::<f64>(data, shape),
+        DatumType::F16 => tensor::<f16>(data, shape),
+        DatumType::I64 => tensor::<i64>(data, shape),
+        DatumType::I32 => tensor::<i32>(data, shape),
+        DatumType::I16 => tensor::<i16>(data, shape),
+        DatumType::I8 => tensor::<i8>(data, shape),
+        DatumType::U64 => tensor::<u64>(data, shape),
+        DatumType::U32 => tensor::<u32>(data, shape),
+        DatumType::U16 => tensor::<u16>(data, shape),
+        DatumType::U8 => tensor::<u8>(data, shape),
+        DatumType::Bool => tensor::<bool>(data, shape),
+        other => Err(format!("has the type {}, which is not served", datatype::name(other))),
+    }
+}
+
+/// Appends the tensor's elements as a flat JSON array. A float that is not finite becomes `null`: JSON
+/// has no word for it.
+pub(super) fn write(tensor: &Tensor, into: &mut Vec<u8>) -> Result<(), String> {
+    match tensor.datum_type() {
+        DatumType::F32 => elements::<f32, _>(tensor, into, |value| value),
+        DatumType::F64 => elements::<f64, _>(tensor, into, |value| value),
+        DatumType::F16 => elements::<f16, _>(tensor, into, f32::from),
+        DatumType::I64 => elements::<i64, _>(tensor, into, |value| value),
+        DatumType::I32 => elements::<i32, _>(tensor, into, |value| value),
+        DatumType::I16 => elements::<i16, _>(tensor, into, |value| value),
+        DatumType::I8 => elements::<i8, _>(tensor, into, |value| value),
+        DatumType::U64 => elements::<u64, _>(tensor, into, |value| value),
+        DatumType::U32 => elements::<u32, _>(tensor, into, |value| value),
+        DatumType::U16 => elements::<u16, _>(tensor, into, |value| value),
+        DatumType::U8 => elements::<u8, _>(tensor, into, |value| value),
+        DatumType::Bool => elements::<bool, _>(tensor, into, |value| value),
+        other => Err(format!("the model gave elements of type {other:?}, which cannot be sent")),
+    }
+}
+
+fn elements<T: Datum + Copy, S: serde::Serialize>(
+    tensor: &Tensor,
+    into: &mut Vec<u8>,
+    as_json: impl Fn(T) -> S,
+) -> Result<(), String> {
+    let view = tensor.to_plain_array_view::<T>().map_err(|error| error.to_string())?;
+    into.push(b'[');
+    for (index, value) in view.iter().enumerate() {
+        if index > 0 {
+            into.push(b',');
+        }
+        serde_json::to_writer(&mut *into, &as_json(*value)).map_err(|error| error.to_string())?;
+    }
+    into.push(b']');
+    Ok(())
+}
+
+fn tensor<T: Datum + Copy + Element>(data: &str, shape: &[usize]) -> Result<Tensor, String> {
+    let expected = shape.iter().try_fold(1_usize, |product, dim| product.checked_mul(*dim));
+    let expected = expected.ok_or_else(|| "has an impossible shape".to_owned())?;
+    let mut values: Vec<T> = Vec::with_capacity(expected.min(data.len()));
+    let mut reader = serde_json::Deserializer::from_str(data);
+    Flat { values: &mut values, depth: 0, element: PhantomData }
+        .deserialize(&mut reader)
+        .map_err(|error| plain(&error))?;
+    if values.len() != expected {
+        return Err(format!(
+            "has shape {shape:?}, which is {expected} elements, but {} were given",
+            values.len()
+        ));
+    }
+    Tensor::from_shape(shape, &values).map_err(|error| error.to_string())
+}
+
+/// serde_json ends its messages with a place in the data alone, which would mislead; leave it out.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+/// An element type and how it is read from a JSON number or truth value.
+trait Element: Sized {
+    const NAME: &'static str;
+    fn from_float(value: f64) -> Option<Self>;
+    fn from_signed(value: i64) -> Option<Self>;
+    fn from_unsigned(value: u64) -> Option<Self>;
+    fn from_truth(_value: bool) -> Option<Self> {
+        None
+    }
+}
+
+macro_rules! float_element {
+    ($type:ty, $name:literal, $from:expr) => {
+        impl Element for $type {
+            const NAME: &'static str = $name;
+            fn from_float(value: f64) -> Option<Self> {
+                Some($from(value))
+            }
+            fn from_signed(value: i64) -> Option<Self> {
+                Some($from(value as f64))
+            }
+            fn from_unsigned(value: u64) -> Option<Self> {
+                Some($from(value as f64))
+            }
+        }
+    };
+}
+
+macro_rules! integer_element {
+    ($type:ty, $name:literal) => {
+        impl Element for $type {
+            const NAME: &'static str = $name;
+            fn from_float(value: f64) -> Option<Self> {
+                // Some clients write 3 as 3.0. Beyond 2^53 a float no longer names one integer.
+                let exact = value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0;
+                if exact { <$type>::try_from(value as i64).ok() } else { None }
+            }
+            fn from_signed(value: i64) -> Option<Self> {
+                <$type>::try_from(value).ok()
+            }
+            fn from_unsigned(value: u64) -> Option<Self> {
+                <$type>::try_from(value).ok()
+            }
+        }
+    };
+}
+
+float_element!(f32, "FP32", |value: f64| value as f32);
+float_element!(f64, "FP64", |value: f64| value);
+float_element!(f16, "FP16", f16::from_f64);
+integer_element!(i64, "INT64");
+integer_element!(i32, "INT32");
+integer_element!(i16, "INT16");
+integer_element!(i8, "INT8");
+integer_element!(u64, "UINT64");
+integer_element!(u32, "UINT32");
+integer_element!(u16, "UINT16");
+integer_element!(u8, "UINT8");
+
+impl Element for bool {
+    const NAME: &'static str = "BOOL";
+    fn from_float(_value: f64) -> Option<Self> {
+        None
+    }
+    fn from_signed(value: i64) -> Option<Self> {
+        u64::try_from(value).ok().and_then(Self::from_unsigned)
+    }
+    fn from_unsigned(value: u64) -> Option<Self> {
+        match value {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+    fn from_truth(value: bool) -> Option<Self> {
+        Some(value)
+    }
+}
+
+/// Reads nested arrays depth first into one vector.
+struct Flat<'a, T> {
+    values: &'a mut Vec<T>,
+    depth: usize,
+    element: PhantomData<T>,
+}
+
+impl<T: Element> Flat<'_, T> {
+    fn push<E: serde::de::Error>(self, value: Option<T>, shown: impl fmt::Display) -> Result<(), E> {
+        match value {
+            Some(value) => {
+                self.values.push(value);
+                Ok(())
+            }
+            None => Err(E::custom(format!(
+                "has {shown} at element {}, which is not a value of type {}",
+                self.values.len(),
+                T::NAME
+            ))),
+        }
+    }
+}
+
+impl<'de, T: Element> DeserializeSeed<'de> for Flat<'_, T> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Element> Visitor<'de> for Flat<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "numbers of type {}", T::NAME)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
+        if self.depth >= MAX_NESTING {
+            return Err(serde::de::Error::custom("is nested too deeply"));
+        }
+        let depth = self.depth + 1;
+        while sequence.next_element_seed(Flat { values: self.values, depth, element: PhantomData })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
+        self.push(T::from_float(value), value)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
+        self.push(T::from_signed(value), value)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
+        self.push(T::from_unsigned(value), value)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
+        self.push(T::from_truth(value), value)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
+        self.push(None, format_args!("the text '{}'", value.chars().take(40).collect::<String>()))
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
+        self.push(None, "null")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(data: &str, datum: DatumType, shape: &[usize]) -> String {
+        let mut json = Vec::new();
+        write(&parse(data, datum, shape).unwrap(), &mut json).unwrap();
+        String::from_utf8(json).unwrap()
+    }
+
+    #[test]
+    fn flat_and_nested_data_are_the_same() {
+        assert_eq!(round_trip("[[1, 2], [3.5, -4]]", DatumType::F32, &[2, 2]), "[1.0,2.0,3.5,-4.0]");
+        assert_eq!(round_trip("[1,2,3.5,-4]", DatumType::F32, &[2, 2]), "[1.0,2.0,3.5,-4.0]");
+        assert_eq!(round_trip("[true, 0]", DatumType::Bool, &[2]), "[true,false]");
+    }
+
+    #[test]
+    fn sixty_four_bit_integers_are_exact() {
+        let data = "[9223372036854775807, -9223372036854775808]";
+        assert_eq!(round_trip(data, DatumType::I64, &[2]), data.replace(' ', ""));
+        assert_eq!(round_trip("[18446744073709551615]", DatumType::U64, &[1]), "[18446744073709551615]");
+    }
+
+    #[test]
+    fn wrong_elements_are_named() {
+        let refused = |data, datum| parse(data, datum, &[2]).unwrap_err();
+        assert!(refused("[1, 300]", DatumType::U8).contains("300 at element 1"));
+        assert!(refused("[1, 1.5]", DatumType::I64).contains("1.5 at element 1"));
+        assert!(refused("[1, \"x\"]", DatumType::F32).contains("'x'"));
+        assert!(refused("[1, null]", DatumType::F32).contains("null"));
+        assert!(refused("[1]", DatumType::F32).contains("2 elements, but 1 were given"));
+        assert!(refused("[1,2,3]", DatumType::F32).contains("but 3 were given"));
+        assert!(refused(&("[".repeat(40) + &"]".repeat(40)), DatumType::F32).contains("deeply"));
+    }
+
+    #[test]
+    fn what_json_cannot_say_is_null() {
+        assert_eq!(round_trip("[1e39, 0]", DatumType::F32, &[2]), "[null,0.0]");
+    }
+}

@@ -1,0 +1,220 @@
+//! The wire types between a model's engine process and its callers: plain data, version 1.
+//!
+//! The ONNX side speaks the Open Inference Protocol's own JSON, so its bodies pass through unread by
+//! callers; the types here are what both sides must agree on beyond that.
+
+use std::collections::BTreeMap;
+
+use corliss_diagnostics::ErrorReport;
+use serde::{Deserialize, Serialize};
+
+use crate::Flavor;
+
+/// Whether an engine can answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineState {
+    /// The model is being read and optimised.
+    Loading,
+    /// Requests are answered.
+    Ready,
+    /// Requests in flight are finished, new ones refused.
+    Draining,
+    /// The model cannot be served; `error` says why.
+    Failed,
+}
+
+/// The answer of `GET /ready`, with status 200 only when `state` is `ready`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// State.
+    pub state: EngineState,
+    /// Kind of engine.
+    pub flavor: Flavor,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<ErrorReport>,
+}
+
+/// One input or output of an ONNX model, in the Open Inference Protocol's terms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TensorMetadata {
+    /// Name in the graph.
+    pub name: String,
+    /// `FP32`, `INT64`, `BOOL`, …
+    pub datatype: String,
+    /// Dimensions; -1 where any size is taken.
+    pub shape: Vec<i64>,
+}
+
+/// The answer of `GET /metadata`. For ONNX this is also the Open Inference Protocol's own form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// Name given on start, usually the endpoint's.
+    pub name: String,
+    /// Model version given on start; one entry.
+    pub versions: Vec<String>,
+    /// `onnx_tract` or `gguf_llama_cpp`.
+    pub platform: String,
+    /// Kind of engine.
+    pub flavor: Flavor,
+    /// Inputs (ONNX).
+    #[serde(default)]
+    pub inputs: Vec<TensorMetadata>,
+    /// Outputs (ONNX).
+    #[serde(default)]
+    pub outputs: Vec<TensorMetadata>,
+    /// What a language model can do (GGUF).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub language: Option<LanguageMetadata>,
+}
+
+/// What a language model can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LanguageMetadata {
+    /// The most tokens that prompt and answer of one request may have together.
+    pub context_tokens: u32,
+    /// Tokens that all requests in flight may have together.
+    pub kv_tokens: u32,
+    /// The most requests decoded in one batch.
+    pub max_sequences: u32,
+    /// Whether the model carries a chat template, so that `messages` are taken.
+    pub chat_template: bool,
+    /// Tokens in the vocabulary.
+    pub vocabulary: u32,
+    /// Weights.
+    pub parameters: u64,
+    /// Architecture as named in the file, such as `llama`.
+    pub architecture: String,
+}
+
+/// One turn of a chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatMessage {
+    /// `system`, `user` or `assistant`; the model's template decides which it knows.
+    pub role: String,
+    /// Text.
+    pub content: String,
+}
+
+/// The body of `POST /generate`. Exactly one of `messages`, `prompt` and `prompt_tokens` is given.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GenerateRequest {
+    /// A chat, laid out by the model's own template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Vec<ChatMessage>>,
+    /// Plain text to continue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// Token ids to continue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens: Option<Vec<i32>>,
+    /// The most tokens to generate; 0 is allowed. Absent: 512, or what the context leaves if that is less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// 0 takes the likeliest token always. Absent: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f32>,
+    /// Sample from the fewest tokens whose probabilities reach this sum. Absent: 1 (all).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f32>,
+    /// Sample from the likeliest k tokens. Absent or 0: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<u32>,
+    /// Makes sampling repeatable. Other requests in the same batch may change the last bits of the
+    /// logits, so a repeat is exact only when the batches are the same (always so for a lone client).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Generation ends before any of these texts. At most 16, of at most 256 bytes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    /// Report each token's log-probability and those of this many likeliest tokens (0 to 20).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logprobs: Option<u32>,
+}
+
+/// Why generation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model ended its answer, or a stop text was reached.
+    Stop,
+    /// `max_tokens` were generated.
+    Length,
+}
+
+/// A token with its log-probability.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogprob {
+    /// Id in the vocabulary.
+    pub id: i32,
+    /// Its text; bytes that are not UTF-8 alone are shown as the replacement character.
+    pub text: String,
+    /// Its exact bytes.
+    pub bytes: Vec<u8>,
+    /// Natural logarithm of its probability, before temperature and truncation.
+    pub logprob: f32,
+    /// The likeliest tokens at this place, likeliest first; empty in entries of this list itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub top: Vec<TokenLogprob>,
+}
+
+/// One line of the answer to `POST /generate`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum GenerateEvent {
+    /// First: the request is admitted.
+    Start {
+        /// Tokens of the prompt, after the template.
+        prompt_tokens: u32,
+    },
+    /// More text; never a torn character, never part of a stop text.
+    Token {
+        /// The text.
+        text: String,
+        /// The tokens decoded since the last event, if asked for.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        logprobs: Vec<TokenLogprob>,
+    },
+    /// Last: all went well.
+    End {
+        /// Why it ended.
+        finish_reason: FinishReason,
+        /// Tokens generated, the ending token not counted.
+        completion_tokens: u32,
+    },
+    /// Last: it did not.
+    Error {
+        /// Why.
+        error: ErrorReport,
+    },
+}
+
+/// The answer of `GET /stats`. Counters start at zero with the process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Stats {
+    /// Requests being computed.
+    pub running: u64,
+    /// Requests waiting for a place.
+    pub waiting: u64,
+    /// Requests answered.
+    pub completed_total: u64,
+    /// Requests refused or failed.
+    pub failed_total: u64,
+    /// Requests whose caller went away.
+    pub cancelled_total: u64,
+    /// Prompt tokens computed (GGUF).
+    pub prompt_tokens_total: u64,
+    /// Tokens generated (GGUF).
+    pub decoded_tokens_total: u64,
+    /// Tokens reserved in the KV cache now (GGUF).
+    pub kv_tokens_reserved: u64,
+    /// Tokens that the KV cache holds at most (GGUF).
+    pub kv_tokens_total: u64,
+    /// How many batches had which size: sequences (GGUF) or rows (ONNX), by size.
+    pub batch_sizes: BTreeMap<u32, u64>,
+    /// Why each batch was closed, by reason (ONNX): `full`, `delay`, `incompatible`, `unbatchable`.
+    pub batch_closed: BTreeMap<String, u64>,
+}
