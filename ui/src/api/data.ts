@@ -17,8 +17,9 @@ export interface DatasetVersion {
   files: number;
 }
 
-export interface Dataset extends Omit<DatasetSummary, "versions"> {
-  versions: DatasetVersion[];
+/** A dataset with the moves of its name, newest first; `versions` counts them. */
+export interface Dataset extends DatasetSummary {
+  history: DatasetVersion[];
 }
 
 export interface FileEntry {

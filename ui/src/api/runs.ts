@@ -16,12 +16,16 @@ export interface RunSummary {
   steps_total: number;
   steps_done: number;
   submitted_by: string;
+  /** The run that this one repeats. */
+  rerun_of?: string | null;
+  reason?: string | null;
 }
 
 export interface Attempt {
   attempt: number;
-  job_id: string;
-  state: string;
+  /** Its job, once submitted. */
+  job_id?: string | null;
+  state: "preparing" | "submitted" | "succeeded" | "failed" | "cancelled";
   class?: string | null;
   reason?: string | null;
   started_ms?: number | null;
@@ -64,14 +68,22 @@ export interface RunModel {
   reason?: string | null;
 }
 
+export interface RunEndpoint {
+  name: string;
+  state: "pending" | "deployed" | "unchanged" | "failed";
+  reason?: string | null;
+}
+
 export interface RunDetail extends RunSummary {
   project_file: string;
   source?: string | null;
   data: Record<string, string>;
+  params?: Record<string, string>;
+  /** Someone asked for it to stop, and it has not stopped yet. */
+  cancel_requested?: boolean;
   steps: StepView[];
   models: RunModel[];
-  endpoints: { name: string; state: string }[];
-  reason?: string | null;
+  endpoints: RunEndpoint[];
 }
 
 const base = "/api/v1/runs";

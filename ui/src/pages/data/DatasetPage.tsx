@@ -16,25 +16,24 @@ export function DatasetPage() {
   if (query.isPending) return <><PageHead title={name} over={over} /><Skeleton lines={6} /></>;
   if (query.isError) return <><PageHead title={name} over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} /></>;
   const dataset = query.data;
-  const newest = [...dataset.versions].sort((a, b) => b.created_ms - a.created_ms)[0];
   return (
     <>
-      <PageHead title={name} over={over} facts={<span>{plural(dataset.versions.length, "version")}</span>} />
+      <PageHead title={name} over={over} facts={<span>{plural(dataset.versions, "version")}</span>} />
       <Panel title="Versions">
         <Table
           label="Versions"
-          rows={dataset.versions}
+          rows={dataset.history}
           rowKey={(one) => `${one.version} ${one.created_ms}`}
           columns={[
             { head: "Version", cell: (one) => <Link to="/data/versions/$version" params={{ version: one.version }} className="id" title={one.version}>{shortId(one.version)}</Link> },
-            { head: "Message", wide: true, cell: (one) => one.message ?? <span className="faint">–</span> },
+            { head: "Message", wide: true, cell: (one) => one.message || <span className="faint">–</span> },
             { head: "Files", cell: (one) => count(one.files), number: true },
             { head: "Size", cell: (one) => bytes(one.size_bytes), number: true },
             { head: "Made", cell: (one) => <Ago at={one.created_ms} /> },
           ]}
         />
       </Panel>
-      {newest && <Panel title="What the latest version led to"><LineageGraph node={`version:${newest.version}`} direction="down" /></Panel>}
+      <Panel title="What the latest version led to"><LineageGraph node={`version:${dataset.latest}`} direction="down" /></Panel>
     </>
   );
 }

@@ -9,7 +9,7 @@ import { findLines } from "./logText";
 import { useLogs } from "./useLogs";
 
 export function Logs({ step }: { step: StepView }) {
-  if (step.attempts.length === 0) {
+  if (!step.attempts.some((one) => one.job_id)) {
     return <Empty title={step.cached_from ? "Nothing ran: the result came from the cache" : "No log yet: the step has not started"} />;
   }
   return <Viewer step={step} />;
@@ -25,11 +25,11 @@ function Viewer({ step }: { step: StepView }) {
   const [whole, setWhole] = useState(false);
   const [wanted, setWanted] = useState("");
   const [hit, setHit] = useState(0);
-  const newest = step.attempts[step.attempts.length - 1];
-  const attempt = step.attempts.find((one) => one.attempt === picked) ?? newest;
+  const attempts = step.attempts.filter((one) => one.job_id);
+  const attempt = attempts.find((one) => one.attempt === picked) ?? attempts[attempts.length - 1];
   const jobId = attempt?.job_id ?? "";
   // A job that served several attempts keeps a log of each.
-  const shared = step.attempts.filter((one) => one.job_id === jobId).length > 1;
+  const shared = attempts.filter((one) => one.job_id === jobId).length > 1;
   const log = useLogs({ jobId, rank, attempt: shared ? attempt?.attempt : undefined, stream, whole });
   const hits = findLines(log.lines, wanted);
   const at = hits.length > 0 ? ((hit % hits.length) + hits.length) % hits.length : 0;
@@ -37,10 +37,10 @@ function Viewer({ step }: { step: StepView }) {
   return (
     <div className="logs">
       <div className="toolbar">
-        {step.attempts.length > 1 && (
+        {attempts.length > 1 && (
           <label>Attempt
             <select value={attempt?.attempt} onChange={(event) => setPicked(Number(event.target.value))}>
-              {step.attempts.map((one) => <option key={one.attempt} value={one.attempt}>{one.attempt}</option>)}
+              {attempts.map((one) => <option key={one.attempt} value={one.attempt}>{one.attempt}</option>)}
             </select>
           </label>
         )}

@@ -27,6 +27,7 @@ export function RunFacts({ run }: { run: RunDetail }) {
               <li key={endpoint.name}>
                 <span>Endpoint <Link to="/endpoints/$name" params={{ name: endpoint.name }}>{endpoint.name}</Link></span>
                 <State state={endpoint.state} />
+                {endpoint.reason && <p className="soft">{sentence(endpoint.reason)}</p>}
               </li>
             ))}
           </ul>
@@ -38,6 +39,9 @@ export function RunFacts({ run }: { run: RunDetail }) {
                 <dt>{name}</dt>
                 <dd><Link className="id" to="/data/versions/$version" params={{ version }} title={version}>{shortId(version)}</Link></dd>
               </div>
+            ))}
+            {Object.entries(run.params ?? {}).map(([name, value]) => (
+              <div key={`param ${name}`}><dt>{name}</dt><dd><code>{value}</code></dd></div>
             ))}
             {run.source && (
               <div>

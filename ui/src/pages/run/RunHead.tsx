@@ -28,6 +28,8 @@ export function RunHead({ run, chosen, streaming }: Props) {
             <span>{run.steps_done} of {run.steps_total} steps</span>
             <span><Span from={run.started_ms ?? run.created_ms} to={run.ended_ms} /></span>
             <span>submitted <Ago at={run.created_ms} />{run.submitted_by && ` by ${run.submitted_by}`}</span>
+            {run.rerun_of && <span>rerun of <Link to="/runs/$id" params={{ id: run.rerun_of }} className="id" title={run.rerun_of}>{shortId(run.rerun_of)}</Link></span>}
+            {!ended && run.cancel_requested && <span className="tone-wait">cancelling</span>}
             {!ended && <span className="faint" title={streaming ? "Changes arrive as they happen" : "Asking every two seconds"}>{streaming ? "live" : "polling"}</span>}
           </>
         }
@@ -43,6 +45,7 @@ function Cancel({ run }: { run: RunDetail }) {
   return (
     <Confirm
       label="Cancel run"
+      disabled={run.cancel_requested}
       title="Cancel this run?"
       confirm="Cancel the run"
       danger

@@ -8,7 +8,7 @@ import { State } from "../../components/State";
 import { Table } from "../../components/Table";
 import { Ago, Span } from "../../components/Time";
 import { resources, shortId, words } from "../../lib/format";
-import { isActive } from "./steps";
+import { attemptState, isActive, taskState } from "./steps";
 
 export function StepAttempts({ step }: { step: StepView }) {
   if (step.attempts.length === 0) {
@@ -26,12 +26,12 @@ export function StepAttempts({ step }: { step: StepView }) {
         rowKey={(attempt) => String(attempt.attempt)}
         columns={[
           { head: "Attempt", cell: (attempt) => attempt.attempt, number: true },
-          { head: "State", cell: (attempt) => <State state={attempt.state} /> },
+          { head: "State", cell: (attempt) => <State state={attemptState(attempt)} /> },
           { head: "Class", cell: (attempt) => (attempt.class ? words(attempt.class) : <span className="faint">–</span>) },
           { head: "Reason", wide: true, cell: (attempt) => (attempt.reason ? sentence(attempt.reason) : <span className="faint">–</span>) },
           { head: "Took", cell: (attempt) => <Span from={attempt.started_ms} to={attempt.ended_ms} />, number: true },
           { head: "Started", cell: (attempt) => <Ago at={attempt.started_ms} /> },
-          { head: "Job", cell: (attempt) => <Id id={attempt.job_id} short={shortId(attempt.job_id)} /> },
+          { head: "Job", cell: (attempt) => (attempt.job_id ? <Id id={attempt.job_id} short={shortId(attempt.job_id)} /> : <span className="faint">–</span>) },
         ]}
       />
       {step.job_id && <Workers jobId={step.job_id} live={isActive(step)} />}
@@ -52,7 +52,7 @@ function Workers({ jobId, live }: { jobId: string; live: boolean }) {
         rowKey={(task) => task.task_id}
         columns={[
           { head: "Rank", cell: (task) => task.rank, number: true },
-          { head: "State", cell: (task) => <State state={task.state} /> },
+          { head: "State", cell: (task) => <State state={taskState(task)} /> },
           { head: "Process", cell: (task) => task.pid ?? <span className="faint">–</span>, number: true },
           { head: "Exit", wide: true, cell: (task) => (task.exit ? exitWords(task.exit) : <span className="faint">–</span>) },
         ]}

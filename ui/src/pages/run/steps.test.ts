@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { StepView } from "../../api/runs";
-import { chooseStep, stepEdges, stepSentence, tally } from "./steps";
+import { attemptState, chooseStep, stepEdges, stepSentence, tally, taskState } from "./steps";
 
 const step = (name: string, state: StepView["state"], more: Partial<StepView> = {}): StepView => ({
   name, state, needs: [], attempt: 1, inputs: [], outputs: [], workers: 1, attempts: [], ...more,
@@ -27,4 +27,19 @@ it("says a step in words", () => {
 it("counts states in order of urgency", () => {
   expect(tally([step("a", "succeeded"), step("b", "failed"), step("c", "succeeded")]))
     .toEqual([{ state: "failed", count: 1 }, { state: "succeeded", count: 2 }]);
+});
+
+it("shows a submitted attempt as queued until it starts", () => {
+  expect(attemptState({ attempt: 1, state: "submitted" })).toBe("queued");
+  expect(attemptState({ attempt: 1, state: "submitted", started_ms: 5 })).toBe("running");
+  expect(attemptState({ attempt: 1, state: "failed", started_ms: 5 })).toBe("failed");
+});
+
+it("tells how an exited worker ended", () => {
+  const task = { task_id: "t", rank: 0, state: "exited" };
+  expect(taskState({ ...task, exit: { kind: "exited", code: 0 } })).toBe("succeeded");
+  expect(taskState({ ...task, exit: { kind: "exited", code: 3 } })).toBe("failed");
+  expect(taskState({ ...task, exit: { kind: "signaled", signal: 9 } })).toBe("failed");
+  expect(taskState({ ...task, exit: { kind: "cancelled" } })).toBe("cancelled");
+  expect(taskState({ ...task, state: "running" })).toBe("running");
 });

@@ -1,5 +1,6 @@
 // Small decisions about a run's steps that several parts of the page share.
-import type { StepView } from "../../api/runs";
+import type { TaskView } from "../../api/jobs";
+import type { Attempt, StepView } from "../../api/runs";
 import type { Edge } from "../../components/dag/layout";
 
 /** The step to show: the one asked for, else what needs attention most, else the last that ended. */
@@ -27,6 +28,19 @@ export function stepSentence(step: StepView): string {
   if (step.workers > 1) parts.push(`${step.workers} workers`);
   if (step.reason) parts.push(step.reason);
   return parts.join(", ");
+}
+
+/** An attempt as people see it: a submitted one waits in the queue until its workers start. */
+export function attemptState(attempt: Attempt): string {
+  if (attempt.state !== "submitted") return attempt.state;
+  return attempt.started_ms ? "running" : "queued";
+}
+
+/** A worker that exited did well or badly; the task itself only says that it is over. */
+export function taskState(task: TaskView): string {
+  if (task.state !== "exited" || !task.exit) return task.state;
+  if (task.exit.kind === "cancelled") return "cancelled";
+  return task.exit.kind === "exited" && (task.exit.code ?? 0) === 0 ? "succeeded" : "failed";
 }
 
 export interface Tally {

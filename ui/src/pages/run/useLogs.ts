@@ -5,7 +5,8 @@ import { jobs, type LogLine, type LogQuery } from "../../api/jobs";
 import { cleanLine } from "./logText";
 
 const PAGE_LINES = 1000;
-const FIRST_LINES = 2000;
+/** A page this full has probably more behind it, whatever the server's own limit is. */
+const FULL_PAGE = 200;
 const KEPT_LINES = 20_000;
 const ASK_MS = 1000;
 
@@ -57,7 +58,7 @@ export function useLogs({ jobId, rank, attempt, stream, whole }: Source): LogSta
     let timer: number | undefined;
     const ask = async (from: number | undefined): Promise<void> => {
       const first = from === undefined;
-      const where: LogQuery = first && !whole ? { tail: FIRST_LINES } : { offset: from ?? 0, limit: PAGE_LINES };
+      const where: LogQuery = first && !whole ? { tail: PAGE_LINES, limit: PAGE_LINES } : { offset: from ?? 0, limit: PAGE_LINES };
       let next = from;
       let wait = ASK_MS;
       try {
@@ -65,12 +66,11 @@ export function useLogs({ jobId, rank, attempt, stream, whole }: Source): LogSta
           const page = await jobs.logs(jobId, { rank, attempt, stream, ...where }, abort.signal);
           if (abort.signal.aborted) return;
           next = page.next_offset;
-          const more = page.lines.length >= PAGE_LINES && !(first && !whole);
-          if (more) wait = 0;
-          const ended = page.ended && !more;
+          const { ended } = page;
+          if (page.lines.length >= FULL_PAGE) wait = 0;
           setState((before) => {
             const { lines, dropped } = append(before.lines, page.lines);
-            const cut = before.cut || dropped || (first && !whole && page.lines.length >= FIRST_LINES);
+            const cut = before.cut || dropped || (first && !whole && (page.lines[0]?.offset ?? 0) > 0);
             return { lines, cut, ended, loading: false, error: undefined };
           });
           if (ended) return;
