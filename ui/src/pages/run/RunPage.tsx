@@ -1,6 +1,6 @@
 // One run: its live graph, the chosen step in full, what it made.
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useMemo } from "react";
+import { useCallback, useMemo } from "react";
 import type { RunDetail } from "../../api/runs";
 import { Announce } from "../../components/Announce";
 import { Graph } from "../../components/dag/Graph";
@@ -30,9 +30,12 @@ function Loaded({ run, streaming }: { run: RunDetail; streaming: boolean }) {
   const navigate = useNavigate({ from: "/runs/$id" });
   const chosen = chooseStep(run.steps, search.step);
   const byName = useMemo(() => new Map(run.steps.map((step) => [step.name, step])), [run.steps]);
-  const choose = (step: string, tab?: string): void => {
-    void navigate({ search: { step, tab: tab ?? search.tab }, replace: true, resetScroll: false });
-  };
+  const choose = useCallback(
+    (step: string, tab?: string): void => {
+      void navigate({ search: (before: { tab?: string }) => ({ step, tab: tab ?? before.tab }), replace: true, resetScroll: false });
+    },
+    [navigate],
+  );
   const news = run.steps.filter((step) => step.state !== "waiting").map(stepSentence).join(". ");
   return (
     <>
@@ -51,7 +54,7 @@ function Loaded({ run, streaming }: { run: RunDetail; streaming: boolean }) {
             edgeClass={({ from, to }) => edgeLook(byName.get(from)?.state, byName.get(to)?.state)}
             node={(name, tabIndex) => {
               const step = byName.get(name);
-              return step && <StepNode step={step} chosen={name === chosen?.name} tabIndex={tabIndex} onChoose={() => choose(name)} />;
+              return step && <StepNode step={step} chosen={name === chosen?.name} tabIndex={tabIndex} onChoose={choose} />;
             }}
           />
         )}

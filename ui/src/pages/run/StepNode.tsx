@@ -1,3 +1,4 @@
+import { memo } from "react";
 import type { StepView } from "../../api/runs";
 import { Icon } from "../../components/Icon";
 import { look, StateIcon } from "../../components/State";
@@ -8,11 +9,11 @@ interface Props {
   step: StepView;
   chosen: boolean;
   tabIndex: 0 | -1;
-  onChoose: () => void;
+  onChoose: (step: string) => void;
 }
 
 /** A step in the graph: name, state in word, icon and colour, time taken, restarts, workers, cache. */
-export function StepNode({ step, chosen, tabIndex, onChoose }: Props) {
+export const StepNode = memo(function StepNode({ step, chosen, tabIndex, onChoose }: Props) {
   const { tone } = look(step.state);
   return (
     <button
@@ -24,7 +25,7 @@ export function StepNode({ step, chosen, tabIndex, onChoose }: Props) {
       aria-label={stepSentence(step)}
       title={step.reason ?? undefined}
       tabIndex={tabIndex}
-      onClick={onChoose}
+      onClick={() => onChoose(step.name)}
     >
       <span className="node-row">
         <StateIcon state={step.state} />
@@ -39,4 +40,4 @@ export function StepNode({ step, chosen, tabIndex, onChoose }: Props) {
       </span>
     </button>
   );
-}
+});
