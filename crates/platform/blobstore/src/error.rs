@@ -1,0 +1,128 @@
+//! Everything that can go wrong with blobs.
+
+use std::io;
+
+use corliss_diagnostics::{Diagnose, Meaning};
+
+use crate::BlobId;
+
+/// An error of the blob store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlobError {
+    /// No blob has this id.
+    #[error("there is no blob {id}")]
+    NotFound {
+        /// The id asked for.
+        id: BlobId,
+    },
+    /// The bytes are not those that the caller announced.
+    #[error("the bytes have the digest {got}, not {expected}")]
+    DigestMismatch {
+        /// What the caller announced.
+        expected: BlobId,
+        /// What the bytes have.
+        got: BlobId,
+    },
+    /// More bytes than allowed.
+    #[error("the bytes are more than the limit of {limit_bytes}")]
+    TooLarge {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// The stream of bytes to be stored broke.
+    #[error("the bytes stopped coming: {message}")]
+    Incoming {
+        /// Why.
+        message: String,
+    },
+    /// A range that the blob does not have.
+    #[error("the range {start}..{end} is not within the blob's {size_bytes} bytes")]
+    Range {
+        /// First byte.
+        start: u64,
+        /// Byte after the last.
+        end: u64,
+        /// The blob's length.
+        size_bytes: u64,
+    },
+    /// The bytes stored under an id are no longer what they were.
+    #[error("the stored bytes of blob {id} are damaged")]
+    Damaged {
+        /// The blob.
+        id: BlobId,
+    },
+    /// No space.
+    #[error("the disk that holds the blobs is full")]
+    StorageFull,
+    /// A newer program has made the folder.
+    #[error("the blob folder has format {found}, this program knows {supported}")]
+    Newer {
+        /// What the folder says.
+        found: String,
+        /// What this program writes.
+        supported: &'static str,
+    },
+    /// The file system refused something else.
+    #[error("cannot {action} {path}: {message}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: String,
+        /// The system's reason.
+        message: String,
+    },
+}
+
+impl BlobError {
+    /// A file system's error, with what was tried on what.
+    #[must_use]
+    pub fn io(action: &'static str, path: &str, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::StorageFull,
+            _ => Self::Io {
+                action,
+                path: path.to_owned(),
+                message: error.to_string(),
+            },
+        }
+    }
+}
+
+impl Diagnose for BlobError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "blob_not_found",
+            Self::DigestMismatch { .. } => "blob_digest_mismatch",
+            Self::TooLarge { .. } => "blob_too_large",
+            Self::Incoming { .. } => "blob_incoming",
+            Self::Range { .. } => "blob_range",
+            Self::Damaged { .. } => "blob_damaged",
+            Self::StorageFull => "blob_storage_full",
+            Self::Newer { .. } => "blob_folder_newer",
+            Self::Io { .. } => "blob_io",
+        }
+    }
+
+    fn meaning(&self) -> Meaning {
+        match self {
+            Self::NotFound { .. } => Meaning::NotFound,
+            Self::DigestMismatch { .. } | Self::Incoming { .. } | Self::Range { .. } => Meaning::InvalidInput,
+            Self::TooLarge { .. } => Meaning::TooLarge,
+            Self::StorageFull => Meaning::StorageFull,
+            Self::Damaged { .. } | Self::Newer { .. } | Self::Io { .. } => Meaning::Internal,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::StorageFull => Some("free some space and try again".to_owned()),
+            Self::DigestMismatch { .. } => {
+                Some("the file changed while it was sent: send it again".to_owned())
+            }
+            Self::Damaged { .. } => Some("restore the blob's file from a backup".to_owned()),
+            Self::Newer { .. } => Some("use the newer version of Corliss".to_owned()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The promises of the port, held against both stores.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use corliss_blobstore::{
+    BlobError, BlobId, BlobStore, DiskStore, MemoryStore, OpenFile, Placement, PutOptions, read_all,
+};
+use tokio::io::{AsyncRead, ReadBuf};
+
+async fn for_each_store<F, Fut>(suite: F)
+where
+    F: Fn(Arc<dyn BlobStore>, PathBuf) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["disk", "memory"] {
+        eprintln!("store: {name}");
+        let work = folder.path().join(format!("work-{name}"));
+        fs::create_dir(&work).unwrap();
+        let store: Arc<dyn BlobStore> = match name {
+            "disk" => Arc::new(DiskStore::open(folder.path().join("blobs")).await.unwrap()),
+            _ => Arc::new(MemoryStore::new()),
+        };
+        suite(store, work).await;
+    }
+}
+
+fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        })
+        .collect()
+}
+
+async fn put(store: &dyn BlobStore, bytes: &[u8]) -> BlobId {
+    store
+        .put(&mut &*bytes, PutOptions::default())
+        .await
+        .unwrap()
+        .blob
+        .id
+}
+
+/// Yields some bytes, then breaks, as a connection does.
+struct Broken(usize);
+
+impl AsyncRead for Broken {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.0 == 0 {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let len = self.0.min(buf.remaining());
+        buf.put_slice(&vec![7; len]);
+        self.0 -= len;
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn bytes_come_back_as_they_went_in() {
+    for_each_store(|store, _| async move {
+        for len in [0, 1, 4096, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3_500_000] {
+            let bytes = noise(len, 3);
+            let first = store.put(&mut &*bytes, PutOptions::default()).await.unwrap();
+            assert!(first.created);
+            assert_eq!(first.blob.id, BlobId::of(&bytes));
+            assert_eq!(first.blob.size_bytes, len as u64);
+            let again = store.put(&mut &*bytes, PutOptions::default()).await.unwrap();
+            assert_eq!((again.blob, again.created), (first.blob, false));
+            assert_eq!(store.stat(first.blob.id).await.unwrap(), Some(first.blob));
+            assert_eq!(
+                read_all(store.as_ref(), first.blob.id, u64::MAX).await.unwrap(),
+                bytes
+            );
+            store.verify(first.blob.id).await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ranges_are_exact_and_checked() {
+    for_each_store(|store, _| async move {
+        let id = put(store.as_ref(), b"0123456789").await;
+        for (range, expected) in [(0..10, "0123456789"), (3..7, "3456"), (10..10, ""), (9..10, "9")] {
+            let mut reader = store.open(id, Some(range)).await.unwrap();
+            let mut text = String::new();
+            tokio::io::AsyncReadExt::read_to_string(&mut reader.bytes, &mut text)
+                .await
+                .unwrap();
+            assert_eq!(text, expected);
+            assert_eq!((reader.len, reader.size_bytes), (expected.len() as u64, 10));
+        }
+        #[allow(clippy::reversed_empty_ranges)]
+        for wrong in [5..11, 7..3, 11..11] {
+            assert!(matches!(
+                store.open(id, Some(wrong)).await,
+                Err(BlobError::Range { .. })
+            ));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_does_not_hold_is_not_stored() {
+    for_each_store(|store, _| async move {
+        let expected = BlobId::of(b"right");
+        let options = PutOptions {
+            expected: Some(expected),
+            limit_bytes: None,
+        };
+        let error = store.put(&mut &b"wrong"[..], options).await.unwrap_err();
+        assert_eq!(
+            error,
+            BlobError::DigestMismatch {
+                expected,
+                got: BlobId::of(b"wrong")
+            }
+        );
+        let options = PutOptions {
+            expected: None,
+            limit_bytes: Some(4),
+        };
+        let error = store.put(&mut &b"large"[..], options).await.unwrap_err();
+        assert_eq!(error, BlobError::TooLarge { limit_bytes: 4 });
+        assert!(store.put(&mut &b"four"[..], options).await.is_ok());
+        let error = store
+            .put(&mut Broken(3_000_000), PutOptions::default())
+            .await
+            .unwrap_err();
+        assert!(matches!(error, BlobError::Incoming { .. }), "{error:?}");
+        assert_eq!(store.list(None, 10).await.unwrap().len(), 1);
+        let absent = BlobId::of(b"absent");
+        assert_eq!(store.stat(absent).await.unwrap(), None);
+        assert!(matches!(
+            store.open(absent, None).await,
+            Err(BlobError::NotFound { .. })
+        ));
+        assert!(matches!(
+            store.verify(absent).await,
+            Err(BlobError::NotFound { .. })
+        ));
+        assert_eq!(
+            store.missing(vec![absent, BlobId::of(b"four")]).await.unwrap(),
+            [absent]
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn files_are_stored_in_order_and_once() {
+    for_each_store(|store, work| async move {
+        let mut files: Vec<OpenFile> = Vec::new();
+        let mut expected = Vec::new();
+        for index in 0..300 {
+            // Every third is a repetition; one is larger than what is hashed in memory.
+            let bytes = if index == 7 {
+                noise(2_500_000, 9)
+            } else {
+                noise(100, index - index % 3)
+            };
+            let path = work.join(index.to_string());
+            fs::write(&path, &bytes).unwrap();
+            expected.push(BlobId::of(&bytes));
+            files.push(Box::new(move || File::open(path)));
+        }
+        let stored = store.put_files(files).await.unwrap();
+        assert_eq!(
+            stored.iter().map(|stored| stored.blob.id).collect::<Vec<_>>(),
+            expected
+        );
+        for stored in &stored {
+            store.verify(stored.blob.id).await.unwrap();
+        }
+        let large: OpenFile = Box::new(move || File::open(work.join("7")));
+        let again = store.put_files(vec![large]).await.unwrap();
+        assert!(!again[0].created);
+        assert_eq!(again[0].blob.size_bytes, 2_500_000);
+        let gone: OpenFile = Box::new(|| Err(io::ErrorKind::NotFound.into()));
+        assert!(matches!(
+            store.put_files(vec![gone]).await,
+            Err(BlobError::Io { .. })
+        ));
+        assert!(store.put_files(Vec::new()).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn laid_out_files_share_nothing_with_their_blob() {
+    for_each_store(|store, work| async move {
+        let bytes = noise(200_000, 5);
+        let id = put(store.as_ref(), &bytes).await;
+        let place = |name: &str, executable| Placement {
+            id,
+            path: work.join(name).into(),
+            executable,
+        };
+        store
+            .materialise(vec![place("plain", false), place("tool", true)])
+            .await
+            .unwrap();
+        let mode = |name: &str| fs::metadata(work.join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("plain"), mode("tool")), (0o444, 0o555));
+        assert_eq!(fs::read(work.join("plain")).unwrap(), bytes);
+        // As a careless step would that runs as root, or that changes the mode first.
+        fs::set_permissions(work.join("plain"), fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(work.join("plain"), "spoilt").unwrap();
+        store.verify(id).await.unwrap();
+        assert_eq!(fs::read(work.join("tool")).unwrap(), bytes);
+        let over = store.materialise(vec![place("tool", false)]).await.unwrap_err();
+        assert!(
+            matches!(over, BlobError::Io { .. }),
+            "an existing file is never overwritten"
+        );
+        let absent = Placement {
+            id: BlobId::of(b"absent"),
+            path: work.join("x").into(),
+            executable: false,
+        };
+        assert!(matches!(
+            store.materialise(vec![absent]).await,
+            Err(BlobError::NotFound { .. })
+        ));
+        assert!(!work.join("x").exists());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn listing_pages_through_everything_in_order() {
+    for_each_store(|store, _| async move {
+        let mut ids = Vec::new();
+        for index in 0..50_u64 {
+            ids.push(put(store.as_ref(), &index.to_le_bytes()).await);
+        }
+        ids.sort();
+        let mut listed = Vec::new();
+        loop {
+            let page = store.list(listed.last().copied(), 7).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            assert!(page.len() <= 7);
+            listed.extend(page.iter().map(|blob| blob.id));
+        }
+        assert_eq!(listed, ids);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_same_bytes_from_many_sides_are_stored_once() {
+    for_each_store(|store, _| async move {
+        let bytes = Arc::new(noise(1_500_000, 1));
+        let mut tasks = Vec::new();
+        for _ in 0..16 {
+            let (store, bytes) = (Arc::clone(&store), Arc::clone(&bytes));
+            tasks.push(tokio::spawn(async move { put(store.as_ref(), &bytes).await }));
+        }
+        for task in tasks {
+            assert_eq!(task.await.unwrap(), BlobId::of(&bytes));
+        }
+        assert_eq!(store.list(None, 10).await.unwrap().len(), 1);
+        store.verify(BlobId::of(&bytes)).await.unwrap();
+    })
+    .await;
+}
