@@ -4,7 +4,10 @@ import type { Inventory, Resources } from "./system";
 export interface TaskExit {
   kind: "exited" | "signaled" | "out_of_memory" | "timed_out" | "cancelled" | "lost";
   code?: number | null;
-  signal?: number | string | null;
+  signal?: number | null;
+  /** One sentence where the kind alone does not say why. */
+  reason?: string | null;
+  peak_memory_bytes?: number | null;
 }
 
 export interface TaskView {
@@ -12,6 +15,8 @@ export interface TaskView {
   rank: number;
   state: string;
   pid?: number | null;
+  /** Indices of the accelerators it holds. */
+  accelerators?: number[];
   exit?: TaskExit | null;
 }
 
@@ -25,6 +30,8 @@ export interface JobView {
   workers: number;
   resources_per_worker: Resources;
   attempt: number;
+  /** The checkpoint that its tasks were told to go on from. */
+  resumed_from?: string | null;
   created_ms: number;
   started_ms?: number | null;
   ended_ms?: number | null;

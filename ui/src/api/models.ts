@@ -2,7 +2,7 @@ import { request, segment, type Page } from "./client";
 
 export interface ModelSummary {
   name: string;
-  latest_version: number;
+  latest_version?: number | null;
   aliases: Record<string, number>;
   updated_ms: number;
 }
@@ -16,7 +16,8 @@ export interface ModelVersion {
   tracking_run_id?: string | null;
   data: { name: string; version: string }[];
   code?: string | null;
-  metrics: Record<string, number>;
+  /** Null where a value was not finite. */
+  metrics: Record<string, number | null>;
   flavor: "onnx" | "gguf" | "other";
 }
 

@@ -18,7 +18,10 @@ export interface Inventory {
   total: Resources;
   free: Resources;
   accelerators?: Accelerator[];
-  source?: string;
+  /** Found on this machine, or in part declared in its configuration. */
+  source?: "machine" | "declared";
+  /** What could not be read, and what that means. */
+  notes?: string[];
 }
 
 export interface WorkerStatus {

@@ -1,4 +1,5 @@
 // What the machine has and what is taken, as gauges.
+import { sentence } from "../api/errors";
 import type { Inventory } from "../api/system";
 import { bytes, cpus } from "../lib/format";
 import { Bar } from "./Bar";
@@ -20,7 +21,8 @@ export function InventoryBars({ inventory }: { inventory: Inventory }) {
       {(inventory.accelerators ?? []).map((one) => (
         <p key={one.uuid} className="faint" title={one.uuid}>{one.index}: {one.model}, {bytes(one.memory_bytes)}</p>
       ))}
-      {inventory.source && <p className="faint">Read from {inventory.source}.</p>}
+      {(inventory.notes ?? []).map((note) => <p key={note} className="soft">{sentence(note)}</p>)}
+      {inventory.source === "declared" && <p className="faint">In part declared in the configuration, not found on this machine.</p>}
     </div>
   );
 }

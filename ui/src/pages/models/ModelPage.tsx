@@ -47,7 +47,7 @@ function Loaded({ model }: { model: Model }) {
             ...metricNames.map((name) => ({
               head: name,
               number: true,
-              cell: (one: ModelVersion) => (one.metrics[name] === undefined ? <span className="faint">–</span> : metric(one.metrics[name])),
+              cell: (one: ModelVersion) => (name in one.metrics ? metric(one.metrics[name] ?? Number.NaN) : <span className="faint">–</span>),
             })),
             { head: "Registered", cell: (one) => <Ago at={one.created_ms} /> },
           ]}

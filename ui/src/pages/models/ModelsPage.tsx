@@ -24,7 +24,7 @@ export function ModelsPage() {
           rowKey={(model) => model.name}
           columns={[
             { head: "Model", wide: true, cell: (model) => <Link to="/models/$name" params={{ name: model.name }} className="row-link"><b>{model.name}</b></Link> },
-            { head: "Latest version", cell: (model) => model.latest_version, number: true },
+            { head: "Latest version", cell: (model) => model.latest_version ?? <span className="faint">–</span>, number: true },
             { head: "Aliases", cell: (model) => <Aliases aliases={model.aliases} /> },
             { head: "Changed", cell: (model) => <Ago at={model.updated_ms} /> },
           ]}

@@ -1,14 +1,14 @@
 import { useQuery } from "@tanstack/react-query";
 import { sentence } from "../../api/errors";
-import { jobs, type TaskExit, type TaskView } from "../../api/jobs";
+import { jobs, type TaskView } from "../../api/jobs";
 import type { Attempt, StepView } from "../../api/runs";
 import { Id } from "../../components/Command";
 import { Empty } from "../../components/Notice";
 import { State } from "../../components/State";
 import { Table } from "../../components/Table";
 import { Ago, Span } from "../../components/Time";
-import { resources, shortId, words } from "../../lib/format";
-import { attemptState, isActive, taskState } from "./steps";
+import { bytes, resources, shortId, words } from "../../lib/format";
+import { attemptState, exitWords, isActive, taskState } from "./steps";
 
 export function StepAttempts({ step }: { step: StepView }) {
   if (step.attempts.length === 0) {
@@ -46,6 +46,7 @@ function Workers({ jobId, live }: { jobId: string; live: boolean }) {
   return (
     <>
       <h3>Workers of the latest attempt <span className="faint">{resources(job.data.resources_per_worker)} each</span></h3>
+      {job.data.resumed_from && <p className="reason">They went on from the checkpoint <code>{job.data.resumed_from}</code>.</p>}
       <Table<TaskView>
         label="Workers"
         rows={job.data.tasks}
@@ -54,15 +55,10 @@ function Workers({ jobId, live }: { jobId: string; live: boolean }) {
           { head: "Rank", cell: (task) => task.rank, number: true },
           { head: "State", cell: (task) => <State state={taskState(task)} /> },
           { head: "Process", cell: (task) => task.pid ?? <span className="faint">–</span>, number: true },
+          { head: "Peak memory", cell: (task) => (task.exit?.peak_memory_bytes ? bytes(task.exit.peak_memory_bytes) : <span className="faint">–</span>), number: true },
           { head: "Exit", wide: true, cell: (task) => (task.exit ? exitWords(task.exit) : <span className="faint">–</span>) },
         ]}
       />
     </>
   );
-}
-
-export function exitWords(exit: TaskExit): string {
-  if (exit.kind === "exited") return `exited with code ${exit.code ?? 0}`;
-  if (exit.kind === "signaled") return `killed by signal ${exit.signal ?? "unknown"}`;
-  return words(exit.kind);
 }

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { StepView } from "../../api/runs";
-import { attemptState, chooseStep, stepEdges, stepSentence, tally, taskState } from "./steps";
+import { attemptState, chooseStep, exitWords, stepEdges, stepSentence, tally, taskState } from "./steps";
 
 const step = (name: string, state: StepView["state"], more: Partial<StepView> = {}): StepView => ({
   name, state, needs: [], attempt: 1, inputs: [], outputs: [], workers: 1, attempts: [], ...more,
@@ -42,4 +42,11 @@ it("tells how an exited worker ended", () => {
   expect(taskState({ ...task, exit: { kind: "signaled", signal: 9 } })).toBe("failed");
   expect(taskState({ ...task, exit: { kind: "cancelled" } })).toBe("cancelled");
   expect(taskState({ ...task, state: "running" })).toBe("running");
+});
+
+it("says how a worker ended", () => {
+  expect(exitWords({ kind: "signaled", signal: 9 })).toBe("killed by SIGKILL");
+  expect(exitWords({ kind: "signaled", signal: 40 })).toBe("killed by signal 40");
+  expect(exitWords({ kind: "exited", code: 1 })).toBe("exited with code 1");
+  expect(exitWords({ kind: "out_of_memory", reason: "the limit was 2 GiB" })).toBe("killed for using too much memory: the limit was 2 GiB");
 });

@@ -1,5 +1,5 @@
 // Small decisions about a run's steps that several parts of the page share.
-import type { TaskView } from "../../api/jobs";
+import type { TaskExit, TaskView } from "../../api/jobs";
 import type { Attempt, StepView } from "../../api/runs";
 import type { Edge } from "../../components/dag/layout";
 
@@ -41,6 +41,27 @@ export function taskState(task: TaskView): string {
   if (task.state !== "exited" || !task.exit) return task.state;
   if (task.exit.kind === "cancelled") return "cancelled";
   return task.exit.kind === "exited" && (task.exit.code ?? 0) === 0 ? "succeeded" : "failed";
+}
+
+const SIGNALS: Record<number, string> = {
+  1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE",
+  9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM",
+};
+
+const EXITS: Record<string, string> = {
+  out_of_memory: "killed for using too much memory",
+  timed_out: "ended for running too long",
+  cancelled: "stopped on request",
+  lost: "lost without a record",
+};
+
+export function exitWords(exit: TaskExit): string {
+  const signal = exit.signal ?? 0;
+  const what =
+    exit.kind === "exited" ? `exited with code ${exit.code ?? 0}`
+    : exit.kind === "signaled" ? `killed by ${SIGNALS[signal] ?? `signal ${signal}`}`
+    : (EXITS[exit.kind] ?? exit.kind);
+  return exit.reason ? `${what}: ${exit.reason}` : what;
 }
 
 export interface Tally {
