@@ -6,7 +6,7 @@ export interface TaskExit {
   code?: number | null;
   signal?: number | null;
   /** One sentence where the kind alone does not say why. */
-  reason?: string | null;
+  message?: string | null;
   peak_memory_bytes?: number | null;
 }
 

@@ -48,5 +48,5 @@ it("says how a worker ended", () => {
   expect(exitWords({ kind: "signaled", signal: 9 })).toBe("killed by SIGKILL");
   expect(exitWords({ kind: "signaled", signal: 40 })).toBe("killed by signal 40");
   expect(exitWords({ kind: "exited", code: 1 })).toBe("exited with code 1");
-  expect(exitWords({ kind: "out_of_memory", reason: "the limit was 2 GiB" })).toBe("killed for using too much memory: the limit was 2 GiB");
+  expect(exitWords({ kind: "out_of_memory", message: "the limit was 2 GiB" })).toBe("killed for using too much memory: the limit was 2 GiB");
 });

@@ -61,7 +61,7 @@ export function exitWords(exit: TaskExit): string {
     exit.kind === "exited" ? `exited with code ${exit.code ?? 0}`
     : exit.kind === "signaled" ? `killed by ${SIGNALS[signal] ?? `signal ${signal}`}`
     : (EXITS[exit.kind] ?? exit.kind);
-  return exit.reason ? `${what}: ${exit.reason}` : what;
+  return exit.message ? `${what}: ${exit.message}` : what;
 }
 
 export interface Tally {
