@@ -1,1 +1,21 @@
-//! Capability: registry.
+//! The registry: named models, numbered versions that never change, and aliases that move between them.
+//!
+//! Invariants:
+//! - A version's source is the id of an immutable version of data. A source that a client writes as text is
+//!   turned into one when it is registered, or refused; it is never used as a path.
+//! - A number is never given to two versions of a model, also after a deletion.
+//! - Registering is idempotent per (pipeline run, model), so a caller may repeat it after a crash.
+//! - An alias points at a version that exists, and moves by compare-and-set where the caller says from where.
+
+mod error;
+pub mod http;
+mod ports;
+mod service;
+mod store;
+mod types;
+
+pub use error::RegistryError;
+pub use ports::{ForeignSource, Lineage, ModelSources, Pinned, PortError};
+pub use service::{Expected, NewVersion, Registered, Registry};
+pub use store::MIGRATIONS;
+pub use types::{DataInput, Flavor, KeyValue, Model, ModelVersion, Stage};

@@ -1,0 +1,142 @@
+//! What can go wrong in the registry.
+
+use corliss_diagnostics::{Diagnose, Meaning};
+use corliss_metastore::StoreError;
+use corliss_mlflow_wire::WireError;
+
+use crate::PortError;
+
+/// An error of the registry. Messages that begin with a capital are MLflow's own sentences, because its
+/// users' code matches on them.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The request is wrong.
+    #[error(transparent)]
+    Request(#[from] WireError),
+    /// No registered model has this name.
+    #[error("Registered Model with name={name} not found")]
+    ModelNotFound {
+        /// As asked for.
+        name: String,
+        /// The nearest that exists.
+        nearest: Option<String>,
+    },
+    /// The model has no version of this number.
+    #[error("Model Version (name={name}, version={version}) not found")]
+    VersionNotFound {
+        /// The model.
+        name: String,
+        /// As asked for.
+        version: String,
+        /// The highest that exists.
+        latest: Option<i64>,
+    },
+    /// The model has no such alias.
+    #[error("Registered model alias {alias} not found.")]
+    AliasNotFound {
+        /// The model.
+        name: String,
+        /// As asked for.
+        alias: String,
+        /// The nearest that exists.
+        nearest: Option<String>,
+    },
+    /// A reference that is not `name`, `name@alias` or `name/3`.
+    #[error("'{0}' does not name a model version")]
+    Reference(String),
+    /// A model of this name exists.
+    #[error("Registered Model (name={0}) already exists.")]
+    ModelExists(String),
+    /// The alias moved meanwhile.
+    #[error("the alias {alias} of {name} {now}, so it was not moved")]
+    AliasMoved {
+        /// The model.
+        name: String,
+        /// The alias.
+        alias: String,
+        /// What it does now.
+        now: String,
+    },
+    /// The source is not an immutable version that is kept here, nor can it be made one.
+    #[error("Invalid model version source: '{0}'.")]
+    Source(String),
+    /// The metadata store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What stands behind a port failed.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl RegistryError {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::Request(WireError::new(message))
+    }
+}
+
+impl Diagnose for RegistryError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Request(error) => error.code(),
+            Self::ModelNotFound { .. } => "model_not_found",
+            Self::VersionNotFound { .. } => "model_version_not_found",
+            Self::AliasNotFound { .. } => "model_alias_not_found",
+            Self::Reference(_) => "model_reference_invalid",
+            Self::ModelExists(_) => "model_exists",
+            Self::AliasMoved { .. } => "model_alias_moved",
+            Self::Source(_) => "model_source_invalid",
+            Self::Store(error) => error.code(),
+            Self::Port(error) => error.code(),
+        }
+    }
+
+    fn meaning(&self) -> Meaning {
+        match self {
+            Self::Request(_) | Self::Reference(_) | Self::Source(_) => Meaning::InvalidInput,
+            Self::ModelNotFound { .. } | Self::VersionNotFound { .. } | Self::AliasNotFound { .. } => {
+                Meaning::NotFound
+            }
+            Self::ModelExists(_) | Self::AliasMoved { .. } => Meaning::Conflict,
+            Self::Store(error) => error.meaning(),
+            Self::Port(error) => error.meaning(),
+        }
+    }
+
+    fn retryable(&self) -> bool {
+        match self {
+            Self::Store(error) => error.retryable(),
+            Self::Port(error) => error.retryable(),
+            _ => false,
+        }
+    }
+
+    fn field(&self) -> Option<String> {
+        match self {
+            Self::Request(error) => error.field(),
+            Self::Source(_) => Some("source".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::ModelNotFound {
+                nearest: Some(nearest),
+                ..
+            }
+            | Self::AliasNotFound {
+                nearest: Some(nearest),
+                ..
+            } => Some(format!("did you mean '{nearest}'?")),
+            Self::VersionNotFound {
+                latest: Some(latest), ..
+            } => Some(format!("the latest version is {latest}")),
+            Self::Reference(_) => Some("write it as name, name@alias or name/3".to_owned()),
+            Self::Source(_) => Some("register artifacts that were logged to this server".to_owned()),
+            Self::AliasMoved { .. } => Some("look at the model again and repeat the request".to_owned()),
+            Self::Store(error) => error.hint(),
+            Self::Port(error) => error.hint(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! MLflow's registry dialect: `registered-models/*` and `model-versions/*`.
+
+mod answer;
+mod models;
+mod versions;
+
+use axum::routing::{MethodRouter, delete, get, patch, post};
+use corliss_http::{ApiError, Dialect, Json, Routes};
+use corliss_types::{Access, Permission};
+use http::Method;
+use serde_json::Value;
+
+use crate::Registry;
+
+type Answer = Result<Json<Value>, ApiError>;
+
+const READ: Access = Access::Requires(Permission::ModelsRead);
+const WRITE: Access = Access::Requires(Permission::ModelsWrite);
+const PROMOTE: Access = Access::Requires(Permission::ModelsPromote);
+
+type Entry = (Method, &'static str, Access, MethodRouter<Registry>);
+
+fn model_entries() -> Vec<Entry> {
+    vec![
+        (
+            Method::POST,
+            "registered-models/create",
+            WRITE,
+            post(models::create),
+        ),
+        (Method::GET, "registered-models/get", READ, get(models::get)),
+        (Method::GET, "registered-models/search", READ, get(models::search)),
+        (
+            Method::PATCH,
+            "registered-models/update",
+            WRITE,
+            patch(models::update),
+        ),
+        (
+            Method::POST,
+            "registered-models/rename",
+            PROMOTE,
+            post(models::rename),
+        ),
+        (
+            Method::DELETE,
+            "registered-models/delete",
+            PROMOTE,
+            delete(models::delete),
+        ),
+        (
+            Method::POST,
+            "registered-models/set-tag",
+            WRITE,
+            post(models::set_tag),
+        ),
+        (
+            Method::DELETE,
+            "registered-models/delete-tag",
+            WRITE,
+            delete(models::delete_tag),
+        ),
+        (
+            Method::GET,
+            "registered-models/get-latest-versions",
+            READ,
+            get(models::latest),
+        ),
+        (
+            Method::POST,
+            "registered-models/get-latest-versions",
+            READ,
+            post(models::latest),
+        ),
+        (
+            Method::POST,
+            "registered-models/alias",
+            PROMOTE,
+            post(models::set_alias),
+        ),
+        (
+            Method::DELETE,
+            "registered-models/alias",
+            PROMOTE,
+            delete(models::delete_alias),
+        ),
+        (
+            Method::GET,
+            "registered-models/alias",
+            READ,
+            get(models::get_alias),
+        ),
+    ]
+}
+
+fn version_entries() -> Vec<Entry> {
+    vec![
+        (
+            Method::POST,
+            "model-versions/create",
+            WRITE,
+            post(versions::create),
+        ),
+        (Method::GET, "model-versions/get", READ, get(versions::get)),
+        (Method::GET, "model-versions/search", READ, get(versions::search)),
+        (
+            Method::GET,
+            "model-versions/get-download-uri",
+            READ,
+            get(versions::download_uri),
+        ),
+        (
+            Method::PATCH,
+            "model-versions/update",
+            WRITE,
+            patch(versions::update),
+        ),
+        (
+            Method::DELETE,
+            "model-versions/delete",
+            PROMOTE,
+            delete(versions::delete),
+        ),
+        (
+            Method::POST,
+            "model-versions/transition-stage",
+            PROMOTE,
+            post(versions::transition),
+        ),
+        (
+            Method::POST,
+            "model-versions/set-tag",
+            WRITE,
+            post(versions::set_tag),
+        ),
+        (
+            Method::DELETE,
+            "model-versions/delete-tag",
+            WRITE,
+            delete(versions::delete_tag),
+        ),
+    ]
+}
+
+pub(super) fn routes(registry: Registry) -> Routes {
+    let mut routes = Routes::new();
+    for (method, path, access, handler) in model_entries().into_iter().chain(version_entries()) {
+        let handler = handler.with_state(registry.clone());
+        for prefix in ["/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/"] {
+            let path = format!("{prefix}{path}");
+            routes = routes.route(method.clone(), &path, access, Dialect::Mlflow, handler.clone());
+        }
+    }
+    routes
+}

@@ -1,0 +1,110 @@
+//! Aliases: set (by compare-and-set where the caller says from what), delete.
+
+use corliss_mlflow_wire::check_length;
+
+use super::{Registry, existing, existing_version};
+use crate::{RegistryError, store};
+
+const ALIAS_LEN: usize = 255;
+
+/// What an alias must point at for a change to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Anything or nothing.
+    Any,
+    /// Nothing: the alias must be new.
+    Absent,
+    /// This version.
+    Version(i64),
+}
+
+impl Registry {
+    /// Points an alias at a version; answers what it pointed at before.
+    ///
+    /// # Errors
+    /// There is no such model or version, the alias is wrong, or it does not point where it was expected to.
+    pub async fn set_alias(
+        &self,
+        name: String,
+        alias: String,
+        version: i64,
+        expected: Expected,
+    ) -> Result<Option<i64>, RegistryError> {
+        check_alias(&alias)?;
+        let now_ms = self.now_ms();
+        self.store
+            .write(move |tx| {
+                existing(tx, &name)?;
+                existing_version(tx, &name, version)?;
+                let before = store::alias_of(tx, &name, &alias)?;
+                let met = match expected {
+                    Expected::Any => true,
+                    Expected::Absent => before.is_none(),
+                    Expected::Version(version) => before == Some(version),
+                };
+                if !met {
+                    let now = match before {
+                        Some(version) => format!("points at version {version} now"),
+                        None => "is gone".to_owned(),
+                    };
+                    return Err(RegistryError::AliasMoved {
+                        name: name.clone(),
+                        alias: alias.clone(),
+                        now,
+                    });
+                }
+                store::put_alias(tx, &name, &alias, version)?;
+                store::touch_model(tx, &name, now_ms)?;
+                Ok(before)
+            })
+            .await
+    }
+
+    /// Removes an alias; answers whether there was one.
+    ///
+    /// # Errors
+    /// There is no such model.
+    pub async fn delete_alias(&self, name: String, alias: String) -> Result<bool, RegistryError> {
+        let now_ms = self.now_ms();
+        self.store
+            .write(move |tx| {
+                existing(tx, &name)?;
+                let deleted = store::delete_alias(tx, &name, &alias)?;
+                if deleted {
+                    store::touch_model(tx, &name, now_ms)?;
+                }
+                Ok(deleted)
+            })
+            .await
+    }
+}
+
+/// An alias is a plain word, and none that could be taken for a version.
+pub(super) fn check_alias(alias: &str) -> Result<(), RegistryError> {
+    if alias.is_empty() {
+        return Err(RegistryError::invalid(
+            "Registered model alias name cannot be empty.",
+        ));
+    }
+    if !alias
+        .chars()
+        .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
+    {
+        return Err(RegistryError::invalid(format!(
+            "Invalid alias name: '{alias}'. Names may only contain alphanumerics, underscores (_), and dashes (-)."
+        )));
+    }
+    check_length("Registered model alias name", ALIAS_LEN, alias)?;
+    if alias.eq_ignore_ascii_case("latest") {
+        return Err(RegistryError::invalid(
+            "'latest' alias name (case insensitive) is reserved.",
+        ));
+    }
+    let digits = alias.strip_prefix(['v', 'V']).unwrap_or_default();
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(RegistryError::invalid(format!(
+            "Version alias name '{alias}' is reserved."
+        )));
+    }
+    Ok(())
+}

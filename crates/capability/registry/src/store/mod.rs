@@ -1,0 +1,100 @@
+//! SQL of the registry. Modules hold functions on an open transaction; they decide nothing.
+
+mod aliases;
+mod models;
+mod search;
+mod versions;
+
+pub(crate) use aliases::{alias_of, delete_alias, put_alias};
+pub(crate) use models::{
+    delete_model, delete_model_tag, insert_model, model, model_names, put_model_tag, rename_model,
+    set_description, touch_model,
+};
+pub(crate) use search::{search_models, search_versions};
+pub(crate) use versions::{
+    by_registration, delete_version, delete_version_tag, insert_version, latest_of, next_version,
+    put_version_tag, set_version_description, set_version_stage, version, versions_of,
+};
+
+use corliss_metastore::Migrations;
+
+/// The schema.
+pub const MIGRATIONS: Migrations = Migrations {
+    component: "registry",
+    steps: &[STEP_1],
+};
+
+// `last_version` outlives the versions it counted, so a number is never given out twice. No table refers to
+// another by a foreign key because a model can be renamed; every operation is one transaction on all of them.
+const STEP_1: &str = "
+CREATE TABLE registry_models (
+    name TEXT NOT NULL PRIMARY KEY,
+    description TEXT NOT NULL,
+    last_version BIGINT NOT NULL,
+    created_ms BIGINT NOT NULL,
+    updated_ms BIGINT NOT NULL
+);
+CREATE TABLE registry_model_tags (
+    name TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (name, key)
+);
+CREATE TABLE registry_versions (
+    name TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    description TEXT NOT NULL,
+    source_version TEXT NOT NULL,
+    source TEXT NOT NULL,
+    flavor TEXT NOT NULL,
+    run_id TEXT,
+    step TEXT,
+    tracking_run_id TEXT,
+    logged_model_id TEXT,
+    run_link TEXT NOT NULL,
+    data_json TEXT NOT NULL,
+    code_version TEXT,
+    metrics_json TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    registration_key TEXT UNIQUE,
+    created_ms BIGINT NOT NULL,
+    updated_ms BIGINT NOT NULL,
+    PRIMARY KEY (name, version)
+);
+CREATE INDEX registry_versions_by_tracking_run ON registry_versions (tracking_run_id);
+CREATE TABLE registry_version_tags (
+    name TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (name, version, key)
+);
+CREATE TABLE registry_aliases (
+    name TEXT NOT NULL,
+    alias TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    PRIMARY KEY (name, alias)
+);
+";
+
+/// `$1,$2,…`: a list of one length, padded, so that few statements serve every number of names.
+fn padded(names: &[String]) -> (String, Vec<corliss_metastore::Value>) {
+    let length = [1, 16, 256]
+        .into_iter()
+        .find(|length| *length >= names.len())
+        .unwrap_or(names.len());
+    let padding = names.last().into_iter().cycle().take(length - names.len());
+    let values: Vec<_> = names
+        .iter()
+        .chain(padding)
+        .map(corliss_metastore::Value::from)
+        .collect();
+    let list = (1..=length)
+        .map(|index| format!("${index}"))
+        .collect::<Vec<_>>()
+        .join(",");
+    (list, values)
+}
+
+/// Names of one list.
+const NAMES: usize = 256;

@@ -1,0 +1,91 @@
+//! What can go wrong in tracking.
+
+use corliss_diagnostics::{Diagnose, Meaning};
+use corliss_metastore::StoreError;
+use corliss_mlflow_wire::WireError;
+
+use crate::PortError;
+
+/// An error of tracking. Messages that MLflow's clients see are MLflow's own sentences, because their users'
+/// code matches on them.
+#[derive(Debug, thiserror::Error)]
+pub enum TrackingError {
+    /// The request is wrong.
+    #[error(transparent)]
+    Request(#[from] WireError),
+    /// An experiment, run, tag, model or artifact that does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// An experiment of this name exists, active or deleted.
+    #[error("Experiment(name={0}) already exists.")]
+    ExperimentExists(String),
+    /// The metadata store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What holds the artifacts' bytes failed.
+    #[error(transparent)]
+    Bytes(#[from] PortError),
+}
+
+impl TrackingError {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::Request(WireError::new(message))
+    }
+
+    pub(crate) fn run_not_found(run_id: &str) -> Self {
+        Self::NotFound(format!("Run with id={run_id} not found"))
+    }
+
+    pub(crate) fn experiment_not_found(experiment_id: i64) -> Self {
+        Self::NotFound(format!("No Experiment with id={experiment_id} exists"))
+    }
+
+    pub(crate) fn model_not_found(model_id: &str) -> Self {
+        Self::NotFound(format!("Logged model with ID '{model_id}' not found."))
+    }
+}
+
+impl Diagnose for TrackingError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Request(error) => error.code(),
+            Self::NotFound(_) => "tracking_not_found",
+            Self::ExperimentExists(_) => "experiment_exists",
+            Self::Store(error) => error.code(),
+            Self::Bytes(error) => error.code(),
+        }
+    }
+
+    fn meaning(&self) -> Meaning {
+        match self {
+            Self::Request(error) => error.meaning(),
+            Self::NotFound(_) => Meaning::NotFound,
+            Self::ExperimentExists(_) => Meaning::Conflict,
+            Self::Store(error) => error.meaning(),
+            Self::Bytes(error) => error.meaning(),
+        }
+    }
+
+    fn retryable(&self) -> bool {
+        match self {
+            Self::Store(error) => error.retryable(),
+            Self::Bytes(error) => error.retryable(),
+            _ => false,
+        }
+    }
+
+    fn field(&self) -> Option<String> {
+        match self {
+            Self::Request(error) => error.field(),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Bytes(error) => error.hint(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `metrics/*`.
+
+use axum::extract::State;
+use corliss_http::Json;
+use corliss_mlflow_wire::{Args, WireError, offset_of};
+use serde_json::{Value, json};
+
+use super::{Answer, answer};
+use crate::limits;
+use crate::service::Tracking;
+
+pub(super) async fn history(State(tracking): State<Tracking>, args: Args) -> Answer {
+    let run_id = args.run_id()?;
+    let key = args.required_text("metric_key")?;
+    let limit = args.integer("max_results")?;
+    if let Some(limit) = limit.filter(|limit| *limit <= 0) {
+        return Err(WireError::new(format!(
+            "Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer."
+        ))
+        .into());
+    }
+    let offset = offset_of(args.text("page_token")?.as_deref())?;
+    let page = tracking.metric_history(run_id, key, limit, offset).await?;
+    let items: Value = page.items.iter().map(answer::metric).collect();
+    Ok(Json(answer::page("metrics", items, page.next_page_token)))
+}
+
+pub(super) async fn history_bulk(State(tracking): State<Tracking>, args: Args) -> Answer {
+    let run_ids = args.texts("run_id")?;
+    let key = args.text("metric_key")?;
+    let key = key.ok_or_else(|| WireError::new("GetMetricHistoryBulk request must specify a metric_key."))?;
+    let limit = args.integer("max_results")?.unwrap_or(limits::HISTORY_BULK_ROWS);
+    let metrics = tracking.metric_history_bulk(run_ids, key, limit).await?;
+    let metrics: Value = metrics
+        .iter()
+        .map(|(run_id, metric)| answer::metric_of_run(run_id, metric))
+        .collect();
+    Ok(Json(json!({ "metrics": metrics })))
+}
+
+pub(super) async fn history_interval(State(tracking): State<Tracking>, args: Args) -> Answer {
+    let run_ids = args.texts("run_ids")?;
+    let key = args.required_text("metric_key")?;
+    let range = match (args.integer("start_step")?, args.integer("end_step")?) {
+        (None, None) => None,
+        (Some(start), Some(end)) => Some((start, end)),
+        _ => {
+            let message = "If either start step or end step are specified, both must be specified.";
+            return Err(WireError::new(message).into());
+        }
+    };
+    let points = args
+        .integer("max_results")?
+        .unwrap_or(limits::HISTORY_INTERVAL_POINTS);
+    let metrics = tracking
+        .metric_history_interval(run_ids, key, range, points)
+        .await?;
+    let metrics: Value = metrics
+        .iter()
+        .map(|(run_id, metric)| answer::metric_of_run(run_id, metric))
+        .collect();
+    Ok(Json(json!({ "metrics": metrics })))
+}

@@ -1,0 +1,44 @@
+//! MLflow's limits, which its clients know and split their calls by.
+
+/// Metrics of one batch.
+pub(crate) const METRICS_PER_BATCH: usize = 1000;
+/// Parameters of one batch, and tags of one batch.
+pub(crate) const PARAMS_TAGS_PER_BATCH: usize = 100;
+/// Metrics, parameters and tags of one batch together.
+pub(crate) const ENTITIES_PER_BATCH: usize = 1000;
+/// Bytes of a batch call's body.
+pub(crate) const BATCH_BODY_BYTES: u64 = 1_000_000;
+/// Characters of a metric's, parameter's or tag's name.
+pub(crate) const KEY_LEN: usize = 250;
+/// Characters of a parameter's value.
+pub(crate) const PARAM_VALUE_LEN: usize = 6000;
+/// Characters of a run tag's value.
+pub(crate) const TAG_VALUE_LEN: usize = 8000;
+/// Characters of an experiment tag's value.
+pub(crate) const EXPERIMENT_TAG_VALUE_LEN: usize = 20_000;
+/// Characters of an experiment's name.
+pub(crate) const EXPERIMENT_NAME_LEN: usize = 500;
+/// Characters of an experiment's artifact location.
+pub(crate) const ARTIFACT_LOCATION_LEN: usize = 2048;
+/// Runs or experiments of one page.
+pub(crate) const SEARCH_MAX: i64 = 50_000;
+/// Runs of one page unless the call says otherwise.
+pub(crate) const SEARCH_DEFAULT: i64 = 1000;
+/// Logged models of one page, at most and unless the call says otherwise.
+pub(crate) const LOGGED_MODELS_PAGE: i64 = 100;
+/// Rows of one bulk history answer.
+pub(crate) const HISTORY_BULK_ROWS: i64 = 25_000;
+/// Runs of one bulk history call.
+pub(crate) const HISTORY_BULK_RUNS: usize = 100;
+/// Points per run of one interval history answer.
+pub(crate) const HISTORY_INTERVAL_POINTS: i64 = 2500;
+/// Datasets of one call.
+pub(crate) const DATASETS_PER_CALL: usize = 1000;
+/// Entries of one artifact folder in one answer.
+pub(crate) const ARTIFACTS_LISTED: i64 = 50_000;
+/// Bytes of one artifact.
+pub(crate) const ARTIFACT_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+/// Characters of an artifact's path, and parts of it.
+pub(crate) const ARTIFACT_PATH_LEN: usize = 4096;
+/// Folders that an artifact may lie in.
+pub(crate) const ARTIFACT_PATH_PARTS: usize = 64;

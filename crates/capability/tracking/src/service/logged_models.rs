@@ -1,0 +1,223 @@
+//! Logged models: create, read, finish, delete, tag, search.
+
+use corliss_metastore::Tx;
+use corliss_mlflow_wire::{check_length, parse_filter, parse_order};
+use corliss_types::TrackingRunId;
+
+use super::experiments::{check_active, existing};
+use super::metrics::cut;
+use super::names::name_of;
+use super::search::{SearchScope, offset};
+use super::{Tracking, runs};
+use crate::types::{KeyValue, LifecycleStage, LoggedModel, Page};
+use crate::{TrackingError, limits, store};
+
+const PENDING: i64 = 1;
+const STATUS_MAX: i64 = 3;
+
+/// What a logged model starts with.
+#[derive(Debug, Clone, Default)]
+pub struct NewLoggedModel {
+    /// Its experiment.
+    pub experiment_id: i64,
+    /// Name; made up if absent.
+    pub name: Option<String>,
+    /// What it is for.
+    pub model_type: String,
+    /// The run that makes it, or empty.
+    pub source_run_id: String,
+    /// Parameters.
+    pub params: Vec<KeyValue>,
+    /// Tags.
+    pub tags: Vec<KeyValue>,
+}
+
+impl Tracking {
+    /// Creates a logged model, pending until it is finished.
+    ///
+    /// # Errors
+    /// The experiment is deleted or absent, or an argument is wrong.
+    pub async fn create_logged_model(&self, new: NewLoggedModel) -> Result<LoggedModel, TrackingError> {
+        check_name(new.name.as_deref())?;
+        new.params.iter().chain(&new.tags).try_for_each(check_pair)?;
+        let name = new.name.clone().unwrap_or_else(|| name_of(self.random()));
+        // The same 32 hex digits as a run's, behind MLflow's prefix.
+        let model_id = format!("m-{}", TrackingRunId::new(self.random()).as_str());
+        let now_ms = self.now_ms();
+        self.store
+            .write(move |tx| {
+                let experiment = existing(tx, new.experiment_id)?;
+                check_active(&experiment)?;
+                let location = format!("{}/models", experiment.artifact_location.trim_end_matches('/'));
+                let model = LoggedModel {
+                    model_id: model_id.clone(),
+                    experiment_id: new.experiment_id,
+                    name: name.clone(),
+                    artifact_uri: runs::artifact_uri(&location, &model_id),
+                    model_type: new.model_type.clone(),
+                    source_run_id: new.source_run_id.clone(),
+                    status: PENDING,
+                    lifecycle: LifecycleStage::Active,
+                    created_ms: now_ms,
+                    updated_ms: now_ms,
+                    params: new.params.clone(),
+                    tags: new.tags.clone(),
+                    metrics: Vec::new(),
+                };
+                store::insert_logged_model(tx, &model)?;
+                current(tx, &model_id)
+            })
+            .await
+    }
+
+    /// A logged model; a deleted one only if allowed.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub async fn logged_model(
+        &self,
+        model_id: String,
+        allow_deleted: bool,
+    ) -> Result<LoggedModel, TrackingError> {
+        self.store
+            .read(move |tx| {
+                let model = current(tx, &model_id)?;
+                if model.lifecycle == LifecycleStage::Deleted && !allow_deleted {
+                    return Err(TrackingError::model_not_found(&model_id));
+                }
+                Ok(model)
+            })
+            .await
+    }
+
+    /// Finishes a logged model with MLflow's status number: 2 ready, 3 failed.
+    ///
+    /// # Errors
+    /// There is none of this id, or no such status.
+    pub async fn finish_logged_model(
+        &self,
+        model_id: String,
+        status: i64,
+    ) -> Result<LoggedModel, TrackingError> {
+        if !(PENDING..=STATUS_MAX).contains(&status) {
+            return Err(TrackingError::invalid(format!("Unknown model status: {status}")));
+        }
+        let now_ms = self.now_ms();
+        self.store
+            .write(move |tx| {
+                store::set_model_status(tx, &model_id, status, now_ms)?;
+                current(tx, &model_id)
+            })
+            .await
+    }
+
+    /// Deletes a logged model.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub async fn delete_logged_model(&self, model_id: String) -> Result<(), TrackingError> {
+        let now_ms = self.now_ms();
+        self.store
+            .write(move |tx| {
+                if store::set_model_stage(tx, &model_id, LifecycleStage::Deleted, now_ms)? {
+                    return Ok(());
+                }
+                Err(TrackingError::model_not_found(&model_id))
+            })
+            .await
+    }
+
+    /// Sets parameters and tags of a logged model.
+    ///
+    /// # Errors
+    /// There is none of this id, or a pair is wrong.
+    pub async fn describe_logged_model(
+        &self,
+        model_id: String,
+        params: Vec<KeyValue>,
+        tags: Vec<KeyValue>,
+    ) -> Result<(), TrackingError> {
+        params.iter().chain(&tags).try_for_each(check_pair)?;
+        self.store
+            .write(move |tx| {
+                current(tx, &model_id)?;
+                store::put_model_params(tx, &model_id, &params)?;
+                Ok(store::put_model_tags(tx, &model_id, &tags)?)
+            })
+            .await
+    }
+
+    /// Removes a tag of a logged model.
+    ///
+    /// # Errors
+    /// There is no such model, or it has no such tag.
+    pub async fn delete_logged_model_tag(&self, model_id: String, key: String) -> Result<(), TrackingError> {
+        self.store
+            .write(move |tx| {
+                current(tx, &model_id)?;
+                if store::delete_model_tag(tx, &model_id, &key)? {
+                    return Ok(());
+                }
+                Err(TrackingError::NotFound(format!(
+                    "No tag with key '{key}' found for model with ID '{model_id}'."
+                )))
+            })
+            .await
+    }
+
+    /// A page of active logged models.
+    ///
+    /// # Errors
+    /// The filter, the order, the limit or the token is wrong.
+    pub async fn search_logged_models(
+        &self,
+        experiment_ids: Vec<i64>,
+        scope: SearchScope,
+    ) -> Result<Page<LoggedModel>, TrackingError> {
+        let limit = scope.max_results.unwrap_or(limits::LOGGED_MODELS_PAGE);
+        if limit < 1 {
+            return Err(TrackingError::invalid(format!(
+                "Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer"
+            )));
+        }
+        let limit = limit.min(limits::SEARCH_MAX);
+        let offset = offset(&scope)?;
+        let filter = parse_filter(&scope.filter)?;
+        let order = scope
+            .order_by
+            .iter()
+            .map(|clause| parse_order(clause))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.store
+            .read(move |tx| {
+                let page = (limit + 1, offset);
+                let mut items = store::search_logged_models(tx, &experiment_ids, &filter, &order, page)?;
+                let next_page_token = cut(&mut items, Some(limit), offset);
+                Ok(Page {
+                    items,
+                    next_page_token,
+                })
+            })
+            .await
+    }
+}
+
+fn current(tx: &mut dyn Tx, model_id: &str) -> Result<LoggedModel, TrackingError> {
+    store::logged_model(tx, model_id)?.ok_or_else(|| TrackingError::model_not_found(model_id))
+}
+
+fn check_name(name: Option<&str>) -> Result<(), TrackingError> {
+    let Some(name) = name else { return Ok(()) };
+    if name.is_empty() || name.contains(['/', ':', '.', '%', '"', '\'']) {
+        return Err(TrackingError::invalid(format!(
+            "Invalid model name ('{name}') provided. Model name must be a non-empty string and cannot contain the \
+             following characters: ('/', ':', '.', '%', '\"', \"'\")"
+        )));
+    }
+    Ok(check_length("name", limits::EXPERIMENT_NAME_LEN, name)?)
+}
+
+fn check_pair(pair: &KeyValue) -> Result<(), TrackingError> {
+    check_length("key", limits::KEY_LEN, &pair.key)?;
+    Ok(check_length("value", limits::TAG_VALUE_LEN, &pair.value)?)
+}

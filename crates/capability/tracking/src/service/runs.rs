@@ -1,0 +1,226 @@
+//! Runs: create, read, update, delete, restore, tag.
+
+use corliss_metastore::Tx;
+use corliss_mlflow_wire::{WireError, check_key, check_length};
+use corliss_types::TrackingRunId;
+
+use super::experiments::{check_active, existing};
+use super::names::name_of;
+use super::{RUN_NAME_TAG, Tracking};
+use crate::types::{KeyValue, LifecycleStage, Run, RunInfo, RunStatus};
+use crate::{TrackingError, limits, store};
+
+/// What a run starts with.
+#[derive(Debug, Clone, Default)]
+pub struct NewRun {
+    /// Its experiment.
+    pub experiment_id: i64,
+    /// Who starts it.
+    pub user: String,
+    /// Unix milliseconds; now if absent.
+    pub start_ms: Option<i64>,
+    /// Name; made up if absent.
+    pub name: Option<String>,
+    /// Tags.
+    pub tags: Vec<KeyValue>,
+}
+
+impl Tracking {
+    /// Creates a run.
+    ///
+    /// # Errors
+    /// The experiment is deleted or absent, or an argument is wrong.
+    pub async fn create_run(&self, new: NewRun) -> Result<Run, TrackingError> {
+        for (index, tag) in new.tags.iter().enumerate() {
+            check_tag(&format!("tags[{index}]."), tag)?;
+        }
+        let name = name_for(&new)?.unwrap_or_else(|| name_of(self.random()));
+        let mut tags = new.tags;
+        if !tags.iter().any(|tag| tag.key == RUN_NAME_TAG) {
+            tags.push(KeyValue::new(RUN_NAME_TAG, name.as_str()));
+        }
+        let run_id = TrackingRunId::new(self.random()).as_str().to_owned();
+        let start_ms = new.start_ms.unwrap_or_else(|| self.now_ms());
+        let (experiment_id, user) = (new.experiment_id, new.user);
+        self.store
+            .write(move |tx| {
+                let experiment = existing(tx, experiment_id)?;
+                check_active(&experiment)?;
+                let info = RunInfo {
+                    run_id: run_id.clone(),
+                    experiment_id,
+                    name: name.clone(),
+                    user: user.clone(),
+                    status: RunStatus::Running,
+                    start_ms,
+                    end_ms: None,
+                    lifecycle: LifecycleStage::Active,
+                    artifact_uri: artifact_uri(&experiment.artifact_location, &run_id),
+                };
+                store::insert_run(tx, &info, None)?;
+                store::put_tags(tx, &run_id, &tags)?;
+                Ok(run_of(tx, info)?)
+            })
+            .await
+    }
+
+    /// A run with its latest metrics, parameters, tags and links, active or deleted.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub async fn run(&self, run_id: String) -> Result<Run, TrackingError> {
+        self.store
+            .read(move |tx| {
+                let info =
+                    store::run_info(tx, &run_id)?.ok_or_else(|| TrackingError::run_not_found(&run_id))?;
+                Ok(run_of(tx, info)?)
+            })
+            .await
+    }
+
+    /// Changes state, end or name of an active run; what is absent stays.
+    ///
+    /// # Errors
+    /// The run is deleted or absent.
+    pub async fn update_run(
+        &self,
+        run_id: String,
+        status: Option<RunStatus>,
+        end_ms: Option<i64>,
+        name: Option<String>,
+    ) -> Result<RunInfo, TrackingError> {
+        let name = name.filter(|name| !name.is_empty());
+        if let Some(name) = &name {
+            check_length("run_name", limits::TAG_VALUE_LEN, name)?;
+        }
+        self.store
+            .write(move |tx| {
+                check_run_active(tx, &run_id)?;
+                store::update_run(tx, &run_id, status, end_ms, name.as_deref())?;
+                if let Some(name) = &name {
+                    store::put_tags(tx, &run_id, &[KeyValue::new(RUN_NAME_TAG, name.as_str())])?;
+                }
+                store::run_info(tx, &run_id)?.ok_or_else(|| TrackingError::run_not_found(&run_id))
+            })
+            .await
+    }
+
+    /// Deletes or restores a run; doing it twice changes nothing.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub async fn set_run_stage(&self, run_id: String, stage: LifecycleStage) -> Result<(), TrackingError> {
+        let now_ms = self.now_ms();
+        self.store
+            .write(move |tx| {
+                if store::set_run_stage(tx, &run_id, stage, now_ms)? {
+                    return Ok(());
+                }
+                Err(TrackingError::run_not_found(&run_id))
+            })
+            .await
+    }
+
+    /// Removes a tag of an active run.
+    ///
+    /// # Errors
+    /// The run is deleted or absent, or has no such tag.
+    pub async fn delete_tag(&self, run_id: String, key: String) -> Result<(), TrackingError> {
+        self.store
+            .write(move |tx| {
+                check_run_active(tx, &run_id)?;
+                if store::delete_tag(tx, &run_id, &key)? {
+                    return Ok(());
+                }
+                Err(TrackingError::NotFound(format!(
+                    "No tag with name: {key} in run with id {run_id}"
+                )))
+            })
+            .await
+    }
+}
+
+fn name_for(new: &NewRun) -> Result<Option<String>, TrackingError> {
+    let tag = new
+        .tags
+        .iter()
+        .find(|tag| tag.key == RUN_NAME_TAG)
+        .map(|tag| &tag.value);
+    let name = new.name.as_ref().filter(|name| !name.is_empty());
+    match (name, tag) {
+        (Some(name), Some(tag)) if name != tag => Err(TrackingError::invalid(format!(
+            "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values \
+             (run_name='{name}', mlflow.runName='{tag}')."
+        ))),
+        (name, tag) => Ok(name.or(tag).cloned()),
+    }
+}
+
+/// Where a run's artifacts lie.
+pub(super) fn artifact_uri(location: &str, run_id: &str) -> String {
+    format!("{}/{run_id}/artifacts", location.trim_end_matches('/'))
+}
+
+/// A run id as the wire may carry it; anything else is refused before it reaches the store.
+pub(crate) fn check_run_id(run_id: &str) -> Result<(), TrackingError> {
+    let rest = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    if run_id.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && run_id.len() <= 256
+        && run_id.chars().all(rest)
+    {
+        return Ok(());
+    }
+    Err(WireError::invalid_value("run_id", run_id, "").into())
+}
+
+/// Checks a run's tag; `path` stands before the field's name in a refusal.
+pub(super) fn check_tag(path: &str, tag: &KeyValue) -> Result<(), TrackingError> {
+    check_key(&format!("{path}key"), &tag.key)?;
+    check_length(&format!("{path}key"), limits::KEY_LEN, &tag.key)?;
+    Ok(check_length(
+        &format!("{path}value"),
+        limits::TAG_VALUE_LEN,
+        &tag.value,
+    )?)
+}
+
+/// Every change of a run begins with this.
+pub(super) fn check_run_active(tx: &mut dyn Tx, run_id: &str) -> Result<(), TrackingError> {
+    match store::run_stage(tx, run_id)? {
+        Some(LifecycleStage::Active) => Ok(()),
+        Some(stage) => Err(TrackingError::invalid(format!(
+            "The run {run_id} must be in the 'active' state. Current state is {}.",
+            stage.as_str()
+        ))),
+        None => Err(TrackingError::run_not_found(run_id)),
+    }
+}
+
+fn run_of(tx: &mut dyn Tx, info: RunInfo) -> Result<Run, corliss_metastore::StoreError> {
+    let mut runs = runs_of(tx, vec![info])?;
+    Ok(runs.remove(0))
+}
+
+/// What a page of runs logged, in a number of statements that does not depend on how many they are.
+pub(super) fn runs_of(
+    tx: &mut dyn Tx,
+    infos: Vec<RunInfo>,
+) -> Result<Vec<Run>, corliss_metastore::StoreError> {
+    let ids: Vec<String> = infos.iter().map(|info| info.run_id.clone()).collect();
+    let mut metrics = store::latest_of(tx, &ids)?;
+    let mut params = store::params_of(tx, &ids)?;
+    let mut tags = store::tags_of(tx, &ids)?;
+    let mut datasets = store::datasets_of(tx, &ids)?;
+    let mut models = store::models_of(tx, &ids)?;
+    Ok(infos
+        .into_iter()
+        .map(|info| Run {
+            metrics: metrics.remove(&info.run_id).unwrap_or_default(),
+            params: params.remove(&info.run_id).unwrap_or_default(),
+            tags: tags.remove(&info.run_id).unwrap_or_default(),
+            datasets: datasets.remove(&info.run_id).unwrap_or_default(),
+            models: models.remove(&info.run_id).unwrap_or_default(),
+            info,
+        })
+        .collect())
+}

@@ -1,0 +1,24 @@
+//! What MLflow's clients send, read the way its server reads it: request arguments, names and limits, the
+//! filter and order grammar, page tokens, and their safe translation to SQL.
+//!
+//! It stands below the capabilities because two of them, tracking and registry, answer the same dialect
+//! and may not import each other.
+//!
+//! Invariants:
+//! - Nothing a client sends becomes SQL text: columns come from literals, values are bound.
+//! - A refusal carries MLflow's own sentence, because its clients and its users' code match on it; that is
+//!   why these messages, unlike ours, begin with a capital letter.
+
+mod args;
+mod error;
+mod filter;
+mod names;
+mod page;
+mod sql;
+
+pub use args::Args;
+pub use error::WireError;
+pub use filter::{Comparison, Operand, Operator, Order, parse_filter, parse_order};
+pub use names::{check_key, check_length};
+pub use page::{offset_of, token_of};
+pub use sql::Sql;
