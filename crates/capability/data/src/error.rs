@@ -1,0 +1,283 @@
+//! Everything that can go wrong with data, with the fix where there is one.
+
+use std::io;
+use std::path::Path;
+
+use corliss_blobstore::{BlobError, BlobId};
+use corliss_diagnostics::{Diagnose, Meaning};
+use corliss_metastore::StoreError;
+use corliss_types::{DatasetName, VersionId};
+
+/// An error of the data capability.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DataError {
+    /// An entry's path is not allowed.
+    #[error("the path '{path}' {problem}")]
+    InvalidPath {
+        /// The path, shortened.
+        path: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Two entries have the same path.
+    #[error("the path '{path}' occurs twice")]
+    DuplicatePath {
+        /// The path.
+        path: String,
+    },
+    /// A path is both a file and a folder.
+    #[error("'{path}' is a file and also the folder of '{inside}'")]
+    PathConflict {
+        /// The file.
+        path: String,
+        /// What lies below it.
+        inside: String,
+    },
+    /// More files than a version may have.
+    #[error("there are more than {limit} files")]
+    TooManyFiles {
+        /// The limit.
+        limit: usize,
+    },
+    /// A version names a blob that was not sent before.
+    #[error("the bytes of '{path}' (blob {blob}) are not stored")]
+    BlobMissing {
+        /// The entry.
+        path: String,
+        /// Its blob.
+        blob: BlobId,
+    },
+    /// An entry's size is not that of its blob.
+    #[error("'{path}' is said to have {announced} bytes, its blob has {stored}")]
+    SizeMismatch {
+        /// The entry.
+        path: String,
+        /// What the entry says.
+        announced: u64,
+        /// What the blob has.
+        stored: u64,
+    },
+    /// No dataset has this name.
+    #[error("there is no dataset {name}")]
+    DatasetNotFound {
+        /// The name asked for.
+        name: DatasetName,
+    },
+    /// There is no such version.
+    #[error("there is no version {version}")]
+    VersionNotFound {
+        /// The version asked for.
+        version: String,
+    },
+    /// A version has no such file.
+    #[error("version {version} has no file '{path}'")]
+    FileNotFound {
+        /// The version.
+        version: VersionId,
+        /// The path asked for.
+        path: String,
+    },
+    /// A reference to a dataset or version is malformed or ambiguous.
+    #[error("'{reference}' {problem}")]
+    BadReference {
+        /// The reference, shortened.
+        reference: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A lineage node or relation is malformed.
+    #[error("'{node}' is not a lineage node")]
+    BadNode {
+        /// The text, shortened.
+        node: String,
+    },
+    /// A message is too long.
+    #[error("the message has more than {limit} bytes")]
+    MessageTooLong {
+        /// The limit.
+        limit: usize,
+    },
+    /// A request names more things than it may.
+    #[error("the request names more than {limit} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// What was to be imported is not a folder.
+    #[error("'{path}' is not a folder")]
+    NotAFolder {
+        /// The path.
+        path: String,
+    },
+    /// A link in a folder leads out of it.
+    #[error("the link '{path}' leads out of the folder")]
+    LinkOutside {
+        /// The link.
+        path: String,
+    },
+    /// A link in a folder leads to a folder.
+    #[error("the link '{path}' leads to a folder")]
+    LinkToFolder {
+        /// The link.
+        path: String,
+    },
+    /// A link in a folder leads nowhere.
+    #[error("the link '{path}' leads nowhere")]
+    LinkBroken {
+        /// The link.
+        path: String,
+    },
+    /// A socket, device or pipe.
+    #[error("'{path}' is {kind}, not a file")]
+    SpecialFile {
+        /// The path.
+        path: String,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// The ignore file is wrong.
+    #[error("line {line} of .corlissignore {problem}")]
+    Ignore {
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// A file kept changing while it was read.
+    #[error("'{path}' changed while it was read, {attempts} times in a row")]
+    Changed {
+        /// The file.
+        path: String,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// A stored tree or a laid-out folder is not what it was.
+    #[error("the data of version {version} is damaged: {message}")]
+    Damaged {
+        /// The version.
+        version: VersionId,
+        /// What was found.
+        message: String,
+    },
+    /// The disk on which data is laid out is full.
+    #[error("the disk is full")]
+    StorageFull,
+    /// The file system refused something.
+    #[error("cannot {action} '{path}': {message}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: String,
+        /// The system's reason.
+        message: String,
+    },
+    /// The blob store failed.
+    #[error("the bytes could not be stored or read")]
+    Blob(#[from] BlobError),
+    /// The metadata store failed.
+    #[error("the metadata could not be stored or read")]
+    Store(#[from] StoreError),
+}
+
+impl DataError {
+    /// A file system's error on a path.
+    pub(crate) fn io(action: &'static str, path: &Path, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::StorageFull,
+            _ => Self::Io {
+                action,
+                path: path.display().to_string(),
+                message: error.to_string(),
+            },
+        }
+    }
+}
+
+/// At most 120 characters of a text that somebody else chose.
+pub(crate) fn shortened(text: &str) -> String {
+    text.chars().take(120).collect()
+}
+
+impl Diagnose for DataError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidPath { .. } => "data_path_invalid",
+            Self::DuplicatePath { .. } => "data_path_duplicate",
+            Self::PathConflict { .. } => "data_path_conflict",
+            Self::TooManyFiles { .. } => "data_too_many_files",
+            Self::BlobMissing { .. } => "data_blob_missing",
+            Self::SizeMismatch { .. } => "data_size_mismatch",
+            Self::DatasetNotFound { .. } => "dataset_not_found",
+            Self::VersionNotFound { .. } => "version_not_found",
+            Self::FileNotFound { .. } => "file_not_found",
+            Self::BadReference { .. } => "data_reference_invalid",
+            Self::BadNode { .. } => "lineage_node_invalid",
+            Self::MessageTooLong { .. } => "data_message_too_long",
+            Self::TooMany { .. } => "data_too_many",
+            Self::NotAFolder { .. } => "data_not_a_folder",
+            Self::LinkOutside { .. } => "data_link_outside",
+            Self::LinkToFolder { .. } => "data_link_to_folder",
+            Self::LinkBroken { .. } => "data_link_broken",
+            Self::SpecialFile { .. } => "data_special_file",
+            Self::Ignore { .. } => "data_ignore_invalid",
+            Self::Changed { .. } => "data_changed",
+            Self::Damaged { .. } => "data_damaged",
+            Self::StorageFull => "data_storage_full",
+            Self::Io { .. } => "data_io",
+            Self::Blob(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn meaning(&self) -> Meaning {
+        match self {
+            Self::DatasetNotFound { .. } | Self::VersionNotFound { .. } | Self::FileNotFound { .. } => {
+                Meaning::NotFound
+            }
+            Self::BlobMissing { .. } | Self::Changed { .. } => Meaning::Conflict,
+            Self::TooManyFiles { .. } | Self::MessageTooLong { .. } | Self::TooMany { .. } => {
+                Meaning::TooLarge
+            }
+            Self::StorageFull => Meaning::StorageFull,
+            Self::Damaged { .. } | Self::Io { .. } => Meaning::Internal,
+            Self::Blob(error) => error.meaning(),
+            Self::Store(error) => error.meaning(),
+            _ => Meaning::InvalidInput,
+        }
+    }
+
+    fn field(&self) -> Option<String> {
+        match self {
+            Self::BadNode { .. } => Some("node".to_owned()),
+            Self::MessageTooLong { .. } => Some("message".to_owned()),
+            Self::InvalidPath { .. } | Self::DuplicatePath { .. } | Self::PathConflict { .. } => {
+                Some("entries".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let ignored = "or name it in .corlissignore";
+        Some(match self {
+            Self::LinkOutside { path } => {
+                format!("copy what it points to into the folder in place of '{path}', {ignored}")
+            }
+            Self::LinkToFolder { path } => format!("put a real folder in place of '{path}', {ignored}"),
+            Self::LinkBroken { path } => format!("remove '{path}', {ignored}"),
+            Self::SpecialFile { path, .. } => format!("remove '{path}', {ignored}"),
+            Self::BlobMissing { .. } => "send it with PUT /api/v1/data/blobs/{id} first".to_owned(),
+            Self::Changed { .. } => "wait until nothing writes to the folder, then try again".to_owned(),
+            Self::TooManyFiles { .. } => "pack small files together, or split the folder".to_owned(),
+            Self::BadNode { .. } => "use kind:id, where kind is version, run, model or endpoint".to_owned(),
+            Self::BadReference { .. } => "use name, name@latest, name@v_… or v_…".to_owned(),
+            Self::StorageFull => "free some space and try again".to_owned(),
+            Self::Blob(error) => return error.hint(),
+            Self::Store(error) => return error.hint(),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,77 @@
+//! Giving a step a version to read.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::path::Path;
+
+use corliss_types::VersionId;
+use tokio::sync::Mutex;
+
+use super::{DataService, blocking};
+use crate::DataError;
+use crate::place::Place;
+
+/// Work on different folders goes on side by side; a few that share a turn only wait for each other.
+const TURNS: usize = 32;
+
+/// Whose turn it is to work on a folder: two steps may want the same one at once.
+#[derive(Debug)]
+pub(super) struct Turns([Mutex<()>; TURNS]);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::new(())))
+    }
+}
+
+impl Turns {
+    fn of(&self, folder: &Path) -> &Mutex<()> {
+        let mut hasher = DefaultHasher::new();
+        folder.hash(&mut hasher);
+        let index = hasher.finish() % TURNS as u64;
+        // The remainder is an index.
+        &self.0[usize::try_from(index).unwrap_or(0)]
+    }
+}
+
+impl DataService {
+    /// Lays a version out at `folder`, read-only (files 0444 or 0555, folders 0555), and whole when this
+    /// returns. If it is there already and untouched, nothing is done; if something in it was changed, it is
+    /// replaced. `folder` belongs to this function, with the names `.NAME.*` beside it.
+    ///
+    /// # Errors
+    /// There is no such version, the disk is full, or a store failed.
+    pub async fn materialise(&self, version: &VersionId, folder: &Path) -> Result<(), DataError> {
+        let tree = self.tree(version).await?;
+        let _turn = self.turns.of(folder).lock().await;
+        let (place, sound) = {
+            let (folder, version) = (folder.to_path_buf(), version.clone());
+            blocking(move || {
+                let place = Place::new(&folder)?;
+                let sound = place.is_sound(&version)?;
+                Ok((place, sound))
+            })
+            .await?
+        };
+        if sound {
+            return Ok(());
+        }
+        let placements = {
+            let (place, tree) = (place.clone(), tree.clone());
+            blocking(move || place.prepare(&tree)).await?
+        };
+        self.blobs.materialise(placements).await?;
+        let version = version.clone();
+        blocking(move || place.finish(&version, &tree)).await
+    }
+
+    /// Reads every file of a laid-out folder and compares it with the version.
+    ///
+    /// # Errors
+    /// It differs, or cannot be read.
+    pub async fn verify_directory(&self, version: &VersionId, folder: &Path) -> Result<(), DataError> {
+        let tree = self.tree(version).await?;
+        let (folder, version) = (folder.to_path_buf(), version.clone());
+        blocking(move || Place::new(&folder)?.verify(&version, &tree)).await
+    }
+}

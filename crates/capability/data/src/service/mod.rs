@@ -1,0 +1,63 @@
+//! The operations of the data capability, one file each.
+
+mod blobs;
+mod commit;
+mod lineage;
+mod materialise;
+mod publish;
+mod read;
+mod resolve;
+mod trees;
+
+use std::sync::Arc;
+
+use corliss_blobstore::BlobStore;
+use corliss_clock::Sources;
+use corliss_metastore::Metastore;
+
+use crate::{DataError, Limits};
+
+/// Datasets, versions and lineage; cheap to clone.
+#[derive(Clone)]
+pub struct DataService {
+    store: Metastore,
+    blobs: Arc<dyn BlobStore>,
+    sources: Sources,
+    limits: Limits,
+    trees: Arc<trees::TreeCache>,
+    turns: Arc<materialise::Turns>,
+}
+
+impl DataService {
+    /// A service over these stores; the metastore was opened with [`crate::MIGRATIONS`].
+    #[must_use]
+    pub fn new(store: Metastore, blobs: Arc<dyn BlobStore>, sources: Sources, limits: Limits) -> Self {
+        Self {
+            store,
+            blobs,
+            sources,
+            limits,
+            trees: Arc::default(),
+            turns: Arc::default(),
+        }
+    }
+
+    /// What is accepted.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+}
+
+/// Runs what blocks on a thread that may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DataError> + Send + 'static,
+) -> Result<T, DataError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(DataError::Io {
+            action: "finish work on",
+            path: "a folder".to_owned(),
+            message: error.to_string(),
+        })
+    })
+}

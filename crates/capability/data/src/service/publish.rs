@@ -1,0 +1,97 @@
+//! A folder of this machine, such as a step's output, as a version.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use corliss_blobstore::OpenFile;
+use corliss_types::DatasetName;
+
+use super::{DataService, blocking};
+use crate::config::READ_ATTEMPTS;
+use crate::snapshot::{Found, Kind, Options, Root, Stamp, pause, scan};
+use crate::{Committed, DataError, Entry, Tree};
+
+/// Files brought in between two looks at whether they changed.
+const BATCH: usize = 512;
+
+impl DataService {
+    /// Stores a folder's files and records them as a version; durable when this returns. It may be called
+    /// again after a crash at any point: bytes are stored once, and the version is the same.
+    ///
+    /// # Errors
+    /// Something in the folder cannot be part of a version or keeps changing; or a store failed.
+    pub async fn publish_directory(
+        &self,
+        folder: &Path,
+        dataset: Option<DatasetName>,
+        message: &str,
+    ) -> Result<Committed, DataError> {
+        let options = Options {
+            max_files: self.limits.files,
+            ..Options::of(Kind::Data)
+        };
+        let folder = PathBuf::from(folder);
+        let (root, found) = blocking(move || scan(&folder, &options)).await?;
+        let root = Arc::new(root);
+        let mut entries = Vec::with_capacity(found.len());
+        for batch in found.chunks(BATCH) {
+            entries.extend(self.store_batch(&root, batch.to_vec()).await?);
+        }
+        self.commit(dataset, Tree::new(entries)?, message).await
+    }
+
+    /// Stores files, and those again that changed meanwhile.
+    async fn store_batch(&self, root: &Arc<Root>, batch: Vec<Found>) -> Result<Vec<Entry>, DataError> {
+        let mut entries = Vec::with_capacity(batch.len());
+        let mut pending = batch;
+        for attempt in 1..=READ_ATTEMPTS {
+            let before = stamps(root, pending.clone()).await?;
+            let stored = self.blobs.put_files(openers(root, &pending)).await?;
+            let after = stamps(root, pending.clone()).await?;
+            let mut changed = Vec::new();
+            for (((file, before), after), stored) in pending.into_iter().zip(before).zip(after).zip(stored) {
+                let size_bytes = stored.blob.size_bytes;
+                if before == after && size_bytes == after.size_bytes {
+                    let (blob, executable) = (stored.blob.id, after.executable());
+                    entries.push(Entry {
+                        path: file.path,
+                        blob,
+                        size_bytes,
+                        executable,
+                    });
+                } else {
+                    changed.push(file);
+                }
+            }
+            if changed.is_empty() {
+                return Ok(entries);
+            }
+            pending = changed;
+            tokio::time::sleep(pause(attempt)).await;
+        }
+        let path = pending
+            .first()
+            .map(|file| file.path.to_string())
+            .unwrap_or_default();
+        Err(DataError::Changed {
+            path,
+            attempts: READ_ATTEMPTS,
+        })
+    }
+}
+
+async fn stamps(root: &Arc<Root>, files: Vec<Found>) -> Result<Vec<Stamp>, DataError> {
+    let root = Arc::clone(root);
+    blocking(move || files.iter().map(|file| root.stamp(&file.source)).collect()).await
+}
+
+fn openers(root: &Arc<Root>, files: &[Found]) -> Vec<OpenFile> {
+    files
+        .iter()
+        .map(|file| {
+            let (root, source) = (Arc::clone(root), file.source.clone());
+            let open = move || root.open(&source).map_err(std::io::Error::other);
+            Box::new(open) as OpenFile
+        })
+        .collect()
+}
