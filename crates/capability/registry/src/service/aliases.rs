@@ -60,6 +60,36 @@ impl Registry {
             .await
     }
 
+    /// Points an alias at a version unless it points at a newer one already; answers whether it points at this
+    /// one now. A pipeline that ends late must not take an alias back from its successor.
+    ///
+    /// # Errors
+    /// There is no such model or version, or the alias is wrong.
+    pub async fn advance_alias(
+        &self,
+        name: String,
+        alias: String,
+        version: i64,
+    ) -> Result<bool, RegistryError> {
+        check_alias(&alias)?;
+        let now_ms = self.now_ms();
+        self.store
+            .write(move |tx| {
+                existing(tx, &name)?;
+                existing_version(tx, &name, version)?;
+                match store::alias_of(tx, &name, &alias)? {
+                    Some(before) if before > version => return Ok(false),
+                    Some(before) if before == version => {}
+                    _ => {
+                        store::put_alias(tx, &name, &alias, version)?;
+                        store::touch_model(tx, &name, now_ms)?;
+                    }
+                }
+                Ok(true)
+            })
+            .await
+    }
+
     /// Removes an alias; answers whether there was one.
     ///
     /// # Errors

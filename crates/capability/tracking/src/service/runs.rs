@@ -57,7 +57,7 @@ impl Tracking {
                     lifecycle: LifecycleStage::Active,
                     artifact_uri: artifact_uri(&experiment.artifact_location, &run_id),
                 };
-                store::insert_run(tx, &info, None)?;
+                store::insert_run(tx, &info)?;
                 store::put_tags(tx, &run_id, &tags)?;
                 Ok(run_of(tx, info)?)
             })

@@ -1,5 +1,4 @@
-//! The tracking run of a pipeline step: made once per (run, step), reopened by each attempt, ended with the
-//! step.
+//! The tracking run of a pipeline step: made once, reopened by each attempt, ended with the step.
 
 use corliss_types::{RunId, TrackingRunId};
 
@@ -11,7 +10,7 @@ use crate::{TrackingError, store};
 /// The step that a tracking run belongs to.
 #[derive(Debug, Clone)]
 pub struct StepRun {
-    /// The id that a new tracking run gets; drawn and stored by the caller before.
+    /// The tracking run's id, chosen by the caller, who repeats the call with the same one.
     pub id: TrackingRunId,
     /// The project; its experiment has this name.
     pub project: String,
@@ -26,27 +25,23 @@ pub struct StepRun {
 }
 
 impl Tracking {
-    /// The tracking run of a step. The first call makes it, with the project's experiment if that is new; each
-    /// further one sets it running again and its tags anew. Idempotent, so a caller may repeat it after a
-    /// crash.
+    /// Opens the tracking run of a step. The first call makes it, with the project's experiment if that is
+    /// new; each further one sets it running again and its tags anew. Idempotent, so a caller may repeat it
+    /// after a crash.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn ensure_step_run(&self, step: StepRun) -> Result<TrackingRunId, TrackingError> {
-        let new_id = step.id.clone();
+    pub async fn ensure_step_run(&self, step: StepRun) -> Result<(), TrackingError> {
         let now_ms = self.now_ms();
         self.store
             .write(move |tx| {
-                let key = format!("{}/{}", step.run_id, step.step);
-                if let Some(run_id) = store::run_by_step(tx, &key)? {
-                    store::update_run(tx, &run_id, Some(RunStatus::Running), None, None)?;
-                    store::set_run_stage(tx, &run_id, LifecycleStage::Active, now_ms)?;
-                    store::put_tags(tx, &run_id, &step.tags)?;
-                    return run_id.parse().map_err(|_| TrackingError::run_not_found(&run_id));
+                let run_id = step.id.as_str();
+                if store::reopen_run(tx, run_id)? {
+                    return Ok(store::put_tags(tx, run_id, &step.tags)?);
                 }
                 let experiment = experiment_for(tx, &step.project, now_ms)?;
                 let info = RunInfo {
-                    run_id: new_id.as_str().to_owned(),
+                    run_id: run_id.to_owned(),
                     experiment_id: experiment.id,
                     name: step.step.clone(),
                     user: step.user.clone(),
@@ -54,9 +49,9 @@ impl Tracking {
                     start_ms: now_ms,
                     end_ms: None,
                     lifecycle: LifecycleStage::Active,
-                    artifact_uri: artifact_uri(&experiment.artifact_location, new_id.as_str()),
+                    artifact_uri: artifact_uri(&experiment.artifact_location, run_id),
                 };
-                store::insert_run(tx, &info, Some(&key))?;
+                store::insert_run(tx, &info)?;
                 let mut tags = vec![
                     KeyValue::new(super::RUN_NAME_TAG, step.step.as_str()),
                     KeyValue::new("mlflow.user", step.user.as_str()),
@@ -64,8 +59,7 @@ impl Tracking {
                     KeyValue::new("corliss.step", step.step.as_str()),
                 ];
                 tags.extend(step.tags.iter().cloned());
-                store::put_tags(tx, new_id.as_str(), &tags)?;
-                Ok(new_id.clone())
+                Ok(store::put_tags(tx, run_id, &tags)?)
             })
             .await
     }

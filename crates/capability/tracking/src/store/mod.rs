@@ -23,7 +23,7 @@ pub(crate) use logged_models::{
 };
 pub(crate) use metrics::{history, history_bulk, latest_of, log_metrics, steps_of};
 pub(crate) use runs::{
-    delete_tag, finish_run, insert_run, run_by_step, run_info, run_stage, set_run_stage, update_run,
+    delete_tag, finish_run, insert_run, reopen_run, run_info, run_stage, set_run_stage, update_run,
 };
 pub(crate) use search::{search_experiments, search_runs};
 
@@ -60,8 +60,7 @@ CREATE TABLE tracking_runs (
     end_ms BIGINT,
     lifecycle_stage TEXT NOT NULL,
     deleted_ms BIGINT,
-    artifact_uri TEXT NOT NULL,
-    step_key TEXT UNIQUE
+    artifact_uri TEXT NOT NULL
 );
 CREATE INDEX tracking_runs_by_start ON tracking_runs (experiment_id, lifecycle_stage, start_ms DESC, run_id);
 CREATE TABLE tracking_params (

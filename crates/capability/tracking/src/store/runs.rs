@@ -21,12 +21,11 @@ pub(super) fn from_row(row: &Row) -> Result<RunInfo, StoreError> {
     })
 }
 
-/// Inserts a run. `step_key` makes it the one run of a pipeline step.
-pub(crate) fn insert_run(tx: &mut dyn Tx, run: &RunInfo, step_key: Option<&str>) -> Result<(), StoreError> {
+pub(crate) fn insert_run(tx: &mut dyn Tx, run: &RunInfo) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO tracking_runs (run_id, experiment_id, name, user_name, status, start_ms, end_ms,
-             lifecycle_stage, artifact_uri, step_key)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             lifecycle_stage, artifact_uri)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         params![
             &run.run_id,
             run.experiment_id,
@@ -36,20 +35,24 @@ pub(crate) fn insert_run(tx: &mut dyn Tx, run: &RunInfo, step_key: Option<&str>)
             run.start_ms,
             run.end_ms,
             run.lifecycle.as_str(),
-            &run.artifact_uri,
-            step_key
+            &run.artifact_uri
         ],
     )?;
     Ok(())
 }
 
-pub(crate) fn run_by_step(tx: &mut dyn Tx, step_key: &str) -> Result<Option<String>, StoreError> {
-    tx.query_opt(
-        "SELECT run_id FROM tracking_runs WHERE step_key = $1",
-        params![step_key],
-    )?
-    .map(|row| row.text("run_id"))
-    .transpose()
+/// Sets a run running again, undeleted and without an end; false if there is no such run.
+pub(crate) fn reopen_run(tx: &mut dyn Tx, run_id: &str) -> Result<bool, StoreError> {
+    let changed = tx.execute(
+        "UPDATE tracking_runs SET status = $2, end_ms = NULL, lifecycle_stage = $3, deleted_ms = NULL
+         WHERE run_id = $1",
+        params![
+            run_id,
+            RunStatus::Running.as_str(),
+            LifecycleStage::Active.as_str()
+        ],
+    )?;
+    Ok(changed == 1)
 }
 
 pub(crate) fn run_info(tx: &mut dyn Tx, run_id: &str) -> Result<Option<RunInfo>, StoreError> {

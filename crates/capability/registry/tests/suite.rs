@@ -1,0 +1,289 @@
+//! The registry on every database.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use corliss_clock::Sources;
+use corliss_diagnostics::Diagnose;
+use corliss_metastore::Metastore;
+use corliss_registry::{
+    Expected, Flavor, ForeignSource, KeyValue, Lineage, MIGRATIONS, ModelSources, ModelVersion, NewVersion,
+    Pinned, PortError, Registry, RegistryError, Stage,
+};
+use corliss_testkit::metastore::for_each_backend;
+use corliss_types::VersionId;
+
+/// Knows one version of data, and pins one source to it.
+struct OneSource;
+
+fn known() -> VersionId {
+    VersionId::from_digest([7; 32])
+}
+
+#[async_trait]
+impl ModelSources for OneSource {
+    async fn flavor_of(&self, version: &VersionId) -> Result<Option<Flavor>, PortError> {
+        Ok((*version == known()).then_some(Flavor::Onnx))
+    }
+
+    async fn pin(&self, source: &ForeignSource) -> Result<Option<Pinned>, PortError> {
+        Ok(source.source.starts_with("mlflow-artifacts:/0/").then(|| Pinned {
+            version: known(),
+            flavor: Flavor::Other,
+            artifact_uri: source.source.clone(),
+            run_id: source.run_id.clone(),
+        }))
+    }
+}
+
+#[derive(Default)]
+struct Recorded(Mutex<Vec<(String, i64)>>);
+
+#[async_trait]
+impl Lineage for Recorded {
+    async fn registered(&self, version: &ModelVersion) -> Result<(), PortError> {
+        self.0
+            .lock()
+            .unwrap()
+            .push((version.name.clone(), version.version));
+        Ok(())
+    }
+}
+
+fn registry_on(store: Metastore) -> (Registry, Arc<Recorded>) {
+    let recorded = Arc::new(Recorded::default());
+    (
+        Registry::new(store, Sources::system(), Arc::new(OneSource), recorded.clone()),
+        recorded,
+    )
+}
+
+fn version_of(run: char) -> NewVersion {
+    NewVersion {
+        model: "digits".parse().unwrap(),
+        source_version: known(),
+        run_id: format!("run_0000000000000000000000000{run}").parse().unwrap(),
+        step: "train".into(),
+        tracking_run_id: Some("ab".repeat(16).parse().unwrap()),
+        data: vec![],
+        code: None,
+        metrics: BTreeMap::from([("accuracy".to_owned(), 0.97), ("bad".to_owned(), f64::NAN)]),
+    }
+}
+
+#[tokio::test]
+async fn registering_is_once_per_run_and_model() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let (registry, recorded) = registry_on(store);
+        let first = registry.register(version_of('1')).await.unwrap();
+        assert!(first.created);
+        assert_eq!((first.version.version, first.version.flavor), (1, Flavor::Onnx));
+        let again = registry.register(version_of('1')).await.unwrap();
+        assert!(!again.created);
+        assert_eq!(again.version, first.version);
+        assert_eq!(
+            again.version.metrics,
+            BTreeMap::from([("accuracy".to_owned(), 0.97)])
+        );
+        assert_eq!(
+            registry.register(version_of('2')).await.unwrap().version.version,
+            2
+        );
+        // A repetition records lineage again, because the first caller may have died before it did.
+        let names = |version| ("digits".to_owned(), version);
+        assert_eq!(*recorded.0.lock().unwrap(), [names(1), names(1), names(2)]);
+
+        let unknown = NewVersion {
+            source_version: VersionId::from_digest([0; 32]),
+            ..version_of('3')
+        };
+        assert!(matches!(
+            registry.register(unknown).await.unwrap_err(),
+            RegistryError::Source(_)
+        ));
+        // A number is never given twice.
+        registry.delete_version("digits".into(), 2).await.unwrap();
+        assert_eq!(
+            registry.register(version_of('4')).await.unwrap().version.version,
+            3
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn references_resolve_or_say_what_was_meant() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let (registry, _) = registry_on(store);
+        registry.register(version_of('1')).await.unwrap();
+        registry.register(version_of('2')).await.unwrap();
+        registry
+            .set_alias("digits".into(), "champion".into(), 1, Expected::Any)
+            .await
+            .unwrap();
+        for (reference, version) in [
+            ("digits", 2),
+            ("digits@latest", 2),
+            ("digits/1", 1),
+            ("digits@champion", 1),
+        ] {
+            assert_eq!(
+                registry.resolve(reference).await.unwrap().version,
+                version,
+                "{reference}"
+            );
+        }
+        for (reference, code, hint) in [
+            ("digit", "model_not_found", "did you mean 'digits'?"),
+            (
+                "digits@champoin",
+                "model_alias_not_found",
+                "did you mean 'champion'?",
+            ),
+            ("digits/9", "model_version_not_found", "the latest version is 2"),
+            (
+                "digits/x",
+                "model_reference_invalid",
+                "write it as name, name@alias or name/3",
+            ),
+        ] {
+            let error = registry.resolve(reference).await.unwrap_err();
+            assert_eq!(
+                (error.code(), error.hint().as_deref()),
+                (code, Some(hint)),
+                "{reference}"
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn aliases_move_by_compare_and_set() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let (registry, _) = registry_on(store);
+        for run in ['1', '2', '3'] {
+            registry.register(version_of(run)).await.unwrap();
+        }
+        let set =
+            |version, expected| registry.set_alias("digits".into(), "champion".into(), version, expected);
+        assert_eq!(set(1, Expected::Absent).await.unwrap(), None);
+        assert!(matches!(
+            set(2, Expected::Absent).await,
+            Err(RegistryError::AliasMoved { .. })
+        ));
+        assert!(matches!(
+            set(2, Expected::Version(9)).await,
+            Err(RegistryError::AliasMoved { .. })
+        ));
+        assert_eq!(set(2, Expected::Version(1)).await.unwrap(), Some(1));
+        assert!(set(9, Expected::Any).await.is_err());
+        let advance = |version| registry.advance_alias("digits".into(), "champion".into(), version);
+        assert!(
+            !advance(1).await.unwrap(),
+            "a late pipeline does not take the alias back"
+        );
+        assert!(advance(3).await.unwrap());
+        assert_eq!(registry.resolve("digits@champion").await.unwrap().version, 3);
+        for reserved in ["latest", "LATEST", "v1", "V22", "", "a b", "a/b", "a@b"] {
+            let made = registry
+                .set_alias("digits".into(), reserved.into(), 1, Expected::Any)
+                .await;
+            assert!(made.is_err(), "{reserved}");
+        }
+        registry.delete_version("digits".into(), 3).await.unwrap();
+        assert!(
+            registry.resolve("digits@champion").await.is_err(),
+            "an alias goes with its version"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_client_names_as_source_is_pinned_or_refused() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let (registry, _) = registry_on(store);
+        registry
+            .create_model("net".into(), "a net".into(), vec![])
+            .await
+            .unwrap();
+        let taken = registry
+            .create_model("net".into(), String::new(), vec![])
+            .await
+            .unwrap_err();
+        assert_eq!(taken.to_string(), "Registered Model (name=net) already exists.");
+        let source = |text: &str| ForeignSource {
+            source: text.into(),
+            run_id: Some("r1".into()),
+            model_id: None,
+        };
+        for bad in ["/etc/passwd", "file:///etc", "../x", "s3://b/x"] {
+            let made = registry
+                .register_foreign("net".into(), source(bad), String::new(), String::new(), vec![])
+                .await;
+            assert!(matches!(made, Err(RegistryError::Source(_))), "{bad}");
+        }
+        let tags = vec![KeyValue {
+            key: "k".into(),
+            value: "v".into(),
+        }];
+        let good = source("mlflow-artifacts:/0/r1/artifacts/model");
+        let version = registry
+            .register_foreign("net".into(), good, String::new(), "first".into(), tags.clone())
+            .await
+            .unwrap();
+        let read = registry.version("net".into(), 1).await.unwrap();
+        assert_eq!(read, version);
+        assert_eq!((read.tags, read.source_version), (tags, known()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn stages_rename_and_delete() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let (registry, _) = registry_on(store);
+        for run in ['1', '2', '3'] {
+            registry.register(version_of(run)).await.unwrap();
+        }
+        let stage = |number, stage, archive| registry.set_stage("digits".into(), number, stage, archive);
+        stage(1, Stage::Production, false).await.unwrap();
+        stage(2, Stage::Production, true).await.unwrap();
+        assert_eq!(
+            registry.version("digits".into(), 1).await.unwrap().stage,
+            Stage::Archived
+        );
+        assert!(stage(2, Stage::Archived, true).await.is_err());
+        let latest = registry.latest_by_stage("digits".into(), vec![]).await.unwrap();
+        assert_eq!(
+            latest.iter().map(|version| version.version).collect::<Vec<_>>(),
+            [3, 2, 1]
+        );
+
+        registry
+            .set_alias("digits".into(), "champion".into(), 2, Expected::Any)
+            .await
+            .unwrap();
+        registry
+            .rename_model("digits".into(), "numbers".into())
+            .await
+            .unwrap();
+        assert_eq!(registry.resolve("numbers@champion").await.unwrap().version, 2);
+        assert!(registry.resolve("digits").await.is_err());
+        for bad in ["a/b", "a:b", "a@b", " ", ".."] {
+            assert!(
+                registry.rename_model("numbers".into(), bad.into()).await.is_err(),
+                "{bad}"
+            );
+        }
+        registry.delete_model("numbers".into()).await.unwrap();
+        assert!(registry.versions("numbers".into()).await.is_err());
+        assert_eq!(
+            registry.register(version_of('1')).await.unwrap().version.version,
+            1
+        );
+    })
+    .await;
+}

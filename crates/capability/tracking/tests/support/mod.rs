@@ -1,0 +1,63 @@
+//! Tracking over a store of the test's choice, with artifact bytes in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use corliss_clock::Sources;
+use corliss_metastore::Metastore;
+use corliss_tracking::{ArtifactBytes, ByteStream, PortError, StoredBytes, Tracking};
+use futures_util::{StreamExt, stream};
+
+/// Bytes in memory, named by their order; content addressing is the real store's affair.
+#[derive(Clone, Default)]
+pub struct Memory(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
+
+impl Memory {
+    /// How many streams were stored.
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
+
+#[async_trait]
+impl ArtifactBytes for Memory {
+    async fn put(&self, mut bytes: ByteStream) -> Result<StoredBytes, PortError> {
+        let mut all = Vec::new();
+        while let Some(chunk) = bytes.next().await {
+            all.extend_from_slice(&chunk.unwrap());
+        }
+        let mut blobs = self.0.lock().unwrap();
+        let blob = format!("b{}", blobs.len());
+        let size_bytes = all.len() as u64;
+        blobs.insert(blob.clone(), all);
+        Ok(StoredBytes { blob, size_bytes })
+    }
+
+    async fn open(&self, blob: &str) -> Result<ByteStream, PortError> {
+        Ok(body(std::str::from_utf8(&self.0.lock().unwrap()[blob]).unwrap()))
+    }
+}
+
+pub fn body(text: &str) -> ByteStream {
+    Box::pin(stream::iter([Ok(Bytes::from(text.to_owned()))]))
+}
+
+pub async fn text(mut bytes: ByteStream) -> String {
+    let mut all = Vec::new();
+    while let Some(chunk) = bytes.next().await {
+        all.extend_from_slice(&chunk.unwrap());
+    }
+    String::from_utf8(all).unwrap()
+}
+
+pub async fn tracking_with(store: Metastore, memory: Memory) -> Tracking {
+    Tracking::open(store, Sources::system(), Arc::new(memory))
+        .await
+        .unwrap()
+}
+
+pub async fn tracking_on(store: Metastore) -> Tracking {
+    tracking_with(store, Memory::default()).await
+}
