@@ -1,4 +1,9 @@
 //! The promises of the port, held against both stores.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap here is a failed test"
+)]
 
 use std::fs::{self, File};
 use std::io;

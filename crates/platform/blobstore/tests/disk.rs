@@ -1,11 +1,17 @@
 //! What is particular to the folder: it survives, is swept, notices damage and knows its format.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap here is a failed test"
+)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use corliss_blobstore::{BlobError, BlobId, BlobStore, DiskStore, PutOptions};
+use corliss_blobstore::{BlobError, BlobId, BlobStore, DiskStore, Placement, PutOptions};
+use corliss_testkit::full_disk::tiny_disk;
 
 fn scratch_folders(root: &Path) -> usize {
     fs::read_dir(root.join("tmp")).unwrap().count()
@@ -40,6 +46,47 @@ async fn a_newer_folder_is_refused() {
         matches!(&error, BlobError::Newer { found, .. } if found == "corliss-blobs 2"),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_leaves_nothing_behind() {
+    let Some(folder) = tiny_disk("a_full_disk_is_told_and_leaves_nothing_behind", 4 << 20) else {
+        return;
+    };
+    let store = DiskStore::open(folder.join("blobs")).await.unwrap();
+    let kept = store
+        .put(&mut &b"kept"[..], PutOptions::default())
+        .await
+        .unwrap()
+        .blob
+        .id;
+    let mut endless = tokio::io::repeat(7);
+    let error = store.put(&mut endless, PutOptions::default()).await.unwrap_err();
+    assert_eq!(error, BlobError::StorageFull);
+    // The scratch file went with the failure, so there is room again.
+    let half = store
+        .put(&mut vec![1; 2 << 20].as_slice(), PutOptions::default())
+        .await
+        .unwrap()
+        .blob
+        .id;
+    let file = folder.join("copy");
+    fs::write(&file, vec![2; 1 << 20]).unwrap();
+    let open = move || fs::File::open(file);
+    assert_eq!(
+        store.put_files(vec![Box::new(open)]).await,
+        Err(BlobError::StorageFull)
+    );
+    let place = Placement {
+        id: half,
+        path: folder.join("laid-out").into(),
+        executable: false,
+    };
+    assert_eq!(store.materialise(vec![place]).await, Err(BlobError::StorageFull));
+    for id in [kept, half] {
+        store.verify(id).await.unwrap();
+    }
+    assert_eq!(store.list(None, 10).await.unwrap().len(), 2);
 }
 
 const CHILD_VARIABLE: &str = "CORLISS_BLOBSTORE_TEST_FOLDER";

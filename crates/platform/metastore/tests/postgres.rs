@@ -1,4 +1,9 @@
 //! What is particular to PostgreSQL: one owner, broken connections, a wrong address.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap here is a failed test"
+)]
 
 use std::time::{Duration, Instant};
 

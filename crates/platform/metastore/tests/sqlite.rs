@@ -1,4 +1,9 @@
 //! What is particular to a SQLite file: group commit, ownership, survival, a full disk.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap here is a failed test"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -8,6 +13,7 @@ use std::sync::{Arc, Barrier};
 
 use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_metastore::{Metastore, MetastoreConfig, Migrations, StoreError, Tx, params};
+use corliss_testkit::full_disk::tiny_disk;
 
 const STEPS: &[&str] = &["CREATE TABLE test_item (id BIGINT NOT NULL PRIMARY KEY, body TEXT)"];
 const MIGRATIONS: &[Migrations] = &[Migrations {
@@ -217,6 +223,38 @@ async fn a_full_disk_fails_only_what_does_not_fit_and_passes() {
         "space has come back"
     );
     assert_eq!(count(&store).await, 37);
+}
+
+/// The same on a real file system of 8 MiB: fill it, be refused, make room, go on, and find everything again.
+#[tokio::test]
+async fn a_real_full_disk_is_survived() {
+    let Some(folder) = tiny_disk("a_real_full_disk_is_survived", 8 << 20) else {
+        return;
+    };
+    let store = open(&folder).await.unwrap();
+    let ballast = folder.join("ballast");
+    std::fs::write(&ballast, vec![0; 1 << 20]).unwrap();
+    let mut id = 0;
+    let error = loop {
+        match write(&store, id, "x".repeat(100_000)).await {
+            Ok(_) => id += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, StoreError::StorageFull);
+    assert_eq!(count(&store).await, id, "reads go on");
+    assert_eq!(
+        write(&store, id, "x".repeat(100_000)).await,
+        Err(StoreError::StorageFull)
+    );
+    std::fs::remove_file(&ballast).unwrap();
+    assert_eq!(
+        write(&store, id, "small".to_owned()).await,
+        Ok(1),
+        "space has come back"
+    );
+    drop(store);
+    assert_eq!(count(&open(&folder).await.unwrap()).await, id + 1);
 }
 
 const CHILD_VARIABLE: &str = "CORLISS_METASTORE_TEST_FOLDER";

@@ -1,4 +1,9 @@
 //! Loops under a paused clock: what wakes them, what delays them, how they end.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap here is a failed test"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,4 +1,9 @@
 //! The server that suites get: real, empty, and gone with the process that asked for it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap here is a failed test"
+)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

@@ -1,0 +1,256 @@
+//! The native routes, through the real router: upload, commit, read back, refuse.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap here is a failed test"
+)]
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use corliss_blobstore::{BlobId, MemoryStore};
+use corliss_clock::Sources;
+use corliss_data::{DataService, Limits, MIGRATIONS, routes};
+use corliss_http::{AuthFailure, Credential, Denial, Guard};
+use corliss_metastore::Metastore;
+use corliss_types::{Access, Permission, Principal, PrincipalId, Role};
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+struct Open(Principal);
+
+#[async_trait]
+impl Guard for Open {
+    async fn authenticate(&self, _: Credential, _: Option<IpAddr>) -> Result<Principal, AuthFailure> {
+        Ok(self.0.clone())
+    }
+    fn allows(&self, _: &Principal, _: Permission) -> Result<(), Denial> {
+        Ok(())
+    }
+}
+
+async fn router() -> Router {
+    let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
+    let limits = Limits {
+        blob_bytes: 1000,
+        ..Limits::default()
+    };
+    let service = DataService::new(store, Arc::new(MemoryStore::new()), Sources::system(), limits);
+    let id = PrincipalId::new(Sources::system().id_seed());
+    let guard = Open(Principal {
+        id,
+        name: "test".into(),
+        role: Role::PlatformAdmin,
+    });
+    routes(service).into_router(Arc::new(guard)).unwrap()
+}
+
+async fn call(router: &Router, method: Method, path: &str, body: Body) -> (StatusCode, Vec<u8>) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "127.0.0.1")
+        .header("authorization", "Bearer x")
+        .header("content-type", "application/json")
+        .body(body)
+        .unwrap();
+    let answer = router.clone().oneshot(request).await.unwrap();
+    let status = answer.status();
+    (
+        status,
+        answer.into_body().collect().await.unwrap().to_bytes().to_vec(),
+    )
+}
+
+async fn json(router: &Router, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+    let (status, bytes) = call(router, method, path, Body::from(body.to_string())).await;
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+async fn get(router: &Router, path: &str) -> (StatusCode, Value) {
+    json(router, Method::GET, path, Value::Null).await
+}
+
+#[tokio::test]
+async fn every_route_demands_a_data_permission() {
+    let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
+    let service = DataService::new(
+        store,
+        Arc::new(MemoryStore::new()),
+        Sources::system(),
+        Limits::default(),
+    );
+    for route in routes(service).table() {
+        let wanted = match route.method {
+            Method::GET => Permission::DataRead,
+            _ => Permission::DataWrite,
+        };
+        assert_eq!(
+            route.access,
+            Access::Requires(wanted),
+            "{} {}",
+            route.method,
+            route.path
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_folder_is_uploaded_and_read_back() {
+    let router = router().await;
+    let id = BlobId::of(b"hello").to_string();
+    let (_, answer) = json(
+        &router,
+        Method::POST,
+        "/api/v1/data/blobs/missing",
+        json!({"ids": [id]}),
+    )
+    .await;
+    assert_eq!(answer, json!({"missing": [id]}));
+    let path = format!("/api/v1/data/blobs/{id}");
+    assert_eq!(
+        call(&router, Method::PUT, &path, Body::from("hello")).await.0,
+        StatusCode::CREATED
+    );
+    assert_eq!(
+        call(&router, Method::PUT, &path, Body::from("hello")).await.0,
+        StatusCode::OK
+    );
+    let (_, answer) = json(
+        &router,
+        Method::POST,
+        "/api/v1/data/blobs/missing",
+        json!({"ids": [id]}),
+    )
+    .await;
+    assert_eq!(answer, json!({"missing": []}));
+
+    let entries = json!([
+        {"path": "b/index.html", "blob": id, "size_bytes": 5, "executable": true},
+        {"path": "a", "blob": id, "size_bytes": 5},
+    ]);
+    let path = "/api/v1/data/datasets/digits/versions";
+    let body = json!({"entries": entries, "message": "first"});
+    let (status, committed) = json(&router, Method::POST, path, body.clone()).await;
+    assert_eq!(
+        (status, &committed["created"]),
+        (StatusCode::CREATED, &json!(true)),
+        "{committed}"
+    );
+    let (status, again) = json(&router, Method::POST, path, body).await;
+    assert_eq!((status, &again["created"]), (StatusCode::OK, &json!(false)));
+    let version = committed["version"].as_str().unwrap();
+
+    let (_, list) = get(&router, "/api/v1/data/datasets").await;
+    assert_eq!(
+        (&list["items"][0]["name"], &list["items"][0]["versions"]),
+        (&json!("digits"), &json!(1))
+    );
+    let (_, detail) = get(&router, "/api/v1/data/datasets/digits").await;
+    assert_eq!(detail["versions"][0]["message"], "first");
+    let (_, page) = get(&router, &format!("/api/v1/data/versions/{version}?limit=1")).await;
+    assert_eq!(
+        (&page["entries"][0]["path"], &page["next_page_token"]),
+        (&json!("a"), &json!("a"))
+    );
+    assert_eq!((&page["files"], &page["names"]), (&json!(2), &json!(["digits"])));
+    let (_, page) = get(
+        &router,
+        &format!("/api/v1/data/versions/{version}?limit=1&page_token=a"),
+    )
+    .await;
+    assert_eq!(page["entries"][0]["path"], "b/index.html");
+    assert_eq!(page.get("next_page_token"), None);
+    let file = format!("/api/v1/data/versions/{version}/files/b/index.html");
+    let (status, bytes) = call(&router, Method::GET, &file, Body::empty()).await;
+    assert_eq!((status, bytes.as_slice()), (StatusCode::OK, &b"hello"[..]));
+    let (_, graph) = get(
+        &router,
+        &format!("/api/v1/lineage?node=version:{version}&direction=up"),
+    )
+    .await;
+    assert_eq!(graph["nodes"][0]["kind"], "version");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_with_its_reason() {
+    let router = router().await;
+    let id = BlobId::of(b"hello").to_string();
+    let path = "/api/v1/data/datasets/digits/versions";
+    let entry = |path: &str| json!({"path": path, "blob": id, "size_bytes": 5});
+    let (status, answer) = json(&router, Method::POST, path, json!({"entries": [entry("a")]})).await;
+    assert_eq!(
+        (status, &answer["error"]["code"]),
+        (StatusCode::CONFLICT, &json!("data_blob_missing"))
+    );
+    assert!(
+        answer["error"]["message"].as_str().unwrap().contains("'a'"),
+        "{answer}"
+    );
+    let blob = format!("/api/v1/data/blobs/{id}");
+    assert_eq!(
+        call(&router, Method::PUT, &blob, Body::from("hellO")).await.0,
+        StatusCode::BAD_REQUEST
+    );
+    let large = "x".repeat(1001);
+    let too_large = format!("/api/v1/data/blobs/{}", BlobId::of(large.as_bytes()));
+    assert_eq!(
+        call(&router, Method::PUT, &too_large, Body::from(large)).await.0,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
+    assert_eq!(
+        call(&router, Method::PUT, &blob, Body::from("hello")).await.0,
+        StatusCode::CREATED
+    );
+    for bad in ["../../etc/passwd", "/etc/passwd", "a/../b", "", "a//b", "a\u{0}"] {
+        let (status, answer) = json(&router, Method::POST, path, json!({"entries": [entry(bad)]})).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{bad:?} {answer}");
+    }
+    let (status, answer) = json(
+        &router,
+        Method::POST,
+        path,
+        json!({"entries": [entry("a"), entry("a")]}),
+    )
+    .await;
+    assert_eq!(
+        (status, &answer["error"]["code"]),
+        (StatusCode::BAD_REQUEST, &json!("data_path_duplicate"))
+    );
+    let (status, _) = json(
+        &router,
+        Method::POST,
+        path,
+        json!({"entries": [entry("a"), entry("a/b")]}),
+    )
+    .await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let absent = format!("v_{}", "0".repeat(64));
+    for missing in [
+        "/api/v1/data/datasets/none".to_owned(),
+        format!("/api/v1/data/versions/{absent}"),
+        format!("/api/v1/data/versions/{absent}/files/a"),
+    ] {
+        assert_eq!(get(&router, &missing).await.0, StatusCode::NOT_FOUND, "{missing}");
+    }
+    let (status, answer) = get(&router, "/api/v1/lineage?node=planet:earth").await;
+    assert_eq!(
+        (status, &answer["error"]["field"]),
+        (StatusCode::BAD_REQUEST, &json!("node"))
+    );
+    assert_eq!(
+        get(&router, "/api/v1/data/blobs/zz").await.0,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
+    assert_eq!(
+        call(&router, Method::PUT, "/api/v1/data/blobs/zz", Body::empty())
+            .await
+            .0,
+        StatusCode::BAD_REQUEST
+    );
+}
