@@ -1,1 +1,34 @@
-//! Capability: jobs.
+//! Jobs: gangs of tasks in one queue, from submission to their end.
+//!
+//! A job is one attempt. Who wants another submits another job; this crate never retries. It is submitted
+//! under the caller's key, waits first in first out, starts whole or not at all, and ends with a class that
+//! tells whether the program or the machine was at fault.
+//!
+//! Invariants:
+//! - One key, one job, however often it is submitted.
+//! - The decision to start a job, with the ids of its tasks, is stored before any of them is started; a task
+//!   is started under its id, so a server killed in between starts it again without running it twice.
+//! - A job holds its resources from that decision until every one of its tasks has ended.
+//! - Every change of a job is a compare-and-set on its generation.
+
+pub mod checkpoints;
+mod config;
+mod error;
+pub mod http;
+mod launch;
+mod reconcile;
+mod service;
+mod store;
+mod text;
+mod types;
+
+pub use config::JobsConfig;
+pub use error::JobsError;
+pub use service::{
+    JobChanged, JobFilter, JobPage, Jobs, LogRequest, LogSlice, QueueItem, QueueView, Why, WhyReason,
+};
+pub use store::MIGRATIONS;
+pub use types::{
+    CheckpointSpec, Command, ExitClass, Job, JobKind, JobSpec, JobState, LaunchFacts, Launcher, StopCause,
+    Task, TaskPhase,
+};

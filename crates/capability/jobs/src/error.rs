@@ -1,0 +1,134 @@
+//! What can go wrong with jobs. A job that fails is no error here, it is a job that failed.
+
+use std::path::PathBuf;
+
+use corliss_diagnostics::{Diagnose, Meaning};
+use corliss_executor::ExecutorError;
+use corliss_metastore::StoreError;
+use corliss_types::JobId;
+
+/// Errors of jobs.
+#[derive(Debug, thiserror::Error)]
+pub enum JobsError {
+    /// No such job.
+    #[error("there is no job {job}")]
+    NotFound {
+        /// What was asked for.
+        job: String,
+    },
+    /// The job has no worker of this rank.
+    #[error("job {job} has {workers} workers, none of rank {rank}")]
+    NoSuchRank {
+        /// The job.
+        job: JobId,
+        /// How many it has.
+        workers: u32,
+        /// What was asked for.
+        rank: u32,
+    },
+    /// The specification cannot be run.
+    #[error("the job is not valid: {reason}")]
+    InvalidSpec {
+        /// Which part of it.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It asks for more than this machine has.
+    #[error("the job can never start here: {reason}")]
+    TooLarge {
+        /// In words and numbers.
+        reason: String,
+    },
+    /// Too many jobs wait.
+    #[error("the queue is full: {limit} jobs wait")]
+    QueueFull {
+        /// The limit.
+        limit: u64,
+    },
+    /// A stored job cannot be read.
+    #[error("job {job} is stored in a form that this version does not read: {reason}")]
+    BadRow {
+        /// The job.
+        job: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A checkpoint folder cannot be read or written.
+    #[error("cannot {action} {}", path.display())]
+    Checkpoint {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// No port is free for the gang to meet on.
+    #[error("no free port was found on the loopback address")]
+    NoFreePort,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The executor failed.
+    #[error(transparent)]
+    Executor(#[from] ExecutorError),
+    /// A blocking helper was cut off because the process is stopping.
+    #[error("the operation was interrupted because the server is stopping")]
+    Interrupted,
+}
+
+impl Diagnose for JobsError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "job_not_found",
+            Self::NoSuchRank { .. } => "job_rank_not_found",
+            Self::InvalidSpec { .. } => "job_invalid",
+            Self::TooLarge { .. } => "job_too_large",
+            Self::QueueFull { .. } => "queue_full",
+            Self::BadRow { .. } => "job_unreadable",
+            Self::Checkpoint { .. } => "checkpoint_io_failed",
+            Self::NoFreePort => "no_free_port",
+            Self::Store(error) => error.code(),
+            Self::Executor(error) => error.code(),
+            Self::Interrupted => "server_stopping",
+        }
+    }
+
+    fn meaning(&self) -> Meaning {
+        match self {
+            Self::NotFound { .. } | Self::NoSuchRank { .. } => Meaning::NotFound,
+            Self::InvalidSpec { .. } | Self::TooLarge { .. } => Meaning::InvalidInput,
+            Self::QueueFull { .. } => Meaning::ResourceExhausted,
+            Self::BadRow { .. } => Meaning::Internal,
+            Self::Checkpoint { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Meaning::StorageFull
+            }
+            Self::Checkpoint { .. } => Meaning::Internal,
+            Self::NoFreePort | Self::Interrupted => Meaning::Unavailable,
+            Self::Store(error) => error.meaning(),
+            Self::Executor(error) => error.meaning(),
+        }
+    }
+
+    fn field(&self) -> Option<String> {
+        match self {
+            Self::InvalidSpec { field, .. } => Some((*field).to_owned()),
+            Self::TooLarge { .. } => Some("resources".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotFound { .. } => Some("list jobs with: corliss jobs list".to_owned()),
+            Self::TooLarge { .. } => {
+                Some("ask for less, use fewer workers, or run it on a larger machine".to_owned())
+            }
+            Self::QueueFull { .. } => Some("wait until some of them have run".to_owned()),
+            Self::Store(error) => error.hint(),
+            Self::Executor(error) => error.hint(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Jobs over the native API. Handlers parse, call the service and answer; they decide nothing.
+
+mod follow;
+mod query;
+mod views;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use corliss_http::{ApiError, Dialect, Json, List, Path, Query, Routes};
+use corliss_types::{Access, JobId, Permission};
+use http::Method;
+
+use crate::{Jobs, JobsError, Why};
+use query::{ListQuery, LogsQuery};
+use views::{JobView, LogsView, QueueAnswer};
+
+type Shared = State<Arc<Jobs>>;
+
+/// All routes of jobs.
+#[must_use]
+pub fn routes(jobs: &Arc<Jobs>) -> Routes {
+    let read = Access::Requires(Permission::JobsRead);
+    let write = Access::Requires(Permission::JobsWrite);
+    let native = Dialect::Native;
+    let state = |router: axum::routing::MethodRouter<Arc<Jobs>>| router.with_state(jobs.clone());
+    Routes::new()
+        .route(Method::GET, "/api/v1/jobs", read, native, state(get(list)))
+        .route(Method::GET, "/api/v1/jobs/{id}", read, native, state(get(show)))
+        .route(
+            Method::GET,
+            "/api/v1/jobs/{id}/why",
+            read,
+            native,
+            state(get(why)),
+        )
+        .route(
+            Method::POST,
+            "/api/v1/jobs/{id}/cancel",
+            write,
+            native,
+            state(post(cancel)),
+        )
+        .route(
+            Method::GET,
+            "/api/v1/jobs/{id}/logs",
+            read,
+            native,
+            state(get(logs)),
+        )
+        .streaming()
+        .route(Method::GET, "/api/v1/queue", read, native, state(get(queue)))
+}
+
+/// An id that cannot be one names no job.
+fn id(text: &str) -> Result<JobId, JobsError> {
+    text.parse().map_err(|_| JobsError::NotFound {
+        job: text.chars().take(80).collect(),
+    })
+}
+
+async fn list(State(jobs): Shared, Query(query): Query<ListQuery>) -> Result<Json<List<JobView>>, ApiError> {
+    let (filter, limit) = query.parse()?;
+    let page = jobs.list(filter, limit).await?;
+    Ok(Json(List {
+        items: page.jobs.iter().map(JobView::of).collect(),
+        next_page_token: page.next.map(|id| id.to_string()),
+    }))
+}
+
+async fn show(State(jobs): Shared, Path(text): Path<String>) -> Result<Json<JobView>, ApiError> {
+    Ok(Json(JobView::of(&jobs.get(&id(&text)?).await?)))
+}
+
+async fn why(State(jobs): Shared, Path(text): Path<String>) -> Result<Json<Why>, ApiError> {
+    Ok(Json(jobs.why(&id(&text)?).await?))
+}
+
+async fn cancel(State(jobs): Shared, Path(text): Path<String>) -> Result<Json<JobView>, ApiError> {
+    Ok(Json(JobView::of(&jobs.cancel(&id(&text)?).await?)))
+}
+
+async fn queue(State(jobs): Shared) -> Result<Json<QueueAnswer>, ApiError> {
+    let view = jobs.queue().await?;
+    Ok(Json(QueueAnswer::of(&view, &jobs.inventory)))
+}
+
+async fn logs(
+    State(jobs): Shared,
+    Path(text): Path<String>,
+    Query(query): Query<LogsQuery>,
+) -> Result<Response, ApiError> {
+    let id = id(&text)?;
+    let request = query.parse()?;
+    let first = jobs.logs(&id, request.clone()).await?;
+    if query.follow.unwrap_or(false) {
+        return Ok(follow::follow(jobs, id, request, first));
+    }
+    Ok(Json(LogsView::of(first)).into_response())
+}

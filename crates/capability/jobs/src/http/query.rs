@@ -1,0 +1,101 @@
+//! The query parameters of jobs.
+
+use corliss_diagnostics::Meaning;
+use corliss_executor::logs::{LogStart, LogStream};
+use corliss_http::{ApiError, PageQuery};
+use serde::Deserialize;
+
+use crate::{JobFilter, JobState, LogRequest};
+
+const LIST_DEFAULT: u32 = 100;
+const LIST_MAX: u32 = 1000;
+const LINES_DEFAULT: usize = 1000;
+const LINES_MAX: usize = 10_000;
+
+fn wrong(field: &'static str, message: String) -> ApiError {
+    ApiError::new(Meaning::InvalidInput, "query_invalid", message).with_field(field)
+}
+
+/// Of `GET /jobs`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    state: Option<String>,
+    run_id: Option<String>,
+    limit: Option<u32>,
+    page_token: Option<String>,
+}
+
+impl ListQuery {
+    pub(super) fn parse(self) -> Result<(JobFilter, u32), ApiError> {
+        let page = PageQuery {
+            limit: self.limit,
+            page_token: self.page_token,
+        };
+        let limit = page.limit(LIST_DEFAULT, LIST_MAX)?;
+        let state = self
+            .state
+            .map(|text| text.parse::<JobState>().map_err(|reason| wrong("state", reason)));
+        let run_id = self
+            .run_id
+            .map(|text| text.parse().map_err(|error| wrong("run_id", format!("{error}"))));
+        let before = page.page_token.map(|text| {
+            text.parse()
+                .map_err(|error| wrong("page_token", format!("{error}")))
+        });
+        let filter = JobFilter {
+            state: state.transpose()?,
+            run_id: run_id.transpose()?,
+            before: before.transpose()?,
+        };
+        Ok((filter, limit))
+    }
+}
+
+/// Of `GET /jobs/{id}/logs`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogsQuery {
+    rank: Option<u32>,
+    stream: Option<String>,
+    attempt: Option<u32>,
+    offset: Option<u64>,
+    limit: Option<usize>,
+    tail: Option<usize>,
+    pub(super) follow: Option<bool>,
+}
+
+impl LogsQuery {
+    pub(super) fn parse(&self) -> Result<LogRequest, ApiError> {
+        let stream = match self.stream.as_deref() {
+            None | Some("both") => None,
+            Some("stdout") => Some(LogStream::Stdout),
+            Some("stderr") => Some(LogStream::Stderr),
+            Some(other) => {
+                return Err(wrong(
+                    "stream",
+                    format!("'{other}' is none of stdout, stderr, both"),
+                ));
+            }
+        };
+        let start = match (self.offset, self.tail) {
+            (Some(_), Some(_)) => return Err(wrong("tail", "give offset or tail, not both".to_owned())),
+            (None, Some(lines)) => LogStart::Tail(lines.min(LINES_MAX)),
+            (offset, None) => LogStart::Offset(offset.unwrap_or(0)),
+        };
+        let limit = self.limit.unwrap_or(LINES_DEFAULT);
+        if !(1..=LINES_MAX).contains(&limit) {
+            return Err(wrong(
+                "limit",
+                format!("limit is {limit} but must lie between 1 and {LINES_MAX}"),
+            ));
+        }
+        Ok(LogRequest {
+            rank: self.rank.unwrap_or(0),
+            stream,
+            attempt: self.attempt,
+            start,
+            limit,
+        })
+    }
+}

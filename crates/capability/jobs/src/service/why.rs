@@ -1,0 +1,135 @@
+//! Why a job is as it is: one sentence, and the numbers behind it.
+
+use corliss_policy_scheduling::{Shortage, WaitReason};
+use corliss_types::JobId;
+use serde::Serialize;
+
+use super::Jobs;
+use super::queue::Outlook;
+use crate::{Job, JobState, JobsError, text};
+
+/// Why a job is as it is.
+#[derive(Debug, Clone, Serialize)]
+pub struct Why {
+    /// One sentence.
+    pub summary: String,
+    /// The parts of it.
+    pub reasons: Vec<WhyReason>,
+    /// Place in the queue, while it waits; the first is 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<u32>,
+    /// How long it waits or has waited, in milliseconds.
+    pub waiting_ms: u64,
+}
+
+/// One part of the answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct WhyReason {
+    /// Stable: `not_enough_free`, `behind`, `larger_than_machine`, or the job's state.
+    pub code: String,
+    /// In words.
+    pub message: String,
+    /// What is short, where something is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shortages: Vec<Shortage>,
+    /// The job that this one waits behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind: Option<JobId>,
+    /// How many jobs are before this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<u32>,
+}
+
+impl Jobs {
+    /// Why a job waits, runs or has ended as it has.
+    ///
+    /// # Errors
+    /// There is no such job.
+    pub async fn why(&self, id: &JobId) -> Result<Why, JobsError> {
+        let job = self.load(id).await?;
+        let now = self.sources.clock.now();
+        let waiting_ms = job.admitted.or(job.ended).unwrap_or(now).since(job.created).0;
+        if job.state != JobState::Queued {
+            let message = standing(&job);
+            let code = job.state.as_str().to_owned();
+            let reason = WhyReason {
+                code,
+                message: message.clone(),
+                shortages: vec![],
+                behind: None,
+                ahead: None,
+            };
+            return Ok(Why {
+                summary: message,
+                reasons: vec![reason],
+                position: None,
+                waiting_ms,
+            });
+        }
+        let outlook = self.outlook().await?;
+        let place = outlook.waiting.iter().position(|waiting| waiting.id == *id);
+        let position = place.and_then(|place| u32::try_from(place + 1).ok());
+        let reason = waiting(&outlook, &job);
+        let summary = text::sentence(&reason.message);
+        Ok(Why {
+            summary,
+            reasons: vec![reason],
+            position,
+            waiting_ms,
+        })
+    }
+}
+
+fn waiting(outlook: &Outlook, job: &Job) -> WhyReason {
+    let message = outlook.reason(job);
+    let mut reason = WhyReason {
+        code: "ready".to_owned(),
+        message,
+        shortages: vec![],
+        behind: None,
+        ahead: None,
+    };
+    if let Some(refusal) = outlook.plan.refusals.iter().find(|refusal| refusal.job == job.id) {
+        reason.code = "larger_than_machine".to_owned();
+        reason.shortages.clone_from(&refusal.shortages);
+    }
+    match outlook
+        .plan
+        .waits
+        .iter()
+        .find(|wait| wait.job == job.id)
+        .map(|wait| &wait.reason)
+    {
+        Some(WaitReason::NotEnoughFree { shortages }) => {
+            reason.code = "not_enough_free".to_owned();
+            reason.shortages.clone_from(shortages);
+        }
+        Some(WaitReason::Behind {
+            first,
+            ahead,
+            shortages,
+        }) => {
+            reason.code = "behind".to_owned();
+            reason.shortages.clone_from(shortages);
+            reason.behind = Some(first.clone());
+            reason.ahead = Some(*ahead);
+        }
+        None => {}
+    }
+    reason
+}
+
+fn standing(job: &Job) -> String {
+    let sentence = match (job.state, &job.reason) {
+        (JobState::Starting, None) => "it was admitted and its tasks are being started".to_owned(),
+        (JobState::Running, None) => {
+            let holds = text::amounts(&job.spec.resources.times(job.spec.workers.max(1)));
+            format!("it runs and holds {holds}")
+        }
+        (JobState::Stopping, None) => "its tasks are being ended".to_owned(),
+        (JobState::Succeeded, _) => "it succeeded".to_owned(),
+        (_, Some(reason)) => reason.clone(),
+        (state, None) => format!("it is {}", state.as_str()),
+    };
+    text::sentence(&sentence)
+}

@@ -1,0 +1,150 @@
+//! Changing jobs, always under their generation.
+
+use corliss_metastore::{Tx, params};
+use corliss_types::{JobId, TaskId, Timestamp};
+use serde::Serialize;
+
+use super::Load;
+use crate::{ExitClass, Job, JobState, JobsError, LaunchFacts, StopCause, Task};
+
+/// Inserts the job unless its key is taken; tells whether it did.
+pub(crate) fn insert(tx: &mut dyn Tx, job: &Job) -> Load<bool> {
+    let spec = &job.spec;
+    let inserted = tx.execute(
+        "INSERT INTO jobs_jobs (id, key, name, run_id, step, attempt, workers, cpu_milli, memory_bytes,
+             accelerators, spec, state, generation, created_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+         ON CONFLICT (key) DO NOTHING",
+        params![
+            &job.id,
+            &job.key,
+            &spec.name,
+            spec.run_id.as_ref(),
+            spec.step.as_deref(),
+            spec.attempt,
+            spec.workers,
+            spec.resources.cpu_milli,
+            spec.resources.memory_bytes,
+            spec.resources.accelerators,
+            text(&job.id, spec)?,
+            job.state.as_str(),
+            job.generation,
+            job.created
+        ],
+    )?;
+    Ok(inserted > 0)
+}
+
+/// The decision to start a job.
+#[derive(Debug, Clone)]
+pub(crate) struct Admission {
+    pub job: JobId,
+    pub generation: i64,
+    pub placement: Vec<Vec<u32>>,
+    /// By rank.
+    pub tasks: Vec<TaskId>,
+}
+
+/// Records the decision and the ids of the tasks; tells whether the job was still waiting.
+pub(crate) fn admit(tx: &mut dyn Tx, admission: &Admission, now: Timestamp) -> Load<bool> {
+    let changed = tx.execute(
+        "UPDATE jobs_jobs SET state = 'starting', placement = $3, admitted_ms = $4, generation = generation + 1
+         WHERE id = $1 AND generation = $2 AND state = 'queued'",
+        params![&admission.job, admission.generation, text(&admission.job, &admission.placement)?, now],
+    )?;
+    if changed == 0 {
+        return Ok(false);
+    }
+    for (rank, task) in admission.tasks.iter().enumerate() {
+        tx.execute(
+            "INSERT INTO jobs_tasks (id, job_id, rank, phase) VALUES ($1, $2, $3, 'pending')",
+            params![task, &admission.job, rank],
+        )?;
+    }
+    Ok(true)
+}
+
+/// What becomes of a job; absent parts stay.
+#[derive(Debug, Clone)]
+pub(crate) struct JobChange {
+    pub job: JobId,
+    pub generation: i64,
+    pub state: JobState,
+    pub reason: Option<String>,
+    pub class: Option<ExitClass>,
+    pub stop_cause: Option<StopCause>,
+    pub started: Option<Timestamp>,
+    pub ended: Option<Timestamp>,
+    /// As they are now.
+    pub tasks: Vec<Task>,
+}
+
+/// Applies the change if nobody changed the job since; tells whether it did.
+pub(crate) fn apply(tx: &mut dyn Tx, change: &JobChange) -> Load<bool> {
+    let changed = tx.execute(
+        "UPDATE jobs_jobs SET state = $3, reason = COALESCE($4, reason), class = COALESCE($5, class),
+             stop_cause = COALESCE(stop_cause, $6), started_ms = COALESCE(started_ms, $7),
+             ended_ms = COALESCE(ended_ms, $8), generation = generation + 1
+         WHERE id = $1 AND generation = $2",
+        params![
+            &change.job,
+            change.generation,
+            change.state.as_str(),
+            change.reason.as_deref(),
+            change.class.map(ExitClass::as_str),
+            change.stop_cause.map(StopCause::as_str),
+            change.started,
+            change.ended
+        ],
+    )?;
+    if changed == 0 {
+        return Ok(false);
+    }
+    for task in &change.tasks {
+        let exit = task
+            .exit
+            .as_ref()
+            .map(|exit| text(&change.job, exit))
+            .transpose()?;
+        tx.execute(
+            "UPDATE jobs_tasks SET phase = $2, pid = $3, exit = $4 WHERE id = $1",
+            params![&task.id, task.phase.as_str(), task.pid, exit],
+        )?;
+    }
+    Ok(true)
+}
+
+/// Records what all ranks share; the first record stays.
+pub(crate) fn set_launch(tx: &mut dyn Tx, job: &JobId, facts: &LaunchFacts) -> Load<()> {
+    tx.execute(
+        "UPDATE jobs_jobs SET launch = $2, generation = generation + 1 WHERE id = $1 AND launch IS NULL",
+        params![job, text(job, facts)?],
+    )?;
+    Ok(())
+}
+
+/// Asks for a job to be ended. One that waits is over at once; one that runs is marked for the reconciler.
+pub(crate) fn request_stop(tx: &mut dyn Tx, job: &Job, cause: StopCause, now: Timestamp) -> Load<()> {
+    if job.state == JobState::Queued {
+        tx.execute(
+            "UPDATE jobs_jobs SET state = 'cancelled', reason = 'it was cancelled while it waited',
+                 stop_cause = $2, ended_ms = $3, generation = generation + 1
+             WHERE id = $1 AND state = 'queued'",
+            params![&job.id, cause.as_str(), now],
+        )?;
+    } else if job.state.is_active() {
+        tx.execute(
+            "UPDATE jobs_jobs SET stop_cause = $2, generation = generation + 1
+             WHERE id = $1 AND stop_cause IS NULL",
+            params![&job.id, cause.as_str()],
+        )?;
+    }
+    Ok(())
+}
+
+fn text(job: &JobId, value: &impl Serialize) -> Load<String> {
+    serde_json::to_string(value).map_err(|error| JobsError::BadRow {
+        job: job.to_string(),
+        reason: error.to_string(),
+    })
+}

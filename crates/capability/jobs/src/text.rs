@@ -1,0 +1,170 @@
+//! Jobs in plain English: amounts, shortages, ends.
+
+use corliss_executor::{ExitKind, LimitEnforcement, TaskExit};
+use corliss_policy_scheduling::{Resource, Shortage};
+use corliss_types::Resources;
+
+/// "4 CPUs, 2 GiB of memory and 1 accelerator"
+pub(crate) fn amounts(resources: &Resources) -> String {
+    let mut parts = Vec::new();
+    if resources.cpu_milli > 0 {
+        parts.push(amount(Resource::CpuMilli, resources.cpu_milli));
+    }
+    if resources.memory_bytes > 0 {
+        parts.push(amount(Resource::MemoryBytes, resources.memory_bytes));
+    }
+    if resources.accelerators > 0 {
+        parts.push(amount(Resource::Accelerators, u64::from(resources.accelerators)));
+    }
+    match parts.len() {
+        0 => "nothing".to_owned(),
+        1 => parts.remove(0),
+        _ => {
+            let last = parts.pop().unwrap_or_default();
+            format!("{} and {last}", parts.join(", "))
+        }
+    }
+}
+
+fn amount(resource: Resource, value: u64) -> String {
+    let plural = |number: &str| if number == "1" { "" } else { "s" };
+    match resource {
+        Resource::CpuMilli => {
+            let number = decimal(value, 1000);
+            format!("{number} CPU{}", plural(&number))
+        }
+        Resource::MemoryBytes => format!("{} of memory", bytes(value)),
+        Resource::Accelerators => format!("{value} accelerator{}", plural(&value.to_string())),
+    }
+}
+
+fn bytes(value: u64) -> String {
+    for (unit, name) in [
+        (1 << 40, "TiB"),
+        (1 << 30, "GiB"),
+        (1 << 20, "MiB"),
+        (1 << 10, "KiB"),
+    ] {
+        if value >= unit {
+            return format!("{} {name}", decimal(value, unit));
+        }
+    }
+    format!("{value} bytes")
+}
+
+/// At most two decimals, without trailing zeroes.
+fn decimal(value: u64, unit: u64) -> String {
+    let hundredths = u128::from(value) * 100 / u128::from(unit.max(1));
+    let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// "it needs 4 CPUs, of which 2 are free"
+pub(crate) fn needs_but_free(shortage: &Shortage) -> String {
+    let needed = amount(shortage.resource, shortage.needed);
+    match shortage.resource {
+        Resource::MemoryBytes => format!("{needed}, of which {} is free", bytes(shortage.available)),
+        Resource::CpuMilli => format!(
+            "{needed}, of which {} are free",
+            decimal(shortage.available, 1000)
+        ),
+        Resource::Accelerators => format!("{needed}, of which {} are free", shortage.available),
+    }
+}
+
+/// "it needs 8 CPUs and this machine has 4 CPUs"
+pub(crate) fn larger_than_machine(shortages: &[Shortage]) -> String {
+    let each = shortages.iter().map(|shortage| {
+        let needed = amount(shortage.resource, shortage.needed);
+        format!(
+            "it needs {needed} and this machine has {}",
+            amount(shortage.resource, shortage.available)
+        )
+    });
+    each.collect::<Vec<_>>().join("; ")
+}
+
+/// A whole sentence: capital first, full stop last.
+pub(crate) fn sentence(clause: &str) -> String {
+    let mut letters = clause.chars();
+    match letters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+        None => String::new(),
+    }
+}
+
+/// How a worker's end reads after "it" or "rank 1": "was killed by signal 9 (SIGKILL), which …"
+pub(crate) fn ended(exit: &TaskExit) -> String {
+    let mut text = match exit.kind {
+        ExitKind::Exited => format!("ended with exit code {}", exit.code.unwrap_or(-1)),
+        ExitKind::Signaled => {
+            let number = exit.signal.unwrap_or(0);
+            format!(
+                "was killed by signal {number}{}, which Corliss did not send",
+                signal_name(number)
+            )
+        }
+        ExitKind::OutOfMemory => match exit.enforced_by {
+            Some(LimitEnforcement::Kernel) => "was killed because the machine ran out of memory".to_owned(),
+            _ => "used more memory than its limit".to_owned(),
+        },
+        ExitKind::TimedOut => "ran longer than its time-out".to_owned(),
+        ExitKind::Cancelled => "was stopped".to_owned(),
+        ExitKind::Lost => "was lost".to_owned(),
+    };
+    if let Some(message) = &exit.message {
+        text.push_str(": ");
+        text.push_str(message);
+    }
+    text
+}
+
+fn signal_name(number: i32) -> &'static str {
+    match number {
+        1 => " (SIGHUP)",
+        2 => " (SIGINT)",
+        4 => " (SIGILL)",
+        6 => " (SIGABRT)",
+        7 => " (SIGBUS)",
+        8 => " (SIGFPE)",
+        9 => " (SIGKILL)",
+        11 => " (SIGSEGV)",
+        15 => " (SIGTERM)",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_read_as_people_say_them() {
+        let some = Resources {
+            cpu_milli: 1500,
+            memory_bytes: 2 << 30,
+            accelerators: 1,
+        };
+        assert_eq!(amounts(&some), "1.5 CPUs, 2 GiB of memory and 1 accelerator");
+        assert_eq!(
+            amounts(&Resources {
+                cpu_milli: 1000,
+                ..Resources::default()
+            }),
+            "1 CPU"
+        );
+        assert_eq!(amounts(&Resources::default()), "nothing");
+    }
+
+    #[test]
+    fn a_kill_from_outside_is_told_as_one() {
+        let exit = TaskExit {
+            signal: Some(9),
+            ..TaskExit::of(ExitKind::Signaled, 1)
+        };
+        assert_eq!(
+            ended(&exit),
+            "was killed by signal 9 (SIGKILL), which Corliss did not send"
+        );
+    }
+}
