@@ -144,7 +144,10 @@ fn check_path(path: &str) -> Result<(), TrackingError> {
     check_length("path", limits::ARTIFACT_PATH_LEN, path)?;
     let parts: Vec<&str> = path.split('/').collect();
     let bad = |part: &&str| part.is_empty() || *part == "." || *part == ".." || part.contains(['\\', '\0']);
-    if parts.len() > limits::ARTIFACT_PATH_PARTS || parts.iter().any(bad) || path.contains("%2e") {
+    // Once more escaped than it should be, a path would mean another one to whoever unescapes it later.
+    let lower = path.to_ascii_lowercase();
+    let escaped = ["%2e", "%2f", "%5c", "%25", "%00"].iter().any(|escape| lower.contains(escape));
+    if parts.len() > limits::ARTIFACT_PATH_PARTS || parts.iter().any(bad) || escaped {
         return Err(WireError::new(format!("Invalid path: {path}")).into());
     }
     Ok(())

@@ -68,7 +68,7 @@ pub(super) async fn list_of_model(
 pub(super) async fn list(State(tracking): State<Tracking>, args: Args) -> Answer {
     let folder = args.text("path")?.unwrap_or_default();
     let listed = tracking
-        .list_artifacts(folder.trim_matches('/').to_owned())
+        .list_artifacts(folder.trim_end_matches('/').to_owned())
         .await?;
     Ok(Json(json!({ "files": entries("", &listed) })))
 }
