@@ -253,7 +253,7 @@ fn order(upstream: &[Vec<usize>]) -> (Vec<usize>, Vec<Vec<usize>>) {
             }
         }
         let cycle = find_cycle(upstream, &missing);
-        let Some(first) = cycle.first() else {
+        let Some(first) = cycle.first().filter(|_| cycles.len() < MAX_PROBLEMS) else {
             return (order, cycles);
         };
         missing[*first] = 0;

@@ -1,0 +1,137 @@
+//! What all steps of a run read: the code and the input versions, each laid out once per run.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use corliss_types::{RunId, VersionId};
+use tokio::sync::OnceCell;
+
+use super::{blocking, create, remove::remove_tree, run_folder};
+use crate::error::PipelinesError;
+use crate::ports::Datasets;
+
+const MAX_DEPTH: usize = 128;
+
+/// The read-only folders of one run. One driver owns a run, so one of these lays them out.
+pub(crate) struct SharedFolders {
+    run: PathBuf,
+    datasets: Arc<dyn Datasets>,
+    made: Mutex<BTreeMap<PathBuf, Arc<OnceCell<()>>>>,
+}
+
+impl SharedFolders {
+    pub(crate) fn new(work: &Path, run: &RunId, datasets: Arc<dyn Datasets>) -> Self {
+        Self {
+            run: run_folder(work, run),
+            datasets,
+            made: Mutex::default(),
+        }
+    }
+
+    /// The folder of the code snapshot.
+    pub(crate) async fn code(&self, version: &VersionId) -> Result<PathBuf, PipelinesError> {
+        self.lay_out(version, self.run.join(".code")).await
+    }
+
+    /// The folder of an input version.
+    pub(crate) async fn input(&self, version: &VersionId) -> Result<PathBuf, PipelinesError> {
+        self.lay_out(version, self.run.join(".inputs").join(version.as_str()))
+            .await
+    }
+
+    async fn lay_out(&self, version: &VersionId, folder: PathBuf) -> Result<PathBuf, PipelinesError> {
+        let cell = {
+            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            made.entry(folder.clone()).or_default().clone()
+        };
+        cell.get_or_try_init(|| self.lay_out_once(version, &folder))
+            .await?;
+        Ok(folder)
+    }
+
+    /// Fills a folder beside and renames it, so that a folder under its own name is always whole.
+    async fn lay_out_once(&self, version: &VersionId, folder: &Path) -> Result<(), PipelinesError> {
+        let partial = folder.with_extension("partial");
+        let (whole, fresh) = (folder.to_owned(), partial.clone());
+        let exists = blocking(move || {
+            if whole.is_dir() {
+                return Ok(true);
+            }
+            remove_tree(&fresh)?;
+            create(&fresh)?;
+            Ok(false)
+        })
+        .await?;
+        if exists {
+            return Ok(());
+        }
+        self.datasets.materialise(version, &partial).await?;
+        let folder = folder.to_owned();
+        blocking(move || {
+            std::fs::rename(&partial, &folder).map_err(PipelinesError::file("rename to", &folder))
+        })
+        .await
+    }
+}
+
+/// Copies a tree into an existing folder by reference where the file system can; the copy is writable.
+pub(super) fn copy_tree(from: &Path, to: &Path) -> Result<(), PipelinesError> {
+    let mut open = vec![(from.to_owned(), to.to_owned(), 0)];
+    while let Some((from, to, depth)) = open.pop() {
+        if depth > MAX_DEPTH {
+            let message = format!("the code has folders deeper than {MAX_DEPTH} levels");
+            return Err(PipelinesError::StepOutput { message });
+        }
+        for entry in std::fs::read_dir(&from).map_err(PipelinesError::file("list", &from))? {
+            let entry = entry.map_err(PipelinesError::file("list", &from))?;
+            let kind = entry
+                .file_type()
+                .map_err(PipelinesError::file("inspect", &entry.path()))?;
+            let target = to.join(entry.file_name());
+            if kind.is_dir() {
+                create(&target)?;
+                open.push((entry.path(), target, depth + 1));
+            } else if kind.is_file() {
+                copy_file(&entry.path(), &target)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn copy_file(from: &Path, to: &Path) -> Result<(), PipelinesError> {
+    reflink_copy::reflink_or_copy(from, to).map_err(PipelinesError::file("copy", to))?;
+    let mode = std::fs::metadata(from)
+        .map_err(PipelinesError::file("inspect", from))?
+        .permissions()
+        .mode();
+    let writable = std::fs::Permissions::from_mode((mode & 0o777) | 0o600);
+    std::fs::set_permissions(to, writable).map_err(PipelinesError::file("change", to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_writable_and_keeps_what_may_be_executed() {
+        let home = tempfile::tempdir().unwrap();
+        let (from, to) = (home.path().join("from"), home.path().join("to"));
+        std::fs::create_dir_all(from.join("deep/er")).unwrap();
+        std::fs::create_dir_all(&to).unwrap();
+        let script = from.join("deep/er/run.sh");
+        std::fs::write(&script, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o555)).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", from.join("link")).unwrap();
+        copy_tree(&from, &to).unwrap();
+        let copy = to.join("deep/er/run.sh");
+        assert_eq!(std::fs::read_to_string(&copy).unwrap(), "#!/bin/sh\n");
+        assert_eq!(
+            std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777,
+            0o755
+        );
+        assert!(!to.join("link").exists());
+    }
+}
