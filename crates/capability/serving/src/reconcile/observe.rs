@@ -51,6 +51,8 @@ impl EndpointReconciler {
         );
         engine.name.clone_from(&live.row.name);
         engine.version = replica.version.to_string();
+        // An engine that was promised part of the machine computes with that part.
+        engine.threads = live.row.desired.resources.cpu_milli.div_ceil(1000) as usize;
         let job = ReplicaJob {
             replica: replica.id.clone(),
             name: format!("{}-v{}", live.row.name, replica.version),

@@ -1,7 +1,7 @@
 //! Deploy and remove: both only store what should be and wake the reconciler.
 
 use corliss_diagnostics::nearest;
-use corliss_engine::{Flavor, detect_flavor};
+use corliss_engine::{EngineError, Flavor, model_dir};
 use corliss_types::ModelName;
 
 use super::Serving;
@@ -62,17 +62,15 @@ impl Serving {
     /// The kind of engine for these files, or why there is none.
     pub(crate) async fn servable(&self, model: &DeployedModel) -> Result<Flavor, ServingError> {
         let folder = self.parts.models.materialise(&model.files).await?;
-        let flavor = match tokio::task::spawn_blocking(move || detect_flavor(&folder)).await {
-            Ok(flavor) => flavor?,
-            Err(_) => Flavor::Other,
-        };
-        if flavor == Flavor::Other {
-            return Err(ServingError::NoEngine {
+        // Looked for as the engine will, so that what it would refuse is refused before it is deployed.
+        match tokio::task::spawn_blocking(move || model_dir::locate(&folder)).await {
+            Ok(Ok(found)) => Ok(found.flavor),
+            Ok(Err(EngineError::ModelMissing { .. })) | Err(_) => Err(ServingError::NoEngine {
                 model: model.model.to_string(),
                 version: model.version,
-            });
+            }),
+            Ok(Err(error)) => Err(error.into()),
         }
-        Ok(flavor)
     }
 
     pub(crate) async fn not_found(&self, name: &str) -> ServingError {
