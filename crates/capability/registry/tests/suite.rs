@@ -1,76 +1,21 @@
 //! The registry on every database.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap here is a failed test"
+)]
+
+mod support;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
-use corliss_clock::Sources;
 use corliss_diagnostics::Diagnose;
-use corliss_metastore::Metastore;
 use corliss_registry::{
-    Expected, Flavor, ForeignSource, KeyValue, Lineage, MIGRATIONS, ModelSources, ModelVersion, NewVersion,
-    Pinned, PortError, Registry, RegistryError, Stage,
+    Expected, Flavor, ForeignSource, KeyValue, MIGRATIONS, NewVersion, RegistryError, Stage,
 };
 use corliss_testkit::metastore::for_each_backend;
 use corliss_types::VersionId;
-
-/// Knows one version of data, and pins one source to it.
-struct OneSource;
-
-fn known() -> VersionId {
-    VersionId::from_digest([7; 32])
-}
-
-#[async_trait]
-impl ModelSources for OneSource {
-    async fn flavor_of(&self, version: &VersionId) -> Result<Option<Flavor>, PortError> {
-        Ok((*version == known()).then_some(Flavor::Onnx))
-    }
-
-    async fn pin(&self, source: &ForeignSource) -> Result<Option<Pinned>, PortError> {
-        Ok(source.source.starts_with("mlflow-artifacts:/0/").then(|| Pinned {
-            version: known(),
-            flavor: Flavor::Other,
-            artifact_uri: source.source.clone(),
-            run_id: source.run_id.clone(),
-        }))
-    }
-}
-
-#[derive(Default)]
-struct Recorded(Mutex<Vec<(String, i64)>>);
-
-#[async_trait]
-impl Lineage for Recorded {
-    async fn registered(&self, version: &ModelVersion) -> Result<(), PortError> {
-        self.0
-            .lock()
-            .unwrap()
-            .push((version.name.clone(), version.version));
-        Ok(())
-    }
-}
-
-fn registry_on(store: Metastore) -> (Registry, Arc<Recorded>) {
-    let recorded = Arc::new(Recorded::default());
-    (
-        Registry::new(store, Sources::system(), Arc::new(OneSource), recorded.clone()),
-        recorded,
-    )
-}
-
-fn version_of(run: char) -> NewVersion {
-    NewVersion {
-        model: "digits".parse().unwrap(),
-        source_version: known(),
-        run_id: format!("run_0000000000000000000000000{run}").parse().unwrap(),
-        step: "train".into(),
-        tracking_run_id: Some("ab".repeat(16).parse().unwrap()),
-        data: vec![],
-        code: None,
-        metrics: BTreeMap::from([("accuracy".to_owned(), 0.97), ("bad".to_owned(), f64::NAN)]),
-    }
-}
+use support::{known, registry_on, version_of};
 
 #[tokio::test]
 async fn registering_is_once_per_run_and_model() {

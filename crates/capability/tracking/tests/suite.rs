@@ -1,4 +1,9 @@
 //! Tracking on every database: what is logged comes back, what must be refused is, whatever holds the rows.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap here is a failed test"
+)]
 
 mod support;
 

@@ -1,11 +1,24 @@
 //! Searches over models and versions: filters become statements with bound values.
 
 use corliss_metastore::{StoreError, Tx};
-use corliss_mlflow_wire::{Comparison, Operator, Order, Sql, WireError};
+use corliss_mlflow_wire::{Comparison, Operand, Operator, Order, Sql, WireError};
 
 use super::{models, versions};
 use crate::RegistryError;
 use crate::types::{Model, ModelVersion};
+
+/// Prompts share the registry with models and are told apart by this tag. Searches are for models: clients add
+/// `tags.mlflow.prompt.is_prompt != 'true'` to every filter and mean those without the tag too.
+const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
+
+/// Whether a comparison is the one that asks for prompts (`Some(true)`) or for models (`Some(false)`).
+fn asks_for_prompts(comparison: &Comparison) -> Option<bool> {
+    if !is_tag(comparison) || comparison.key != PROMPT_TAG {
+        return None;
+    }
+    let says_true = matches!(&comparison.operand, Operand::Text(text) if text.eq_ignore_ascii_case("true"));
+    Some(says_true == (comparison.operator == Operator::Eq))
+}
 
 /// A page of models by name, or as ordered.
 pub(crate) fn search_models(
@@ -14,10 +27,22 @@ pub(crate) fn search_models(
     order: &[Order],
     (limit, offset): (i64, i64),
 ) -> Result<Vec<Model>, RegistryError> {
-    let mut sql = Sql::new(
-        "SELECT m.name, m.description, m.created_ms, m.updated_ms FROM registry_models m WHERE 1 = 1",
+    let mut sql =
+        Sql::new("SELECT m.name, m.description, m.created_ms, m.updated_ms FROM registry_models m WHERE ");
+    if !filter
+        .iter()
+        .any(|comparison| asks_for_prompts(comparison) == Some(true))
+    {
+        sql.push("NOT ");
+    }
+    sql.push(
+        "EXISTS (SELECT 1 FROM registry_model_tags p WHERE p.name = m.name AND p.value = 'true' AND p.key = ",
     );
-    for comparison in filter {
+    sql.bind(PROMPT_TAG).push(")");
+    for comparison in filter
+        .iter()
+        .filter(|comparison| asks_for_prompts(comparison).is_none())
+    {
         sql.push(" AND ");
         if is_tag(comparison) {
             const FROM: &str =
@@ -71,8 +96,23 @@ pub(crate) fn search_versions(
     let mut sql =
         Sql::new("SELECT v.name, v.version, v.description, v.source_version, v.source, v.flavor, v.run_id, ");
     sql.push("v.step, v.tracking_run_id, v.logged_model_id, v.run_link, v.data_json, v.code_version, ");
-    sql.push("v.metrics_json, v.stage, v.created_ms, v.updated_ms FROM registry_versions v WHERE 1 = 1");
-    for comparison in filter {
+    sql.push("v.metrics_json, v.stage, v.created_ms, v.updated_ms FROM registry_versions v WHERE ");
+    if !filter
+        .iter()
+        .any(|comparison| asks_for_prompts(comparison) == Some(true))
+    {
+        sql.push("NOT ");
+    }
+    sql.push(
+        "EXISTS (SELECT 1 FROM registry_version_tags p WHERE p.name = v.name AND p.version = v.version ",
+    );
+    sql.push("AND p.value = 'true' AND p.key = ")
+        .bind(PROMPT_TAG)
+        .push(")");
+    for comparison in filter
+        .iter()
+        .filter(|comparison| asks_for_prompts(comparison).is_none())
+    {
         sql.push(" AND ");
         version_test(&mut sql, comparison)?;
     }

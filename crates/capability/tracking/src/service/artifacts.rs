@@ -146,7 +146,9 @@ fn check_path(path: &str) -> Result<(), TrackingError> {
     let bad = |part: &&str| part.is_empty() || *part == "." || *part == ".." || part.contains(['\\', '\0']);
     // Once more escaped than it should be, a path would mean another one to whoever unescapes it later.
     let lower = path.to_ascii_lowercase();
-    let escaped = ["%2e", "%2f", "%5c", "%25", "%00"].iter().any(|escape| lower.contains(escape));
+    let escaped = ["%2e", "%2f", "%5c", "%25", "%00"]
+        .iter()
+        .any(|escape| lower.contains(escape));
     if parts.len() > limits::ARTIFACT_PATH_PARTS || parts.iter().any(bad) || escaped {
         return Err(WireError::new(format!("Invalid path: {path}")).into());
     }
