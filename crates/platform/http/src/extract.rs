@@ -1,6 +1,7 @@
 //! Extractors that refuse bad input in our own words: which field, which line, what was meant.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -17,6 +18,9 @@ use serde::de::DeserializeOwned;
 
 use crate::dispatch::{BodyLimit, too_large};
 use crate::{ApiError, Credential};
+
+/// How long a body that is held in memory may take to arrive, also on routes without a time limit.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The authenticated caller; only routes that are not public have one.
 #[derive(Debug, Clone)]
@@ -204,7 +208,18 @@ async fn read_body(request: Request) -> Result<Bytes, ApiError> {
 }
 
 async fn read(body: Body, limit_bytes: u64) -> Result<Bytes, ApiError> {
-    match body.collect().await {
+    let Ok(read) = tokio::time::timeout(BODY_TIMEOUT, body.collect()).await else {
+        return Err(ApiError::new(
+            Meaning::DeadlineExceeded,
+            "body_too_slow",
+            format!(
+                "the request body did not arrive within {} s",
+                BODY_TIMEOUT.as_secs()
+            ),
+        )
+        .with_status(http::StatusCode::REQUEST_TIMEOUT));
+    };
+    match read {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if is_length_limit(&error) => Err(too_large(limit_bytes)),
         Err(error) => Err(ApiError::new(

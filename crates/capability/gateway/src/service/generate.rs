@@ -54,9 +54,19 @@ impl Gateway {
         endpoint: Arc<Endpoint>,
         request: &GenerateRequest,
     ) -> Result<Generation, GatewayError> {
+        self.generate_besides(endpoint, request, Vec::new()).await
+    }
+
+    /// As above, on a replica that is not among `tried`; with any in there, it is the last attempt.
+    async fn generate_besides(
+        &self,
+        endpoint: Arc<Endpoint>,
+        request: &GenerateRequest,
+        tried: Vec<ReplicaId>,
+    ) -> Result<Generation, GatewayError> {
         let admission = endpoint.admit(self.config.concurrent_max)?;
         let mut watch = Watch::new(self.sources.clone(), endpoint.clone());
-        let begun = self.begin(&endpoint, request, &mut watch).await;
+        let begun = self.begin(&endpoint, request, &mut watch, tried).await;
         match begun {
             Ok(begun) => {
                 endpoint.counters.first_token(watch.elapsed());
@@ -86,8 +96,8 @@ impl Gateway {
         endpoint: &Arc<Endpoint>,
         request: &GenerateRequest,
         watch: &mut Watch,
+        mut tried: Vec<ReplicaId>,
     ) -> Result<Begun, GatewayError> {
-        let mut tried = Vec::new();
         loop {
             let lease = endpoint.lease(self.sources.clock.now(), &tried)?;
             let limit = self.config.silence_timeout;
@@ -158,32 +168,115 @@ async fn next_event(stream: &mut GenerateStream) -> Result<GenerateEvent, Gatewa
     }
 }
 
+/// A generation that is complete.
+pub(crate) struct Whole {
+    pub(crate) text: String,
+    pub(crate) logprobs: Vec<TokenLogprob>,
+    pub(crate) finish_reason: FinishReason,
+    pub(crate) prompt_tokens: u32,
+    pub(crate) completion_tokens: u32,
+}
+
+impl Gateway {
+    /// Generates to the end before anything is sent, so that a replica that dies half-way is replaced too.
+    ///
+    /// # Errors
+    /// As [`Gateway::generate`], or if the second attempt breaks as well.
+    pub(crate) async fn generate_whole(
+        &self,
+        endpoint: Arc<Endpoint>,
+        request: &GenerateRequest,
+    ) -> Result<Whole, GatewayError> {
+        let mut generation = self.generate(endpoint.clone(), request).await?;
+        let error = match generation.collect().await {
+            Ok(whole) => return Ok(whole),
+            Err(error) => error,
+        };
+        let failed = vec![generation.lease.replica.clone()];
+        if generation.watch.retried || !error.elsewhere() || !endpoint.has_other(&failed) {
+            generation.ended(Err(&error));
+            return Err(error);
+        }
+        // One request of the client's is one in the counters, however many attempts it took.
+        generation.watch.open = false;
+        generation.blame(&error);
+        endpoint.counters.retried();
+        drop(generation);
+        let mut second = self.generate_besides(endpoint, request, failed).await?;
+        let result = second.collect().await;
+        if let Err(error) = &result {
+            second.ended(Err(error));
+        }
+        result
+    }
+}
+
 impl Generation {
+    async fn collect(&mut self) -> Result<Whole, GatewayError> {
+        let (mut whole_text, mut whole_logprobs) = (String::new(), Vec::new());
+        loop {
+            match self.read_next().await? {
+                Piece::Text { text, logprobs } => {
+                    whole_text.push_str(&text);
+                    whole_logprobs.extend(logprobs);
+                }
+                Piece::End {
+                    finish_reason,
+                    completion_tokens,
+                } => {
+                    self.ended(Ok(completion_tokens));
+                    return Ok(Whole {
+                        text: whole_text,
+                        logprobs: whole_logprobs,
+                        finish_reason,
+                        prompt_tokens: self.prompt_tokens,
+                        completion_tokens,
+                    });
+                }
+            }
+        }
+    }
+
     /// The next piece; nothing follows an end or an error.
     ///
     /// # Errors
     /// If the engine failed, fell silent, or took too long altogether.
     pub(crate) async fn next(&mut self) -> Result<Piece, GatewayError> {
-        let piece = match self.first.take() {
-            Some(piece) => Ok(piece),
-            None => self.read().await,
-        };
+        let piece = self.read_next().await;
         match &piece {
             Ok(Piece::Text { .. }) => {}
             Ok(Piece::End {
                 completion_tokens, ..
-            }) => {
-                self.watch.endpoint.counters.completion_tokens(*completion_tokens);
+            }) => self.ended(Ok(*completion_tokens)),
+            Err(error) => self.ended(Err(error)),
+        }
+        piece
+    }
+
+    async fn read_next(&mut self) -> Result<Piece, GatewayError> {
+        match self.first.take() {
+            Some(piece) => Ok(piece),
+            None => self.read().await,
+        }
+    }
+
+    fn ended(&mut self, outcome: Result<u32, &GatewayError>) {
+        match outcome {
+            Ok(completion_tokens) => {
+                self.watch.endpoint.counters.completion_tokens(completion_tokens);
                 self.watch.ended(None);
             }
             Err(error) => {
-                if error.blames_replica() {
-                    self.lease.refused(self.watch.sources.clock.now());
-                }
+                self.blame(error);
                 self.watch.ended(Some(error));
             }
         }
-        piece
+    }
+
+    fn blame(&self, error: &GatewayError) {
+        if error.blames_replica() {
+            self.lease.refused(self.watch.sources.clock.now());
+        }
     }
 
     async fn read(&mut self) -> Result<Piece, GatewayError> {
@@ -223,6 +316,8 @@ pub(crate) struct Watch {
     endpoint: Arc<Endpoint>,
     started: Duration,
     open: bool,
+    /// Whether a second attempt was made.
+    retried: bool,
 }
 
 impl Watch {
@@ -233,6 +328,7 @@ impl Watch {
             endpoint,
             started,
             open: true,
+            retried: false,
         }
     }
 
@@ -258,6 +354,7 @@ impl Watch {
         if !self.endpoint.has_other(tried) {
             return Err(error);
         }
+        self.retried = true;
         self.endpoint.counters.retried();
         Ok(())
     }

@@ -5,6 +5,7 @@ use corliss_engine::protocol::{FinishReason, TokenLogprob};
 use serde_json::{Value, json};
 
 use super::logprobs;
+use crate::service::generate::Whole;
 
 /// Which of the two APIs is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,24 +44,18 @@ impl Answer {
     }
 
     /// The whole answer.
-    pub(super) fn whole(
-        mut self,
-        text: &str,
-        tokens: &[TokenLogprob],
-        finish: FinishReason,
-        prompt_tokens: u32,
-        completion_tokens: u32,
-    ) -> Value {
-        let logprobs = self.logprobs(tokens);
+    pub(super) fn whole(mut self, done: &Whole) -> Value {
+        let logprobs = self.logprobs(&done.logprobs);
+        let finish = done.finish_reason;
         let choice = match self.kind {
             Kind::Chat => json!({
                 "index": 0,
-                "message": { "role": "assistant", "content": text, "refusal": null },
+                "message": { "role": "assistant", "content": done.text, "refusal": null },
                 "logprobs": logprobs,
                 "finish_reason": finish,
             }),
             Kind::Completion => {
-                json!({ "index": 0, "text": text, "logprobs": logprobs, "finish_reason": finish })
+                json!({ "index": 0, "text": done.text, "logprobs": logprobs, "finish_reason": finish })
             }
         };
         let object = match self.kind {
@@ -68,7 +63,7 @@ impl Answer {
             Kind::Completion => "text_completion",
         };
         let mut whole = self.envelope(object, vec![choice]);
-        whole["usage"] = usage(prompt_tokens, completion_tokens);
+        whole["usage"] = usage(done.prompt_tokens, done.completion_tokens);
         whole
     }
 

@@ -28,8 +28,7 @@ async fn answer(gateway: &Gateway, body: Map<String, Value>) -> Result<Response,
     let (model, request, delivery) = read(body)?;
     let endpoint = gateway.language_endpoint(&model)?;
     let answer = Answer::new(Kind::Chat, &model, request.logprobs.is_some(), gateway.sources());
-    let generation = gateway.generate(endpoint, &request).await?;
-    stream::send(generation, answer, delivery).await
+    stream::send(gateway, endpoint, &request, answer, delivery).await
 }
 
 fn read(body: Map<String, Value>) -> Result<(String, GenerateRequest, Delivery), GatewayError> {

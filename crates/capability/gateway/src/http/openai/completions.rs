@@ -46,8 +46,7 @@ async fn answer(gateway: &Gateway, body: Map<String, Value>) -> Result<Response,
         request.logprobs.is_some(),
         gateway.sources(),
     );
-    let generation = gateway.generate(endpoint, &request).await?;
-    stream::send(generation, answer, delivery).await
+    stream::send(gateway, endpoint, &request, answer, delivery).await
 }
 
 fn read(body: Map<String, Value>) -> Result<(String, GenerateRequest, Delivery), GatewayError> {

@@ -1,6 +1,9 @@
 //! Sending a generation: collected into one body, or piece by piece as server-sent events ending in `[DONE]`.
 
+use std::sync::Arc;
+
 use axum::response::{IntoResponse, Response};
+use corliss_engine::protocol::GenerateRequest;
 use corliss_http::{ApiError, Dialect, Json, SseClosed, SseSender, sse};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -8,20 +11,25 @@ use serde_json::Value;
 use super::answer::Answer;
 use super::sampling::Delivery;
 use crate::error::GatewayError;
+use crate::service::Gateway;
+use crate::service::endpoint::Endpoint;
 use crate::service::generate::{Generation, Piece};
 
 /// Events that a slow client may leave untaken before the engine is made to wait.
 const EVENTS_MAX: usize = 32;
 
-/// Answers with the generation.
+/// Generates for this request and answers with it.
 pub(super) async fn send(
-    generation: Generation,
+    gateway: &Gateway,
+    endpoint: Arc<Endpoint>,
+    request: &GenerateRequest,
     answer: Answer,
     delivery: Delivery,
 ) -> Result<Response, GatewayError> {
     if !delivery.stream {
-        return collect(generation, answer).await;
+        return Ok(Json(answer.whole(&gateway.generate_whole(endpoint, request).await?)).into_response());
     }
+    let generation = gateway.generate(endpoint, request).await?;
     let (sender, response) = sse(EVENTS_MAX);
     tokio::spawn(async move {
         let closed = sender.clone();
@@ -32,26 +40,6 @@ pub(super) async fn send(
         }
     });
     Ok(response)
-}
-
-async fn collect(mut generation: Generation, answer: Answer) -> Result<Response, GatewayError> {
-    let (mut text, mut tokens) = (String::new(), Vec::new());
-    loop {
-        match generation.next().await? {
-            Piece::Text { text: more, logprobs } => {
-                text.push_str(&more);
-                tokens.extend(logprobs);
-            }
-            Piece::End {
-                finish_reason,
-                completion_tokens,
-            } => {
-                let prompt_tokens = generation.prompt_tokens;
-                let whole = answer.whole(&text, &tokens, finish_reason, prompt_tokens, completion_tokens);
-                return Ok(Json(whole).into_response());
-            }
-        }
-    }
 }
 
 async fn pump(

@@ -1,0 +1,366 @@
+//! Peers that speak the engine protocol over Unix sockets and do as each test tells them, and a gateway in
+//! front of them on a real listener.
+
+#![allow(clippy::unwrap_used)]
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use corliss_clock::Sources;
+use corliss_engine::Flavor;
+use corliss_engine::protocol::{GenerateEvent, GenerateRequest};
+use corliss_gateway::{Gateway, GatewayConfig, RouteEndpoint, RouteReplica, RouteTable};
+use corliss_http::serve::{ServeConfig, bind};
+use corliss_http::{AuthFailure, Credential, Denial, Guard};
+use corliss_types::{IdSeed, Permission, Principal, PrincipalId, ReplicaId, Role, Timestamp};
+use http::StatusCode;
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What a peer does with a generation.
+#[derive(Debug, Clone)]
+pub enum Script {
+    /// Sends these texts and ends.
+    Say(Vec<&'static str>),
+    /// Sends these texts and then nothing, until its client goes away.
+    SayAndHang(Vec<&'static str>),
+    /// Sends these texts and breaks the connection.
+    SayAndDie(Vec<&'static str>),
+    /// Sends these texts and an error event.
+    SayAndFail(Vec<&'static str>),
+    /// Refuses with this status and code.
+    Refuse(u16, &'static str),
+}
+
+pub struct PeerState {
+    pub script: Mutex<Script>,
+    pub requests: AtomicUsize,
+    pub cancelled: AtomicUsize,
+    pub last: Mutex<Option<GenerateRequest>>,
+    pub running: AtomicUsize,
+}
+
+/// One engine process, played.
+pub struct Peer {
+    pub id: ReplicaId,
+    pub socket: PathBuf,
+    pub state: Arc<PeerState>,
+    server: Option<JoinHandle<()>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Peer {
+    pub fn new(n: u8, script: Script) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("engine.sock");
+        let state = Arc::new(PeerState {
+            script: Mutex::new(script),
+            requests: AtomicUsize::new(0),
+            cancelled: AtomicUsize::new(0),
+            last: Mutex::new(None),
+            running: AtomicUsize::new(0),
+        });
+        let app = axum::Router::new()
+            .route("/metadata", get(metadata))
+            .route("/infer", post(infer))
+            .route("/generate", post(generate))
+            .with_state(state.clone());
+        let listener = UnixListener::bind(&socket).unwrap();
+        let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let id = ReplicaId::new(IdSeed {
+            at: Timestamp::from_millis(i64::from(n)),
+            random: [n; 10],
+        });
+        Self {
+            id,
+            socket,
+            state,
+            server: Some(server),
+            _folder: folder,
+        }
+    }
+
+    /// Dies: the socket file stays, nobody listens.
+    pub fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.abort();
+        }
+    }
+
+    pub fn requests(&self) -> usize {
+        self.state.requests.load(Ordering::SeqCst)
+    }
+
+    pub fn says(&self, script: Script) {
+        *self.state.script.lock().unwrap() = script;
+    }
+}
+
+async fn metadata() -> axum::Json<Value> {
+    axum::Json(json!({
+        "name": "engine", "versions": ["9"], "platform": "onnx_tract", "flavor": "onnx",
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 1]}],
+    }))
+}
+
+async fn infer(State(state): State<Arc<PeerState>>, body: String) -> Response {
+    state.requests.fetch_add(1, Ordering::SeqCst);
+    let script = state.script.lock().unwrap().clone();
+    match script {
+        Script::Refuse(status, code) => refusal(status, code),
+        _ => (
+            [("content-type", "application/json")],
+            format!("{{\"echo\":{body}}}"),
+        )
+            .into_response(),
+    }
+}
+
+fn refusal(status: u16, code: &str) -> Response {
+    let error = json!({"error": {"code": code, "message": format!("refused: {code}"), "retryable": false}});
+    (StatusCode::from_u16(status).unwrap(), axum::Json(error)).into_response()
+}
+
+/// Counts a generation whose body was dropped before its end.
+struct Running {
+    state: Arc<PeerState>,
+    done: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.state.running.fetch_sub(1, Ordering::SeqCst);
+        if !self.done {
+            self.state.cancelled.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+async fn generate(
+    State(state): State<Arc<PeerState>>,
+    axum::Json(request): axum::Json<GenerateRequest>,
+) -> Response {
+    state.requests.fetch_add(1, Ordering::SeqCst);
+    *state.last.lock().unwrap() = Some(request);
+    let script = state.script.lock().unwrap().clone();
+    let (texts, ending) = match &script {
+        Script::Refuse(status, code) => return refusal(*status, code),
+        Script::Say(texts)
+        | Script::SayAndHang(texts)
+        | Script::SayAndDie(texts)
+        | Script::SayAndFail(texts) => (texts.clone(), script.clone()),
+    };
+    let mut lines = vec![line(&GenerateEvent::Start { prompt_tokens: 5 })];
+    lines.extend(texts.iter().map(|text| {
+        line(&GenerateEvent::Token {
+            text: (*text).to_owned(),
+            logprobs: vec![],
+        })
+    }));
+    state.running.fetch_add(1, Ordering::SeqCst);
+    let running = Running { state, done: false };
+    let count = u32::try_from(texts.len()).unwrap();
+    let stream = futures_util::stream::unfold(
+        (lines.into_iter(), running, Some(ending)),
+        move |(mut lines, mut running, ending)| async move {
+            if let Some(line) = lines.next() {
+                return Some((Ok(line), (lines, running, ending)));
+            }
+            match ending? {
+                Script::SayAndHang(_) => std::future::pending().await,
+                Script::SayAndDie(_) => {
+                    // What was said is flushed only once there is nothing more to say at the moment.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    running.done = true;
+                    Some((Err(std::io::Error::other("died")), (lines, running, None)))
+                }
+                Script::SayAndFail(_) => {
+                    running.done = true;
+                    let report = json!({"type": "error", "error": {"code": "engine_compute_failed", "message": "it broke"}});
+                    Some((Ok(format!("{report}\n")), (lines, running, None)))
+                }
+                _ => {
+                    running.done = true;
+                    let end = json!({"type": "end", "finish_reason": "stop", "completion_tokens": count});
+                    Some((Ok(format!("{end}\n")), (lines, running, None)))
+                }
+            }
+        },
+    );
+    Body::from_stream(stream).into_response()
+}
+
+fn line(event: &GenerateEvent) -> String {
+    format!("{}\n", serde_json::to_string(event).unwrap())
+}
+
+struct Open;
+
+#[async_trait]
+impl Guard for Open {
+    async fn authenticate(&self, presented: Credential, _: Option<IpAddr>) -> Result<Principal, AuthFailure> {
+        if presented == Credential::None {
+            return Err(AuthFailure::Missing);
+        }
+        let id = PrincipalId::new(IdSeed {
+            at: Timestamp::from_millis(1),
+            random: [1; 10],
+        });
+        Ok(Principal {
+            id,
+            name: "tester".to_owned(),
+            role: Role::DataScientist,
+        })
+    }
+
+    fn allows(&self, _: &Principal, _: Permission) -> Result<(), Denial> {
+        Ok(())
+    }
+}
+
+/// A gateway on a listener, and the channel through which it learns of its replicas.
+pub struct House {
+    pub url: String,
+    pub gateway: Arc<Gateway>,
+    pub tables: watch::Sender<Arc<RouteTable>>,
+    pub http: reqwest::Client,
+    server: JoinHandle<()>,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl House {
+    pub async fn new(config: GatewayConfig) -> Self {
+        let (tables, watched) = watch::channel(Arc::new(RouteTable::default()));
+        let gateway = Gateway::new(config, Sources::system(), watched);
+        let router = gateway.routes().into_router(Arc::new(Open)).unwrap();
+        let listener = bind(ServeConfig::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))
+            .await
+            .unwrap();
+        let url = listener.url();
+        let server = tokio::spawn(listener.run(router, std::future::pending()));
+        Self {
+            url,
+            gateway,
+            tables,
+            http: reqwest::Client::new(),
+            server,
+        }
+    }
+
+    /// A house with one endpoint `m` served by these peers.
+    pub async fn with(flavor: Flavor, peers: &[Peer]) -> Self {
+        let house = Self::new(GatewayConfig::default()).await;
+        house.route(flavor, peers);
+        house
+    }
+
+    /// Says that the endpoint `m` is served by these peers.
+    pub fn route(&self, flavor: Flavor, peers: &[Peer]) {
+        let generation = self.tables.borrow().generation + 1;
+        let replicas = peers
+            .iter()
+            .map(|peer| RouteReplica {
+                id: peer.id.clone(),
+                socket: peer.socket.clone(),
+            })
+            .collect();
+        let endpoint = RouteEndpoint {
+            name: "m".to_owned(),
+            model: "digits".to_owned(),
+            version: 3,
+            flavor,
+            reason: peers.is_empty().then(|| "its replica is starting".to_owned()),
+            replicas,
+        };
+        self.tables.send_replace(Arc::new(RouteTable {
+            generation,
+            endpoints: vec![endpoint],
+        }));
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
+        self.http
+            .post(format!("{}{path}", self.url))
+            .bearer_auth("t")
+            .json(body)
+    }
+
+    pub async fn ask(&self, path: &str, body: &Value) -> (u16, Value) {
+        let response = self.post(path, body).send().await.unwrap();
+        let status = response.status().as_u16();
+        (
+            status,
+            serde_json::from_str(&response.text().await.unwrap()).unwrap_or(Value::Null),
+        )
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        let response = self
+            .http
+            .get(format!("{}{path}", self.url))
+            .bearer_auth("t")
+            .send()
+            .await
+            .unwrap();
+        let status = response.status().as_u16();
+        (
+            status,
+            serde_json::from_str(&response.text().await.unwrap()).unwrap_or(Value::Null),
+        )
+    }
+
+    /// The events of a stream, as text.
+    pub async fn events(&self, path: &str, body: &Value) -> Vec<String> {
+        let response = self.post(path, body).send().await.unwrap();
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let text = response.text().await.unwrap();
+        assert!(text.ends_with("\n\n"));
+        text.split("\n\n")
+            .filter(|event| !event.is_empty())
+            .map(|event| event.strip_prefix("data: ").unwrap().to_owned())
+            .collect()
+    }
+}
+
+/// A chat with this one message, and further members.
+pub fn chat(more: Value) -> Value {
+    let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hello"}]});
+    for (name, value) in more.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+/// Waits until it holds, with patience for a loaded machine.
+pub async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..3000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(holds(), "{what}");
+}
