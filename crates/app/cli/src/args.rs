@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use corliss_engine::EngineArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -81,8 +82,8 @@ pub enum Command {
     #[command(hide = true)]
     Shim(ShimArgs),
     /// One model's engine; started by the server.
-    #[command(hide = true, disable_help_flag = true)]
-    Engine(EngineArgs),
+    #[command(hide = true)]
+    Engine(Box<EngineArgs>),
 }
 
 /// `corliss up`
@@ -333,15 +334,7 @@ pub enum TokenCommand {
 /// `corliss shim`
 #[derive(Debug, Args)]
 pub struct ShimArgs {
-    /// Everything after the verb, as the executor wrote it.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub rest: Vec<String>,
-}
-
-/// `corliss engine`
-#[derive(Debug, Args)]
-pub struct EngineArgs {
-    /// Everything after the verb, as the serving room wrote it.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub rest: Vec<String>,
+    /// State folder of the task.
+    #[arg(long)]
+    pub dir: PathBuf,
 }

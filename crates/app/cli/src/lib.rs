@@ -12,12 +12,14 @@ mod error;
 mod home;
 mod output;
 mod run;
+mod upload;
 mod views;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use corliss_engine::EngineArgs;
 
 use crate::args::{Cli, Command};
 use crate::context::Context;
@@ -34,10 +36,10 @@ pub enum Invocation {
         /// Address from the command line, if given.
         listen: Option<String>,
     },
-    /// Be one task's shim; the arguments after `shim`.
-    Shim(Vec<String>),
-    /// Be one model's engine; the arguments after `engine`.
-    Engine(Vec<String>),
+    /// Be the shim of the task with this state folder.
+    Shim(PathBuf),
+    /// Be one model's engine.
+    Engine(Box<EngineArgs>),
 }
 
 /// Reads the command line and carries it out, or says what the binary has to be.
@@ -64,8 +66,8 @@ pub fn fail(error: &dyn corliss_diagnostics::Diagnose) -> ExitCode {
 
 fn dispatch(cli: Cli) -> CliResult<Invocation> {
     match cli.command {
-        Command::Shim(args) => return Ok(Invocation::Shim(args.rest)),
-        Command::Engine(args) => return Ok(Invocation::Engine(args.rest)),
+        Command::Shim(args) => return Ok(Invocation::Shim(args.dir)),
+        Command::Engine(args) => return Ok(Invocation::Engine(args)),
         _ => {}
     }
     let context = Context { home: home::resolve(cli.home.as_deref())?, json: cli.json };

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use corliss_types::Resources;
 use serde::Deserialize;
-use serde_json::Value;
 
 /// A page of a list.
 #[derive(Debug, Deserialize)]
@@ -47,8 +46,6 @@ pub struct RunDetail {
 #[derive(Debug, Clone, Deserialize)]
 pub struct StepView {
     pub name: String,
-    #[serde(default)]
-    pub needs: Vec<String>,
     pub state: String,
     #[serde(default)]
     pub reason: Option<String>,
@@ -67,9 +64,6 @@ pub struct StepView {
 #[derive(Debug, Clone, Deserialize)]
 pub struct AttemptView {
     pub attempt: u32,
-    pub state: String,
-    #[serde(default)]
-    pub class: Option<String>,
     #[serde(default)]
     pub reason: Option<String>,
 }
@@ -184,15 +178,18 @@ pub struct LogPage {
 #[derive(Debug, Deserialize)]
 pub struct DatasetView {
     pub name: String,
-    pub latest: Option<String>,
-    #[serde(default)]
+    pub latest: String,
+    pub versions: u64,
     pub size_bytes: u64,
-    #[serde(default)]
     pub files: u64,
-    #[serde(default)]
     pub updated_ms: i64,
-    #[serde(default)]
-    pub versions: Value,
+}
+
+/// A dataset with its history.
+#[derive(Debug, Deserialize)]
+pub struct DatasetDetail {
+    pub latest: String,
+    pub history: Vec<DatasetVersion>,
 }
 
 /// A version's row within a dataset.
@@ -200,7 +197,8 @@ pub struct DatasetView {
 pub struct DatasetVersion {
     pub version: String,
     pub created_ms: i64,
-    pub message: Option<String>,
+    #[serde(default)]
+    pub message: String,
     pub size_bytes: u64,
     pub files: u64,
 }

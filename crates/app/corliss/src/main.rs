@@ -12,7 +12,7 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => corliss_cli::fail(&error),
         },
-        Invocation::Shim(arguments) => corliss_executor::shim::main(&arguments),
-        Invocation::Engine(arguments) => corliss_engine::process::main(&arguments),
+        Invocation::Shim(folder) => corliss_executor::shim::main(&folder),
+        Invocation::Engine(arguments) => corliss_engine::process::main(*arguments),
     }
 }

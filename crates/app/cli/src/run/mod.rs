@@ -1,6 +1,7 @@
 //! `corliss run`: read the project file, upload what it names, submit, follow.
 
 pub mod follow;
+pub mod project;
 mod screen;
 mod submit;
 mod watch;

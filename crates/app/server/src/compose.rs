@@ -1,0 +1,200 @@
+//! Opens every room, in the order in which they lean on each other, and collects their routes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use corliss_blobstore::{BlobStore, DiskStore};
+use corliss_clock::Sources;
+use corliss_data::{DataService, Limits};
+use corliss_executor::inventory::{DeclaredInventory, Inventory, NvmlProbe};
+use corliss_executor::{LocalConfig, LocalExecutor};
+use corliss_gateway::{Gateway, GatewayConfig};
+use corliss_http::{Perimeter, Routes};
+use corliss_jobs::{Jobs, JobsConfig};
+use corliss_metastore::{Metastore, MetastoreConfig};
+use corliss_pipelines::ports::Ports;
+use corliss_pipelines::{Pipelines, PipelinesConfig};
+use corliss_reconcile::{Shutdown, Wake, WorkerBoard};
+use corliss_registry::Registry;
+use corliss_security::{Keeper, Security};
+use corliss_serving::{Serving, ServingParts};
+use corliss_tracking::Tracking;
+use corliss_types::Accelerator;
+
+use crate::config::MachineLimits;
+use crate::console::Console;
+use crate::lifecycle::Stop;
+use crate::routes::{self, System};
+use crate::{Config, Home, ServerError, wiring};
+
+const KEEPER_PERIOD: Duration = Duration::from_secs(1);
+
+/// Every room, open.
+pub struct Rooms {
+    /// Who may enter.
+    pub security: Arc<Security>,
+    /// Jobs.
+    pub jobs: Arc<Jobs>,
+    data: DataService,
+    tracking: Tracking,
+    registry: Registry,
+    serving: Arc<Serving>,
+    gateway: Arc<Gateway>,
+    pipelines: Arc<Pipelines>,
+    keeper_wake: Wake,
+    sources: Sources,
+    inventory: Inventory,
+    database: String,
+}
+
+impl Rooms {
+    /// Opens them. Nothing runs in the background before [`Rooms::start`].
+    pub async fn open(
+        config: &Config,
+        home: &Home,
+        sources: &Sources,
+        url: &str,
+        submitters: &Shutdown,
+    ) -> Result<Self, ServerError> {
+        let at = database(config, home);
+        let store = Metastore::open(&at, MIGRATIONS).await.map_err(ServerError::room("the database"))?;
+        let keeper_wake = Wake::new();
+        let key = home.root().join("key");
+        let security = Security::open(store.clone(), sources.clone(), keeper_wake.clone(), &key)
+            .map_err(ServerError::room("security"))?;
+        let blobs: Arc<dyn BlobStore> =
+            Arc::new(DiskStore::open(home.blobs()).await.map_err(ServerError::room("the blob store"))?);
+        let data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default());
+        let artifacts = Arc::new(wiring::tracking::ArtifactBlobs(blobs));
+        let tracking =
+            Tracking::open(store.clone(), sources.clone(), artifacts).await.map_err(ServerError::room("tracking"))?;
+        let registry = Registry::new(
+            store.clone(),
+            sources.clone(),
+            Arc::new(wiring::registry::Sources { data: data.clone(), tracking: tracking.clone() }),
+            Arc::new(wiring::registry::Registrations(data.clone())),
+        );
+        let inventory = Inventory::detect(&declared(&config.machine), &NvmlProbe);
+        let program = std::env::current_exe().map_err(ServerError::Runtime)?;
+        let executor = Arc::new(LocalExecutor::new(LocalConfig::of_binary(&program), sources.clock.clone()));
+        let jobs_config = JobsConfig::under(home.run().join("tasks"));
+        let jobs = Jobs::new(jobs_config, store.clone(), executor, inventory.clone(), sources.clone());
+        let serving = Serving::open(ServingParts {
+            store: store.clone(),
+            sources: sources.clone(),
+            models: Arc::new(wiring::serving::Models {
+                registry: registry.clone(),
+                data: data.clone(),
+                folder: home.work().join("models"),
+            }),
+            jobs: Arc::new(wiring::serving::Replicas { jobs: jobs.clone(), program, folder: home.run() }),
+            lineage: Arc::new(wiring::serving::Deployments(data.clone())),
+            run_folder: home.run(),
+        })
+        .map_err(ServerError::room("serving"))?;
+        jobs.also_wake(serving.wake());
+        let table = wiring::gateway::route_table(serving.route_table());
+        let gateway = Gateway::new(GatewayConfig::default(), sources.clone(), table);
+        let ports = Ports {
+            datasets: Arc::new(wiring::pipelines::Versions(data.clone())),
+            jobs: Arc::new(wiring::pipelines::StepJobs { jobs: jobs.clone(), total: inventory.total }),
+            tracking: Arc::new(wiring::pipelines::StepRuns(tracking.clone())),
+            models: Arc::new(wiring::pipelines::Models { registry: registry.clone(), moved: serving.wake() }),
+            endpoints: Arc::new(wiring::pipelines::Endpoints(serving.clone())),
+            tokens: Arc::new(wiring::pipelines::Tokens(security.clone())),
+        };
+        let work = PipelinesConfig::new(home.work().join("runs"), url.to_owned());
+        let pipelines = Pipelines::new(store, sources.clone(), ports, work, submitters.clone());
+        Ok(Self {
+            security,
+            jobs,
+            data,
+            tracking,
+            registry,
+            serving,
+            gateway,
+            pipelines,
+            keeper_wake,
+            sources: sources.clone(),
+            inventory,
+            database: at.to_string(),
+        })
+    }
+
+    /// Starts the background workers: those who submit work stop at `submitters`, the others at `rest`.
+    pub fn start(&self, submitters: &Shutdown, rest: &Shutdown, workers: &WorkerBoard) {
+        let keeper = Arc::new(Keeper::new(self.security.clone()));
+        corliss_reconcile::spawn(keeper, KEEPER_PERIOD, self.keeper_wake.clone(), rest.clone(), workers);
+        self.jobs.spawn(rest, workers);
+        self.serving.start(submitters.clone(), workers);
+        self.pipelines.start(workers);
+    }
+
+    /// Waits until no run is driven any more; for after `submitters`.
+    pub async fn drain_submitters(&self) {
+        self.pipelines.drain().await;
+    }
+}
+
+const MIGRATIONS: &[corliss_metastore::Migrations] = &[
+    corliss_security::MIGRATIONS,
+    corliss_data::MIGRATIONS,
+    corliss_tracking::MIGRATIONS,
+    corliss_registry::MIGRATIONS,
+    corliss_jobs::MIGRATIONS,
+    corliss_serving::MIGRATIONS,
+    corliss_pipelines::MIGRATIONS,
+];
+
+fn database(config: &Config, home: &Home) -> MetastoreConfig {
+    match &config.database_url {
+        Some(url) => MetastoreConfig::Postgres { url: url.clone() },
+        None => MetastoreConfig::Sqlite { path: home.database() },
+    }
+}
+
+fn declared(machine: &MachineLimits) -> DeclaredInventory {
+    let accelerator = |index: u32| Accelerator {
+        index,
+        uuid: format!("declared-{index}"),
+        model: "declared".to_owned(),
+        memory_bytes: 0,
+    };
+    DeclaredInventory {
+        cpu_milli: machine.cpu_milli,
+        memory_bytes: machine.memory_bytes,
+        accelerators: machine.accelerators.map(|count| (0..count).map(accelerator).collect()),
+    }
+}
+
+/// Everything that the one address serves.
+pub fn all_routes(
+    rooms: &Rooms,
+    home: &Home,
+    url: &str,
+    config: &Config,
+    workers: &WorkerBoard,
+    stop: &Stop,
+) -> Routes {
+    let system = Arc::new(System {
+        home: home.root().to_path_buf(),
+        url: url.to_owned(),
+        database: rooms.database.clone(),
+        started: rooms.sources.clock.now(),
+        workers: workers.clone(),
+        inventory: rooms.inventory.clone(),
+        jobs: rooms.jobs.clone(),
+        stop: stop.clone(),
+    });
+    routes::routes(&system)
+        .merge(rooms.security.routes(config.tls.is_some()))
+        .merge(corliss_data::routes(rooms.data.clone()))
+        .merge(corliss_tracking::http::routes(rooms.tracking.clone()))
+        .merge(corliss_registry::http::routes(rooms.registry.clone()))
+        .merge(corliss_jobs::http::routes(&rooms.jobs))
+        .merge(rooms.serving.routes())
+        .merge(rooms.gateway.routes())
+        .merge(rooms.pipelines.routes())
+        .console(Arc::new(Console))
+        .perimeter(Perimeter::with_hosts(config.hosts.clone()))
+}

@@ -1,0 +1,23 @@
+//! A run deploys by storing what an endpoint should be, as a person would.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use corliss_pipelines::ports::{Deployment, EndpointsPort, PortError};
+use corliss_serving::{DeployRequest, Serving};
+use corliss_types::Resources;
+
+/// Deployments.
+pub struct Endpoints(pub Arc<Serving>);
+
+#[async_trait]
+impl EndpointsPort for Endpoints {
+    async fn deploy(&self, deployment: &Deployment) -> Result<(), PortError> {
+        let request = DeployRequest {
+            model: format!("{}@{}", deployment.model, deployment.alias),
+            replicas: deployment.replicas,
+            resources: Resources::default(),
+        };
+        self.0.deploy(&deployment.name, request).await.map(drop).map_err(|error| PortError::of(&error))
+    }
+}

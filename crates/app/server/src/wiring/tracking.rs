@@ -1,0 +1,42 @@
+//! Artifacts of tracking are blobs.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use corliss_blobstore::{BlobStore, PutOptions};
+use corliss_diagnostics::{Diagnose, Meaning};
+use corliss_tracking::{ArtifactBytes, ByteStream, PortError, StoredBytes};
+use futures_util::TryStreamExt;
+use tokio_util::io::{ReaderStream, StreamReader};
+
+/// Artifact bytes over the blob store.
+pub struct ArtifactBlobs(pub Arc<dyn BlobStore>);
+
+/// What the tracking room kept as a blob's id is not one.
+#[derive(Debug, thiserror::Error)]
+#[error("'{0}' is not the id of a blob")]
+pub struct NotABlob(pub String);
+
+impl Diagnose for NotABlob {
+    fn code(&self) -> &'static str {
+        "blob_id"
+    }
+    fn meaning(&self) -> Meaning {
+        Meaning::Internal
+    }
+}
+
+#[async_trait]
+impl ArtifactBytes for ArtifactBlobs {
+    async fn put(&self, bytes: ByteStream) -> Result<StoredBytes, PortError> {
+        let mut reader = StreamReader::new(bytes.map_err(std::io::Error::other));
+        let stored = self.0.put(&mut reader, PutOptions::default()).await.map_err(|error| PortError::of(&error))?;
+        Ok(StoredBytes { blob: stored.blob.id.to_string(), size_bytes: stored.blob.size_bytes })
+    }
+
+    async fn open(&self, blob: &str) -> Result<ByteStream, PortError> {
+        let id = blob.parse().map_err(|_| PortError::of(&NotABlob(blob.to_owned())))?;
+        let reader = self.0.open(id, None).await.map_err(|error| PortError::of(&error))?;
+        Ok(Box::pin(ReaderStream::with_capacity(reader.bytes, 256 * 1024)))
+    }
+}
