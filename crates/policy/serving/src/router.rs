@@ -60,8 +60,12 @@ impl Router {
     pub fn on_event(&mut self, event: RouterEvent<'_>) {
         match event {
             RouterEvent::Replicas(ids) => self.replace(ids),
-            RouterEvent::Started(id) => self.with(id, |slot| slot.in_flight = slot.in_flight.saturating_add(1)),
-            RouterEvent::Finished(id) => self.with(id, |slot| slot.in_flight = slot.in_flight.saturating_sub(1)),
+            RouterEvent::Started(id) => {
+                self.with(id, |slot| slot.in_flight = slot.in_flight.saturating_add(1))
+            }
+            RouterEvent::Finished(id) => {
+                self.with(id, |slot| slot.in_flight = slot.in_flight.saturating_sub(1))
+            }
             RouterEvent::Answered(id) => self.with(id, |slot| {
                 slot.refusals = 0;
                 slot.aside_until = Timestamp::default();
@@ -87,7 +91,11 @@ impl Router {
             .enumerate()
             .filter(|(_, slot)| !tried.contains(&slot.id))
             .min_by_key(|(index, slot)| {
-                let aside = if slot.aside_until > now { slot.aside_until } else { Timestamp::default() };
+                let aside = if slot.aside_until > now {
+                    slot.aside_until
+                } else {
+                    Timestamp::default()
+                };
                 (aside, slot.in_flight, order(*index))
             })?;
         self.turn = (index + 1) % count;
@@ -97,7 +105,10 @@ impl Router {
     /// Requests in flight to each replica, by id.
     #[must_use]
     pub fn in_flight(&self) -> Vec<(ReplicaId, u64)> {
-        self.slots.iter().map(|slot| (slot.id.clone(), slot.in_flight)).collect()
+        self.slots
+            .iter()
+            .map(|slot| (slot.id.clone(), slot.in_flight))
+            .collect()
     }
 
     /// How many replicas take requests.
@@ -128,9 +139,12 @@ impl Router {
             .into_iter()
             .map(|id| match self.slots.binary_search_by(|slot| slot.id.cmp(id)) {
                 Ok(index) => self.slots[index].clone(),
-                Err(_) => {
-                    Slot { id: id.clone(), in_flight: 0, refusals: 0, aside_until: Timestamp::default() }
-                }
+                Err(_) => Slot {
+                    id: id.clone(),
+                    in_flight: 0,
+                    refusals: 0,
+                    aside_until: Timestamp::default(),
+                },
             })
             .collect();
         self.slots = slots;
@@ -147,7 +161,10 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
     fn id(n: u8) -> ReplicaId {
-        ReplicaId::new(IdSeed { at: Timestamp::from_millis(i64::from(n)), random: [n; 10] })
+        ReplicaId::new(IdSeed {
+            at: Timestamp::from_millis(i64::from(n)),
+            random: [n; 10],
+        })
     }
 
     fn router(count: u8) -> Router {
