@@ -211,6 +211,8 @@ pub struct Job {
     pub stop_cause: Option<StopCause>,
     /// Accelerator indices of each rank, once admitted.
     pub placement: Vec<Vec<u32>>,
+    /// The boot of the machine in which it was admitted: what that boot left unstarted, a later one does not start.
+    pub boot_id: Option<String>,
     /// What all ranks share, once known.
     pub launch: Option<LaunchFacts>,
     /// When it was submitted.

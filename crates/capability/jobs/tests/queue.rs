@@ -237,3 +237,42 @@ async fn a_server_that_goes_down_with_its_tasks_says_so() {
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     assert_eq!(room.jobs.get(&late).await.unwrap().state, JobState::Queued);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_earlier_boot_admitted_is_lost_and_not_started_again() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let root = tempfile::tempdir().unwrap();
+        let (fake, executor) = fake();
+        let id = {
+            let room = Room::over(&store, &executor, root.path());
+            room.jobs.submit("k", spec(root.path(), "exit 0")).await.unwrap()
+        };
+        let job = id.clone();
+        store
+            .write(move |tx| {
+                let sql = "UPDATE jobs_jobs SET state = 'starting', boot_id = 'an earlier one' WHERE id = $1";
+                tx.execute(sql, corliss_metastore::params![&job])?;
+                let sql = "INSERT INTO jobs_tasks (id, job_id, rank, phase) VALUES ($1, $2, 0, 'pending')";
+                tx.execute(
+                    sql,
+                    corliss_metastore::params!["task_00000000000000000000000000", &job],
+                )?;
+                Ok::<_, corliss_metastore::StoreError>(())
+            })
+            .await
+            .unwrap();
+        let room = Room::over(&store, &executor, root.path()).running();
+        let job = room.ended(&id).await;
+        assert_eq!(
+            (job.state, job.class),
+            (JobState::Failed, Some(corliss_jobs::ExitClass::Infrastructure))
+        );
+        assert!(job.reason.unwrap().contains("the machine restarted"));
+        let task = TaskRef {
+            id: job.tasks[0].id.clone(),
+            dir: root.path().join("tasks").join(job.tasks[0].id.as_str()),
+        };
+        assert_eq!(fake.starts(&task), 0);
+    })
+    .await;
+}

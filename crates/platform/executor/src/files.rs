@@ -1,5 +1,9 @@
 //! The task directory: which file is what, and writing them so that a reader never sees half of one.
 //!
+//! Records are renamed into place, and only the exit is forced to disk: after a crash of a process the page
+//! cache still has the others, and after a crash of the machine nothing of the task runs any more, whatever
+//! they said. Whether a task may be started again then is for the caller to know, by [`crate::boot_id`].
+//!
 //! `spec.json` what to run · `lock` held by the shim for life · `status.json` the shim's record ·
 //! `status.spare` room kept for the exit record · `stop` a request to end · `shim.log` the shim's own
 //! complaints · `exec-error` why the program could not be run · `output.v1.*.log` the task's log.
@@ -154,8 +158,7 @@ pub(crate) fn write_exit(dir: &Path, record: &StatusRecord) -> Result<(), Execut
         let mut file = private().create(true).truncate(false).write(true).open(&spare)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
-        std::fs::rename(&spare, status_path(dir))?;
-        sync_dir(dir)
+        std::fs::rename(&spare, status_path(dir))
     };
     write().map_err(|error| ExecutorError::io("write", &spare, error))
 }
@@ -196,18 +199,13 @@ fn write_record(path: &Path, record: &impl Serialize) -> Result<(), ExecutorErro
 
 fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = private().create(true).truncate(true).write(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    file.write_all(bytes)
 }
 
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600);
     options
-}
-
-pub(crate) fn sync_dir(dir: &Path) -> std::io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ExecutorError> {

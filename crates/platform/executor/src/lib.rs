@@ -27,4 +27,5 @@ pub use error::ExecutorError;
 pub use fake::FakeExecutor;
 pub use local::{LocalConfig, LocalExecutor};
 pub use port::Executor;
+pub use process::boot_id;
 pub use types::{ExitKind, LimitEnforcement, TaskExit, TaskRef, TaskSpec, TaskState};

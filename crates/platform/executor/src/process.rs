@@ -15,8 +15,9 @@ use crate::files::{ProcessIdentity, StatusRecord};
 /// The variable that marks every process of a task, so that strays are found after their shim died.
 pub(crate) const TASK_MARK: &str = "CORLISS_TASK_ID";
 
-/// This boot of the machine; empty if the kernel does not tell.
-pub(crate) fn boot_id() -> String {
+/// This boot of the machine: another value after each restart of it, empty if the kernel does not tell.
+#[must_use]
+pub fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .unwrap_or_default()
         .trim()

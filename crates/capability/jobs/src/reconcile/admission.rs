@@ -87,6 +87,7 @@ impl Admission {
                     .iter()
                     .map(|place| place.accelerators.clone())
                     .collect(),
+                boot_id: jobs.boot_id.clone(),
                 tasks: start
                     .placements
                     .iter()

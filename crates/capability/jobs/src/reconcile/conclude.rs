@@ -7,14 +7,25 @@ use crate::store::JobChange;
 use crate::{Command, ExitClass, Job, JobState, StopCause, Task, TaskPhase, text};
 
 /// The task as the executor sees it now.
-pub(super) fn observed(task: &Task, state: TaskState) -> Task {
+///
+/// `gone` is given if the task must have been started, or may have been before the machine went down: then
+/// a task without a record is lost, and not to be started.
+pub(super) fn observed(task: &Task, state: TaskState, gone: Option<Timestamp>) -> Task {
     let mut task = task.clone();
-    match state {
-        TaskState::NotStarted => {}
+    match (state, gone) {
+        (TaskState::NotStarted, None) => {}
+        (TaskState::NotStarted, Some(now)) => {
+            let message = Some("the machine restarted, or its record was deleted".to_owned());
+            let exit = TaskExit {
+                message,
+                ..TaskExit::of(ExitKind::Lost, now.as_millis())
+            };
+            (task.phase, task.exit) = (TaskPhase::Exited, Some(exit));
+        }
         // The shim is about to spawn: its own pid would be taken for the program's.
-        TaskState::Running { started_ms: 0, .. } => {}
-        TaskState::Running { pid, .. } => (task.phase, task.pid) = (TaskPhase::Running, Some(pid)),
-        TaskState::Exited(exit) => (task.phase, task.exit) = (TaskPhase::Exited, Some(exit)),
+        (TaskState::Running { started_ms: 0, .. }, _) => {}
+        (TaskState::Running { pid, .. }, _) => (task.phase, task.pid) = (TaskPhase::Running, Some(pid)),
+        (TaskState::Exited(exit), _) => (task.phase, task.exit) = (TaskPhase::Exited, Some(exit)),
     }
     task
 }
@@ -60,11 +71,12 @@ pub(super) fn conclude(
     } else if tasks.iter().all(|task| task.phase != TaskPhase::Pending) {
         change.state = JobState::Running;
     }
-    if change.state == JobState::Running
-        || (change.state.is_final() && tasks.iter().any(|task| task.pid.is_some()))
-    {
-        change.started = Some(job.started.unwrap_or_else(|| first_start(&tasks).unwrap_or(now)));
-    }
+    // The first record of it stays.
+    change.started = match change.state {
+        JobState::Running => Some(now),
+        state if state.is_final() => first_start(&tasks),
+        _ => None,
+    };
     let unchanged = change.state == job.state && change.stop_cause.is_none() && tasks == job.tasks;
     change.tasks = tasks;
     (!unchanged).then_some(change)

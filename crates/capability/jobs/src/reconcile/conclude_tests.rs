@@ -50,6 +50,7 @@ fn job(workers: u32, state: JobState) -> Job {
         class: None,
         stop_cause: None,
         placement: Vec::new(),
+        boot_id: None,
         launch: None,
         created: Timestamp::from_millis(1),
         admitted: None,
@@ -70,7 +71,7 @@ fn exit(kind: ExitKind, code: Option<i32>, signal: Option<i32>, ended_ms: i64) -
 
 fn ending(job: &Job, exits: &[Option<TaskExit>]) -> Option<JobChange> {
     let tasks = job.tasks.iter().zip(exits).map(|(task, exit)| match exit {
-        Some(exit) => observed(task, TaskState::Exited(exit.clone())),
+        Some(exit) => observed(task, TaskState::Exited(exit.clone()), None),
         None => task.clone(),
     });
     conclude(job, tasks.collect(), None, Timestamp::from_millis(99))
@@ -160,8 +161,22 @@ fn a_shim_about_to_spawn_is_not_the_program() {
             pid: 7,
             started_ms: 0,
         },
+        None,
     );
     assert_eq!((task.phase, task.pid), (TaskPhase::Pending, None));
+}
+
+#[test]
+fn a_task_whose_record_is_gone_is_lost_only_if_it_may_have_run() {
+    let job = job(1, JobState::Starting);
+    let task = observed(&job.tasks[0], TaskState::NotStarted, None);
+    assert_eq!(task, job.tasks[0]);
+    let task = observed(
+        &job.tasks[0],
+        TaskState::NotStarted,
+        Some(Timestamp::from_millis(7)),
+    );
+    assert_eq!(task.exit.unwrap().kind, ExitKind::Lost);
 }
 
 fn any_exit() -> impl Strategy<Value = Option<TaskExit>> {

@@ -139,7 +139,9 @@ async fn bring_forward(jobs: &Arc<Jobs>, mut job: Job) -> Result<(), JobsError> 
 
 /// Acts, observes, records; tells whether anything changed.
 async fn step(jobs: &Arc<Jobs>, job: &Job) -> Result<bool, JobsError> {
-    if job.stop_cause.is_none() && job.state == JobState::Starting && launch::needs_facts(job) {
+    let this_boot = job.boot_id.as_deref() == Some(&jobs.boot_id);
+    let starts = job.stop_cause.is_none() && job.state == JobState::Starting && this_boot;
+    if starts && launch::needs_facts(job) {
         let unlaunched = job.clone();
         let facts = blocking(move || launch::find_facts(&unlaunched)).await?;
         let id = job.id.clone();
@@ -151,7 +153,7 @@ async fn step(jobs: &Arc<Jobs>, job: &Job) -> Result<bool, JobsError> {
     let mut start = Started::default();
     if job.stop_cause.is_some() {
         stop(jobs, job).await?;
-    } else if job.state == JobState::Starting {
+    } else if starts {
         start = start_tasks(jobs, job).await;
     }
     let tasks = observe(jobs, job).await?;
@@ -219,12 +221,19 @@ async fn stop(jobs: &Arc<Jobs>, job: &Job) -> Result<(), JobsError> {
 }
 
 async fn observe(jobs: &Arc<Jobs>, job: &Job) -> Result<Vec<Task>, JobsError> {
+    let rebooted = job.boot_id.as_deref() != Some(&jobs.boot_id);
+    let now = jobs.sources.clock.now();
     let mut tasks = Vec::with_capacity(job.tasks.len());
     for task in &job.tasks {
-        tasks.push(match task.phase {
-            TaskPhase::Exited => task.clone(),
-            _ => observed(task, jobs.executor.inspect(&reference(jobs, task)).await?),
-        });
+        let state = match task.phase {
+            TaskPhase::Exited => {
+                tasks.push(task.clone());
+                continue;
+            }
+            _ => jobs.executor.inspect(&reference(jobs, task)).await?,
+        };
+        let gone = rebooted || task.phase == TaskPhase::Running;
+        tasks.push(observed(task, state, gone.then_some(now)));
     }
     Ok(tasks)
 }

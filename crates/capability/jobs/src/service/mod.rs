@@ -53,6 +53,8 @@ pub struct Jobs {
     pub(crate) lifecycle: Wake,
     changed: Wake,
     feed: broadcast::Sender<JobChanged>,
+    /// This boot of the machine.
+    pub(crate) boot_id: String,
     listeners: Mutex<Vec<Wake>>,
     /// Set while the server goes down: nothing is admitted any more.
     pub(crate) closed: std::sync::atomic::AtomicBool,
@@ -78,6 +80,7 @@ impl Jobs {
             lifecycle: Wake::new(),
             changed: Wake::new(),
             feed: broadcast::Sender::new(FEED_LEN),
+            boot_id: corliss_executor::boot_id(),
             listeners: Mutex::default(),
             closed: false.into(),
         })

@@ -31,6 +31,7 @@ impl Jobs {
             class: None,
             stop_cause: None,
             placement: Vec::new(),
+            boot_id: None,
             launch: None,
             created: self.sources.clock.now(),
             admitted: None,

@@ -35,6 +35,7 @@ CREATE TABLE jobs_jobs (
     class TEXT,
     stop_cause TEXT,
     placement TEXT,
+    boot_id TEXT,
     launch TEXT,
     created_ms BIGINT NOT NULL,
     admitted_ms BIGINT,

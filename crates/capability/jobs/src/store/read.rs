@@ -39,7 +39,7 @@ pub(crate) fn active(tx: &mut dyn Tx) -> Load<Vec<Job>> {
 pub(crate) fn list(tx: &mut dyn Tx, filter: &JobFilter, limit: u32) -> Load<Vec<Job>> {
     let rows = tx.query(
         "SELECT * FROM jobs_jobs
-         WHERE ($1 IS NULL OR state = $1) AND ($2 IS NULL OR run_id = $2) AND ($3 IS NULL OR id < $3)
+         WHERE (CAST($1 AS TEXT) IS NULL OR state = $1) AND (CAST($2 AS TEXT) IS NULL OR run_id = $2) AND (CAST($3 AS TEXT) IS NULL OR id < $3)
          ORDER BY id DESC LIMIT $4",
         params![
             filter.state.map(|state| state.as_str().to_owned()),
@@ -152,6 +152,7 @@ fn job_without_tasks(row: &Row) -> Load<Job> {
         class: row.opt_parse("class")?,
         stop_cause: row.opt_parse("stop_cause")?,
         placement: json(row, "placement")?.unwrap_or_default(),
+        boot_id: row.opt_text("boot_id")?,
         launch: json(row, "launch")?,
         created: row.timestamp("created_ms")?,
         admitted: row.opt_timestamp("admitted_ms")?,

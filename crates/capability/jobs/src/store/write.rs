@@ -41,6 +41,7 @@ pub(crate) struct Admission {
     pub job: JobId,
     pub generation: i64,
     pub placement: Vec<Vec<u32>>,
+    pub boot_id: String,
     /// By rank.
     pub tasks: Vec<TaskId>,
 }
@@ -48,9 +49,9 @@ pub(crate) struct Admission {
 /// Records the decision and the ids of the tasks; tells whether the job was still waiting.
 pub(crate) fn admit(tx: &mut dyn Tx, admission: &Admission, now: Timestamp) -> Load<bool> {
     let changed = tx.execute(
-        "UPDATE jobs_jobs SET state = 'starting', placement = $3, admitted_ms = $4, generation = generation + 1
+        "UPDATE jobs_jobs SET state = 'starting', placement = $3, admitted_ms = $4, boot_id = $5, generation = generation + 1
          WHERE id = $1 AND generation = $2 AND state = 'queued'",
-        params![&admission.job, admission.generation, text(&admission.job, &admission.placement)?, now],
+        params![&admission.job, admission.generation, text(&admission.job, &admission.placement)?, now, &admission.boot_id],
     )?;
     if changed == 0 {
         return Ok(false);
