@@ -186,6 +186,9 @@ impl<'a> Pass<'a> {
             }
         }
         if let Some(reason) = self.stopped_by() {
+            // Its own need fails in this very plan: say that, rather than that the run stops.
+            let own = self.failed.filter(|failed| step.needs.contains(failed));
+            let reason = own.map_or(reason, |step| Reason::UpstreamFailed { step });
             return self.act(Action::Skip { step: index, reason });
         }
         if let Some(step) = waits_for {

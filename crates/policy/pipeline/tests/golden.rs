@@ -116,7 +116,7 @@ fn a_failure_lets_its_siblings_finish_and_skips_the_rest() {
     assert_eq!(
         told(&view),
         "[Fail { train, reason: RetriesSpent { class: User, budget: 0 } }, \
-         Skip { evaluate, reason: RunStopped { train } }] | [] | None"
+         Skip { evaluate, reason: UpstreamFailed { train } }] | [] | None"
     );
     view.steps[1].state = Failed;
     view.steps[3].state = Skipped;

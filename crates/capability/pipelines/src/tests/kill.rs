@@ -143,9 +143,9 @@ async fn a_server_killed_again_and_again_still_gets_there() {
         .submit(&world, FILE)
         .await
         .unwrap();
-    // Each life gets a few effects further; the drivers' own work must not be what keeps them from the end.
+    // Lives of many lengths: some too short for anything, none long enough for the whole run at first.
     for life in 0..200 {
-        let server = Server::start(&store, &world, Gate::killing_at(12 + life % 7));
+        let server = Server::start(&store, &world, Gate::killing_at(8 + life % 40));
         if let Some(run) = server.ended(&id).await {
             check(&world, &run);
             return;

@@ -40,6 +40,7 @@ async fn call(server: &Server, method: &str, path: &str, body: Option<Value>) ->
         .method(method)
         .uri(path)
         .header(header::HOST, "127.0.0.1");
+    request = request.header(header::AUTHORIZATION, "Bearer t");
     if body.is_some() {
         request = request.header(header::CONTENT_TYPE, "application/json");
     }
@@ -72,7 +73,8 @@ async fn a_run_is_submitted_followed_and_listed() {
     let router = server.pipelines.routes().into_router(Arc::new(Everyone)).unwrap();
     let request = Request::builder()
         .uri(format!("/api/v1/runs/{id}/events"))
-        .header(header::HOST, "127.0.0.1");
+        .header(header::HOST, "127.0.0.1")
+        .header(header::AUTHORIZATION, "Bearer t");
     let response = router
         .oneshot(request.body(Body::empty()).unwrap())
         .await

@@ -58,7 +58,7 @@ pub(super) struct World {
     pub(super) home: tempfile::TempDir,
     state: Mutex<State>,
     changes: broadcast::Sender<JobChange>,
-    /// Jobs end at once on their own; otherwise when a test says so.
+    /// The code snapshot that runs are submitted with.
     pub(super) source: VersionId,
 }
 
@@ -195,7 +195,10 @@ fn perform(request: &JobRequest, does: Does) -> Option<JobEnd> {
     };
     for output in &outputs {
         let text = match does {
-            Does::Works => format!("{} of {}", request.argv.join(" "), request.key.step),
+            Does::Works => {
+                let name = Path::new(output).file_name().unwrap().to_string_lossy();
+                format!("{name} of {} by {}", request.key.step, request.argv.join(" "))
+            }
             Does::LinksOut => {
                 std::os::unix::fs::symlink("/etc/hostname", Path::new(output).join("link")).unwrap();
                 "x".to_owned()
