@@ -16,7 +16,7 @@ use corliss_executor::inventory::Inventory;
 use corliss_metastore::Metastore;
 use corliss_policy_scheduling::Machine;
 use corliss_reconcile::{Shutdown, Wake, WorkerBoard, spawn};
-use corliss_types::{JobId, RunId};
+use corliss_types::{DurationMs, JobId, RunId, Timestamp};
 use tokio::sync::broadcast;
 
 use crate::reconcile::{Admission, Checkpoints, Lifecycle};
@@ -53,6 +53,8 @@ pub struct Jobs {
     pub(crate) lifecycle: Wake,
     changed: Wake,
     feed: broadcast::Sender<JobChanged>,
+    /// When the last job was submitted.
+    last_submitted: Mutex<Timestamp>,
     /// This boot of the machine.
     pub(crate) boot_id: String,
     listeners: Mutex<Vec<Wake>>,
@@ -80,6 +82,7 @@ impl Jobs {
             lifecycle: Wake::new(),
             changed: Wake::new(),
             feed: broadcast::Sender::new(FEED_LEN),
+            last_submitted: Mutex::default(),
             boot_id: corliss_executor::boot_id(),
             listeners: Mutex::default(),
             closed: false.into(),
@@ -152,6 +155,14 @@ impl Jobs {
         {
             listener.signal();
         }
+    }
+
+    /// The time of a submission, later than that of every earlier one: jobs of one millisecond would otherwise
+    /// queue by the chance of their ids.
+    pub(crate) fn submission_time(&self) -> Timestamp {
+        let mut last = self.last_submitted.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = self.sources.clock.now().max(*last + DurationMs(1));
+        *last
     }
 
     /// The machine as the policy sees it.

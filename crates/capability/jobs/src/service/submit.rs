@@ -1,7 +1,7 @@
 //! Submitting: one key, one job.
 
 use corliss_policy_scheduling::capacity_shortages;
-use corliss_types::JobId;
+use corliss_types::{IdSeed, JobId};
 
 use super::Jobs;
 use crate::{Command, Job, JobSpec, JobState, JobsError, store, text};
@@ -21,8 +21,12 @@ impl Jobs {
     pub async fn submit(&self, key: &str, spec: JobSpec) -> Result<JobId, JobsError> {
         check(key, &spec)?;
         let shortages = capacity_shortages(&self.machine(), spec.workers, &spec.resources);
+        let created = self.submission_time();
         let job = Job {
-            id: JobId::new(self.sources.id_seed()),
+            id: JobId::new(IdSeed {
+                at: created,
+                ..self.sources.id_seed()
+            }),
             key: key.to_owned(),
             spec,
             state: JobState::Queued,
@@ -33,7 +37,7 @@ impl Jobs {
             placement: Vec::new(),
             boot_id: None,
             launch: None,
-            created: self.sources.clock.now(),
+            created,
             admitted: None,
             started: None,
             ended: None,
