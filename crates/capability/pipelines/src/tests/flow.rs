@@ -38,12 +38,14 @@ async fn a_step_gets_its_folders_and_variables_and_nothing_of_the_server() {
     let id = server.pipelines.create_run(new, "ada").await.unwrap();
     let run = server.ended(&id).await.unwrap();
     assert_eq!(states(&run), [StepState::Succeeded, StepState::Succeeded]);
-    let state = world.state();
-    let (request, _) = state
-        .jobs
-        .values()
-        .find(|(request, _)| request.key.step == "make")
-        .unwrap();
+    let request = {
+        let state = world.state();
+        let mut requests = state.jobs.values().map(|(request, _)| request);
+        requests
+            .find(|request| request.key.step == "make")
+            .unwrap()
+            .clone()
+    };
     let expected = [
         ("CORLISS_STEP", "make"),
         ("CORLISS_ATTEMPT", "1"),
@@ -69,7 +71,6 @@ async fn a_step_gets_its_folders_and_variables_and_nothing_of_the_server() {
     assert_eq!(request.argv, ["/bin/sh", "-c", "make it"]);
     assert!(request.folder.ends_with("make/attempt-1/code"));
     // The run has succeeded, so its folder goes.
-    drop(state);
     let folder = world.home.path().join("work").join(id.as_str());
     for _ in 0..2_000 {
         if !folder.exists() {

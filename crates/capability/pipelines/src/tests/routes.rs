@@ -84,7 +84,7 @@ async fn a_run_is_submitted_followed_and_listed() {
     let mut text = String::new();
     // The stream ends by itself once the run has.
     while let Some(chunk) = stream.next().await {
-        text.push_str(&String::from_utf8(chunk.unwrap().to_vec()).unwrap());
+        text.push_str(std::str::from_utf8(&chunk.unwrap()).unwrap());
     }
     let last = text.trim_end().rsplit("event: run\ndata: ").next().unwrap();
     let last: Value = serde_json::from_str(last).unwrap();

@@ -368,13 +368,13 @@ impl JobsPort for Port {
 impl TrackingPort for Port {
     async fn open(&self, tracking: &StepTracking) -> Result<(), PortError> {
         self.effect("open", |state| {
-            drop(state.tracking.insert(tracking.id.clone(), None))
+            let _ = state.tracking.insert(tracking.id.clone(), None);
         })
         .await
     }
     async fn close(&self, id: &TrackingRunId, end: TrackingEnd) -> Result<(), PortError> {
         self.effect("close", |state| {
-            drop(state.tracking.insert(id.clone(), Some(end)))
+            let _ = state.tracking.insert(id.clone(), Some(end));
         })
         .await
     }
@@ -409,7 +409,7 @@ impl ModelsPort for Port {
     }
     async fn set_alias(&self, name: &ModelName, alias: &str, version: u32) -> Result<(), PortError> {
         self.effect("alias", |state| {
-            drop(state.aliases.insert(format!("{name}@{alias}"), version))
+            let _ = state.aliases.insert(format!("{name}@{alias}"), version);
         })
         .await
     }
@@ -440,7 +440,7 @@ impl WorkloadTokens for Port {
     }
     async fn revoke(&self, run: &RunId, step: &str) -> Result<(), PortError> {
         self.effect("revoke", |state| {
-            drop(state.tokens.remove(&(run.clone(), step.to_owned())))
+            let _ = state.tokens.remove(&(run.clone(), step.to_owned()));
         })
         .await
     }
