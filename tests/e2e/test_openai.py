@@ -38,8 +38,8 @@ def test_the_endpoint_is_a_model(client: OpenAI) -> None:
 
 
 def test_chat_answers_with_usage(client: OpenAI) -> None:
-    answer = ask(client, "What is the capital of France?")
-    assert "Paris" in answer.choices[0].message.content
+    answer = ask(client, "What is 2+2?")
+    assert "4" in answer.choices[0].message.content
     assert answer.choices[0].message.role == "assistant"
     assert answer.usage.prompt_tokens > 5
     assert 1 <= answer.usage.completion_tokens <= 24

@@ -112,7 +112,7 @@ steps:
   after: {run: python after.py, inputs: [y]}
 """,
         before__py=f"import os; open(os.environ['CORLISS_OUTPUT_X'] + '/x', 'w').write('x'); open({str(count)!r}, 'a').write('b')",
-        closed__py=f"import os, sys; print('the door is closed', file=sys.stderr); sys.exit(0 if os.path.exists({str(door)!r}) else 7)",
+        closed__py=f"import os, sys; print('the door is closed', file=sys.stderr); open(os.environ['CORLISS_OUTPUT_Y'] + '/y', 'w').write('y'); sys.exit(0 if os.path.exists({str(door)!r}) else 7)",
         after__py=f"open({str(count)!r}, 'a').write('a')",
     )
     done = corliss.run_cli("run", file, "--json")
