@@ -137,7 +137,10 @@ fn parse<T: DeserializeOwned>(response: Response) -> CliResult<T> {
 
 fn report_in(status: u16, body: &str) -> ErrorReport {
     let parsed: Option<Value> = serde_json::from_str(body).ok();
-    let report = parsed.and_then(|value| serde_json::from_value(value.get("error")?.clone()).ok());
+    let report = parsed.as_ref().and_then(|value| serde_json::from_value(value.get("error")?.clone()).ok());
+    if let (Some(report), Some(problems)) = (&report, parsed.as_ref().and_then(problems_in)) {
+        return ErrorReport { message: problems, hint: None, ..ErrorReport::clone(report) };
+    }
     report.unwrap_or_else(|| ErrorReport {
         code: format!("http_{status}"),
         message: format!("the server answered with status {status}"),
@@ -145,6 +148,17 @@ fn report_in(status: u16, body: &str) -> ErrorReport {
         hint: None,
         retryable: status >= 500,
     })
+}
+
+/// What is wrong with a project file that only the server could know, as one sentence.
+fn problems_in(answer: &Value) -> Option<String> {
+    let problems = answer.get("problems")?.as_array()?;
+    let told = problems.iter().filter_map(|problem| {
+        let message = problem.get("message")?.as_str()?;
+        Some(format!("line {}: {message}", problem.get("line")?.as_u64()?))
+    });
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// A path segment, percent-encoded so that a name can never become another path.
@@ -172,5 +186,14 @@ mod tests {
         assert_eq!(report_in(502, "<html>").message, "the server answered with status 502");
         let report = report_in(404, r#"{"error":{"code":"job_not_found","message":"no job 'x'"}}"#);
         assert_eq!(report.code, "job_not_found");
+    }
+
+    #[test]
+    fn what_only_the_server_knows_about_a_file_is_told() {
+        let body = r#"{"error":{"code":"project_file_invalid","message":"1 problem","hint":"see 'problems'"},
+            "problems":[{"line":4,"column":7,"field":"steps.a","message":"no machine has 99 CPUs"}]}"#;
+        let report = report_in(400, body);
+        assert_eq!(report.message, "line 4: no machine has 99 CPUs");
+        assert_eq!((report.code.as_str(), report.hint), ("project_file_invalid", None));
     }
 }
