@@ -45,7 +45,9 @@ impl Api {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.url())).bearer_auth(&self.credentials.token)
+        self.client
+            .request(method, format!("{}{path}", self.url()))
+            .bearer_auth(&self.credentials.token)
     }
 
     fn send(&self, request: RequestBuilder) -> CliResult<Response> {
@@ -59,7 +61,11 @@ impl Api {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> CliError {
-        let why = if error.is_timeout() { "it did not answer in time" } else { "nothing answers there" };
+        let why = if error.is_timeout() {
+            "it did not answer in time"
+        } else {
+            "nothing answers there"
+        };
         CliError::new(
             EXIT_UNREACHABLE,
             "unreachable",
@@ -80,27 +86,44 @@ impl Api {
 
     /// POST of a JSON body, parsed.
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> CliResult<T> {
-        parse(self.send(self.request(Method::POST, path).timeout(REQUEST_TIMEOUT).json(body))?)
+        parse(
+            self.send(
+                self.request(Method::POST, path)
+                    .timeout(REQUEST_TIMEOUT)
+                    .json(body),
+            )?,
+        )
     }
 
     /// PUT of a JSON body, parsed.
     pub fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> CliResult<T> {
-        parse(self.send(self.request(Method::PUT, path).timeout(REQUEST_TIMEOUT).json(body))?)
+        parse(
+            self.send(
+                self.request(Method::PUT, path)
+                    .timeout(REQUEST_TIMEOUT)
+                    .json(body),
+            )?,
+        )
     }
 
     /// PUT of raw bytes.
     pub fn upload(&self, path: &str, body: Body) -> CliResult {
-        self.send(self.request(Method::PUT, path).timeout(UPLOAD_TIMEOUT).body(body)).map(drop)
+        self.send(self.request(Method::PUT, path).timeout(UPLOAD_TIMEOUT).body(body))
+            .map(drop)
     }
 
     /// DELETE.
     pub fn delete(&self, path: &str) -> CliResult {
-        self.send(self.request(Method::DELETE, path).timeout(REQUEST_TIMEOUT)).map(drop)
+        self.send(self.request(Method::DELETE, path).timeout(REQUEST_TIMEOUT))
+            .map(drop)
     }
 
     /// Reads server-sent events until the server closes or `each` says stop; returns whether it said so.
     pub fn events(&self, path: &str, mut each: impl FnMut(&str, &str) -> CliResult<bool>) -> CliResult<bool> {
-        let response = self.send(self.request(Method::GET, path).header("accept", "text/event-stream"))?;
+        let response = self.send(
+            self.request(Method::GET, path)
+                .header("accept", "text/event-stream"),
+        )?;
         let (mut event, mut data) = (String::new(), String::new());
         for line in BufReader::new(response).lines() {
             // A broken stream is not an error here: the caller asks again or polls.
@@ -125,21 +148,35 @@ impl Api {
 }
 
 fn parse<T: DeserializeOwned>(response: Response) -> CliResult<T> {
-    let bytes = response
-        .bytes()
-        .map_err(|error| CliError::new(EXIT_UNREACHABLE, "unreachable", format!("the answer broke off: {error}")))?;
+    let bytes = response.bytes().map_err(|error| {
+        CliError::new(
+            EXIT_UNREACHABLE,
+            "unreachable",
+            format!("the answer broke off: {error}"),
+        )
+    })?;
     let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
     serde_json::from_slice(text).map_err(|error| {
-        CliError::new(EXIT_FAILED, "unexpected_answer", format!("the server's answer is not what was expected: {error}"))
-            .hint("check that `corliss --version` and the server's version are the same")
+        CliError::new(
+            EXIT_FAILED,
+            "unexpected_answer",
+            format!("the server's answer is not what was expected: {error}"),
+        )
+        .hint("check that `corliss --version` and the server's version are the same")
     })
 }
 
 fn report_in(status: u16, body: &str) -> ErrorReport {
     let parsed: Option<Value> = serde_json::from_str(body).ok();
-    let report = parsed.as_ref().and_then(|value| serde_json::from_value(value.get("error")?.clone()).ok());
+    let report = parsed
+        .as_ref()
+        .and_then(|value| serde_json::from_value(value.get("error")?.clone()).ok());
     if let (Some(report), Some(problems)) = (&report, parsed.as_ref().and_then(problems_in)) {
-        return ErrorReport { message: problems, hint: None, ..ErrorReport::clone(report) };
+        return ErrorReport {
+            message: problems,
+            hint: None,
+            ..ErrorReport::clone(report)
+        };
     }
     report.unwrap_or_else(|| ErrorReport {
         code: format!("http_{status}"),
@@ -166,7 +203,9 @@ fn problems_in(answer: &Value) -> Option<String> {
 pub fn segment(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                char::from(byte).to_string()
+            }
             _ => format!("%{byte:02X}"),
         })
         .collect()
@@ -183,8 +222,14 @@ mod tests {
 
     #[test]
     fn a_foreign_error_body_still_gives_a_sentence() {
-        assert_eq!(report_in(502, "<html>").message, "the server answered with status 502");
-        let report = report_in(404, r#"{"error":{"code":"job_not_found","message":"no job 'x'"}}"#);
+        assert_eq!(
+            report_in(502, "<html>").message,
+            "the server answered with status 502"
+        );
+        let report = report_in(
+            404,
+            r#"{"error":{"code":"job_not_found","message":"no job 'x'"}}"#,
+        );
         assert_eq!(report.code, "job_not_found");
     }
 
@@ -194,6 +239,9 @@ mod tests {
             "problems":[{"line":4,"column":7,"field":"steps.a","message":"no machine has 99 CPUs"}]}"#;
         let report = report_in(400, body);
         assert_eq!(report.message, "line 4: no machine has 99 CPUs");
-        assert_eq!((report.code.as_str(), report.hint), ("project_file_invalid", None));
+        assert_eq!(
+            (report.code.as_str(), report.hint),
+            ("project_file_invalid", None)
+        );
     }
 }

@@ -38,10 +38,14 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start the server and return when it is ready
-    #[command(after_help = "Examples:\n  corliss up\n  corliss up --listen 127.0.0.1:9000\n  corliss up --foreground")]
+    #[command(
+        after_help = "Examples:\n  corliss up\n  corliss up --listen 127.0.0.1:9000\n  corliss up --foreground"
+    )]
     Up(UpArgs),
     /// Stop the server, its engines and its tasks
-    #[command(after_help = "Stopped tasks count as interrupted by the infrastructure and go on after the next `corliss up`.")]
+    #[command(
+        after_help = "Stopped tasks count as interrupted by the infrastructure and go on after the next `corliss up`."
+    )]
     Down(DownArgs),
     /// Show the server, its workers and the machine
     Status,
@@ -49,7 +53,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  eval \"$(corliss env)\"")]
     Env,
     /// Submit a project file and follow the run
-    #[command(after_help = "Examples:\n  corliss run corliss.yaml\n  corliss run corliss.yaml --detach --json")]
+    #[command(
+        after_help = "Examples:\n  corliss run corliss.yaml\n  corliss run corliss.yaml --detach --json"
+    )]
     Run(RunArgs),
     /// Check a project file without running it
     Check(CheckArgs),
@@ -60,7 +66,9 @@ pub enum Command {
     #[command(subcommand)]
     Jobs(JobsCommand),
     /// Show or follow the log of a job or of a run's step
-    #[command(after_help = "Examples:\n  corliss logs job_01jd…\n  corliss logs run_01jd…/train --rank 1 --follow")]
+    #[command(
+        after_help = "Examples:\n  corliss logs job_01jd…\n  corliss logs run_01jd…/train --rank 1 --follow"
+    )]
     Logs(LogsArgs),
     /// Say why a job waits, runs or failed
     Why(WhyArgs),
@@ -234,7 +242,9 @@ pub enum DataCommand {
         path: PathBuf,
     },
     /// What a version, run, model or endpoint came from and led to
-    #[command(after_help = "Examples:\n  corliss data lineage model:digits/1\n  corliss data lineage run:run_01jd… --direction down")]
+    #[command(
+        after_help = "Examples:\n  corliss data lineage model:digits/1\n  corliss data lineage run:run_01jd… --direction down"
+    )]
     Lineage {
         /// version:ID, run:ID, model:NAME/N or endpoint:NAME
         node: String,
@@ -276,7 +286,9 @@ pub enum EndpointsCommand {
         name: String,
     },
     /// Deploy a model, or change what an endpoint serves
-    #[command(after_help = "Example:\n  corliss endpoints deploy digits --model digits@champion --replicas 2")]
+    #[command(
+        after_help = "Example:\n  corliss endpoints deploy digits --model digits@champion --replicas 2"
+    )]
     Deploy {
         /// The endpoint's name
         name: String,

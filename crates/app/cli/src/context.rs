@@ -37,7 +37,11 @@ impl Context {
 /// A JSON answer as a view.
 pub fn typed<T: DeserializeOwned>(answer: Value) -> CliResult<T> {
     serde_json::from_value(answer).map_err(|error| {
-        CliError::new(EXIT_FAILED, "unexpected_answer", format!("the server's answer is not what was expected: {error}"))
-            .hint("check that `corliss --version` and the server's version are the same")
+        CliError::new(
+            EXIT_FAILED,
+            "unexpected_answer",
+            format!("the server's answer is not what was expected: {error}"),
+        )
+        .hint("check that `corliss --version` and the server's version are the same")
     })
 }

@@ -70,11 +70,17 @@ fn dispatch(cli: Cli) -> CliResult<Invocation> {
         Command::Engine(args) => return Ok(Invocation::Engine(args)),
         _ => {}
     }
-    let context = Context { home: home::resolve(cli.home.as_deref())?, json: cli.json };
+    let context = Context {
+        home: home::resolve(cli.home.as_deref())?,
+        json: cli.json,
+    };
     if let Command::Up(args) = &cli.command
         && args.foreground
     {
-        return Ok(Invocation::Serve { home: context.home, listen: args.listen.clone() });
+        return Ok(Invocation::Serve {
+            home: context.home,
+            listen: args.listen.clone(),
+        });
     }
     carry_out(&context, &cli.command)?;
     Ok(Invocation::Done(ExitCode::SUCCESS))

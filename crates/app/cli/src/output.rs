@@ -14,12 +14,19 @@ impl Table {
     /// An empty table with these columns.
     #[must_use]
     pub fn new(headers: &[&'static str]) -> Self {
-        Self { headers: headers.to_vec(), rows: Vec::new() }
+        Self {
+            headers: headers.to_vec(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row; control characters are shown as spaces so that data cannot move the cursor.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let clean = |cell: String| cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let clean = |cell: String| {
+            cell.chars()
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .collect()
+        };
         self.rows.push(cells.into_iter().map(clean).collect());
     }
 
@@ -33,7 +40,11 @@ impl Table {
     #[must_use]
     pub fn render(&self) -> String {
         let width = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+            let cells = self
+                .rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count());
             cells.chain([self.headers[column].len()]).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.headers.len()).map(width).collect();
@@ -109,14 +120,19 @@ pub fn duration(ms: u64) -> String {
 }
 
 fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// `4.2 s ago`
 #[must_use]
 pub fn ago(then_ms: i64) -> String {
-    format!("{} ago", duration(u64::try_from(now_ms().saturating_sub(then_ms)).unwrap_or(0)))
+    format!(
+        "{} ago",
+        duration(u64::try_from(now_ms().saturating_sub(then_ms)).unwrap_or(0))
+    )
 }
 
 /// `in 3 d 4 h`, or `expired`
@@ -141,7 +157,11 @@ pub fn span(started_ms: Option<i64>, ended_ms: Option<i64>) -> String {
 /// `0.5 cpu, 2.0 GiB, 1 accelerator`
 #[must_use]
 pub fn resources(resources: &corliss_types::Resources) -> String {
-    let mut parts = vec![format!("{}.{} cpu", resources.cpu_milli / 1000, resources.cpu_milli % 1000 / 100)];
+    let mut parts = vec![format!(
+        "{}.{} cpu",
+        resources.cpu_milli / 1000,
+        resources.cpu_milli % 1000 / 100
+    )];
     if resources.memory_bytes > 0 {
         parts.push(bytes(resources.memory_bytes));
     }

@@ -30,7 +30,13 @@ pub struct Uploaded {
 }
 
 /// Uploads a folder as a new version of a dataset.
-pub fn folder(api: &Api, folder: &Path, options: &Options, dataset: &str, message: &str) -> CliResult<Uploaded> {
+pub fn folder(
+    api: &Api,
+    folder: &Path,
+    options: &Options,
+    dataset: &str,
+    message: &str,
+) -> CliResult<Uploaded> {
     if !folder.is_dir() {
         return Err(CliError::input(format!("{} is not a folder", folder.display())));
     }
@@ -39,12 +45,18 @@ pub fn folder(api: &Api, folder: &Path, options: &Options, dataset: &str, messag
     progress.finish_and_clear();
     send_missing(api, &snapshot, dataset)?;
     let path = format!("/api/v1/data/datasets/{}/versions", segment(dataset));
-    api.post(&path, &json!({ "entries": snapshot.tree().entries(), "message": message }))
+    api.post(
+        &path,
+        &json!({ "entries": snapshot.tree().entries(), "message": message }),
+    )
 }
 
 /// What is code: everything beside the project file but its data folders and what tools make.
 pub fn code_options(data_folders: Vec<std::path::PathBuf>) -> Options {
-    Options { exclude: data_folders, ..Options::of(Kind::Code) }
+    Options {
+        exclude: data_folders,
+        ..Options::of(Kind::Code)
+    }
 }
 
 /// What is data: everything.
@@ -53,8 +65,12 @@ pub fn data_options() -> Options {
 }
 
 fn send_missing(api: &Api, snapshot: &Snapshot, dataset: &str) -> CliResult {
-    let by_blob: BTreeMap<String, &Entry> =
-        snapshot.tree().entries().iter().map(|entry| (entry.blob.to_string(), entry)).collect();
+    let by_blob: BTreeMap<String, &Entry> = snapshot
+        .tree()
+        .entries()
+        .iter()
+        .map(|entry| (entry.blob.to_string(), entry))
+        .collect();
     let ids: Vec<&String> = by_blob.keys().collect();
     let mut missing: Vec<String> = Vec::new();
     for some in ids.chunks(QUESTION_BLOBS) {
@@ -66,9 +82,18 @@ fn send_missing(api: &Api, snapshot: &Snapshot, dataset: &str) -> CliResult {
         missing.extend(answer.missing);
     }
     let wanted: Vec<&Entry> = missing.iter().filter_map(|id| by_blob.get(id).copied()).collect();
-    let progress = bar(wanted.iter().map(|entry| entry.size_bytes).sum(), format!("uploading {dataset}"));
+    let progress = bar(
+        wanted.iter().map(|entry| entry.size_bytes).sum(),
+        format!("uploading {dataset}"),
+    );
     for entry in wanted {
-        send(api, snapshot, &entry.path, &entry.blob.to_string(), entry.size_bytes)?;
+        send(
+            api,
+            snapshot,
+            &entry.path,
+            &entry.blob.to_string(),
+            entry.size_bytes,
+        )?;
         progress.inc(entry.size_bytes);
     }
     progress.finish_and_clear();
@@ -78,10 +103,11 @@ fn send_missing(api: &Api, snapshot: &Snapshot, dataset: &str) -> CliResult {
 fn send(api: &Api, snapshot: &Snapshot, path: &EntryPath, blob: &str, size_bytes: u64) -> CliResult {
     let file = snapshot.open(path).map_err(|error| CliError::diagnosed(&error))?;
     let body = Body::sized(file, size_bytes);
-    api.upload(&format!("/api/v1/data/blobs/{blob}"), body).map_err(|mut error| {
-        error.report.message = format!("cannot upload {path}: {}", error.report.message);
-        error
-    })
+    api.upload(&format!("/api/v1/data/blobs/{blob}"), body)
+        .map_err(|mut error| {
+            error.report.message = format!("cannot upload {path}: {}", error.report.message);
+            error
+        })
 }
 
 /// Progress goes to standard error and only to a terminal, so that output can be piped.

@@ -57,28 +57,46 @@ impl Rooms {
         submitters: &Shutdown,
     ) -> Result<Self, ServerError> {
         let at = database(config, home);
-        let store = Metastore::open(&at, MIGRATIONS).await.map_err(ServerError::room("the database"))?;
+        let store = Metastore::open(&at, MIGRATIONS)
+            .await
+            .map_err(ServerError::room("the database"))?;
         let keeper_wake = Wake::new();
         let key = home.root().join("key");
         let security = Security::open(store.clone(), sources.clone(), keeper_wake.clone(), &key)
             .map_err(ServerError::room("security"))?;
-        let blobs: Arc<dyn BlobStore> =
-            Arc::new(DiskStore::open(home.blobs()).await.map_err(ServerError::room("the blob store"))?);
+        let blobs: Arc<dyn BlobStore> = Arc::new(
+            DiskStore::open(home.blobs())
+                .await
+                .map_err(ServerError::room("the blob store"))?,
+        );
         let data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default());
         let artifacts = Arc::new(wiring::tracking::ArtifactBlobs(blobs));
-        let tracking =
-            Tracking::open(store.clone(), sources.clone(), artifacts).await.map_err(ServerError::room("tracking"))?;
+        let tracking = Tracking::open(store.clone(), sources.clone(), artifacts)
+            .await
+            .map_err(ServerError::room("tracking"))?;
         let registry = Registry::new(
             store.clone(),
             sources.clone(),
-            Arc::new(wiring::registry::Sources { data: data.clone(), tracking: tracking.clone() }),
+            Arc::new(wiring::registry::Sources {
+                data: data.clone(),
+                tracking: tracking.clone(),
+            }),
             Arc::new(wiring::registry::Registrations(data.clone())),
         );
         let inventory = Inventory::detect(&declared(&config.machine), &NvmlProbe);
         let program = std::env::current_exe().map_err(ServerError::Runtime)?;
-        let executor = Arc::new(LocalExecutor::new(LocalConfig::of_binary(&program), sources.clock.clone()));
+        let executor = Arc::new(LocalExecutor::new(
+            LocalConfig::of_binary(&program),
+            sources.clock.clone(),
+        ));
         let jobs_config = JobsConfig::under(home.run().join("tasks"));
-        let jobs = Jobs::new(jobs_config, store.clone(), executor, inventory.clone(), sources.clone());
+        let jobs = Jobs::new(
+            jobs_config,
+            store.clone(),
+            executor,
+            inventory.clone(),
+            sources.clone(),
+        );
         let serving = Serving::open(ServingParts {
             store: store.clone(),
             sources: sources.clone(),
@@ -87,7 +105,11 @@ impl Rooms {
                 data: data.clone(),
                 folder: home.work().join("models"),
             }),
-            jobs: Arc::new(wiring::serving::Replicas { jobs: jobs.clone(), program, folder: home.run() }),
+            jobs: Arc::new(wiring::serving::Replicas {
+                jobs: jobs.clone(),
+                program,
+                folder: home.run(),
+            }),
             lineage: Arc::new(wiring::serving::Deployments(data.clone())),
             run_folder: home.run(),
         })
@@ -97,9 +119,15 @@ impl Rooms {
         let gateway = Gateway::new(GatewayConfig::default(), sources.clone(), table);
         let ports = Ports {
             datasets: Arc::new(wiring::pipelines::Versions(data.clone())),
-            jobs: Arc::new(wiring::pipelines::StepJobs { jobs: jobs.clone(), total: inventory.total }),
+            jobs: Arc::new(wiring::pipelines::StepJobs {
+                jobs: jobs.clone(),
+                total: inventory.total,
+            }),
             tracking: Arc::new(wiring::pipelines::StepRuns(tracking.clone())),
-            models: Arc::new(wiring::pipelines::Models { registry: registry.clone(), moved: serving.wake() }),
+            models: Arc::new(wiring::pipelines::Models {
+                registry: registry.clone(),
+                moved: serving.wake(),
+            }),
             endpoints: Arc::new(wiring::pipelines::Endpoints(serving.clone())),
             tokens: Arc::new(wiring::pipelines::Tokens(security.clone())),
         };
@@ -124,7 +152,13 @@ impl Rooms {
     /// Starts the background workers: those who submit work stop at `submitters`, the others at `rest`.
     pub fn start(&self, submitters: &Shutdown, rest: &Shutdown, workers: &WorkerBoard) {
         let keeper = Arc::new(Keeper::new(self.security.clone()));
-        corliss_reconcile::spawn(keeper, KEEPER_PERIOD, self.keeper_wake.clone(), rest.clone(), workers);
+        corliss_reconcile::spawn(
+            keeper,
+            KEEPER_PERIOD,
+            self.keeper_wake.clone(),
+            rest.clone(),
+            workers,
+        );
         self.jobs.spawn(rest, workers);
         self.serving.start(submitters.clone(), workers);
         self.pipelines.start(workers);
@@ -149,7 +183,9 @@ const MIGRATIONS: &[corliss_metastore::Migrations] = &[
 fn database(config: &Config, home: &Home) -> MetastoreConfig {
     match &config.database_url {
         Some(url) => MetastoreConfig::Postgres { url: url.clone() },
-        None => MetastoreConfig::Sqlite { path: home.database() },
+        None => MetastoreConfig::Sqlite {
+            path: home.database(),
+        },
     }
 }
 
@@ -163,7 +199,9 @@ fn declared(machine: &MachineLimits) -> DeclaredInventory {
     DeclaredInventory {
         cpu_milli: machine.cpu_milli,
         memory_bytes: machine.memory_bytes,
-        accelerators: machine.accelerators.map(|count| (0..count).map(accelerator).collect()),
+        accelerators: machine
+            .accelerators
+            .map(|count| (0..count).map(accelerator).collect()),
     }
 }
 

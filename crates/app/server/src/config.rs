@@ -11,15 +11,36 @@ use corliss_diagnostics::{Diagnose, Meaning, nearest};
 
 /// Every setting: its key and what it means.
 pub const KEYS: &[(&str, &str)] = &[
-    ("server.listen", "address of the console and all protocols; beyond loopback only with TLS"),
-    ("server.hosts", "further host names, separated by commas, under which clients reach the server"),
+    (
+        "server.listen",
+        "address of the console and all protocols; beyond loopback only with TLS",
+    ),
+    (
+        "server.hosts",
+        "further host names, separated by commas, under which clients reach the server",
+    ),
     ("server.tls_cert", "PEM file with the certificate chain"),
     ("server.tls_key", "PEM file with the private key"),
-    ("database.url", "postgres://… to keep metadata in PostgreSQL instead of SQLite in the home folder"),
-    ("machine.cpus", "CPUs to hand out, such as 4 or 1.5 [default: what this machine gives us]"),
-    ("machine.memory", "memory to hand out, such as 8GiB [default: what this machine gives us]"),
-    ("machine.accelerators", "number of accelerators to declare where no driver reports any; shown as declared"),
-    ("log.filter", "what the server logs, such as info or corliss_jobs=debug"),
+    (
+        "database.url",
+        "postgres://… to keep metadata in PostgreSQL instead of SQLite in the home folder",
+    ),
+    (
+        "machine.cpus",
+        "CPUs to hand out, such as 4 or 1.5 [default: what this machine gives us]",
+    ),
+    (
+        "machine.memory",
+        "memory to hand out, such as 8GiB [default: what this machine gives us]",
+    ),
+    (
+        "machine.accelerators",
+        "number of accelerators to declare where no driver reports any; shown as declared",
+    ),
+    (
+        "log.filter",
+        "what the server logs, such as info or corliss_jobs=debug",
+    ),
 ];
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7070";
@@ -130,7 +151,9 @@ impl Diagnose for ConfigError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownKey { nearest: Some(name), .. } => Some(format!("did you mean '{name}'?")),
+            Self::UnknownKey {
+                nearest: Some(name), ..
+            } => Some(format!("did you mean '{name}'?")),
             Self::UnknownKey { .. } => {
                 let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
                 Some(format!("the settings are {}", keys.join(", ")))
@@ -164,12 +187,19 @@ fn known(key: &str) -> Option<&'static str> {
 
 fn unknown(key: &str, origin: String) -> ConfigError {
     let nearest = nearest(key, KEYS.iter().map(|(known, _)| *known)).map(str::to_owned);
-    ConfigError::UnknownKey { key: key.to_owned(), origin, nearest }
+    ConfigError::UnknownKey {
+        key: key.to_owned(),
+        origin,
+        nearest,
+    }
 }
 
 fn from_file(path: &Path) -> Result<Values, ConfigError> {
     let shown = path.display().to_string();
-    let unreadable = |why: String| ConfigError::Unreadable { path: shown.clone(), why };
+    let unreadable = |why: String| ConfigError::Unreadable {
+        path: shown.clone(),
+        why,
+    };
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Values::new()),
         Err(error) => return Err(unreadable(error.to_string())),
@@ -181,7 +211,10 @@ fn from_file(path: &Path) -> Result<Values, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
     let table: toml::Table = text
         .parse()
-        .map_err(|error: toml::de::Error| ConfigError::Syntax { path: shown.clone(), why: error.to_string().trim().to_owned() })?;
+        .map_err(|error: toml::de::Error| ConfigError::Syntax {
+            path: shown.clone(),
+            why: error.to_string().trim().to_owned(),
+        })?;
     let mut values = Values::new();
     for (section, content) in &table {
         let Some(content) = content.as_table() else {
@@ -208,9 +241,16 @@ fn plain(value: &toml::Value) -> String {
 /// tasks get are not.
 fn from_environment(environment: impl Iterator<Item = (String, String)>) -> Result<Values, ConfigError> {
     let variable = |key: &str| format!("CORLISS_{}", key.to_ascii_uppercase().replace('.', "_"));
-    let sections = ["CORLISS_SERVER_", "CORLISS_DATABASE_", "CORLISS_MACHINE_", "CORLISS_LOG_"];
+    let sections = [
+        "CORLISS_SERVER_",
+        "CORLISS_DATABASE_",
+        "CORLISS_MACHINE_",
+        "CORLISS_LOG_",
+    ];
     let mut values = Values::new();
-    for (name, value) in environment.filter(|(name, _)| sections.iter().any(|prefix| name.starts_with(prefix))) {
+    for (name, value) in
+        environment.filter(|(name, _)| sections.iter().any(|prefix| name.starts_with(prefix)))
+    {
         match KEYS.iter().find(|(key, _)| variable(key) == name) {
             Some((key, _)) => {
                 values.insert(key, value);
@@ -218,7 +258,11 @@ fn from_environment(environment: impl Iterator<Item = (String, String)>) -> Resu
             None => {
                 let names: Vec<String> = KEYS.iter().map(|(key, _)| variable(key)).collect();
                 let nearest = nearest(&name, names.iter().map(String::as_str)).map(str::to_owned);
-                return Err(ConfigError::UnknownKey { key: name, origin: "the environment".to_owned(), nearest });
+                return Err(ConfigError::UnknownKey {
+                    key: name,
+                    origin: "the environment".to_owned(),
+                    nearest,
+                });
             }
         }
     }
@@ -226,13 +270,33 @@ fn from_environment(environment: impl Iterator<Item = (String, String)>) -> Resu
 }
 
 fn typed(home: &Path, values: &Values) -> Result<Config, ConfigError> {
-    let text = |key: &'static str| values.get(key).map(String::as_str).filter(|value| !value.is_empty());
+    let text = |key: &'static str| {
+        values
+            .get(key)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    };
     let listen = text("server.listen").unwrap_or(DEFAULT_LISTEN);
     let tls = match (text("server.tls_cert"), text("server.tls_key")) {
-        (Some(cert), Some(key)) => Some(TlsFiles { cert: home.join(cert), key: home.join(key) }),
+        (Some(cert), Some(key)) => Some(TlsFiles {
+            cert: home.join(cert),
+            key: home.join(key),
+        }),
         (None, None) => None,
-        (Some(_), None) => return Err(bad("server.tls_key", "", "a PEM file, since server.tls_cert is set")),
-        (None, Some(_)) => return Err(bad("server.tls_cert", "", "a PEM file, since server.tls_key is set")),
+        (Some(_), None) => {
+            return Err(bad(
+                "server.tls_key",
+                "",
+                "a PEM file, since server.tls_cert is set",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(bad(
+                "server.tls_cert",
+                "",
+                "a PEM file, since server.tls_key is set",
+            ));
+        }
     };
     let database_url = text("database.url").map(str::to_owned);
     if let Some(url) = &database_url
@@ -242,8 +306,16 @@ fn typed(home: &Path, values: &Values) -> Result<Config, ConfigError> {
     }
     Ok(Config {
         home: home.to_path_buf(),
-        listen: listen.parse().map_err(|_| bad("server.listen", listen, "an IP address and a port, such as 127.0.0.1:7070"))?,
-        hosts: text("server.hosts").map(|hosts| hosts.split(',').map(|host| host.trim().to_owned()).collect()).unwrap_or_default(),
+        listen: listen.parse().map_err(|_| {
+            bad(
+                "server.listen",
+                listen,
+                "an IP address and a port, such as 127.0.0.1:7070",
+            )
+        })?,
+        hosts: text("server.hosts")
+            .map(|hosts| hosts.split(',').map(|host| host.trim().to_owned()).collect())
+            .unwrap_or_default(),
         tls,
         database_url,
         machine: machine(&text)?,
@@ -253,21 +325,35 @@ fn typed(home: &Path, values: &Values) -> Result<Config, ConfigError> {
 
 fn machine<'a>(text: &impl Fn(&'static str) -> Option<&'a str>) -> Result<MachineLimits, ConfigError> {
     let cpu_milli = text("machine.cpus")
-        .map(|value| cpus(value).ok_or_else(|| bad("machine.cpus", value, "a number above 0, such as 4 or 1.5")))
+        .map(|value| {
+            cpus(value).ok_or_else(|| bad("machine.cpus", value, "a number above 0, such as 4 or 1.5"))
+        })
         .transpose()?;
     let memory_bytes = text("machine.memory")
         .map(|value| size(value).ok_or_else(|| bad("machine.memory", value, "a size such as 8GiB or 512MiB")))
         .transpose()?;
     let accelerators = text("machine.accelerators")
         .map(|value| {
-            value.parse::<u32>().ok().filter(|count| *count <= 64).ok_or_else(|| bad("machine.accelerators", value, "a whole number up to 64"))
+            value
+                .parse::<u32>()
+                .ok()
+                .filter(|count| *count <= 64)
+                .ok_or_else(|| bad("machine.accelerators", value, "a whole number up to 64"))
         })
         .transpose()?;
-    Ok(MachineLimits { cpu_milli, memory_bytes, accelerators })
+    Ok(MachineLimits {
+        cpu_milli,
+        memory_bytes,
+        accelerators,
+    })
 }
 
 fn bad(key: &'static str, value: &str, expected: &'static str) -> ConfigError {
-    ConfigError::BadValue { key, value: value.to_owned(), expected }
+    ConfigError::BadValue {
+        key,
+        value: value.to_owned(),
+        expected,
+    }
 }
 
 /// `1.5` as 1500, exactly.
@@ -276,7 +362,11 @@ fn cpus(text: &str) -> Option<u64> {
     if part.len() > 3 || !part.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let milli = whole.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(format!("{part:0<3}").parse().ok()?)?;
+    let milli = whole
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1000)?
+        .checked_add(format!("{part:0<3}").parse().ok()?)?;
     (milli > 0).then_some(milli)
 }
 
@@ -290,7 +380,11 @@ fn size(text: &str) -> Option<u64> {
         "TiB" => 1 << 40,
         _ => return None,
     };
-    text[..split].parse::<u64>().ok()?.checked_mul(unit).filter(|bytes| *bytes > 0)
+    text[..split]
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(unit)
+        .filter(|bytes| *bytes > 0)
 }
 
 #[cfg(test)]
@@ -300,13 +394,20 @@ mod tests {
     fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("config.toml"), file).unwrap();
-        let environment: Vec<_> = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let environment: Vec<_> = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         Config::load(home.path(), None, environment.into_iter())
     }
 
     #[test]
     fn the_environment_outweighs_the_file() {
-        let config = load("[server]\nlisten = '127.0.0.1:1'", &[("CORLISS_SERVER_LISTEN", "127.0.0.1:2")]).unwrap();
+        let config = load(
+            "[server]\nlisten = '127.0.0.1:1'",
+            &[("CORLISS_SERVER_LISTEN", "127.0.0.1:2")],
+        )
+        .unwrap();
         assert_eq!(config.listen.port(), 2);
     }
 
@@ -321,9 +422,18 @@ mod tests {
     #[test]
     fn values_are_checked() {
         let config = load("[machine]\ncpus = 1.5\nmemory = '2GiB'\naccelerators = 2", &[]).unwrap();
-        let expected = MachineLimits { cpu_milli: Some(1500), memory_bytes: Some(2 << 30), accelerators: Some(2) };
+        let expected = MachineLimits {
+            cpu_milli: Some(1500),
+            memory_bytes: Some(2 << 30),
+            accelerators: Some(2),
+        };
         assert_eq!(config.machine, expected);
-        for file in ["[machine]\nmemory = '2G'", "[machine]\ncpus = 0", "[server]\nlisten = 'here'", "[server]\ntls_cert = 'a'"] {
+        for file in [
+            "[machine]\nmemory = '2G'",
+            "[machine]\ncpus = 0",
+            "[server]\nlisten = 'here'",
+            "[server]\ntls_cert = 'a'",
+        ] {
             assert!(load(file, &[]).is_err(), "{file}");
         }
     }

@@ -20,12 +20,20 @@ pub struct Console;
 impl Assets for Console {
     fn get(&self, path: &str) -> Option<Asset> {
         if let Some(file) = Files::get(path) {
-            let digest = file.metadata.sha256_hash().iter().fold(String::new(), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            });
+            let digest = file
+                .metadata
+                .sha256_hash()
+                .iter()
+                .fold(String::new(), |mut hex, byte| {
+                    let _ = write!(hex, "{byte:02x}");
+                    hex
+                });
             let content_type = file.metadata.mimetype().to_owned();
-            return Some(Asset { bytes: file.data, content_type, digest });
+            return Some(Asset {
+                bytes: file.data,
+                content_type,
+                digest,
+            });
         }
         (path == "index.html").then(|| Asset {
             bytes: Cow::Borrowed(NOT_BUILT.as_bytes()),

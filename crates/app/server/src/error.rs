@@ -52,7 +52,13 @@ impl ServerError {
     pub fn room<E: Diagnose>(room: &'static str) -> impl FnOnce(E) -> Self {
         move |error| {
             let report = corliss_diagnostics::ErrorReport::of(&error);
-            Self::Room { room, message: report.message, code: error.code(), meaning: error.meaning(), hint: report.hint }
+            Self::Room {
+                room,
+                message: report.message,
+                code: error.code(),
+                meaning: error.meaning(),
+                hint: report.hint,
+            }
         }
     }
 }
@@ -88,7 +94,9 @@ impl Diagnose for ServerError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Config(error) => error.hint(),
-            Self::HomeInUse { .. } => Some("use it, stop it with `corliss down`, or choose another folder with --home".to_owned()),
+            Self::HomeInUse { .. } => {
+                Some("use it, stop it with `corliss down`, or choose another folder with --home".to_owned())
+            }
             Self::Room { hint, .. } => hint.clone(),
             _ => None,
         }

@@ -19,9 +19,16 @@ pub struct Home {
 impl Home {
     /// Makes the folders where they are missing and takes the lock.
     pub fn open(root: &Path) -> Result<Self, ServerError> {
-        let unusable = |error: std::io::Error| ServerError::Home { path: root.to_path_buf(), source: error };
+        let unusable = |error: std::io::Error| ServerError::Home {
+            path: root.to_path_buf(),
+            source: error,
+        };
         for folder in ["", "run", "logs", "blobs", "work"] {
-            DirBuilder::new().recursive(true).mode(0o700).create(root.join(folder)).map_err(unusable)?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(root.join(folder))
+                .map_err(unusable)?;
         }
         // A home made by hand may be readable by others; what is inside is not for them.
         std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o700)).map_err(unusable)?;
@@ -34,10 +41,18 @@ impl Home {
             .mode(0o600)
             .open(&path)
             .map_err(unusable)?;
-        let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
-            .map_err(|_| ServerError::HomeInUse { path: root.to_path_buf(), pid: read_pid(&path) })?;
-        lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(unusable)?;
-        Ok(Self { root: root.to_path_buf(), _lock: lock })
+        let mut lock =
+            Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| ServerError::HomeInUse {
+                path: root.to_path_buf(),
+                pid: read_pid(&path),
+            })?;
+        lock.set_len(0)
+            .and_then(|()| writeln!(lock, "{}", std::process::id()))
+            .map_err(unusable)?;
+        Ok(Self {
+            root: root.to_path_buf(),
+            _lock: lock,
+        })
     }
 
     /// The folder itself.

@@ -25,10 +25,14 @@ pub use home::Home;
 /// # Errors
 /// A setting is wrong, the home folder is in use, a room cannot be opened, or the address is taken.
 pub fn serve(home: &Path, listen: Option<&str>) -> Result<(), ServerError> {
-    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let config = Config::load(home, listen, environment)?;
     let home = Home::open(&config.home)?;
     logging::start(&config.log_filter)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServerError::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(ServerError::Runtime)?;
     runtime.block_on(lifecycle::run(&config, &home))
 }

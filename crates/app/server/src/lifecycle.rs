@@ -44,14 +44,19 @@ pub async fn run(config: &Config, home: &Home) -> Result<(), ServerError> {
     let workers = WorkerBoard::new(&sources);
     // Bound first, so that an address that is taken is told before anything is touched.
     let mut at = ServeConfig::at(config.listen);
-    at.tls = config.tls.as_ref().map(|files| serve::TlsFiles { cert: files.cert.clone(), key: files.key.clone() });
+    at.tls = config.tls.as_ref().map(|files| serve::TlsFiles {
+        cert: files.cert.clone(),
+        key: files.key.clone(),
+    });
     let listener = serve::bind(at).await.map_err(ServerError::room("the listener"))?;
     let url = listener.url();
     let (submitters, rest) = (Shutdown::new(), Shutdown::new());
     let rooms = Rooms::open(config, home, &sources, &url, &submitters).await?;
     let stop = Stop::default();
     let routes = compose::all_routes(&rooms, home, &url, config, &workers, &stop);
-    let router = routes.into_router(rooms.security.clone()).map_err(ServerError::room("the routes"))?;
+    let router = routes
+        .into_router(rooms.security.clone())
+        .map_err(ServerError::room("the routes"))?;
     rooms
         .security
         .ensure_credentials(&home.root().join("credentials"), &url)

@@ -15,8 +15,11 @@ pub fn start(filter: &str) -> Result<(), ServerError> {
         value: filter.to_owned(),
         expected: "a level such as info, or targets such as corliss_jobs=debug,info",
     })?;
-    let subscriber =
-        fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).finish();
+    let subscriber = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .finish();
     // A second server in one process (only tests do that) keeps the first one's log.
     let _ = tracing::subscriber::set_global_default(subscriber);
     Ok(())

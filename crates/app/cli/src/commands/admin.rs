@@ -15,7 +15,11 @@ const DAY_S: u64 = 24 * 60 * 60;
 pub fn run(context: &Context, command: &AdminCommand) -> CliResult {
     let AdminCommand::Token(command) = command;
     match command {
-        TokenCommand::Create { name, role, expires_in_days } => create(context, name, role, *expires_in_days),
+        TokenCommand::Create {
+            name,
+            role,
+            expires_in_days,
+        } => create(context, name, role, *expires_in_days),
         TokenCommand::List => list(context),
         TokenCommand::Revoke { id } => revoke(context, id),
     }
@@ -29,7 +33,10 @@ fn create(context: &Context, name: &str, role: &str, expires_in_days: Option<u64
     let answer: Value = context.api()?.post("/api/v1/tokens", &body)?;
     context.answer(answer, |token: TokenView| {
         output::say(&token.token.unwrap_or_default());
-        eprintln!("Token {} for {} ({}). It is not shown again.", token.id, token.name, token.role);
+        eprintln!(
+            "Token {} for {} ({}). It is not shown again.",
+            token.id, token.name, token.role
+        );
     })
 }
 
@@ -46,7 +53,9 @@ fn list(context: &Context) -> CliResult {
 }
 
 fn revoke(context: &Context, id: &str) -> CliResult {
-    context.api()?.delete(&format!("/api/v1/tokens/{}", segment(id)))?;
+    context
+        .api()?
+        .delete(&format!("/api/v1/tokens/{}", segment(id)))?;
     if context.json {
         output::say_json(&json!({ "id": id, "state": "revoked" }));
     } else {

@@ -72,7 +72,12 @@ fn show(context: &Context, target: &str) -> CliResult {
 }
 
 fn print_version(version: &VersionView) {
-    output::say(&format!("{}  {} file(s), {}", version.version, version.files, output::bytes(version.size_bytes)));
+    output::say(&format!(
+        "{}  {} file(s), {}",
+        version.version,
+        version.files,
+        output::bytes(version.size_bytes)
+    ));
     let mut table = Table::new(&["size", "path"]);
     for entry in &version.entries {
         table.row([output::bytes(entry.size_bytes), entry.path.clone()]);
@@ -92,14 +97,26 @@ fn add(context: &Context, path: &Path, name: Option<&str>, message: Option<&str>
         .or(folder_name)
         .ok_or_else(|| CliError::input("the folder has no name").hint("pass --name NAME"))?;
     let api = context.api()?;
-    let uploaded = upload::folder(&api, &full, &upload::data_options(), &name, message.unwrap_or_default())?;
+    let uploaded = upload::folder(
+        &api,
+        &full,
+        &upload::data_options(),
+        &name,
+        message.unwrap_or_default(),
+    )?;
     if context.json {
-        output::say_json(&json!({ "dataset": name, "version": uploaded.version, "created": uploaded.created }));
+        output::say_json(
+            &json!({ "dataset": name, "version": uploaded.version, "created": uploaded.created }),
+        );
         return Ok(());
     }
     let what = if uploaded.created { "is now" } else { "was already" };
     output::say(&format!("{name} {what} {}", uploaded.version));
-    output::say(&format!("{} file(s), {}", uploaded.files, output::bytes(uploaded.size_bytes)));
+    output::say(&format!(
+        "{} file(s), {}",
+        uploaded.files,
+        output::bytes(uploaded.size_bytes)
+    ));
     Ok(())
 }
 
@@ -113,10 +130,17 @@ fn version_of(api: &Api, target: &str) -> CliResult<String> {
     if wanted == "latest" {
         return Ok(dataset.latest);
     }
-    let found = dataset.history.into_iter().find(|version| version.version.starts_with(wanted) && wanted.len() > 5);
+    let found = dataset
+        .history
+        .into_iter()
+        .find(|version| version.version.starts_with(wanted) && wanted.len() > 5);
     found.map(|version| version.version).ok_or_else(|| {
-        CliError::new(EXIT_NOT_FOUND, "version_not_found", format!("dataset '{name}' has no version '{wanted}'"))
-            .hint(format!("corliss data show {name} lists them"))
+        CliError::new(
+            EXIT_NOT_FOUND,
+            "version_not_found",
+            format!("dataset '{name}' has no version '{wanted}'"),
+        )
+        .hint(format!("corliss data show {name} lists them"))
     })
 }
 
@@ -124,15 +148,17 @@ fn get(context: &Context, target: &str, path: &Path) -> CliResult {
     let api = context.api()?;
     let version = version_of(&api, target)?;
     std::fs::create_dir(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            CliError::input(format!("{} exists already", path.display())).hint("name a folder that does not exist yet")
-        }
+        std::io::ErrorKind::AlreadyExists => CliError::input(format!("{} exists already", path.display()))
+            .hint("name a folder that does not exist yet"),
         _ => CliError::input(format!("cannot make {}: {error}", path.display())),
     })?;
     let mut page_token = None::<String>;
     let (mut files, mut bytes) = (0_u64, 0_u64);
     loop {
-        let token = page_token.as_ref().map(|token| format!("&page_token={}", segment(token))).unwrap_or_default();
+        let token = page_token
+            .as_ref()
+            .map(|token| format!("&page_token={}", segment(token)))
+            .unwrap_or_default();
         let answer: Value = api.get(&format!("/api/v1/data/versions/{version}?limit=1000{token}"))?;
         let page: VersionView = typed(answer)?;
         for entry in &page.entries {
@@ -150,7 +176,11 @@ fn get(context: &Context, target: &str, path: &Path) -> CliResult {
     if context.json {
         output::say_json(&json!({ "version": version, "path": path, "files": files }));
     } else {
-        output::say(&format!("{version}: {files} file(s), {} in {}", output::bytes(bytes), path.display()));
+        output::say(&format!(
+            "{version}: {files} file(s), {} in {}",
+            output::bytes(bytes),
+            path.display()
+        ));
     }
     Ok(())
 }
@@ -161,11 +191,15 @@ fn download(api: &Api, version: &str, entry: &EntryPath, to: &Path, executable: 
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
     let path: Vec<String> = entry.as_str().split('/').map(segment).collect();
-    let mut response = api.download(&format!("/api/v1/data/versions/{version}/files/{}", path.join("/")))?;
+    let mut response = api.download(&format!(
+        "/api/v1/data/versions/{version}/files/{}",
+        path.join("/")
+    ))?;
     let mut file = File::create_new(to).map_err(failed)?;
     std::io::copy(&mut response, &mut file).map_err(failed)?;
     if executable {
-        file.set_permissions(std::fs::Permissions::from_mode(0o755)).map_err(failed)?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o755))
+            .map_err(failed)?;
     }
     Ok(())
 }

@@ -14,7 +14,10 @@ const STOP_DEADLINE: Duration = Duration::from_secs(90);
 /// Asks the server to stop and waits until its lock on the home folder is free.
 pub fn run(context: &Context, args: &DownArgs) -> CliResult {
     let api = context.api()?;
-    let asked: CliResult<Value> = api.post("/api/v1/system/shutdown", &json!({ "keep_tasks": args.keep_tasks }));
+    let asked: CliResult<Value> = api.post(
+        "/api/v1/system/shutdown",
+        &json!({ "keep_tasks": args.keep_tasks }),
+    );
     match asked {
         Ok(_) => {}
         Err(error) if error.exit_code == EXIT_UNREACHABLE && super::up::lock_is_free(&context.home) => {
@@ -25,8 +28,14 @@ pub fn run(context: &Context, args: &DownArgs) -> CliResult {
     let started = Instant::now();
     while !super::up::lock_is_free(&context.home) {
         if started.elapsed() > STOP_DEADLINE {
-            return Err(CliError::failed(format!("the server still runs after {} s", STOP_DEADLINE.as_secs()))
-                .hint(format!("look at {}", super::up::log_path(&context.home).display())));
+            return Err(CliError::failed(format!(
+                "the server still runs after {} s",
+                STOP_DEADLINE.as_secs()
+            ))
+            .hint(format!(
+                "look at {}",
+                super::up::log_path(&context.home).display()
+            )));
         }
         std::thread::sleep(Duration::from_millis(20));
     }

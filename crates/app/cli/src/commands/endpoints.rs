@@ -19,7 +19,12 @@ pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
     match command {
         EndpointsCommand::List => list(context),
         EndpointsCommand::Show { name } => show(context, name),
-        EndpointsCommand::Deploy { name, model, replicas, detach } => deploy(context, name, model, *replicas, *detach),
+        EndpointsCommand::Deploy {
+            name,
+            model,
+            replicas,
+            detach,
+        } => deploy(context, name, model, *replicas, *detach),
         EndpointsCommand::Delete { name, yes } => delete(context, name, *yes),
     }
 }
@@ -31,19 +36,26 @@ fn path(name: &str) -> String {
 fn list(context: &Context) -> CliResult {
     let answer: Value = context.api()?.get("/api/v1/endpoints")?;
     context.answer(answer, |page: Page<EndpointView>| {
-        let mut table = Table::new(&["endpoint", "model", "version", "state", "ready", "requests", "reason"]);
+        let mut table = Table::new(&[
+            "endpoint", "model", "version", "state", "ready", "requests", "reason",
+        ]);
         for endpoint in page.items {
             table.row([
                 endpoint.name,
                 endpoint.model,
-                endpoint.serving_version.map(|version| version.to_string()).unwrap_or_default(),
+                endpoint
+                    .serving_version
+                    .map(|version| version.to_string())
+                    .unwrap_or_default(),
                 endpoint.state,
                 format!("{}/{}", endpoint.replicas_ready, endpoint.replicas_desired),
                 endpoint.requests_total.to_string(),
                 endpoint.reason.unwrap_or_default(),
             ]);
         }
-        table.print("No endpoints yet. Deploy a model with: corliss endpoints deploy NAME --model MODEL@ALIAS");
+        table.print(
+            "No endpoints yet. Deploy a model with: corliss endpoints deploy NAME --model MODEL@ALIAS",
+        );
     })
 }
 
@@ -66,7 +78,15 @@ fn print_endpoint(endpoint: &EndpointView) {
         output::say(&format!("because {reason}"));
     }
     output::say("");
-    let mut table = Table::new(&["replica", "version", "state", "restarts", "in flight", "job", "reason"]);
+    let mut table = Table::new(&[
+        "replica",
+        "version",
+        "state",
+        "restarts",
+        "in flight",
+        "job",
+        "reason",
+    ]);
     for replica in &endpoint.replicas {
         table.row([
             replica.id.clone(),
@@ -98,13 +118,17 @@ fn wait_until_ready(api: &Api, name: &str, mut answer: Value) -> CliResult<Value
         match endpoint.state.as_str() {
             "ready" if endpoint.serving_version == endpoint.desired_version => return Ok(answer),
             "failed" => {
-                let reason = endpoint.reason.unwrap_or_else(|| "its engine does not start".to_owned());
+                let reason = endpoint
+                    .reason
+                    .unwrap_or_else(|| "its engine does not start".to_owned());
                 return Err(CliError::failed(format!("endpoint '{name}' failed: {reason}"))
                     .hint(format!("corliss endpoints show {name}")));
             }
             _ if started.elapsed() > READY_DEADLINE => {
-                return Err(CliError::failed(format!("endpoint '{name}' is still {}", endpoint.state))
-                    .hint(format!("corliss endpoints show {name}")));
+                return Err(
+                    CliError::failed(format!("endpoint '{name}' is still {}", endpoint.state))
+                        .hint(format!("corliss endpoints show {name}")),
+                );
             }
             _ => std::thread::sleep(Duration::from_millis(200)),
         }

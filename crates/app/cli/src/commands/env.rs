@@ -20,8 +20,10 @@ pub fn run(context: &Context) -> CliResult {
         ("OPENAI_API_KEY", token),
     ];
     if context.json {
-        let object: serde_json::Map<_, _> =
-            variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        let object: serde_json::Map<_, _> = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
+            .collect();
         output::say_json(&object);
     } else {
         for (name, value) in variables {

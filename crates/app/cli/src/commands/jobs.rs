@@ -26,7 +26,9 @@ fn list(context: &Context, run: Option<&str>, state: Option<&str>) -> CliResult 
         .collect();
     let answer: Value = context.api()?.get(&format!("/api/v1/jobs?{}", query.join("&")))?;
     context.answer(answer, |page: Page<JobView>| {
-        let mut table = Table::new(&["job", "name", "kind", "state", "workers", "took", "created", "reason"]);
+        let mut table = Table::new(&[
+            "job", "name", "kind", "state", "workers", "took", "created", "reason",
+        ]);
         for job in page.items {
             table.row([
                 job.id,
@@ -47,7 +49,11 @@ fn show(context: &Context, id: &str) -> CliResult {
     let answer: Value = context.api()?.get(&format!("/api/v1/jobs/{}", segment(id)))?;
     context.answer(answer, |job: JobView| {
         output::say(&format!("{}  {}  {}", job.id, job.name, job.state));
-        output::say(&format!("{} worker(s), each {}", job.workers, output::resources(&job.resources_per_worker)));
+        output::say(&format!(
+            "{} worker(s), each {}",
+            job.workers,
+            output::resources(&job.resources_per_worker)
+        ));
         if let Some(reason) = &job.reason {
             output::say(&format!("because {reason}"));
         }
@@ -76,7 +82,9 @@ fn exit_text(exit: &TaskExit) -> String {
 }
 
 fn cancel(context: &Context, id: &str) -> CliResult {
-    let answer: Value = context.api()?.post(&format!("/api/v1/jobs/{}/cancel", segment(id)), &json!({}))?;
+    let answer: Value = context
+        .api()?
+        .post(&format!("/api/v1/jobs/{}/cancel", segment(id)), &json!({}))?;
     if context.json {
         output::say_json(&answer);
     } else {

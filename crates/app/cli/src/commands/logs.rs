@@ -15,7 +15,11 @@ const PAGE_LINES: u32 = 1000;
 pub fn run(context: &Context, args: &LogsArgs) -> CliResult {
     let api = context.api()?;
     let job = super::why::job_of(&api, &args.target)?;
-    let base = format!("/api/v1/jobs/{}/logs?rank={}&stream=both", segment(&job), args.rank);
+    let base = format!(
+        "/api/v1/jobs/{}/logs?rank={}&stream=both",
+        segment(&job),
+        args.rank
+    );
     let mut offset = 0;
     let mut first = true;
     loop {

@@ -19,7 +19,11 @@ pub fn run(context: &Context, command: &ModelsCommand) -> CliResult {
 }
 
 fn aliases(model: &ModelView) -> String {
-    let pairs: Vec<String> = model.aliases.iter().map(|(alias, version)| format!("{alias}={version}")).collect();
+    let pairs: Vec<String> = model
+        .aliases
+        .iter()
+        .map(|(alias, version)| format!("{alias}={version}"))
+        .collect();
     pairs.join(" ")
 }
 
@@ -28,10 +32,20 @@ fn list(context: &Context) -> CliResult {
     context.answer(answer, |page: Page<ModelView>| {
         let mut table = Table::new(&["model", "latest", "aliases", "updated"]);
         for model in page.items {
-            let latest = model.latest_version.map(|version| version.to_string()).unwrap_or_default();
-            table.row([model.name.clone(), latest, aliases(&model), output::ago(model.updated_ms)]);
+            let latest = model
+                .latest_version
+                .map(|version| version.to_string())
+                .unwrap_or_default();
+            table.row([
+                model.name.clone(),
+                latest,
+                aliases(&model),
+                output::ago(model.updated_ms),
+            ]);
         }
-        table.print("No models yet. A project file's `models:` registers them, and so does mlflow.register_model.");
+        table.print(
+            "No models yet. A project file's `models:` registers them, and so does mlflow.register_model.",
+        );
     })
 }
 
@@ -42,14 +56,20 @@ fn show(context: &Context, name: &str) -> CliResult {
         output::say("");
         let mut table = Table::new(&["version", "flavor", "metrics", "run", "data", "created"]);
         for version in model.versions {
-            let metrics: Vec<String> =
-                version.metrics.iter().map(|(name, value)| format!("{name}={value:.4}")).collect();
+            let metrics: Vec<String> = version
+                .metrics
+                .iter()
+                .map(|(name, value)| format!("{name}={value:.4}"))
+                .collect();
             table.row([
                 version.version.to_string(),
                 version.flavor.unwrap_or_default(),
                 metrics.join(" "),
                 version.run_id.unwrap_or_default(),
-                version.source_version.map(|id| id.chars().take(14).collect()).unwrap_or_default(),
+                version
+                    .source_version
+                    .map(|id| id.chars().take(14).collect())
+                    .unwrap_or_default(),
                 output::ago(version.created_ms),
             ]);
         }

@@ -26,7 +26,13 @@ pub fn run(context: &Context) -> CliResult {
         let mut waiting = Table::new(&["place", "waiting", "name", "for", "because"]);
         for item in queue.items {
             let waited = output::duration(item.waiting_ms);
-            waiting.row([item.position.to_string(), item.job_id, item.name, waited, item.reason]);
+            waiting.row([
+                item.position.to_string(),
+                item.job_id,
+                item.name,
+                waited,
+                item.reason,
+            ]);
         }
         waiting.print("Nothing waits.");
     })

@@ -63,8 +63,15 @@ fn print_detail(run: &RunDetail) {
     }
     steps.print("This project has no steps.");
     for model in &run.models {
-        let version = model.version.map(|version| format!("/{version}")).unwrap_or_default();
-        let reason = model.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let version = model
+            .version
+            .map(|version| format!("/{version}"))
+            .unwrap_or_default();
+        let reason = model
+            .reason
+            .as_ref()
+            .map(|reason| format!(": {reason}"))
+            .unwrap_or_default();
         output::say(&format!("model {}{version} {}{reason}", model.name, model.state));
     }
     for endpoint in &run.endpoints {
@@ -73,7 +80,9 @@ fn print_detail(run: &RunDetail) {
 }
 
 fn cancel(context: &Context, id: &str) -> CliResult {
-    let answer: Value = context.api()?.post(&format!("/api/v1/runs/{}/cancel", segment(id)), &json!({}))?;
+    let answer: Value = context
+        .api()?
+        .post(&format!("/api/v1/runs/{}/cancel", segment(id)), &json!({}))?;
     if context.json {
         output::say_json(&answer);
     } else {
@@ -86,6 +95,10 @@ fn rerun(context: &Context, id: &str, from: Option<&str>, detach: bool) -> CliRe
     let api = context.api()?;
     let body = from.map_or_else(|| json!({}), |step| json!({ "from_step": step }));
     let answer: Value = api.post(&format!("/api/v1/runs/{}/rerun", segment(id)), &body)?;
-    let new_id = answer.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let new_id = answer
+        .get("id")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     follow::submitted(context, &api, &new_id, detach)
 }

@@ -13,14 +13,28 @@ pub fn run(context: &Context) -> CliResult {
     let answer: Value = api.get("/api/v1/system/status")?;
     context.answer(answer, |status: SystemStatus| {
         let inventory = &status.inventory;
-        output::say(&format!("Corliss {} at {}, up {}", status.version, status.address, output::span(Some(status.started_ms), None)));
+        output::say(&format!(
+            "Corliss {} at {}, up {}",
+            status.version,
+            status.address,
+            output::span(Some(status.started_ms), None)
+        ));
         output::say(&format!("home      {}", status.home));
         output::say(&format!("database  {}", status.database));
-        output::say(&format!("machine   {} ({} free)", output::resources(&inventory.total), output::resources(&inventory.free)));
+        output::say(&format!(
+            "machine   {} ({} free)",
+            output::resources(&inventory.total),
+            output::resources(&inventory.free)
+        ));
         output::say("");
         let mut table = Table::new(&["worker", "state", "progress", "last error"]);
         for worker in status.workers {
-            table.row([worker.name, worker.state, worker.progress, worker.last_error.unwrap_or_default()]);
+            table.row([
+                worker.name,
+                worker.state,
+                worker.progress,
+                worker.last_error.unwrap_or_default(),
+            ]);
         }
         table.print("No background workers.");
     })

@@ -25,7 +25,10 @@ pub fn log_path(home: &Path) -> PathBuf {
 /// Whether no server holds this home. The server keeps an exclusive lock on this file while it lives, so
 /// the answer is right even after kill -9.
 pub fn lock_is_free(home: &Path) -> bool {
-    let Ok(file) = OpenOptions::new().read(true).open(home.join("run").join("server.lock")) else {
+    let Ok(file) = OpenOptions::new()
+        .read(true)
+        .open(home.join("run").join("server.lock"))
+    else {
         return true;
     };
     Flock::lock(file, FlockArg::LockSharedNonblock).is_ok()
@@ -47,7 +50,9 @@ pub fn run(context: &Context, args: &UpArgs) -> CliResult {
 fn spawn(home: &Path, args: &UpArgs) -> CliResult<Child> {
     let log = open_log(home)
         .map_err(|error| CliError::input(format!("cannot write {}: {error}", log_path(home).display())))?;
-    let errors = log.try_clone().map_err(|error| CliError::failed(format!("cannot share the log: {error}")))?;
+    let errors = log
+        .try_clone()
+        .map_err(|error| CliError::failed(format!("cannot share the log: {error}")))?;
     let binary = std::env::current_exe()
         .map_err(|error| CliError::failed(format!("cannot find this program's own file: {error}")))?;
     let mut command = Command::new(binary);
@@ -57,14 +62,28 @@ fn spawn(home: &Path, args: &UpArgs) -> CliResult<Child> {
     }
     command.env("CORLISS_DETACHED", "1");
     // Its own process group: Ctrl-C in this terminal is not meant for the server.
-    command.stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0).current_dir("/");
-    command.spawn().map_err(|error| CliError::failed(format!("cannot start the server: {error}")))
+    command
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        .process_group(0)
+        .current_dir("/");
+    command
+        .spawn()
+        .map_err(|error| CliError::failed(format!("cannot start the server: {error}")))
 }
 
 fn open_log(home: &Path) -> std::io::Result<File> {
     let folder = home.join("logs");
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-    OpenOptions::new().create(true).append(true).mode(0o600).open(log_path(home))
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)?;
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(log_path(home))
 }
 
 fn wait_until_ready(home: &Path, child: &mut Child, started: Instant) -> CliResult<String> {
@@ -75,21 +94,30 @@ fn wait_until_ready(home: &Path, child: &mut Child, started: Instant) -> CliResu
         .map_err(|error| CliError::failed(format!("cannot set up an HTTP client: {error}")))?;
     loop {
         if let Ok(Some(status)) = child.try_wait() {
-            return Err(CliError::failed(format!("the server ended while starting ({status}): {}", last_words(home)))
-                .hint(format!("its log is {}", log_path(home).display())));
+            return Err(CliError::failed(format!(
+                "the server ended while starting ({status}): {}",
+                last_words(home)
+            ))
+            .hint(format!("its log is {}", log_path(home).display())));
         }
         // The lock first: credentials of an earlier start must not be taken for this one's.
         if !lock_is_free(home)
             && let Ok(credentials) = home::credentials(home)
-            && client.get(format!("{}/readyz", credentials.url)).send().is_ok_and(|answer| answer.status().is_success())
+            && client
+                .get(format!("{}/readyz", credentials.url))
+                .send()
+                .is_ok_and(|answer| answer.status().is_success())
         {
             return Ok(credentials.url);
         }
         if started.elapsed() > READY_DEADLINE {
             let _ = child.kill();
             let _ = child.wait();
-            return Err(CliError::failed(format!("the server was not ready after {} s", READY_DEADLINE.as_secs()))
-                .hint(format!("look at {}", log_path(home).display())));
+            return Err(CliError::failed(format!(
+                "the server was not ready after {} s",
+                READY_DEADLINE.as_secs()
+            ))
+            .hint(format!("look at {}", log_path(home).display())));
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -99,14 +127,19 @@ fn wait_until_ready(home: &Path, child: &mut Child, started: Instant) -> CliResu
 fn last_words(home: &Path) -> String {
     let text = std::fs::read_to_string(log_path(home)).unwrap_or_default();
     let error = text.lines().rev().find_map(|line| line.strip_prefix("error: "));
-    error.or_else(|| text.lines().next_back()).unwrap_or("it said nothing").to_owned()
+    error
+        .or_else(|| text.lines().next_back())
+        .unwrap_or("it said nothing")
+        .to_owned()
 }
 
 fn ready(context: &Context, url: &str, took: Option<Duration>) -> CliResult {
     let ready_ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     let token = home::credentials(&context.home)?.token;
     if context.json {
-        output::say_json(&json!({ "url": url, "home": context.home, "started": took.is_some(), "ready_ms": ready_ms }));
+        output::say_json(
+            &json!({ "url": url, "home": context.home, "started": took.is_some(), "ready_ms": ready_ms }),
+        );
         return Ok(());
     }
     match ready_ms {

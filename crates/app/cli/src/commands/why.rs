@@ -17,7 +17,10 @@ pub fn run(context: &Context, args: &WhyArgs) -> CliResult {
     context.answer(answer, |why: Why| {
         output::say(&why.summary);
         if let Some(position) = why.position {
-            output::say(&format!("Place {position} in the queue, waiting for {}.", output::duration(why.waiting_ms)));
+            output::say(&format!(
+                "Place {position} in the queue, waiting for {}.",
+                output::duration(why.waiting_ms)
+            ));
         }
     })
 }
@@ -30,14 +33,25 @@ pub fn job_of(api: &Api, target: &str) -> CliResult<String> {
     let detail: RunDetail = api.get(&format!("/api/v1/runs/{}", segment(run)))?;
     let names: Vec<&str> = detail.steps.iter().map(|step| step.name.as_str()).collect();
     let Some(found) = detail.steps.iter().find(|candidate| candidate.name == step) else {
-        let error = CliError::new(EXIT_NOT_FOUND, "step_not_found", format!("{run} has no step '{step}'"));
+        let error = CliError::new(
+            EXIT_NOT_FOUND,
+            "step_not_found",
+            format!("{run} has no step '{step}'"),
+        );
         return Err(match corliss_diagnostics::nearest(step, names.iter().copied()) {
             Some(name) => error.hint(format!("did you mean '{name}'?")),
             None => error.hint(format!("its steps are {}", names.join(", "))),
         });
     };
     found.job_id.clone().ok_or_else(|| {
-        let reason = found.reason.clone().unwrap_or_else(|| format!("it is {}", found.state));
-        CliError::new(EXIT_NOT_FOUND, "no_job", format!("step '{step}' has no job: {reason}"))
+        let reason = found
+            .reason
+            .clone()
+            .unwrap_or_else(|| format!("it is {}", found.state));
+        CliError::new(
+            EXIT_NOT_FOUND,
+            "no_job",
+            format!("step '{step}' has no job: {reason}"),
+        )
     })
 }

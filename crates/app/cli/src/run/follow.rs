@@ -39,7 +39,10 @@ fn follow(context: &Context, api: &Api, run_id: &str) -> CliResult {
     let mut plain = Plain::new();
     let mut logs = LogTail::new();
     if !context.json && !live {
-        output::say(&format!("{run_id} submitted; console {}/runs/{run_id}", api.url()));
+        output::say(&format!(
+            "{run_id} submitted; console {}/runs/{run_id}",
+            api.url()
+        ));
     }
     let mut last_seen = Instant::now();
     loop {
@@ -86,7 +89,10 @@ fn first_failure(run: &RunDetail) -> String {
     failed.map_or_else(
         || "no step says why".to_owned(),
         |step| {
-            let reason = step.reason.clone().unwrap_or_else(|| "it gave no reason".to_owned());
+            let reason = step
+                .reason
+                .clone()
+                .unwrap_or_else(|| "it gave no reason".to_owned());
             format!("step '{}': {reason}", step.name)
         },
     )
@@ -96,7 +102,10 @@ fn hint(run: &RunDetail) -> String {
     let id = &run.summary.id;
     match run.steps.iter().find(|step| step.state == "failed") {
         Some(step) => {
-            format!("corliss logs {id}/{} shows what it wrote; corliss runs rerun {id} goes on from there", step.name)
+            format!(
+                "corliss logs {id}/{} shows what it wrote; corliss runs rerun {id} goes on from there",
+                step.name
+            )
         }
         None => format!("corliss runs show {id}"),
     }

@@ -22,12 +22,20 @@ pub struct Screen {
 impl Screen {
     /// A screen that has drawn nothing; the address is shown below the steps.
     pub fn new(address: String) -> Self {
-        Self { address, logs: VecDeque::new(), drawn_lines: 0, frame: 0 }
+        Self {
+            address,
+            logs: VecDeque::new(),
+            drawn_lines: 0,
+            frame: 0,
+        }
     }
 
     /// Adds a log line; only the last few are shown.
     pub fn log(&mut self, step: &str, line: &str) {
-        let clean: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let clean: String = line
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
         self.logs.push_back(format!("{step} │ {clean}"));
         while self.logs.len() > LOG_LINES {
             self.logs.pop_front();
@@ -63,20 +71,51 @@ impl Screen {
         let took = output::span(summary.started_ms.or(Some(summary.created_ms)), summary.ended_ms);
         let mut lines = vec![
             format!("{}  {}  {took}", summary.project, summary.state),
-            format!("{}  {}/{}", bar(summary.steps_done, summary.steps_total), summary.steps_done, summary.steps_total),
+            format!(
+                "{}  {}/{}",
+                bar(summary.steps_done, summary.steps_total),
+                summary.steps_done,
+                summary.steps_total
+            ),
         ];
-        let width = run.steps.iter().map(|step| step.name.chars().count()).max().unwrap_or(0);
+        let width = run
+            .steps
+            .iter()
+            .map(|step| step.name.chars().count())
+            .max()
+            .unwrap_or(0);
         let hidden = run.steps.len().saturating_sub(MAX_STEP_LINES);
         // A long run shows the steps that move; those that ended or wait are counted.
-        let shown = run.steps.iter().filter(|step| hidden == 0 || is_moving(step)).take(MAX_STEP_LINES);
+        let shown = run
+            .steps
+            .iter()
+            .filter(|step| hidden == 0 || is_moving(step))
+            .take(MAX_STEP_LINES);
         lines.extend(shown.map(|step| self.step_line(step, width)));
         for model in &run.models {
-            let version = model.version.map(|version| format!("/{version}")).unwrap_or_default();
-            let reason = model.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            lines.push(format!("  {} model {}{version} {}{reason}", mark(&model.state, 0), model.name, model.state));
+            let version = model
+                .version
+                .map(|version| format!("/{version}"))
+                .unwrap_or_default();
+            let reason = model
+                .reason
+                .as_ref()
+                .map(|reason| format!(": {reason}"))
+                .unwrap_or_default();
+            lines.push(format!(
+                "  {} model {}{version} {}{reason}",
+                mark(&model.state, 0),
+                model.name,
+                model.state
+            ));
         }
         for endpoint in &run.endpoints {
-            lines.push(format!("  {} endpoint {} {}", mark(&endpoint.state, 0), endpoint.name, endpoint.state));
+            lines.push(format!(
+                "  {} endpoint {} {}",
+                mark(&endpoint.state, 0),
+                endpoint.name,
+                endpoint.state
+            ));
         }
         if !ended {
             lines.extend(self.logs.iter().map(|line| format!("    {line}")));
@@ -86,21 +125,41 @@ impl Screen {
     }
 
     fn step_line(&self, step: &StepView, width: usize) -> String {
-        let workers = if step.workers > 1 { format!("  {} workers", step.workers) } else { String::new() };
+        let workers = if step.workers > 1 {
+            format!("  {} workers", step.workers)
+        } else {
+            String::new()
+        };
         let took = output::span(step.started_ms, step.ended_ms);
         let padding = " ".repeat(width.saturating_sub(step.name.chars().count()));
-        format!("  {} {}{padding}  {took:>9}{workers}  {}", mark(&step.state, self.frame), step.name, describe(step))
+        format!(
+            "  {} {}{padding}  {took:>9}{workers}  {}",
+            mark(&step.state, self.frame),
+            step.name,
+            describe(step)
+        )
     }
 }
 
 fn is_moving(step: &StepView) -> bool {
-    matches!(step.state.as_str(), "running" | "publishing" | "failed" | "queued")
+    matches!(
+        step.state.as_str(),
+        "running" | "publishing" | "failed" | "queued"
+    )
 }
 
 fn bar(done: u32, total: u32) -> String {
     const CELLS: u32 = 24;
-    let filled = if total == 0 { CELLS } else { done.min(total) * CELLS / total };
-    format!("{}{}", "━".repeat(filled as usize), "─".repeat((CELLS - filled) as usize))
+    let filled = if total == 0 {
+        CELLS
+    } else {
+        done.min(total) * CELLS / total
+    };
+    format!(
+        "{}{}",
+        "━".repeat(filled as usize),
+        "─".repeat((CELLS - filled) as usize)
+    )
 }
 
 /// One character that says a state without colour.
@@ -120,7 +179,10 @@ fn fit(line: &str, columns: usize) -> String {
     if line.chars().count() <= columns {
         return line.to_owned();
     }
-    line.chars().take(columns.saturating_sub(1)).chain(['…']).collect()
+    line.chars()
+        .take(columns.saturating_sub(1))
+        .chain(['…'])
+        .collect()
 }
 
 fn columns() -> usize {

@@ -26,15 +26,25 @@ pub fn submit(context: &Context, api: &Api, file: &Path) -> CliResult<String> {
     for source in &loaded.project.data {
         let folder = loaded.folder.join(&source.folder);
         let message = format!("data of {name}");
-        let uploaded = upload::folder(api, &folder, &upload::data_options(), &source.name, &message).map_err(|mut error| {
-            error.report.field.get_or_insert_with(|| format!("data.{}", source.name));
-            error
-        })?;
+        let uploaded = upload::folder(api, &folder, &upload::data_options(), &source.name, &message)
+            .map_err(|mut error| {
+                error
+                    .report
+                    .field
+                    .get_or_insert_with(|| format!("data.{}", source.name));
+                error
+            })?;
         data.insert(source.name.clone(), uploaded.version);
         data_folders.extend(within(&loaded.folder, &folder));
     }
     let options = upload::code_options(data_folders);
-    let code = upload::folder(api, &loaded.folder, &options, &format!("{name}.code"), &format!("code of {name}"))?;
+    let code = upload::folder(
+        api,
+        &loaded.folder,
+        &options,
+        &format!("{name}.code"),
+        &format!("code of {name}"),
+    )?;
     let accepted: Accepted = api.post(
         "/api/v1/runs",
         &json!({
@@ -62,8 +72,9 @@ fn environment() -> CliResult<BTreeMap<&'static str, String>> {
         .filter_map(|name| Some((name, std::env::var(name).ok()?)))
         .collect();
     if !variables.contains_key("PATH") {
-        return Err(CliError::input("PATH is not set, so no step would find its programs"));
+        return Err(CliError::input(
+            "PATH is not set, so no step would find its programs",
+        ));
     }
     Ok(variables)
 }
-

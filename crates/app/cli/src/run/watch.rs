@@ -16,7 +16,9 @@ pub struct LogTail {
 impl LogTail {
     /// Nothing read yet.
     pub fn new() -> Self {
-        Self { offsets: BTreeMap::new() }
+        Self {
+            offsets: BTreeMap::new(),
+        }
     }
 
     /// Hands each new line of each step's first worker to `each`. A log that cannot be read now is read
@@ -32,7 +34,9 @@ impl LogTail {
                 "/api/v1/jobs/{}/logs?rank=0&stream=both&offset={offset}&limit={LINES_A_POLL}",
                 segment(job)
             );
-            let Ok(page) = api.get::<LogPage>(&path) else { continue };
+            let Ok(page) = api.get::<LogPage>(&path) else {
+                continue;
+            };
             for line in &page.lines {
                 each(&step.name, &line.text);
             }
@@ -54,7 +58,12 @@ pub struct Plain {
 impl Plain {
     /// Nothing seen yet.
     pub fn new() -> Self {
-        Self { steps: BTreeMap::new(), models: BTreeMap::new(), endpoints: BTreeMap::new(), run: String::new() }
+        Self {
+            steps: BTreeMap::new(),
+            models: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            run: String::new(),
+        }
     }
 
     /// Prints what changed since the last call.
@@ -66,8 +75,15 @@ impl Plain {
             }
         }
         for model in &run.models {
-            let version = model.version.map(|version| format!("/{version}")).unwrap_or_default();
-            let reason = model.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let version = model
+                .version
+                .map(|version| format!("/{version}"))
+                .unwrap_or_default();
+            let reason = model
+                .reason
+                .as_ref()
+                .map(|reason| format!(": {reason}"))
+                .unwrap_or_default();
             let now = format!("{}{reason}", model.state);
             if changed(&mut self.models, &model.name, &now) && model.state != "pending" {
                 output::say(&format!("model {}{version} {now}", model.name));
@@ -96,7 +112,11 @@ fn changed(seen: &mut BTreeMap<String, String>, name: &str, now: &str) -> bool {
 
 /// `running (attempt 2, after worker 1 was killed by SIGKILL)`
 pub fn describe(step: &StepView) -> String {
-    let previous = step.attempts.iter().rev().find(|attempt| attempt.attempt < step.attempt);
+    let previous = step
+        .attempts
+        .iter()
+        .rev()
+        .find(|attempt| attempt.attempt < step.attempt);
     let attempt = match previous.and_then(|attempt| attempt.reason.as_ref()) {
         Some(reason) if step.attempt > 1 => format!(" (attempt {}, after: {reason})", step.attempt),
         None if step.attempt > 1 => format!(" (attempt {})", step.attempt),

@@ -69,11 +69,41 @@ pub fn routes(system: &Arc<System>) -> Routes {
     let read = Access::Requires(Permission::SystemRead);
     let admin = Access::Requires(Permission::SystemAdmin);
     Routes::new()
-        .route(Method::GET, "/healthz", Access::Public, Dialect::Native, get(alive))
-        .route(Method::GET, "/readyz", Access::Public, Dialect::Native, get(alive))
-        .route(Method::GET, "/api/v1/version", Access::Public, Dialect::Native, get(version))
-        .route(Method::GET, "/api/v1/system/status", read, Dialect::Native, get(status).with_state(state()))
-        .route(Method::POST, "/api/v1/system/shutdown", admin, Dialect::Native, post(shutdown).with_state(state()))
+        .route(
+            Method::GET,
+            "/healthz",
+            Access::Public,
+            Dialect::Native,
+            get(alive),
+        )
+        .route(
+            Method::GET,
+            "/readyz",
+            Access::Public,
+            Dialect::Native,
+            get(alive),
+        )
+        .route(
+            Method::GET,
+            "/api/v1/version",
+            Access::Public,
+            Dialect::Native,
+            get(version),
+        )
+        .route(
+            Method::GET,
+            "/api/v1/system/status",
+            read,
+            Dialect::Native,
+            get(status).with_state(state()),
+        )
+        .route(
+            Method::POST,
+            "/api/v1/system/shutdown",
+            admin,
+            Dialect::Native,
+            post(shutdown).with_state(state()),
+        )
 }
 
 /// The address answers only once every room is open, so being reachable is being ready.

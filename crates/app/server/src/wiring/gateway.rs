@@ -29,8 +29,14 @@ fn translate(table: &serving::RouteTable) -> RouteTable {
         replicas: endpoint
             .replicas
             .iter()
-            .map(|replica| RouteReplica { id: replica.id.clone(), socket: replica.socket.clone() })
+            .map(|replica| RouteReplica {
+                id: replica.id.clone(),
+                socket: replica.socket.clone(),
+            })
             .collect(),
     };
-    RouteTable { generation: table.generation, endpoints: table.endpoints.iter().map(endpoint).collect() }
+    RouteTable {
+        generation: table.generation,
+        endpoints: table.endpoints.iter().map(endpoint).collect(),
+    }
 }

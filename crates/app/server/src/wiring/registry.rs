@@ -34,12 +34,18 @@ impl ModelSources for Sources {
             Err(error) if error.meaning() == Meaning::NotFound => return Ok(None),
             Err(error) => return Err(carried(error)),
         };
-        Ok(Some(flavor(tree.entries().iter().map(|entry| entry.path.as_str()))))
+        Ok(Some(flavor(
+            tree.entries().iter().map(|entry| entry.path.as_str()),
+        )))
     }
 
     async fn pin(&self, source: &ForeignSource) -> Result<Option<Pinned>, PortError> {
-        let Some(artifact_uri) = self.artifact_uri(source).await? else { return Ok(None) };
-        let Some(files) = self.tracking.files_under(&artifact_uri).await.map_err(carried)? else { return Ok(None) };
+        let Some(artifact_uri) = self.artifact_uri(source).await? else {
+            return Ok(None);
+        };
+        let Some(files) = self.tracking.files_under(&artifact_uri).await.map_err(carried)? else {
+            return Ok(None);
+        };
         if files.is_empty() {
             return Ok(None);
         }
@@ -47,7 +53,12 @@ impl ModelSources for Sources {
         let entries = files.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
         let tree = Tree::new(entries).map_err(carried)?;
         let committed = self.data.commit(None, tree, "").await.map_err(carried)?;
-        Ok(Some(Pinned { version: committed.version, flavor, artifact_uri, run_id: source.run_id.clone() }))
+        Ok(Some(Pinned {
+            version: committed.version,
+            flavor,
+            artifact_uri,
+            run_id: source.run_id.clone(),
+        }))
     }
 }
 
@@ -62,29 +73,46 @@ impl Sources {
                 Err(error) => Err(carried(error)),
             };
         }
-        let Some(run_id) = &source.run_id else { return Ok(Some(source.source.clone())) };
+        let Some(run_id) = &source.run_id else {
+            return Ok(Some(source.source.clone()));
+        };
         let run = match self.tracking.run(run_id.clone()).await {
             Ok(run) => run,
             Err(error) if error.meaning() == Meaning::NotFound => return Ok(None),
             Err(error) => return Err(carried(error)),
         };
         let own = &run.info.artifact_uri;
-        let inside = source.source.strip_prefix(own.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let inside = source
+            .source
+            .strip_prefix(own.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         Ok((inside || source.model_id.is_some()).then(|| source.source.clone()))
     }
 }
 
 fn flavor<'a>(paths: impl Iterator<Item = &'a str>) -> Flavor {
-    let known = |path: &str| ENDINGS.iter().find(|(ending, _)| path.ends_with(ending)).map(|(_, flavor)| *flavor);
+    let known = |path: &str| {
+        ENDINGS
+            .iter()
+            .find(|(ending, _)| path.ends_with(ending))
+            .map(|(_, flavor)| *flavor)
+    };
     let mut found: Vec<Flavor> = paths.filter_map(known).collect();
     // More than one model in a folder is nobody's to choose from.
-    if found.len() == 1 { found.remove(0) } else { Flavor::Other }
+    if found.len() == 1 {
+        found.remove(0)
+    } else {
+        Flavor::Other
+    }
 }
 
 fn entry(file: &ArtifactFile) -> Result<Entry, PortError> {
     Ok(Entry {
         path: file.path.parse().map_err(|error: DataError| carried(error))?,
-        blob: file.blob.parse().map_err(|_| carried(NotABlob(file.blob.clone())))?,
+        blob: file
+            .blob
+            .parse()
+            .map_err(|_| carried(NotABlob(file.blob.clone())))?,
         size_bytes: file.size_bytes,
         executable: false,
     })
@@ -107,15 +135,26 @@ impl Lineage for Registrations {
             let run = node(NodeKind::Run, run.clone())?;
             for input in &version.data {
                 let from = node(NodeKind::Version, input.version.to_string())?;
-                edges.push(Edge { from, to: run.clone(), relation: Relation::Input });
+                edges.push(Edge {
+                    from,
+                    to: run.clone(),
+                    relation: Relation::Input,
+                });
             }
             if let Some(code) = &version.code {
                 let from = node(NodeKind::Version, code.to_string())?;
-                edges.push(Edge { from, to: run.clone(), relation: Relation::Code });
+                edges.push(Edge {
+                    from,
+                    to: run.clone(),
+                    relation: Relation::Code,
+                });
             }
-            edges.push(Edge { from: run, to: model, relation: Relation::Registered });
+            edges.push(Edge {
+                from: run,
+                to: model,
+                relation: Relation::Registered,
+            });
         }
         self.0.record_lineage(edges).await.map_err(carried)
     }
 }
-

@@ -10,7 +10,9 @@ use corliss_data::{DataService, Edge, NodeKind, NodeRef, Relation};
 use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_jobs::{Command, JobKind, JobSpec, JobState, Jobs, Launcher};
 use corliss_registry::Registry;
-use corliss_serving::{DeployedModel, Lineage, ModelResolver, PortError, ReplicaJob, ReplicaJobState, ReplicaJobs};
+use corliss_serving::{
+    DeployedModel, Lineage, ModelResolver, PortError, ReplicaJob, ReplicaJobState, ReplicaJobs,
+};
 use corliss_types::{IdError, JobId, ModelName, VersionId};
 
 /// An engine finishes its requests within this time after SIGTERM.
@@ -44,9 +46,16 @@ impl Diagnose for NotAName {
 #[async_trait]
 impl ModelResolver for Models {
     async fn resolve(&self, reference: &str) -> Result<DeployedModel, PortError> {
-        let found = self.registry.resolve(reference).await.map_err(|error| PortError::of(&error))?;
+        let found = self
+            .registry
+            .resolve(reference)
+            .await
+            .map_err(|error| PortError::of(&error))?;
         Ok(DeployedModel {
-            model: found.name.parse().map_err(|error| PortError::of(&NotAName(error)))?,
+            model: found
+                .name
+                .parse()
+                .map_err(|error| PortError::of(&NotAName(error)))?,
             version: u32::try_from(found.version).unwrap_or(u32::MAX),
             files: found.source_version,
         })
@@ -54,7 +63,10 @@ impl ModelResolver for Models {
 
     async fn materialise(&self, files: &VersionId) -> Result<PathBuf, PortError> {
         let folder = self.folder.join(files.as_str());
-        self.data.materialise(files, &folder).await.map_err(|error| PortError::of(&error))?;
+        self.data
+            .materialise(files, &folder)
+            .await
+            .map_err(|error| PortError::of(&error))?;
         Ok(folder)
     }
 }
@@ -92,7 +104,10 @@ impl ReplicaJobs for Replicas {
             log_limit_bytes: LOG_LIMIT_BYTES,
         };
         let key = format!("replica/{}", job.replica);
-        self.jobs.submit(&key, spec).await.map_err(|error| PortError::of(&error))
+        self.jobs
+            .submit(&key, spec)
+            .await
+            .map_err(|error| PortError::of(&error))
     }
 
     async fn observe(&self, job: &JobId) -> Result<ReplicaJobState, PortError> {
@@ -102,14 +117,19 @@ impl ReplicaJobs for Replicas {
                 ReplicaJobState::Queued(job.reason.unwrap_or_else(|| "it waits for its turn".to_owned()))
             }
             JobState::Starting | JobState::Running | JobState::Stopping => ReplicaJobState::Running,
-            JobState::Succeeded | JobState::Failed | JobState::Cancelled => {
-                ReplicaJobState::Ended(job.reason.unwrap_or_else(|| "the engine ended by itself".to_owned()))
-            }
+            JobState::Succeeded | JobState::Failed | JobState::Cancelled => ReplicaJobState::Ended(
+                job.reason
+                    .unwrap_or_else(|| "the engine ended by itself".to_owned()),
+            ),
         })
     }
 
     async fn stop(&self, job: &JobId) -> Result<(), PortError> {
-        self.jobs.cancel(job).await.map(drop).map_err(|error| PortError::of(&error))
+        self.jobs
+            .cancel(job)
+            .await
+            .map(drop)
+            .map_err(|error| PortError::of(&error))
     }
 }
 

@@ -30,13 +30,26 @@ impl Diagnose for NotABlob {
 impl ArtifactBytes for ArtifactBlobs {
     async fn put(&self, bytes: ByteStream) -> Result<StoredBytes, PortError> {
         let mut reader = StreamReader::new(bytes.map_err(std::io::Error::other));
-        let stored = self.0.put(&mut reader, PutOptions::default()).await.map_err(|error| PortError::of(&error))?;
-        Ok(StoredBytes { blob: stored.blob.id.to_string(), size_bytes: stored.blob.size_bytes })
+        let stored = self
+            .0
+            .put(&mut reader, PutOptions::default())
+            .await
+            .map_err(|error| PortError::of(&error))?;
+        Ok(StoredBytes {
+            blob: stored.blob.id.to_string(),
+            size_bytes: stored.blob.size_bytes,
+        })
     }
 
     async fn open(&self, blob: &str) -> Result<ByteStream, PortError> {
-        let id = blob.parse().map_err(|_| PortError::of(&NotABlob(blob.to_owned())))?;
-        let reader = self.0.open(id, None).await.map_err(|error| PortError::of(&error))?;
+        let id = blob
+            .parse()
+            .map_err(|_| PortError::of(&NotABlob(blob.to_owned())))?;
+        let reader = self
+            .0
+            .open(id, None)
+            .await
+            .map_err(|error| PortError::of(&error))?;
         Ok(Box::pin(ReaderStream::with_capacity(reader.bytes, 256 * 1024)))
     }
 }

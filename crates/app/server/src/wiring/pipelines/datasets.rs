@@ -42,12 +42,20 @@ impl Datasets for Versions {
     }
 
     async fn publish(&self, folder: &Path) -> Result<VersionId, PortError> {
-        let committed = self.0.publish_directory(folder, None, "").await.map_err(carried)?;
+        let committed = self
+            .0
+            .publish_directory(folder, None, "")
+            .await
+            .map_err(carried)?;
         Ok(committed.version)
     }
 
     async fn record_lineage(&self, edges: &[LineageEdge]) -> Result<(), PortError> {
-        let edges = edges.iter().map(edge).collect::<Result<Vec<_>, _>>().map_err(carried)?;
+        let edges = edges
+            .iter()
+            .map(edge)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(carried)?;
         self.0.record_lineage(edges).await.map_err(carried)
     }
 }

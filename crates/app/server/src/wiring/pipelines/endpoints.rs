@@ -18,6 +18,10 @@ impl EndpointsPort for Endpoints {
             replicas: deployment.replicas,
             resources: Resources::default(),
         };
-        self.0.deploy(&deployment.name, request).await.map(drop).map_err(|error| PortError::of(&error))
+        self.0
+            .deploy(&deployment.name, request)
+            .await
+            .map(drop)
+            .map_err(|error| PortError::of(&error))
     }
 }

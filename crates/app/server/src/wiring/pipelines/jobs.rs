@@ -59,21 +59,39 @@ impl JobsPort for StepJobs {
             }),
             log_limit_bytes: LOG_LIMIT_BYTES,
         };
-        self.jobs.submit(&key, spec).await.map_err(|error| PortError::of(&error))
+        self.jobs
+            .submit(&key, spec)
+            .await
+            .map_err(|error| PortError::of(&error))
     }
 
     async fn find(&self, key: &StepKey) -> Result<Option<JobId>, PortError> {
-        let found = self.jobs.find(&key_of(key)).await.map_err(|error| PortError::of(&error))?;
+        let found = self
+            .jobs
+            .find(&key_of(key))
+            .await
+            .map_err(|error| PortError::of(&error))?;
         Ok(found.map(|job| job.id))
     }
 
     async fn states(&self, jobs: &[JobId]) -> Result<Vec<(JobId, JobState)>, PortError> {
-        let found = self.jobs.get_many(jobs).await.map_err(|error| PortError::of(&error))?;
-        Ok(found.into_iter().map(|job| (job.id.clone(), state(&job))).collect())
+        let found = self
+            .jobs
+            .get_many(jobs)
+            .await
+            .map_err(|error| PortError::of(&error))?;
+        Ok(found
+            .into_iter()
+            .map(|job| (job.id.clone(), state(&job)))
+            .collect())
     }
 
     async fn cancel(&self, job: &JobId) -> Result<(), PortError> {
-        self.jobs.cancel(job).await.map(drop).map_err(|error| PortError::of(&error))
+        self.jobs
+            .cancel(job)
+            .await
+            .map(drop)
+            .map_err(|error| PortError::of(&error))
     }
 
     fn changes(&self) -> broadcast::Receiver<JobChange> {
@@ -100,10 +118,16 @@ impl JobsPort for StepJobs {
 fn state(job: &Job) -> JobState {
     use corliss_jobs::JobState as Theirs;
     let ended = job.ended.unwrap_or(job.created);
-    let over = |end| JobState::Ended { started: job.started, ended, end };
+    let over = |end| JobState::Ended {
+        started: job.started,
+        ended,
+        end,
+    };
     match job.state {
         Theirs::Queued | Theirs::Starting => JobState::Queued,
-        Theirs::Running | Theirs::Stopping => JobState::Running { started: job.started.unwrap_or(job.created) },
+        Theirs::Running | Theirs::Stopping => JobState::Running {
+            started: job.started.unwrap_or(job.created),
+        },
         Theirs::Succeeded => over(JobEnd::Succeeded),
         Theirs::Cancelled => over(JobEnd::Cancelled),
         Theirs::Failed => over(JobEnd::Failed {
@@ -121,14 +145,28 @@ fn ending(job: &Job) -> Ending {
     let first = exits().filter(wanted).min_by_key(|exit| exit.ended_ms);
     if job.class == Some(ExitClass::Infrastructure) {
         return match first {
-            Some(TaskExit { kind: ExitKind::Signaled, signal: Some(signal), .. }) => Ending::Signaled(*signal),
+            Some(TaskExit {
+                kind: ExitKind::Signaled,
+                signal: Some(signal),
+                ..
+            }) => Ending::Signaled(*signal),
             _ => Ending::Lost,
         };
     }
     match first {
-        Some(TaskExit { kind: ExitKind::OutOfMemory, .. }) => Ending::OutOfMemory,
-        Some(TaskExit { kind: ExitKind::TimedOut, .. }) => Ending::TimedOut,
-        Some(TaskExit { kind: ExitKind::Signaled, signal: Some(signal), .. }) => Ending::Signaled(*signal),
+        Some(TaskExit {
+            kind: ExitKind::OutOfMemory,
+            ..
+        }) => Ending::OutOfMemory,
+        Some(TaskExit {
+            kind: ExitKind::TimedOut,
+            ..
+        }) => Ending::TimedOut,
+        Some(TaskExit {
+            kind: ExitKind::Signaled,
+            signal: Some(signal),
+            ..
+        }) => Ending::Signaled(*signal),
         Some(TaskExit { code: Some(code), .. }) => Ending::Exited(*code),
         _ => Ending::Exited(1),
     }

@@ -17,7 +17,10 @@ pub struct Models {
 #[async_trait]
 impl ModelsPort for Models {
     async fn register(&self, registration: &Registration) -> Result<u32, PortError> {
-        let data = registration.data.iter().map(|(name, version)| DataInput { name: name.clone(), version: version.clone() });
+        let data = registration.data.iter().map(|(name, version)| DataInput {
+            name: name.clone(),
+            version: version.clone(),
+        });
         let new = NewVersion {
             model: registration.name.clone(),
             source_version: registration.source.clone(),
@@ -28,20 +31,31 @@ impl ModelsPort for Models {
             code: Some(registration.code.clone()),
             metrics: registration.metrics.clone(),
         };
-        let registered = self.registry.register(new).await.map_err(|error| PortError::of(&error))?;
+        let registered = self
+            .registry
+            .register(new)
+            .await
+            .map_err(|error| PortError::of(&error))?;
         Ok(u32::try_from(registered.version.version).unwrap_or(u32::MAX))
     }
 
     /// Read, then compare-and-set: of two runs that end at once the newer version wins in either order.
     async fn set_alias(&self, name: &ModelName, alias: &str, version: u32) -> Result<(), PortError> {
         loop {
-            let expected = match self.registry.version_by_alias(name.to_string(), alias.to_owned()).await {
+            let expected = match self
+                .registry
+                .version_by_alias(name.to_string(), alias.to_owned())
+                .await
+            {
                 Ok(current) if current.version >= i64::from(version) => return Ok(()),
                 Ok(current) => Expected::Version(current.version),
                 Err(RegistryError::AliasNotFound { .. }) => Expected::Absent,
                 Err(error) => return Err(PortError::of(&error)),
             };
-            let set = self.registry.set_alias(name.to_string(), alias.to_owned(), i64::from(version), expected).await;
+            let set = self
+                .registry
+                .set_alias(name.to_string(), alias.to_owned(), i64::from(version), expected)
+                .await;
             match set {
                 Ok(_) => break,
                 Err(RegistryError::AliasMoved { .. }) => {}

@@ -16,11 +16,17 @@ pub struct Tokens(pub Arc<Security>);
 #[async_trait]
 impl WorkloadTokens for Tokens {
     async fn issue(&self, key: &StepKey) -> Result<String, PortError> {
-        let issued = self.0.issue_workload(&key.run, &key.step, key.attempt, LIFETIME).await;
+        let issued = self
+            .0
+            .issue_workload(&key.run, &key.step, key.attempt, LIFETIME)
+            .await;
         issued.map_err(|error| PortError::of(&error))
     }
 
     async fn revoke(&self, run: &RunId, step: &str) -> Result<(), PortError> {
-        self.0.revoke_workload(run, Some(step)).await.map_err(|error| PortError::of(&error))
+        self.0
+            .revoke_workload(run, Some(step))
+            .await
+            .map_err(|error| PortError::of(&error))
     }
 }

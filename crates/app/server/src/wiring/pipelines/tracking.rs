@@ -21,7 +21,11 @@ impl TrackingPort for StepRuns {
             user: tracking.submitted_by.clone(),
             tags: Vec::new(),
         };
-        self.0.ensure_step_run(step).await.map(drop).map_err(|error| PortError::of(&error))
+        self.0
+            .ensure_step_run(step)
+            .await
+            .map(drop)
+            .map_err(|error| PortError::of(&error))
     }
 
     async fn close(&self, id: &TrackingRunId, end: TrackingEnd) -> Result<(), PortError> {
@@ -30,11 +34,21 @@ impl TrackingPort for StepRuns {
             TrackingEnd::Failed => RunStatus::Failed,
             TrackingEnd::Killed => RunStatus::Killed,
         };
-        self.0.finish_step_run(id, status).await.map_err(|error| PortError::of(&error))
+        self.0
+            .finish_step_run(id, status)
+            .await
+            .map_err(|error| PortError::of(&error))
     }
 
     async fn metrics(&self, ids: &[TrackingRunId]) -> Result<Vec<BTreeMap<String, f64>>, PortError> {
-        let mut latest = self.0.latest_metrics(ids).await.map_err(|error| PortError::of(&error))?;
-        Ok(ids.iter().map(|id| latest.remove(id).unwrap_or_default()).collect())
+        let mut latest = self
+            .0
+            .latest_metrics(ids)
+            .await
+            .map_err(|error| PortError::of(&error))?;
+        Ok(ids
+            .iter()
+            .map(|id| latest.remove(id).unwrap_or_default())
+            .collect())
     }
 }
