@@ -82,6 +82,30 @@ async fn sigterm_gives_a_task_time_to_clean_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_program_without_a_shell_hears_sigterm() {
+    let root = tempfile::tempdir().unwrap();
+    let executor = local();
+    let mut spec = spec(root.path(), "");
+    spec.argv = vec!["sleep".to_owned(), "600".to_owned()];
+    let TaskState::Running { pid, .. } = executor.start(&spec).await.unwrap() else {
+        panic!("not running")
+    };
+    until("it is the program", || {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n")
+    })
+    .await;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let blocked = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigBlk:"))
+        .unwrap();
+    assert_eq!(blocked.trim().trim_start_matches('0'), "", "no signal is blocked");
+    executor.stop(&spec.task(), 60_000).await.unwrap();
+    let exit = ended(executor.as_ref(), &spec.task()).await;
+    assert_eq!((exit.kind, exit.signal), (ExitKind::Cancelled, Some(15)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_memory_hog_is_ended_and_told_as_one() {
     let root = tempfile::tempdir().unwrap();
     let executor = local();

@@ -36,8 +36,8 @@ pub(super) struct Spawned {
 
 /// Everything, from claim to exit record.
 pub(super) fn run(dir: &Path) -> Result<(), String> {
-    // First of all, so that a request to stop waits to be read instead of ending this shim, and no death of
-    // a child is missed. What is spawned starts with an empty mask again.
+    // First of all, so that a request to stop waits to be read instead of ending this shim, and no death of a
+    // child is missed. Stage two unblocks them again.
     supervise::block_signals()?;
     let spec = files::read_spec(dir)
         .map_err(told)?

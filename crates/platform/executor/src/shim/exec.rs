@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::getppid;
 
 use super::{GROUP, PARENT};
@@ -45,6 +45,11 @@ fn prepare(dir: &Path) -> Result<TaskSpec, String> {
     if getppid().to_string() != expected {
         return Err("the shim died while it started this task".to_owned());
     }
+    // A blocked signal stays blocked across exec, and stage one blocks those that it reads: a task that never
+    // heard SIGTERM would lose its grace.
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(|error| format!("cannot unblock signals: {error}"))?;
     if let Some(group) = std::env::var_os(GROUP) {
         cgroup::enter(Path::new(&group))?;
     }
