@@ -27,7 +27,10 @@ impl SystemEntropy {
     }
 
     fn read(&self, buffer: &mut [u8]) -> std::io::Result<()> {
-        let mut source = self.source.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut source = self
+            .source
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let file = match source.as_mut() {
             Some(file) => file,
             None => source.insert(File::open("/dev/urandom")?),
@@ -55,13 +58,18 @@ impl SeededEntropy {
     /// The stream of this seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { state: Mutex::new(seed) }
+        Self {
+            state: Mutex::new(seed),
+        }
     }
 }
 
 impl Entropy for SeededEntropy {
     fn fill(&self, buffer: &mut [u8]) {
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         for chunk in buffer.chunks_mut(8) {
             *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mut word = *state;

@@ -25,13 +25,19 @@ impl Sources {
     /// The machine's own clock and randomness.
     #[must_use]
     pub fn system() -> Self {
-        Self { clock: Arc::new(SystemClock::new()), entropy: Arc::new(SystemEntropy::new()) }
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            entropy: Arc::new(SystemEntropy::new()),
+        }
     }
 
     /// A clock that stands still until moved, and a seeded stream: for tests that must replay.
     #[must_use]
     pub fn replayable(clock: Arc<ManualClock>, seed: u64) -> Self {
-        Self { clock, entropy: Arc::new(SeededEntropy::new(seed)) }
+        Self {
+            clock,
+            entropy: Arc::new(SeededEntropy::new(seed)),
+        }
     }
 
     /// What a new id is made of, now.
@@ -39,6 +45,9 @@ impl Sources {
     pub fn id_seed(&self) -> IdSeed {
         let mut random = [0_u8; 10];
         self.entropy.fill(&mut random);
-        IdSeed { at: self.clock.now(), random }
+        IdSeed {
+            at: self.clock.now(),
+            random,
+        }
     }
 }

@@ -23,7 +23,9 @@ impl SystemClock {
     /// A clock whose monotonic time starts now.
     #[must_use]
     pub fn new() -> Self {
-        Self { started: Instant::now() }
+        Self {
+            started: Instant::now(),
+        }
     }
 }
 
@@ -55,12 +57,16 @@ impl ManualClock {
     /// Starts at `now`.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self { now: AtomicI64::new(now.as_millis()), start: now.as_millis() }
+        Self {
+            now: AtomicI64::new(now.as_millis()),
+            start: now.as_millis(),
+        }
     }
 
     /// Moves time forward.
     pub fn advance(&self, by: DurationMs) {
-        self.now.fetch_add(i64::try_from(by.0).unwrap_or(0), Ordering::SeqCst);
+        self.now
+            .fetch_add(i64::try_from(by.0).unwrap_or(0), Ordering::SeqCst);
     }
 }
 

@@ -59,7 +59,10 @@ impl Meaning {
     /// Whether the same request may succeed later without a change.
     #[must_use]
     pub const fn retryable(self) -> bool {
-        matches!(self, Self::ResourceExhausted | Self::Unavailable | Self::DeadlineExceeded)
+        matches!(
+            self,
+            Self::ResourceExhausted | Self::Unavailable | Self::DeadlineExceeded
+        )
     }
 }
 

@@ -38,7 +38,10 @@ impl std::error::Error for IdError {}
 
 fn encode(seed: IdSeed) -> String {
     let millis = u128::from(u64::try_from(seed.at.as_millis()).unwrap_or(0) & 0xffff_ffff_ffff);
-    let random = seed.random.iter().fold(0_u128, |acc, byte| (acc << 8) | u128::from(*byte));
+    let random = seed
+        .random
+        .iter()
+        .fold(0_u128, |acc, byte| (acc << 8) | u128::from(*byte));
     let value = (millis << 80) | random;
     (0..BODY_LEN)
         .rev()
@@ -205,7 +208,10 @@ impl FromStr for VersionId {
     fn from_str(text: &str) -> Result<Self, IdError> {
         match text.strip_prefix("v_") {
             Some(body) if is_lower_hex(body, 64) => Ok(Self(text.to_owned())),
-            _ => Err(IdError { expected: "a version id (v_ and 64 hex digits)", got: shortened(text) }),
+            _ => Err(IdError {
+                expected: "a version id (v_ and 64 hex digits)",
+                got: shortened(text),
+            }),
         }
     }
 }
@@ -229,7 +235,10 @@ impl FromStr for TrackingRunId {
         if is_lower_hex(text, 32) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(IdError { expected: "a tracking run id (32 hex digits)", got: shortened(text) })
+            Err(IdError {
+                expected: "a tracking run id (32 hex digits)",
+                got: shortened(text),
+            })
         }
     }
 }
@@ -253,7 +262,10 @@ mod tests {
     use super::*;
 
     fn seed(at: i64, fill: u8) -> IdSeed {
-        IdSeed { at: Timestamp::from_millis(at), random: [fill; 10] }
+        IdSeed {
+            at: Timestamp::from_millis(at),
+            random: [fill; 10],
+        }
     }
 
     #[test]
