@@ -83,7 +83,9 @@ pub trait Datasets: Send + Sync {
     async fn latest(&self, name: &DatasetName) -> Result<Option<VersionId>, PortError>;
     /// Those of these versions that do not exist.
     async fn missing(&self, versions: &[VersionId]) -> Result<Vec<VersionId>, PortError>;
-    /// Lays the files of a version out under `folder`, which exists and is empty, read-only.
+    /// Lays a version out at `folder`, read-only and whole when this returns; its parents are made. If it is
+    /// there already and untouched nothing is done; if something in it was changed it is replaced. `folder`
+    /// and the names `.NAME.*` beside it belong to this function until the folder above them is removed.
     async fn materialise(&self, version: &VersionId, folder: &Path) -> Result<(), PortError>;
     /// Makes a version of a folder's content. The same content gives the same version.
     async fn publish(&self, folder: &Path) -> Result<VersionId, PortError>;

@@ -3,6 +3,7 @@
 //! ```text
 //! <work>/<run>/.code/                        the code snapshot, laid out once, read-only
 //! <work>/<run>/.inputs/<version>/            each version that a step reads, laid out once, read-only
+//! <work>/<run>/.*                            what the data room keeps beside those
 //! <work>/<run>/<step>/checkpoints/           shared by the step's attempts
 //! <work>/<run>/<step>/attempt-<n>/code/      the attempt's own copy of the code; its workers start here
 //! <work>/<run>/<step>/attempt-<n>/outputs/<name>/

@@ -25,7 +25,9 @@ pub(crate) fn trim(run: &Path, keep: Keep) -> Result<(), PipelinesError> {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        if name.starts_with('.') {
+        // Only steps have plain folders here; a file was left by a step that wrote out of its own folder.
+        let is_folder = std::fs::symlink_metadata(&entry).is_ok_and(|found| found.is_dir());
+        if name.starts_with('.') || !is_folder {
             remove_tree(&entry)?;
         } else {
             trim_step(&entry)?;
@@ -59,8 +61,15 @@ fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>, PipelinesError> {
     paths.map_err(PipelinesError::file("list", folder))
 }
 
-/// Removes a tree; one that is not there is fine.
+/// Removes a tree or a file; one that is not there is fine, a link goes and not what it leads to.
 pub(super) fn remove_tree(path: &Path) -> Result<(), PipelinesError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.is_dir() => {
+            return std::fs::remove_file(path).map_err(PipelinesError::file("remove", path));
+        }
+        // What is wrong with it is told below.
+        _ => {}
+    }
     match std::fs::remove_dir_all(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -108,7 +117,11 @@ mod tests {
         for folder in ["a/attempt-10/outputs/o", "a/checkpoints/step-5"] {
             std::fs::create_dir_all(run.join(folder)).unwrap();
         }
+        for file in ["..code.stamps", ".inputs/.v.stamps", "stray"] {
+            std::fs::write(run.join(file), "x").unwrap();
+        }
         trim(&run, Keep::Evidence).unwrap();
+        assert!(!run.join("..code.stamps").exists() && !run.join("stray").exists());
         let left: Vec<bool> = [
             ".code",
             ".inputs",

@@ -1,24 +1,24 @@
-//! What all steps of a run read: the code and the input versions, each laid out once per run.
+//! What all steps of a run read: the code and the input versions, laid out once per run.
+//!
+//! They are asked for again before every attempt, because the data room then looks whether a step has
+//! written into them (as root it can) and lays them out anew.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use corliss_types::{RunId, VersionId};
-use tokio::sync::OnceCell;
 
-use super::{blocking, create, remove::remove_tree, run_folder};
+use super::{create, run_folder};
 use crate::error::PipelinesError;
 use crate::ports::Datasets;
 
 const MAX_DEPTH: usize = 128;
 
-/// The read-only folders of one run. One driver owns a run, so one of these lays them out.
+/// The read-only folders of one run.
 pub(crate) struct SharedFolders {
     run: PathBuf,
     datasets: Arc<dyn Datasets>,
-    made: Mutex<BTreeMap<PathBuf, Arc<OnceCell<()>>>>,
 }
 
 impl SharedFolders {
@@ -26,7 +26,6 @@ impl SharedFolders {
         Self {
             run: run_folder(work, run),
             datasets,
-            made: Mutex::default(),
         }
     }
 
@@ -42,37 +41,8 @@ impl SharedFolders {
     }
 
     async fn lay_out(&self, version: &VersionId, folder: PathBuf) -> Result<PathBuf, PipelinesError> {
-        let cell = {
-            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-            made.entry(folder.clone()).or_default().clone()
-        };
-        cell.get_or_try_init(|| self.lay_out_once(version, &folder))
-            .await?;
+        self.datasets.materialise(version, &folder).await?;
         Ok(folder)
-    }
-
-    /// Fills a folder beside and renames it, so that a folder under its own name is always whole.
-    async fn lay_out_once(&self, version: &VersionId, folder: &Path) -> Result<(), PipelinesError> {
-        let partial = folder.with_extension("partial");
-        let (whole, fresh) = (folder.to_owned(), partial.clone());
-        let exists = blocking(move || {
-            if whole.is_dir() {
-                return Ok(true);
-            }
-            remove_tree(&fresh)?;
-            create(&fresh)?;
-            Ok(false)
-        })
-        .await?;
-        if exists {
-            return Ok(());
-        }
-        self.datasets.materialise(version, &partial).await?;
-        let folder = folder.to_owned();
-        blocking(move || {
-            std::fs::rename(&partial, &folder).map_err(PipelinesError::file("rename to", &folder))
-        })
-        .await
     }
 }
 
