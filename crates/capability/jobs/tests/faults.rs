@@ -67,6 +67,11 @@ async fn a_killed_worker_ends_its_gang_as_infrastructure() {
         .map(|task| task.exit.as_ref().unwrap().kind)
         .collect();
     assert_eq!(exits, [ExitKind::Cancelled, ExitKind::Signaled]);
+    assert_eq!(
+        job.tasks[0].exit.as_ref().unwrap().signal,
+        Some(15),
+        "the other heard SIGTERM"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

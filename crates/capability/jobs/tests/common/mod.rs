@@ -46,7 +46,12 @@ pub fn inventory() -> Inventory {
 /// The real executor, with the example beside the test binaries as its shim.
 pub fn local() -> Arc<dyn Executor> {
     let test = std::env::current_exe().unwrap();
-    let shim = test.parent().unwrap().parent().unwrap().join("examples/shim");
+    let shim = test
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("examples/jobs-shim");
     let config = LocalConfig {
         shim_command: vec![shim.display().to_string()],
         start_timeout: DEADLINE,
