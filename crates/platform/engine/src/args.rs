@@ -132,7 +132,11 @@ mod tests {
         assert_eq!(Program::try_parse_from(args.to_command()).unwrap().args, args);
         let new = EngineArgs::new(Flavor::Onnx, "/m", "/s");
         let bare = ["engine", "--kind", "onnx", "--model", "/m", "--listen", "unix:/s"];
-        assert_eq!(Program::try_parse_from(bare).unwrap().args, new, "defaults are written twice and must agree");
+        assert_eq!(
+            Program::try_parse_from(bare).unwrap().args,
+            new,
+            "defaults are written twice and must agree"
+        );
     }
 
     #[test]

@@ -56,7 +56,9 @@ impl Drop for Connection {
 
 impl std::fmt::Debug for EngineClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EngineClient").field("socket", &self.shared.socket).finish_non_exhaustive()
+        f.debug_struct("EngineClient")
+            .field("socket", &self.shared.socket)
+            .finish_non_exhaustive()
     }
 }
 
@@ -64,7 +66,12 @@ impl EngineClient {
     /// A client of the engine that listens on this socket. Connects at first use.
     #[must_use]
     pub fn unix(socket: impl Into<PathBuf>) -> Self {
-        Self { shared: Arc::new(Shared { socket: socket.into(), idle: Mutex::new(Vec::new()) }) }
+        Self {
+            shared: Arc::new(Shared {
+                socket: socket.into(),
+                idle: Mutex::new(Vec::new()),
+            }),
+        }
     }
 
     /// The socket's path.
@@ -87,26 +94,40 @@ impl EngineClient {
     /// What the engine serves.
     pub async fn metadata(&self) -> Result<Metadata, EngineError> {
         let (status, body) = self.probe("/metadata").await?;
-        if status.is_success() { parse(&body) } else { Err(remote(status, &body)) }
+        if status.is_success() {
+            parse(&body)
+        } else {
+            Err(remote(status, &body))
+        }
     }
 
     /// Counters.
     pub async fn stats(&self) -> Result<Stats, EngineError> {
         let (status, body) = self.probe("/stats").await?;
-        if status.is_success() { parse(&body) } else { Err(remote(status, &body)) }
+        if status.is_success() {
+            parse(&body)
+        } else {
+            Err(remote(status, &body))
+        }
     }
 
     /// Sends an Open Inference Protocol request as it is and returns the answer as it is (ONNX).
     /// Dropping the future withdraws the request if it has not been batched yet.
     pub async fn infer(&self, body: Bytes) -> Result<Bytes, EngineError> {
         let (status, answer) = self.call(Method::POST, "/infer", body).await?;
-        if status.is_success() { Ok(answer) } else { Err(remote(status, &answer)) }
+        if status.is_success() {
+            Ok(answer)
+        } else {
+            Err(remote(status, &answer))
+        }
     }
 
     /// Starts generating (GGUF). Returns once the engine has taken the request; a request that is refused
     /// (too long, queue full, bad field) is an error here and never a stream.
     pub async fn generate(&self, request: &GenerateRequest) -> Result<GenerateStream, EngineError> {
-        let body = serde_json::to_vec(request).map_err(|error| EngineError::Protocol { detail: error.to_string() })?;
+        let body = serde_json::to_vec(request).map_err(|error| EngineError::Protocol {
+            detail: error.to_string(),
+        })?;
         let (connection, response) = self.send(Method::POST, "/generate", Bytes::from(body)).await?;
         let status = response.status();
         if status.is_success() {
@@ -132,7 +153,12 @@ impl EngineClient {
         }
     }
 
-    async fn call(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), EngineError> {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), EngineError> {
         let (connection, response) = self.send(method, path, body).await?;
         let status = response.status();
         let answer = collect(response.into_body()).await?;
@@ -164,9 +190,15 @@ impl EngineClient {
         }
         let mut connection = self.connect().await?;
         let Some(prepared) = request else {
-            return Err(EngineError::ConnectionLost { detail: "the request was consumed".to_owned() });
+            return Err(EngineError::ConnectionLost {
+                detail: "the request was consumed".to_owned(),
+            });
         };
-        let response = connection.sender.send_request(prepared).await.map_err(|error| lost(&error))?;
+        let response = connection
+            .sender
+            .send_request(prepared)
+            .await
+            .map_err(|error| lost(&error))?;
         Ok((connection, response))
     }
 
@@ -179,8 +211,9 @@ impl EngineClient {
             .await
             .map_err(|_| unreachable(std::io::ErrorKind::TimedOut.into()))?
             .map_err(unreachable)?;
-        let (sender, driver) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
+        let (sender, driver) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| lost(&error))?;
         let driver = tokio::spawn(async move {
             // How a connection ended is told to whoever holds its request; nobody else needs it.
             let _ = driver.await;
@@ -189,7 +222,11 @@ impl EngineClient {
     }
 
     fn take_idle(&self) -> Option<Connection> {
-        self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.shared
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
     }
 
     fn keep(&self, connection: Connection) {
@@ -219,7 +256,10 @@ impl GenerateStream {
             return None;
         }
         let event = self.read_event().await;
-        if matches!(event, Err(_) | Ok(GenerateEvent::End { .. } | GenerateEvent::Error { .. })) {
+        if matches!(
+            event,
+            Err(_) | Ok(GenerateEvent::End { .. } | GenerateEvent::Error { .. })
+        ) {
             self.ended = true;
             if event.is_ok() {
                 self.give_back().await;
@@ -236,7 +276,9 @@ impl GenerateStream {
                 return event;
             }
             if self.buffer.len() > EVENT_LIMIT_BYTES {
-                return Err(EngineError::Protocol { detail: "an event is too long".to_owned() });
+                return Err(EngineError::Protocol {
+                    detail: "an event is too long".to_owned(),
+                });
             }
             match self.body.frame().await {
                 Some(Ok(frame)) => {
@@ -269,18 +311,24 @@ fn build_request(method: Method, path: &str, body: Bytes) -> Result<Request<Full
         .header(header::HOST, "engine")
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(body))
-        .map_err(|error| EngineError::Protocol { detail: error.to_string() })
+        .map_err(|error| EngineError::Protocol {
+            detail: error.to_string(),
+        })
 }
 
 async fn collect(body: Incoming) -> Result<Bytes, EngineError> {
     match Limited::new(body, ANSWER_LIMIT_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) => Err(EngineError::ConnectionLost { detail: error.to_string() }),
+        Err(error) => Err(EngineError::ConnectionLost {
+            detail: error.to_string(),
+        }),
     }
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, EngineError> {
-    serde_json::from_slice(body).map_err(|error| EngineError::Protocol { detail: error.to_string() })
+    serde_json::from_slice(body).map_err(|error| EngineError::Protocol {
+        detail: error.to_string(),
+    })
 }
 
 fn remote(status: StatusCode, body: &[u8]) -> EngineError {
@@ -289,11 +337,18 @@ fn remote(status: StatusCode, body: &[u8]) -> EngineError {
         error: ErrorReport,
     }
     match serde_json::from_slice::<Envelope>(body) {
-        Ok(envelope) => EngineError::Remote { status: status.as_u16(), report: Box::new(envelope.error) },
-        Err(_) => EngineError::Protocol { detail: format!("status {status} without an error report") },
+        Ok(envelope) => EngineError::Remote {
+            status: status.as_u16(),
+            report: Box::new(envelope.error),
+        },
+        Err(_) => EngineError::Protocol {
+            detail: format!("status {status} without an error report"),
+        },
     }
 }
 
 fn lost(error: &hyper::Error) -> EngineError {
-    EngineError::ConnectionLost { detail: error.to_string() }
+    EngineError::ConnectionLost {
+        detail: error.to_string(),
+    }
 }

@@ -160,7 +160,11 @@ pub enum EngineError {
 }
 
 fn list_found(found: &[String]) -> String {
-    if found.is_empty() { ": it is empty".to_owned() } else { format!("; it holds {}", found.join(", ")) }
+    if found.is_empty() {
+        ": it is empty".to_owned()
+    } else {
+        format!("; it holds {}", found.join(", "))
+    }
 }
 
 fn context_message(prompt_tokens: usize, max_tokens: Option<u32>, context_tokens: u32) -> String {
@@ -220,9 +224,11 @@ impl Diagnose for EngineError {
             Self::ConnectionLost { .. } => "engine_connection_lost",
             Self::Protocol { .. } => "engine_protocol",
             Self::Io { .. } => "engine_io",
-            Self::Remote { report, .. } => {
-                CODES.iter().copied().find(|code| *code == report.code).unwrap_or("engine_error")
-            }
+            Self::Remote { report, .. } => CODES
+                .iter()
+                .copied()
+                .find(|code| *code == report.code)
+                .unwrap_or("engine_error"),
         }
     }
 
@@ -308,7 +314,11 @@ fn meaning_of(status: u16) -> Meaning {
 impl EngineError {
     /// A request field that is wrong.
     pub(crate) fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::InvalidRequest { field: field.into(), detail: detail.into(), hint: None }
+        Self::InvalidRequest {
+            field: field.into(),
+            detail: detail.into(),
+            hint: None,
+        }
     }
 
     /// The same with the fix.
@@ -317,12 +327,19 @@ impl EngineError {
         detail: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self::InvalidRequest { field: field.into(), detail: detail.into(), hint: Some(hint.into()) }
+        Self::InvalidRequest {
+            field: field.into(),
+            detail: detail.into(),
+            hint: Some(hint.into()),
+        }
     }
 
     /// Wraps an operating system's refusal.
     pub(crate) fn io(doing: impl Into<String>, source: std::io::Error) -> Self {
-        Self::Io { doing: doing.into(), source }
+        Self::Io {
+            doing: doing.into(),
+            source,
+        }
     }
 }
 
@@ -334,7 +351,10 @@ mod tests {
     fn a_remote_error_keeps_its_code_and_status() {
         let local = EngineError::QueueFull { limit: 3 };
         let report = Box::new(ErrorReport::of(&local));
-        let remote = EngineError::Remote { status: local.meaning().http_status(), report };
+        let remote = EngineError::Remote {
+            status: local.meaning().http_status(),
+            report,
+        };
         assert_eq!(remote.code(), local.code());
         assert_eq!(remote.meaning(), local.meaning());
         assert_eq!(remote.hint(), local.hint());
@@ -343,7 +363,11 @@ mod tests {
 
     #[test]
     fn the_context_message_names_both_numbers() {
-        let error = EngineError::ContextLengthExceeded { prompt_tokens: 9000, max_tokens: None, context_tokens: 8192 };
+        let error = EngineError::ContextLengthExceeded {
+            prompt_tokens: 9000,
+            max_tokens: None,
+            context_tokens: 8192,
+        };
         assert!(error.to_string().contains("9000") && error.to_string().contains("8192"));
     }
 }

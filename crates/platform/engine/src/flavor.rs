@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// The kind of a model, decided by the files in its folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Flavor {
     /// An ONNX graph, run by tract.
@@ -28,7 +30,9 @@ impl Flavor {
     /// The flavor of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Onnx, Self::Gguf, Self::Other].into_iter().find(|flavor| flavor.as_str() == name)
+        [Self::Onnx, Self::Gguf, Self::Other]
+            .into_iter()
+            .find(|flavor| flavor.as_str() == name)
     }
 }
 

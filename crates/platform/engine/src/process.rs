@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::gguf::GgufEngine;
 use crate::onnx::OnnxEngine;
 use crate::server::{Cell, Engine, accept};
-use crate::{EngineArgs, EngineError, Flavor, model_dir};
+use crate::{EngineArgs, EngineError, Flavor, cpu, model_dir};
 
 /// How often the process looks whether its parent is still there and decoding still works.
 const WATCH_PERIOD: Duration = Duration::from_millis(250);
@@ -30,8 +30,15 @@ const DRAIN_PERIOD: Duration = Duration::from_millis(10);
 #[must_use]
 pub fn main(args: EngineArgs) -> ExitCode {
     let parent = parent_id();
+    log_to_stderr();
+    if args.kind == Flavor::Gguf {
+        cpu::wait_politely();
+    }
     // Computing has threads of its own; HTTP needs few.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     let outcome = match runtime {
         Ok(runtime) => {
             let outcome = runtime.block_on(serve(args, parent));
@@ -94,7 +101,10 @@ fn load(args: &EngineArgs) -> Result<Engine, EngineError> {
     let model = model_dir::locate(&args.model)?;
     if model.flavor != args.kind {
         return Err(EngineError::ModelUnsupported {
-            detail: format!("it is {} and the engine was started for {}", model.flavor, args.kind),
+            detail: format!(
+                "it is {} and the engine was started for {}",
+                model.flavor, args.kind
+            ),
         });
     }
     match model.flavor {
@@ -145,6 +155,17 @@ fn listen(path: &Path) -> Result<UnixListener, EngineError> {
     let listener = UnixListener::bind(path).map_err(failed)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     Ok(listener)
+}
+
+/// Warnings by default: llama.cpp tells hundreds of lines about every model, and its errors are what
+/// explains a refused file. `RUST_LOG` says otherwise. A log that the program set up already stays.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 fn report(error: &EngineError) {

@@ -1,4 +1,5 @@
 //! The engine as a process: readiness, refusals, drain, and its end with its parent.
+#![allow(clippy::unwrap_used, clippy::panic)] // A helper of a test may fail it.
 
 mod common;
 
@@ -20,10 +21,13 @@ fn engine_child() {
 const IDENTITY: &[u8] = &[
     0x08, 8, // ir_version
     0x3a, 69, // graph
-    0x0a, 16, 0x0a, 1, b'x', 0x12, 1, b'y', 0x22, 8, b'I', b'd', b'e', b'n', b't', b'i', b't', b'y', // node
+    0x0a, 16, 0x0a, 1, b'x', 0x12, 1, b'y', 0x22, 8, b'I', b'd', b'e', b'n', b't', b'i', b't',
+    b'y', // node
     0x12, 1, b'g', // name
-    0x5a, 22, 0x0a, 1, b'x', 0x12, 17, 0x0a, 15, 0x08, 1, 0x12, 11, 0x0a, 5, 0x12, 3, b'a', b'b', b'c', 0x0a, 2, 0x08, 2, // input
-    0x62, 22, 0x0a, 1, b'y', 0x12, 17, 0x0a, 15, 0x08, 1, 0x12, 11, 0x0a, 5, 0x12, 3, b'a', b'b', b'c', 0x0a, 2, 0x08, 2, // output
+    0x5a, 22, 0x0a, 1, b'x', 0x12, 17, 0x0a, 15, 0x08, 1, 0x12, 11, 0x0a, 5, 0x12, 3, b'a', b'b', b'c', 0x0a,
+    2, 0x08, 2, // input
+    0x62, 22, 0x0a, 1, b'y', 0x12, 17, 0x0a, 15, 0x08, 1, 0x12, 11, 0x0a, 5, 0x12, 3, b'a', b'b', b'c', 0x0a,
+    2, 0x08, 2, // output
     0x42, 2, 0x10, 13, // opset
 ];
 
@@ -39,7 +43,8 @@ async fn it_loads_answers_and_drains_on_sigterm() {
     write_model(dir.path(), IDENTITY);
     let mut engine = EngineProcess::start(&args(Flavor::Onnx, dir.path(), dir.path()));
     engine.ready().await;
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&engine.socket).unwrap().permissions());
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&engine.socket).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600, "the socket is for its user alone");
     for _ in 0..3 {
         let answer = engine.client.infer(Bytes::from(ASK)).await.unwrap();
@@ -48,12 +53,20 @@ async fn it_loads_answers_and_drains_on_sigterm() {
     }
     assert_eq!(engine.client.metadata().await.unwrap().inputs[0].shape, [-1, 2]);
     assert_eq!(engine.client.stats().await.unwrap().completed_total, 3);
-    let wrong = engine.client.generate(&GenerateRequest::default()).await.err().unwrap();
+    let wrong = engine
+        .client
+        .generate(&GenerateRequest::default())
+        .await
+        .err()
+        .unwrap();
     assert_eq!(wrong.code(), "engine_no_such_route");
     engine.signal("TERM");
     assert!(engine.exit().await.success());
     assert!(!engine.socket.exists(), "the socket is left behind");
-    assert_eq!(engine.client.ready().await.unwrap_err().code(), "engine_unreachable");
+    assert_eq!(
+        engine.client.ready().await.unwrap_err().code(),
+        "engine_unreachable"
+    );
 }
 
 #[tokio::test]
@@ -62,26 +75,40 @@ async fn a_bad_request_keeps_its_report_on_the_way() {
     write_model(dir.path(), IDENTITY);
     let engine = EngineProcess::start(&args(Flavor::Onnx, dir.path(), dir.path()));
     engine.ready().await;
-    let error = engine.client.infer(Bytes::from(ASK.replace("[1.5, -2]", "[1.5]"))).await.unwrap_err();
-    assert_eq!((error.code(), error.meaning().http_status()), ("invalid_request", 400));
+    let error = engine
+        .client
+        .infer(Bytes::from(ASK.replace("[1.5, -2]", "[1.5]")))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.code(), error.meaning().http_status()),
+        ("invalid_request", 400)
+    );
     assert_eq!(error.field().as_deref(), Some("inputs[0].data"));
     let too_large = vec![b' '; (64 << 20) + 1];
     let error = engine.client.infer(Bytes::from(too_large)).await.unwrap_err();
-    assert!(matches!(error.code(), "body_too_large" | "engine_connection_lost"), "{error}");
+    assert!(
+        matches!(error.code(), "body_too_large" | "engine_connection_lost"),
+        "{error}"
+    );
     assert!(engine.client.infer(Bytes::from(ASK)).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_model_that_cannot_be_served_is_reported_and_the_process_stays_to_say_so() {
-    for (bytes, code) in
-        [(b"\x80\x04\x95pickle".as_slice(), "model_is_pickle"), (&IDENTITY[..40], "model_truncated")]
-    {
+    for (bytes, code) in [
+        (b"\x80\x04\x95pickle".as_slice(), "model_is_pickle"),
+        (&IDENTITY[..40], "model_truncated"),
+    ] {
         let dir = folder();
         write_model(dir.path(), bytes);
         let mut engine = EngineProcess::start(&args(Flavor::Onnx, dir.path(), dir.path()));
         let ready = engine.wait_for(|ready| ready.state == EngineState::Failed).await;
         assert_eq!(ready.error.unwrap().code, code);
-        assert_eq!(engine.client.infer(Bytes::from(ASK)).await.unwrap_err().code(), "engine_not_ready");
+        assert_eq!(
+            engine.client.infer(Bytes::from(ASK)).await.unwrap_err().code(),
+            "engine_not_ready"
+        );
         engine.signal("TERM");
         assert!(engine.exit().await.success());
     }
@@ -105,7 +132,12 @@ async fn it_ends_when_its_parent_is_killed() {
     let engine = command(&args);
     let mut shell = std::process::Command::new("sh");
     // The shell stays as the parent because it has something left to do.
-    shell.arg("-c").arg("\"$@\"; true").arg("sh").arg(engine.get_program()).args(engine.get_args());
+    shell
+        .arg("-c")
+        .arg("\"$@\"; true")
+        .arg("sh")
+        .arg(engine.get_program())
+        .args(engine.get_args());
     for (name, value) in engine.get_envs() {
         shell.env(name, value.unwrap());
     }
@@ -113,7 +145,11 @@ async fn it_ends_when_its_parent_is_killed() {
     let mut shell = Killed(shell.stdout(std::process::Stdio::null()).spawn().unwrap());
     let client = corliss_engine::client::EngineClient::unix(&args.listen);
     let deadline = Instant::now() + DEADLINE;
-    while !client.ready().await.is_ok_and(|ready| ready.state == EngineState::Ready) {
+    while !client
+        .ready()
+        .await
+        .is_ok_and(|ready| ready.state == EngineState::Ready)
+    {
         assert!(Instant::now() < deadline, "the engine did not start");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

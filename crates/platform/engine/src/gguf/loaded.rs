@@ -52,20 +52,34 @@ impl Loaded {
             .map_err(|error| unsupported(format!("llama.cpp refused the file ({error})")))?;
         let limits = limits(&model, args);
         let vocab = model.vocab();
-        let pieces = vocab.tokens().map(|token| vocab.token_to_piece(token, false, None).into_boxed_slice());
+        let pieces = vocab
+            .tokens()
+            .map(|token| vocab.token_to_piece(token, false, None).into_boxed_slice());
         let pieces: Vec<Box<[u8]>> = pieces.collect();
         let ends = vocab.tokens().map(|token| vocab.is_eog(token)).collect();
         let template = match model.chat_template(None) {
             Ok(source) => {
-                let source = source.to_string().map_err(|error| unsupported(error.to_string()))?;
+                let source = source
+                    .to_string()
+                    .map_err(|error| unsupported(error.to_string()))?;
                 let name = |token: LlamaToken| {
-                    vocab.text(token).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
+                    vocab
+                        .text(token)
+                        .map(|text| text.to_string_lossy().into_owned())
+                        .unwrap_or_default()
                 };
                 Some(ChatTemplate::new(source, name(vocab.bos()), name(vocab.eos()))?)
             }
             Err(_) => None,
         };
-        Ok(Self { pieces, ends, template, limits, architecture: summary.architecture, model })
+        Ok(Self {
+            pieces,
+            ends,
+            template,
+            limits,
+            architecture: summary.architecture,
+            model,
+        })
     }
 
     /// Tokens of a text. `special` adds what the model wants at the beginning (BOS).

@@ -47,7 +47,12 @@ impl GgufEngine {
         let loaded = Arc::new(Loaded::open(path, args)?);
         let queue = Arc::new(Queue::new(args.max_waiting.max(1), loaded.limits.kv_tokens));
         worker::start(Arc::clone(&loaded), Arc::clone(&queue))?;
-        Ok(Self { name: args.name.clone(), version: args.version.clone(), loaded, queue })
+        Ok(Self {
+            name: args.name.clone(),
+            version: args.version.clone(),
+            loaded,
+            queue,
+        })
     }
 
     /// What the model can do.

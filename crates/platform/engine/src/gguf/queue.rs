@@ -27,8 +27,18 @@ pub(super) struct Queue {
 impl Queue {
     /// A line of at most `limit` requests.
     pub fn new(limit: usize, kv_tokens: u32) -> Self {
-        let stats = Stats { kv_tokens_total: u64::from(kv_tokens), ..Stats::default() };
-        Self { limit, state: Mutex::new(State { stats, ..State::default() }), arrived: Condvar::new() }
+        let stats = Stats {
+            kv_tokens_total: u64::from(kv_tokens),
+            ..Stats::default()
+        };
+        Self {
+            limit,
+            state: Mutex::new(State {
+                stats,
+                ..State::default()
+            }),
+            arrived: Condvar::new(),
+        }
     }
 
     /// Adds a request at the end, or refuses it.
@@ -74,7 +84,11 @@ impl Queue {
             state.waiting.pop_front();
             state.stats.cancelled_total += 1;
         }
-        if state.waiting.front().is_some_and(fits) { state.waiting.pop_front() } else { None }
+        if state.waiting.front().is_some_and(fits) {
+            state.waiting.pop_front()
+        } else {
+            None
+        }
     }
 
     /// Changes the counters.
@@ -85,7 +99,10 @@ impl Queue {
     /// Counters.
     pub fn stats(&self) -> Stats {
         let state = self.lock();
-        Stats { waiting: state.waiting.len() as u64, ..state.stats.clone() }
+        Stats {
+            waiting: state.waiting.len() as u64,
+            ..state.stats.clone()
+        }
     }
 
     /// Why the engine's thread ended, if it failed.

@@ -46,7 +46,10 @@ pub(super) fn prepare(
     let sampling = sampling(request)?;
     check_stops(&request.stop)?;
     if request.logprobs.is_some_and(|count| count > MAX_LOGPROBS) {
-        return Err(EngineError::invalid("logprobs", format!("logprobs must be at most {MAX_LOGPROBS}")));
+        return Err(EngineError::invalid(
+            "logprobs",
+            format!("logprobs must be at most {MAX_LOGPROBS}"),
+        ));
     }
     let prompt = prompt(request, loaded)?;
     let max_tokens = fit(prompt.len(), request.max_tokens, loaded.limits.context_tokens)?;
@@ -63,8 +66,14 @@ pub(super) fn prepare(
 
 /// The tokens to generate at most, if prompt and answer fit into the context.
 fn fit(prompt_tokens: usize, wanted: Option<u32>, context_tokens: u32) -> Result<u32, EngineError> {
-    let exceeded = || EngineError::ContextLengthExceeded { prompt_tokens, max_tokens: wanted, context_tokens };
-    let room = context_tokens.checked_sub(u32::try_from(prompt_tokens).unwrap_or(u32::MAX)).ok_or_else(exceeded)?;
+    let exceeded = || EngineError::ContextLengthExceeded {
+        prompt_tokens,
+        max_tokens: wanted,
+        context_tokens,
+    };
+    let room = context_tokens
+        .checked_sub(u32::try_from(prompt_tokens).unwrap_or(u32::MAX))
+        .ok_or_else(exceeded)?;
     match wanted {
         Some(wanted) if wanted > room => Err(exceeded()),
         Some(wanted) => Ok(wanted),
@@ -108,7 +117,13 @@ fn chat(messages: &[ChatMessage], loaded: &Loaded) -> Result<Vec<LlamaToken>, En
 /// Tokenising takes time in proportion to the text, so a text that cannot fit is refused before: no token
 /// of any vocabulary stands for more bytes than its longest piece.
 fn text_tokens(text: &str, loaded: &Loaded, special: bool) -> Result<Vec<LlamaToken>, EngineError> {
-    let longest = loaded.pieces.iter().map(|piece| piece.len()).max().unwrap_or(1).max(1);
+    let longest = loaded
+        .pieces
+        .iter()
+        .map(|piece| piece.len())
+        .max()
+        .unwrap_or(1)
+        .max(1);
     let at_least = text.len() / longest;
     if at_least > loaded.limits.context_tokens as usize {
         return Err(EngineError::ContextLengthExceeded {
@@ -122,11 +137,18 @@ fn text_tokens(text: &str, loaded: &Loaded, special: bool) -> Result<Vec<LlamaTo
 
 fn given_tokens(tokens: &[i32], loaded: &Loaded) -> Result<Vec<LlamaToken>, EngineError> {
     let size = loaded.pieces.len();
-    match tokens.iter().position(|token| usize::try_from(*token).map_or(true, |token| token >= size)) {
+    match tokens
+        .iter()
+        .position(|token| usize::try_from(*token).map_or(true, |token| token >= size))
+    {
         None => Ok(tokens.iter().copied().map(LlamaToken::new).collect()),
         Some(at) => Err(EngineError::invalid(
             format!("prompt_tokens[{at}]"),
-            format!("{} is not a token of this model, whose ids go from 0 to {}", tokens[at], size - 1),
+            format!(
+                "{} is not a token of this model, whose ids go from 0 to {}",
+                tokens[at],
+                size - 1
+            ),
         )),
     }
 }
@@ -134,13 +156,23 @@ fn given_tokens(tokens: &[i32], loaded: &Loaded) -> Result<Vec<LlamaToken>, Engi
 fn sampling(request: &GenerateRequest) -> Result<Sampling, EngineError> {
     let temperature = request.temperature.unwrap_or(1.0);
     if !(0.0..=100.0).contains(&temperature) {
-        return Err(EngineError::invalid("temperature", format!("temperature must be 0 or more, not {temperature}")));
+        return Err(EngineError::invalid(
+            "temperature",
+            format!("temperature must be 0 or more, not {temperature}"),
+        ));
     }
     let top_p = request.top_p.unwrap_or(1.0);
     if !(0.0..=1.0).contains(&top_p) {
-        return Err(EngineError::invalid("top_p", format!("top_p must be between 0 and 1, not {top_p}")));
+        return Err(EngineError::invalid(
+            "top_p",
+            format!("top_p must be between 0 and 1, not {top_p}"),
+        ));
     }
-    Ok(Sampling { temperature, top_p, top_k: request.top_k.unwrap_or(0) as usize })
+    Ok(Sampling {
+        temperature,
+        top_p,
+        top_k: request.top_k.unwrap_or(0) as usize,
+    })
 }
 
 fn check_stops(stops: &[String]) -> Result<(), EngineError> {
@@ -178,10 +210,26 @@ mod tests {
 
     #[test]
     fn sampling_out_of_range_is_refused_by_field() {
-        let request = |temperature, top_p| GenerateRequest { temperature, top_p, ..GenerateRequest::default() };
-        assert_eq!(sampling(&request(Some(-0.1), None)).unwrap_err().field().unwrap(), "temperature");
-        assert_eq!(sampling(&request(Some(f32::NAN), None)).unwrap_err().field().unwrap(), "temperature");
-        assert_eq!(sampling(&request(None, Some(1.1))).unwrap_err().field().unwrap(), "top_p");
+        let request = |temperature, top_p| GenerateRequest {
+            temperature,
+            top_p,
+            ..GenerateRequest::default()
+        };
+        assert_eq!(
+            sampling(&request(Some(-0.1), None)).unwrap_err().field().unwrap(),
+            "temperature"
+        );
+        assert_eq!(
+            sampling(&request(Some(f32::NAN), None))
+                .unwrap_err()
+                .field()
+                .unwrap(),
+            "temperature"
+        );
+        assert_eq!(
+            sampling(&request(None, Some(1.1))).unwrap_err().field().unwrap(),
+            "top_p"
+        );
         assert_eq!(sampling(&request(None, None)).unwrap().temperature, 1.0);
     }
 }

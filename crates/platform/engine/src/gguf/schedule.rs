@@ -22,7 +22,11 @@ pub(super) enum Phase {
 pub(super) fn shares(phases: &[Phase]) -> Vec<usize> {
     let answering = phases.iter().filter(|phase| **phase == Phase::Answer).count();
     let room = BATCH_TOKENS.saturating_sub(answering);
-    let mut left = if answering > 0 { room.min(PROMPT_TOKENS_BESIDE_ANSWERS) } else { room };
+    let mut left = if answering > 0 {
+        room.min(PROMPT_TOKENS_BESIDE_ANSWERS)
+    } else {
+        room
+    };
     phases
         .iter()
         .map(|phase| match phase {
@@ -46,7 +50,10 @@ mod tests {
         use Phase::{Answer, Prompt};
         assert_eq!(shares(&[Prompt(1000)]), [512]);
         assert_eq!(shares(&[Prompt(100), Prompt(1000)]), [100, 412]);
-        assert_eq!(shares(&[Answer, Prompt(100), Answer, Prompt(1000)]), [1, 100, 1, 28]);
+        assert_eq!(
+            shares(&[Answer, Prompt(100), Answer, Prompt(1000)]),
+            [1, 100, 1, 28]
+        );
         assert_eq!(shares(&[Answer, Prompt(1000), Prompt(5)]), [1, 128, 0]);
         assert!(shares(&[]).is_empty());
     }

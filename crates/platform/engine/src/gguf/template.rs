@@ -30,17 +30,28 @@ impl ChatTemplate {
         environment.set_fuel(Some(FUEL));
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", raise_exception);
-        environment.add_template_owned(NAME, source).map_err(|error| EngineError::ModelUnsupported {
-            detail: format!("its chat template does not compile: {error:#}"),
-        })?;
-        Ok(Self { environment, bos, eos })
+        environment
+            .add_template_owned(NAME, source)
+            .map_err(|error| EngineError::ModelUnsupported {
+                detail: format!("its chat template does not compile: {error:#}"),
+            })?;
+        Ok(Self {
+            environment,
+            bos,
+            eos,
+        })
     }
 
     /// Lays out a chat, up to where the assistant is to answer.
     pub fn render(&self, messages: &[ChatMessage]) -> Result<String, EngineError> {
         let refused = |error: Error| {
-            let reason = error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned);
-            EngineError::invalid("messages", format!("the model's chat template refused the messages: {reason}"))
+            let reason = error
+                .detail()
+                .map_or_else(|| error.to_string(), ToOwned::to_owned);
+            EngineError::invalid(
+                "messages",
+                format!("the model's chat template refused the messages: {reason}"),
+            )
         };
         self.environment
             .get_template(NAME)
@@ -70,7 +81,10 @@ mod tests {
     use super::*;
 
     fn message(role: &str, content: &str) -> ChatMessage {
-        ChatMessage { role: role.to_owned(), content: content.to_owned() }
+        ChatMessage {
+            role: role.to_owned(),
+            content: content.to_owned(),
+        }
     }
 
     fn template(source: &str) -> ChatTemplate {
@@ -80,19 +94,28 @@ mod tests {
     #[test]
     fn python_methods_and_whitespace_control_work() {
         let source = "{{ bos_token }}\n{%- for m in messages %}\n{%- if m['role'] == 'user' %}\n[{{ m.content.strip() }}]\n{%- endif %}\n{%- endfor %}{% if add_generation_prompt %}>{% endif %}";
-        let rendered = template(source).render(&[message("system", "x"), message("user", " hi ")]).unwrap();
+        let rendered = template(source)
+            .render(&[message("system", "x"), message("user", " hi ")])
+            .unwrap();
         assert_eq!(rendered.replace('\n', ""), "<s>[hi]>");
     }
 
     #[test]
     fn a_template_can_refuse_and_says_why() {
         let refusing = template("{{ raise_exception('roles must alternate') }}");
-        assert!(refusing.render(&[message("user", "x")]).unwrap_err().to_string().contains("roles must alternate"));
+        assert!(
+            refusing
+                .render(&[message("user", "x")])
+                .unwrap_err()
+                .to_string()
+                .contains("roles must alternate")
+        );
     }
 
     #[test]
     fn an_endless_template_ends() {
-        let endless = template("{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}");
+        let endless =
+            template("{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}");
         assert!(endless.render(&[]).is_err());
     }
 

@@ -21,7 +21,10 @@ pub(super) struct TextBuffer {
 impl TextBuffer {
     /// Ends before any of these texts; empty ones are ignored.
     pub fn new(stops: Vec<String>) -> Self {
-        Self { stops: stops.into_iter().filter(|stop| !stop.is_empty()).collect(), held: Vec::new() }
+        Self {
+            stops: stops.into_iter().filter(|stop| !stop.is_empty()).collect(),
+            held: Vec::new(),
+        }
     }
 
     /// Takes a token's bytes.
@@ -42,7 +45,10 @@ impl TextBuffer {
     }
 
     fn earliest_stop(&self) -> Option<usize> {
-        self.stops.iter().filter_map(|stop| find(&self.held, stop.as_bytes())).min()
+        self.stops
+            .iter()
+            .filter_map(|stop| find(&self.held, stop.as_bytes()))
+            .min()
     }
 
     /// Length of the longest tail that a stop text could begin with.
@@ -51,7 +57,10 @@ impl TextBuffer {
             .iter()
             .map(|stop| {
                 let longest = (stop.len() - 1).min(self.held.len());
-                (1..=longest).rev().find(|length| self.held.ends_with(&stop.as_bytes()[..*length])).unwrap_or(0)
+                (1..=longest)
+                    .rev()
+                    .find(|length| self.held.ends_with(&stop.as_bytes()[..*length]))
+                    .unwrap_or(0)
             })
             .max()
             .unwrap_or(0)

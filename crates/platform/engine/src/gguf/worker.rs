@@ -29,7 +29,9 @@ pub(super) fn start(loaded: Arc<Loaded>, queue: Arc<Queue>) -> Result<(), Engine
         .name("decode".to_owned())
         .spawn(move || run(&loaded, &queue, &ready))
         .map_err(|source| EngineError::io("cannot start the decoding thread", source))?;
-    is_ready.recv().unwrap_or_else(|_| Err(unsupported("its decoding thread ended".to_owned())))
+    is_ready
+        .recv()
+        .unwrap_or_else(|_| Err(unsupported("its decoding thread ended".to_owned())))
 }
 
 /// Closes the line if the thread ends in a panic, so that nobody waits for an answer that never comes.
@@ -60,7 +62,9 @@ fn run(loaded: &Loaded, queue: &Queue, ready: &mpsc::SyncSender<Result<(), Engin
         queue,
         batch: LlamaBatch::new(BATCH_TOKENS, 1),
         running: Vec::new(),
-        free: (0..i32::try_from(loaded.limits.max_sequences).unwrap_or(1)).rev().collect(),
+        free: (0..i32::try_from(loaded.limits.max_sequences).unwrap_or(1))
+            .rev()
+            .collect(),
         reserved: 0,
         failures: 0,
     };
@@ -75,8 +79,12 @@ fn open_context(loaded: &Loaded) -> Result<LlamaContext<'_>, EngineError> {
         .new_context(backend()?, context_params(loaded.limits))
         .map_err(|error| unsupported(format!("llama.cpp made no context ({error})")))?;
     let mut batch = LlamaBatch::new(1, 1);
-    batch.add(LlamaToken::new(0), 0, &[0], true).map_err(|error| unsupported(error.to_string()))?;
-    context.decode(&mut batch).map_err(|error| unsupported(format!("its first decoding failed ({error})")))?;
+    batch
+        .add(LlamaToken::new(0), 0, &[0], true)
+        .map_err(|error| unsupported(error.to_string()))?;
+    context
+        .decode(&mut batch)
+        .map_err(|error| unsupported(format!("its first decoding failed ({error})")))?;
     context.clear_kv_cache();
     Ok(context)
 }
@@ -162,20 +170,27 @@ impl Worker<'_> {
     }
 
     fn drop_cancelled(&mut self, context: &mut LlamaContext<'_>) {
-        let left: Vec<i32> =
-            self.running.iter().filter(|sequence| sequence.job.events.is_closed()).map(|left| left.id).collect();
+        let left: Vec<i32> = self
+            .running
+            .iter()
+            .filter(|sequence| sequence.job.events.is_closed())
+            .map(|left| left.id)
+            .collect();
         for id in &left {
             self.release(context, *id);
         }
         if !left.is_empty() {
-            self.queue.count(|stats| stats.cancelled_total += left.len() as u64);
+            self.queue
+                .count(|stats| stats.cancelled_total += left.len() as u64);
         }
     }
 
     fn admit(&mut self) {
         while let Some(id) = self.free.last().copied() {
             let room = (self.loaded.limits.kv_tokens as usize).saturating_sub(self.reserved);
-            let Some(job) = self.queue.pop_if(|job| job.reservation() <= room) else { break };
+            let Some(job) = self.queue.pop_if(|job| job.reservation() <= room) else {
+                break;
+            };
             self.free.pop();
             self.reserved += job.reservation();
             let sequence = Sequence {
@@ -215,7 +230,13 @@ impl Worker<'_> {
                         if last {
                             scores = Some(self.batch.n_tokens());
                         }
-                        add(&mut self.batch, sequence.job.prompt[position], position, sequence.id, last)?;
+                        add(
+                            &mut self.batch,
+                            sequence.job.prompt[position],
+                            position,
+                            sequence.id,
+                            last,
+                        )?;
                     }
                     sequence.computed += share;
                 }
@@ -240,7 +261,10 @@ impl Worker<'_> {
                 finished
             };
             if let Some(finish_reason) = finished {
-                sequence.send(GenerateEvent::End { finish_reason, completion_tokens: sequence.generated });
+                sequence.send(GenerateEvent::End {
+                    finish_reason,
+                    completion_tokens: sequence.generated,
+                });
                 ended.push((sequence.id, sequence.job.prompt.len() as u64));
             }
         }
@@ -258,7 +282,9 @@ impl Worker<'_> {
 
     /// Frees a sequence's place and its cells.
     fn release(&mut self, context: &mut LlamaContext<'_>, id: i32) {
-        let Some(at) = self.running.iter().position(|sequence| sequence.id == id) else { return };
+        let Some(at) = self.running.iter().position(|sequence| sequence.id == id) else {
+            return;
+        };
         let sequence = self.running.remove(at);
         self.reserved -= sequence.job.reservation();
         self.free.push(id);
@@ -270,7 +296,9 @@ impl Worker<'_> {
     fn fail_all(&mut self, context: &mut LlamaContext<'_>, reason: &str) -> bool {
         self.failures += 1;
         tracing::error!(reason, "decoding failed");
-        let error = ErrorReport::of(&EngineError::Compute { detail: reason.to_owned() });
+        let error = ErrorReport::of(&EngineError::Compute {
+            detail: reason.to_owned(),
+        });
         let failed = self.running.len() as u64;
         for sequence in std::mem::take(&mut self.running) {
             sequence.send(GenerateEvent::Error { error: error.clone() });
@@ -281,7 +309,8 @@ impl Worker<'_> {
         self.queue.count(|stats| stats.failed_total += failed);
         self.note_reservations();
         if self.failures >= MAX_FAILURES {
-            self.queue.fail(format!("decoding failed {MAX_FAILURES} times in a row: {reason}"));
+            self.queue
+                .fail(format!("decoding failed {MAX_FAILURES} times in a row: {reason}"));
             return false;
         }
         true
@@ -304,9 +333,17 @@ impl Worker<'_> {
     }
 }
 
-fn add(batch: &mut LlamaBatch<'_>, token: LlamaToken, at: usize, id: i32, scores: bool) -> Result<(), String> {
+fn add(
+    batch: &mut LlamaBatch<'_>,
+    token: LlamaToken,
+    at: usize,
+    id: i32,
+    scores: bool,
+) -> Result<(), String> {
     let position = i32::try_from(at).map_err(|error| error.to_string())?;
-    batch.add(token, position, &[id], scores).map_err(|error| error.to_string())
+    batch
+        .add(token, position, &[id], scores)
+        .map_err(|error| error.to_string())
 }
 
 /// Samples one token and sends what it adds to the answer.
@@ -357,6 +394,9 @@ fn logprob(logits: &[f32], token: usize, count: usize, loaded: &Loaded) -> Token
             top,
         }
     };
-    let top = top.into_iter().map(|(token, logprob)| entry(token, logprob, Vec::new())).collect();
+    let top = top
+        .into_iter()
+        .map(|(token, logprob)| entry(token, logprob, Vec::new()))
+        .collect();
     entry(token, own, top)
 }

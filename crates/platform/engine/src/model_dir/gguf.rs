@@ -58,7 +58,9 @@ impl Header<'_> {
         }
         let version = self.u32()?;
         if !(2..=3).contains(&version) {
-            return Err(self.invalid(&format!("its format version is {version}; versions 2 and 3 are read")));
+            return Err(self.invalid(&format!(
+                "its format version is {version}; versions 2 and 3 are read"
+            )));
         }
         let tensors = self.count("tensors", MAX_TENSORS)?;
         let keys = self.count("keys", MAX_KEYS)?;
@@ -72,12 +74,18 @@ impl Header<'_> {
         let data_at = self.at.next_multiple_of(self.alignment);
         let needed = data_at.saturating_add(ends_at);
         if needed > self.size {
-            return Err(self.truncated(format!("its tensors need {needed} bytes and it has {}", self.size)));
+            return Err(self.truncated(format!(
+                "its tensors need {needed} bytes and it has {}",
+                self.size
+            )));
         }
         if tensors == 0 {
             return Err(self.invalid("it holds no tensor"));
         }
-        Ok(GgufSummary { architecture: std::mem::take(&mut self.architecture), tensors })
+        Ok(GgufSummary {
+            architecture: std::mem::take(&mut self.architecture),
+            tensors,
+        })
     }
 
     fn key_value(&mut self) -> Result<(), EngineError> {
@@ -144,7 +152,9 @@ impl Header<'_> {
             Some((per_block, block_bytes)) => (elements / per_block).saturating_mul(block_bytes),
             None => 0,
         };
-        offset.checked_add(bytes).ok_or_else(|| self.invalid(&format!("tensor '{name}' is impossibly large")))
+        offset
+            .checked_add(bytes)
+            .ok_or_else(|| self.invalid(&format!("tensor '{name}' is impossibly large")))
     }
 
     fn count(&mut self, what: &str, most: u64) -> Result<u64, EngineError> {
@@ -182,7 +192,9 @@ impl Header<'_> {
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), EngineError> {
         self.room(buffer.len() as u64)?;
-        self.input.read_exact(buffer).map_err(|source| EngineError::io("cannot read the model", source))?;
+        self.input
+            .read_exact(buffer)
+            .map_err(|source| EngineError::io("cannot read the model", source))?;
         self.at += buffer.len() as u64;
         Ok(())
     }
@@ -200,17 +212,26 @@ impl Header<'_> {
     fn room(&self, bytes: u64) -> Result<(), EngineError> {
         let left = self.size - self.at;
         if bytes > left {
-            return Err(self.truncated(format!("its header goes on for {bytes} bytes and {left} are left")));
+            return Err(self.truncated(format!(
+                "its header goes on for {bytes} bytes and {left} are left"
+            )));
         }
         Ok(())
     }
 
     fn truncated(&self, detail: String) -> EngineError {
-        EngineError::ModelTruncated { file: file_name(self.path), detail }
+        EngineError::ModelTruncated {
+            file: file_name(self.path),
+            detail,
+        }
     }
 
     fn invalid(&self, detail: &str) -> EngineError {
-        EngineError::ModelInvalid { file: file_name(self.path), format: "GGUF", detail: detail.to_owned() }
+        EngineError::ModelInvalid {
+            file: file_name(self.path),
+            format: "GGUF",
+            detail: detail.to_owned(),
+        }
     }
 }
 

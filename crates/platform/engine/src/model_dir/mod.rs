@@ -50,7 +50,9 @@ pub fn locate(dir: &Path) -> Result<ModelFile, EngineError> {
 
 fn check(model: &ModelFile) -> Result<(), EngineError> {
     if pickle::is_pickle(&model.path)? {
-        return Err(EngineError::ModelIsPickle { file: file_name(&model.path) });
+        return Err(EngineError::ModelIsPickle {
+            file: file_name(&model.path),
+        });
     }
     match model.flavor {
         Flavor::Gguf => gguf::check(&model.path).map(|_| ()),
@@ -65,7 +67,10 @@ pub(crate) fn summarise_gguf(path: &Path) -> Result<GgufSummary, EngineError> {
 
 fn choose(files: &[PathBuf]) -> Result<ModelFile, EngineError> {
     let of = |extension: &str| -> Vec<&PathBuf> {
-        files.iter().filter(|path| has_extension(path, extension)).collect()
+        files
+            .iter()
+            .filter(|path| has_extension(path, extension))
+            .collect()
     };
     let (onnx, gguf) = (of("onnx"), of("gguf"));
     let (flavor, candidates, wanted) = match (onnx.is_empty(), gguf.is_empty()) {
@@ -74,15 +79,24 @@ fn choose(files: &[PathBuf]) -> Result<ModelFile, EngineError> {
         (true, true) => return Err(none_found(files)),
         (false, false) => {
             let found = onnx.iter().chain(&gguf).map(|path| file_name(path)).collect();
-            return Err(EngineError::ModelAmbiguous { wanted: "model", found });
+            return Err(EngineError::ModelAmbiguous {
+                wanted: "model",
+                found,
+            });
         }
     };
     let chosen = match candidates.as_slice() {
         [only] => Some(*only),
-        several => several.iter().copied().find(|path| path.file_stem().is_some_and(|stem| stem == "model")),
+        several => several
+            .iter()
+            .copied()
+            .find(|path| path.file_stem().is_some_and(|stem| stem == "model")),
     };
     match chosen {
-        Some(path) => Ok(ModelFile { flavor, path: path.clone() }),
+        Some(path) => Ok(ModelFile {
+            flavor,
+            path: path.clone(),
+        }),
         None => Err(EngineError::ModelAmbiguous {
             wanted,
             found: candidates.iter().map(|path| file_name(path)).collect(),
@@ -92,7 +106,9 @@ fn choose(files: &[PathBuf]) -> Result<ModelFile, EngineError> {
 
 fn none_found(files: &[PathBuf]) -> EngineError {
     if let Some(file) = files.iter().find(|path| pickle::is_pickle(path).unwrap_or(false)) {
-        return EngineError::ModelIsPickle { file: file_name(file) };
+        return EngineError::ModelIsPickle {
+            file: file_name(file),
+        };
     }
     EngineError::ModelMissing {
         wanted: ".onnx or .gguf",
@@ -102,7 +118,12 @@ fn none_found(files: &[PathBuf]) -> EngineError {
 
 /// Every regular file under the folder, in order of name; refuses links that lead out of it.
 fn list(dir: &Path) -> Result<Vec<PathBuf>, EngineError> {
-    let read = |source| EngineError::io(format!("cannot read the model folder '{}'", dir.display()), source);
+    let read = |source| {
+        EngineError::io(
+            format!("cannot read the model folder '{}'", dir.display()),
+            source,
+        )
+    };
     let root = dir.canonicalize().map_err(read)?;
     if root.is_file() {
         return Ok(vec![dir.to_path_buf()]);
@@ -121,7 +142,9 @@ fn list(dir: &Path) -> Result<Vec<PathBuf>, EngineError> {
             }
             let target = path.canonicalize().map_err(read)?;
             if !target.starts_with(&root) {
-                return Err(EngineError::ModelEscapes { file: file_name(&path) });
+                return Err(EngineError::ModelEscapes {
+                    file: file_name(&path),
+                });
             }
             match fs::symlink_metadata(&path).map_err(read)?.file_type() {
                 kind if kind.is_dir() => folders.push((path, depth + 1)),
@@ -135,7 +158,8 @@ fn list(dir: &Path) -> Result<Vec<PathBuf>, EngineError> {
 }
 
 fn has_extension(path: &Path, extension: &str) -> bool {
-    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
+    path.extension()
+        .is_some_and(|found| found.eq_ignore_ascii_case(extension))
 }
 
 fn has_model_name(file: &str) -> bool {
@@ -143,7 +167,10 @@ fn has_model_name(file: &str) -> bool {
 }
 
 pub(super) fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+    path.file_name().map_or_else(
+        || path.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }
 
 #[cfg(test)]

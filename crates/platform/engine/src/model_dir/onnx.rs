@@ -35,11 +35,18 @@ fn load(path: &Path) -> Result<Vec<u8>, EngineError> {
 }
 
 fn invalid(path: &Path, detail: String) -> EngineError {
-    EngineError::ModelInvalid { file: file_name(path), format: "ONNX", detail }
+    EngineError::ModelInvalid {
+        file: file_name(path),
+        format: "ONNX",
+        detail,
+    }
 }
 
 fn walk(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
-    let torn = |detail: String| EngineError::ModelTruncated { file: file_name(path), detail };
+    let torn = |detail: String| EngineError::ModelTruncated {
+        file: file_name(path),
+        detail,
+    };
     if bytes.is_empty() {
         return Err(torn("it is empty".to_owned()));
     }
@@ -56,15 +63,23 @@ fn walk(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
                 varint(bytes, &mut at).ok_or_else(|| torn("it ends inside a number".to_owned()))?;
             }
             2 => {
-                let length = varint(bytes, &mut at).ok_or_else(|| torn("it ends inside a field".to_owned()))?;
+                let length =
+                    varint(bytes, &mut at).ok_or_else(|| torn("it ends inside a field".to_owned()))?;
                 let left = (bytes.len() - at) as u64;
                 if length > left {
-                    return Err(torn(format!("a part of {length} bytes begins {left} bytes before its end")));
+                    return Err(torn(format!(
+                        "a part of {length} bytes begins {left} bytes before its end"
+                    )));
                 }
                 graphs += usize::from(field == GRAPH_FIELD);
                 at += usize::try_from(length).unwrap_or(usize::MAX);
             }
-            other => return Err(invalid(path, format!("no such wire type as {other} at byte {at}"))),
+            other => {
+                return Err(invalid(
+                    path,
+                    format!("no such wire type as {other} at byte {at}"),
+                ));
+            }
         }
     }
     if graphs == 0 {

@@ -20,7 +20,8 @@ pub(super) fn is_pickle(path: &Path) -> Result<bool, EngineError> {
         [0x80, 2..=5, ..] => Ok(true),
         [b'P', b'K', 3, 4] => {
             let length = file.metadata().map_err(failed)?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(ZIP_TAIL_BYTES))).map_err(failed)?;
+            file.seek(SeekFrom::Start(length.saturating_sub(ZIP_TAIL_BYTES)))
+                .map_err(failed)?;
             let mut tail = Vec::new();
             file.take(ZIP_TAIL_BYTES).read_to_end(&mut tail).map_err(failed)?;
             Ok(tail.windows(8).any(|window| window == b"data.pkl"))

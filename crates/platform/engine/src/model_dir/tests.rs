@@ -57,7 +57,11 @@ fn whole_files_are_found() {
     assert_eq!(detect_flavor(dir.path()).unwrap(), Flavor::Gguf);
     let summary = summarise_gguf(&dir.path().join("model.gguf")).unwrap();
     assert_eq!((summary.architecture.as_str(), summary.tensors), ("llama", 1));
-    let dir = folder(&[("other.onnx", ONNX), ("model.onnx", ONNX), ("state.pt", b"\x80\x02}q")]);
+    let dir = folder(&[
+        ("other.onnx", ONNX),
+        ("model.onnx", ONNX),
+        ("state.pt", b"\x80\x02}q"),
+    ]);
     assert_eq!(locate(dir.path()).unwrap().path, dir.path().join("model.onnx"));
     assert_eq!(detect_flavor(dir.path()).unwrap(), Flavor::Onnx);
 }
@@ -75,15 +79,24 @@ fn a_gguf_cut_anywhere_is_named_as_cut() {
 #[test]
 fn a_gguf_that_lies_is_refused() {
     let mut claims_too_much = gguf(u64::MAX / 2, 32);
-    assert!(matches!(refusal(&[("m.gguf", &claims_too_much)]).code(), "model_truncated" | "model_invalid"));
+    assert!(matches!(
+        refusal(&[("m.gguf", &claims_too_much)]).code(),
+        "model_truncated" | "model_invalid"
+    ));
     claims_too_much[4] = 9;
     assert_eq!(refusal(&[("m.gguf", &claims_too_much)]).code(), "model_invalid");
-    assert_eq!(refusal(&[("m.gguf", b"something else entirely")]).code(), "model_invalid");
+    assert_eq!(
+        refusal(&[("m.gguf", b"something else entirely")]).code(),
+        "model_invalid"
+    );
 }
 
 #[test]
 fn a_torn_or_false_onnx_is_told_apart() {
-    assert_eq!(refusal(&[("m.onnx", &[0x08, 8, 0x3a, 40, 1, 2])]).code(), "model_truncated");
+    assert_eq!(
+        refusal(&[("m.onnx", &[0x08, 8, 0x3a, 40, 1, 2])]).code(),
+        "model_truncated"
+    );
     assert_eq!(refusal(&[("m.onnx", b"")]).code(), "model_truncated");
     assert_eq!(refusal(&[("m.onnx", &[0x08, 8])]).code(), "model_invalid");
     assert_eq!(refusal(&[("m.onnx", b"<!DOCTYPE html>")]).code(), "model_invalid");
@@ -92,13 +105,20 @@ fn a_torn_or_false_onnx_is_told_apart() {
 #[test]
 fn pickles_are_refused_by_name_with_the_fix() {
     let zip = [b"PK\x03\x04".as_slice(), &[0; 60], b"archive/data.pkl", &[0; 30]].concat();
-    for (name, bytes) in [("model.pkl", b"\x80\x04\x95".as_slice()), ("model.onnx", b"\x80\x02}"), ("model.pt", &zip)] {
+    for (name, bytes) in [
+        ("model.pkl", b"\x80\x04\x95".as_slice()),
+        ("model.onnx", b"\x80\x02}"),
+        ("model.pt", &zip),
+    ] {
         let error = refusal(&[(name, bytes)]);
         assert_eq!(error.code(), "model_is_pickle", "{name}");
         assert!(error.to_string().contains(name));
         assert!(error.hint().unwrap().contains("torch.onnx.export"));
     }
-    assert_eq!(detect_flavor(folder(&[("model.pkl", b"\x80\x04\x95")]).path()).unwrap(), Flavor::Other);
+    assert_eq!(
+        detect_flavor(folder(&[("model.pkl", b"\x80\x04\x95")]).path()).unwrap(),
+        Flavor::Other
+    );
     assert!(detect_flavor(folder(&[("model.onnx", b"\x80\x04\x95")]).path()).is_err());
 }
 

@@ -85,7 +85,12 @@ pub(super) struct Batcher {
 impl Batcher {
     /// Starts the compute threads.
     pub fn start(graph: Arc<Graph>, config: BatchConfig) -> Result<Self, EngineError> {
-        let shared = Arc::new(Shared { graph, config, state: Mutex::default(), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            graph,
+            config,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
         for index in 0..config.threads.max(1) {
             let worker = Arc::clone(&shared);
             std::thread::Builder::new()
@@ -98,7 +103,10 @@ impl Batcher {
 
     /// Computes one request, perhaps together with others. Dropping the future withdraws it.
     pub async fn run(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, EngineError> {
-        let rows = inputs.first().and_then(|tensor| tensor.shape().first().copied()).unwrap_or(1);
+        let rows = inputs
+            .first()
+            .and_then(|tensor| tensor.shape().first().copied())
+            .unwrap_or(1);
         let (answer, answered) = oneshot::channel();
         {
             let mut state = self.shared.lock();
@@ -110,9 +118,16 @@ impl Batcher {
             }
             if state.queue.len() >= self.shared.config.max_waiting {
                 state.stats.failed_total += 1;
-                return Err(EngineError::QueueFull { limit: self.shared.config.max_waiting });
+                return Err(EngineError::QueueFull {
+                    limit: self.shared.config.max_waiting,
+                });
             }
-            state.queue.push_back(Item { inputs, rows, arrived: Instant::now(), answer });
+            state.queue.push_back(Item {
+                inputs,
+                rows,
+                arrived: Instant::now(),
+                answer,
+            });
         }
         self.shared.changed.notify_all();
         answered.await.unwrap_or(Err(EngineError::Stopped))
@@ -121,7 +136,11 @@ impl Batcher {
     /// Counters.
     pub fn stats(&self) -> Stats {
         let state = self.shared.lock();
-        Stats { running: state.running as u64, waiting: state.queue.len() as u64, ..state.stats.clone() }
+        Stats {
+            running: state.running as u64,
+            waiting: state.queue.len() as u64,
+            ..state.stats.clone()
+        }
     }
 }
 
@@ -166,8 +185,16 @@ impl Shared {
         state.running += batch.len();
         state.last_was_alone = batch.len() == 1;
         let rows: usize = batch.iter().map(|item| item.rows).sum();
-        *state.stats.batch_sizes.entry(u32::try_from(rows).unwrap_or(u32::MAX)).or_default() += 1;
-        *state.stats.batch_closed.entry(closed.name().to_owned()).or_default() += 1;
+        *state
+            .stats
+            .batch_sizes
+            .entry(u32::try_from(rows).unwrap_or(u32::MAX))
+            .or_default() += 1;
+        *state
+            .stats
+            .batch_closed
+            .entry(closed.name().to_owned())
+            .or_default() += 1;
         drop(state);
         self.changed.notify_all();
         Some(batch)
@@ -183,7 +210,11 @@ impl Shared {
             if left.is_zero() || state.stopped {
                 return (state, Closed::Delay);
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -218,7 +249,9 @@ impl Shared {
             let fits = match batch.first() {
                 None => true,
                 Some(first) => {
-                    self.graph.batchable && rows + next.rows <= self.config.max_rows && compatible(first, next)
+                    self.graph.batchable
+                        && rows + next.rows <= self.config.max_rows
+                        && compatible(first, next)
                 }
             };
             if !fits {
@@ -232,7 +265,10 @@ impl Shared {
 
     fn compute(&self, batch: Vec<Item>, tally: &mut Tally) {
         let total = batch.len();
-        let batch: Vec<Item> = batch.into_iter().filter(|item| !item.answer.is_closed()).collect();
+        let batch: Vec<Item> = batch
+            .into_iter()
+            .filter(|item| !item.answer.is_closed())
+            .collect();
         tally.cancelled += (total - batch.len()) as u64;
         let (inputs, rows, answers) = split(batch);
         if answers.is_empty() {
@@ -274,7 +310,10 @@ fn split(batch: Vec<Item>) -> (Vec<Vec<Tensor>>, Vec<usize>, Vec<Answer>) {
 
 /// Requests whose inputs agree in every axis but the first.
 fn compatible(left: &Item, right: &Item) -> bool {
-    left.inputs.iter().zip(&right.inputs).all(|(left, right)| left.shape()[1..] == right.shape()[1..])
+    left.inputs
+        .iter()
+        .zip(&right.inputs)
+        .all(|(left, right)| left.shape()[1..] == right.shape()[1..])
 }
 
 /// Runs requests as one batch, and one by one if that fails, so that one poisonous row fails alone.
@@ -324,8 +363,10 @@ fn run_rows(
     let mut results = Vec::with_capacity(requests.len());
     let mut at = 0;
     for count in rows {
-        let parts: Vec<Tensor> =
-            outputs.iter().map(|output| slice(output, at, at + count)).collect::<Result<_, _>>()?;
+        let parts: Vec<Tensor> = outputs
+            .iter()
+            .map(|output| slice(output, at, at + count))
+            .collect::<Result<_, _>>()?;
         results.push(parts);
         at += count;
     }
@@ -333,14 +374,23 @@ fn run_rows(
 }
 
 /// Runs rows `start..end`, padded with zeros to the next power of two so that few plans are needed.
-fn run_bucket(graph: &Graph, inputs: &[Tensor], start: usize, end: usize) -> Result<Vec<Tensor>, EngineError> {
+fn run_bucket(
+    graph: &Graph,
+    inputs: &[Tensor],
+    start: usize,
+    end: usize,
+) -> Result<Vec<Tensor>, EngineError> {
     let rows = end - start;
     let bucket = rows.next_power_of_two();
     let padded: Vec<Tensor> = inputs
         .iter()
         .map(|input| {
             let part = slice(input, start, end)?;
-            if bucket == rows { Ok(part) } else { stack(&[&part, &zeros(&part, bucket - rows)?]) }
+            if bucket == rows {
+                Ok(part)
+            } else {
+                stack(&[&part, &zeros(&part, bucket - rows)?])
+            }
         })
         .collect::<Result<_, EngineError>>()?;
     let outputs = graph.run(padded)?;
@@ -377,5 +427,7 @@ fn slice(tensor: &Tensor, start: usize, end: usize) -> Result<Tensor, EngineErro
 }
 
 fn compute_error(error: impl std::fmt::Display) -> EngineError {
-    EngineError::Compute { detail: format!("{error:#}") }
+    EngineError::Compute {
+        detail: format!("{error:#}"),
+    }
 }

@@ -20,10 +20,16 @@ const TYPES: &[(&str, DatumType, i32)] = &[
 
 /// The protocol's name of a tract type.
 pub(super) fn name(datum: DatumType) -> &'static str {
-    TYPES.iter().find(|(_, known, _)| *known == datum).map_or("UNKNOWN", |(name, ..)| name)
+    TYPES
+        .iter()
+        .find(|(_, known, _)| *known == datum)
+        .map_or("UNKNOWN", |(name, ..)| name)
 }
 
 /// The tract type of ONNX's number.
 pub(super) fn from_onnx(number: i32) -> Option<DatumType> {
-    TYPES.iter().find(|(.., known)| *known == number).map(|(_, datum, _)| *datum)
+    TYPES
+        .iter()
+        .find(|(.., known)| *known == number)
+        .map(|(_, datum, _)| *datum)
 }

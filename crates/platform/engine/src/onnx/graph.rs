@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tract_onnx::pb;
 use tract_onnx::prelude::{
-    DatumType, InferenceFact, InferenceModel, InferenceModelExt, IntoTValue, IntoTensor, TValue, TVec, Tensor,
-    TypedModel, TypedSimplePlan,
+    DatumType, InferenceFact, InferenceModel, InferenceModelExt, IntoTValue, IntoTensor, TValue, TVec,
+    Tensor, TypedModel, TypedSimplePlan,
 };
 
 use super::datatype;
@@ -68,16 +68,35 @@ impl Graph {
         let parsed = guarded(|| tract_onnx::onnx().parse(&proto, dir))?;
         if !parsed.unresolved_inputs.is_empty() {
             let names = parsed.unresolved_inputs.join(", ");
-            return Err(EngineError::ModelUnsupported { detail: format!("nothing produces {names}") });
+            return Err(EngineError::ModelUnsupported {
+                detail: format!("nothing produces {names}"),
+            });
         }
         let Some(graph) = proto.graph.as_ref() else {
-            return Err(EngineError::ModelUnsupported { detail: "the file holds no graph".to_owned() });
+            return Err(EngineError::ModelUnsupported {
+                detail: "the file holds no graph".to_owned(),
+            });
         };
-        let constants: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-        let inputs = specs(graph.input.iter().filter(|input| !constants.contains(input.name.as_str())))?;
+        let constants: HashSet<&str> = graph
+            .initializer
+            .iter()
+            .map(|tensor| tensor.name.as_str())
+            .collect();
+        let inputs = specs(
+            graph
+                .input
+                .iter()
+                .filter(|input| !constants.contains(input.name.as_str())),
+        )?;
         let outputs = specs(graph.output.iter())?;
         let batchable = shares_first_axis(&inputs, &outputs);
-        let loaded = Self { model: parsed.model, inputs, outputs, batchable, plans: Mutex::new(Vec::new()) };
+        let loaded = Self {
+            model: parsed.model,
+            inputs,
+            outputs,
+            batchable,
+            plans: Mutex::new(Vec::new()),
+        };
         loaded.prove()?;
         Ok(loaded)
     }
@@ -90,7 +109,9 @@ impl Graph {
             .iter()
             .map(|spec| {
                 let sizes = spec.dims.iter().enumerate();
-                sizes.map(|(axis, dim)| dim.or(if axis == 0 { Some(1) } else { None })).collect()
+                sizes
+                    .map(|(axis, dim)| dim.or(if axis == 0 { Some(1) } else { None }))
+                    .collect()
             })
             .collect();
         match smallest {
@@ -146,8 +167,12 @@ impl Graph {
 fn guarded<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, EngineError> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(EngineError::ModelUnsupported { detail: format!("{error:#}") }),
-        Err(_) => Err(EngineError::ModelUnsupported { detail: "the graph is inconsistent".to_owned() }),
+        Ok(Err(error)) => Err(EngineError::ModelUnsupported {
+            detail: format!("{error:#}"),
+        }),
+        Err(_) => Err(EngineError::ModelUnsupported {
+            detail: "the graph is inconsistent".to_owned(),
+        }),
     }
 }
 
@@ -165,14 +190,21 @@ fn specs<'a>(infos: impl Iterator<Item = &'a pb::ValueInfoProto>) -> Result<Vec<
 }
 
 fn spec(info: &pb::ValueInfoProto) -> Result<TensorSpec, EngineError> {
-    let refuse = |what: &str| EngineError::ModelUnsupported { detail: format!("'{}' {what}", info.name) };
-    let Some(pb::type_proto::Value::TensorType(tensor)) = info.r#type.as_ref().and_then(|kind| kind.value.as_ref())
+    let refuse = |what: &str| EngineError::ModelUnsupported {
+        detail: format!("'{}' {what}", info.name),
+    };
+    let Some(pb::type_proto::Value::TensorType(tensor)) =
+        info.r#type.as_ref().and_then(|kind| kind.value.as_ref())
     else {
         return Err(refuse("is not declared as a tensor"));
     };
     let datum = datatype::from_onnx(tensor.elem_type)
         .ok_or_else(|| refuse("has an element type that is not served (texts are not)"))?;
-    let axes = tensor.shape.as_ref().map(|shape| shape.dim.as_slice()).unwrap_or_default();
+    let axes = tensor
+        .shape
+        .as_ref()
+        .map(|shape| shape.dim.as_slice())
+        .unwrap_or_default();
     let first_axis = match axes.first().and_then(|axis| axis.value.as_ref()) {
         Some(pb::tensor_shape_proto::dimension::Value::DimParam(name)) => name.clone(),
         _ => String::new(),
@@ -184,5 +216,10 @@ fn spec(info: &pb::ValueInfoProto) -> Result<TensorSpec, EngineError> {
             _ => None,
         })
         .collect();
-    Ok(TensorSpec { name: info.name.clone(), datum, dims, first_axis })
+    Ok(TensorSpec {
+        name: info.name.clone(),
+        datum,
+        dims,
+        first_axis,
+    })
 }

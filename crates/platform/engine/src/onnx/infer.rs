@@ -55,7 +55,10 @@ pub(super) fn parse(body: &[u8], graph: &Graph) -> Result<Checked, EngineError> 
     let request: Request = serde_json::from_slice(body)
         .map_err(|error| EngineError::invalid("body", format!("the request is not valid: {error}")))?;
     if request.inputs.len() > MAX_INPUTS {
-        return Err(EngineError::invalid("inputs", format!("more than {MAX_INPUTS} inputs were given")));
+        return Err(EngineError::invalid(
+            "inputs",
+            format!("more than {MAX_INPUTS} inputs were given"),
+        ));
     }
     known_names(&request.inputs, graph)?;
     let mut inputs = Vec::with_capacity(graph.inputs.len());
@@ -64,12 +67,17 @@ pub(super) fn parse(body: &[u8], graph: &Graph) -> Result<Checked, EngineError> 
     }
     same_rows(&inputs, graph)?;
     let wanted = match &request.outputs {
-        Some(names) if !names.is_empty() => {
-            names.iter().map(|wanted| output_index(&wanted.name, graph)).collect::<Result<_, _>>()?
-        }
+        Some(names) if !names.is_empty() => names
+            .iter()
+            .map(|wanted| output_index(&wanted.name, graph))
+            .collect::<Result<_, _>>()?,
         _ => (0..graph.outputs.len()).collect(),
     };
-    Ok(Checked { id: request.id, inputs, wanted })
+    Ok(Checked {
+        id: request.id,
+        inputs,
+        wanted,
+    })
 }
 
 fn known_names(inputs: &[Input<'_>], graph: &Graph) -> Result<(), EngineError> {
@@ -81,26 +89,43 @@ fn known_names(inputs: &[Input<'_>], graph: &Graph) -> Result<(), EngineError> {
                 Some(near) => format!("Did you mean '{near}'?"),
                 None => format!("The model takes {}.", names().collect::<Vec<_>>().join(", ")),
             };
-            return Err(EngineError::invalid_hint(field, format!("the model has no input '{}'", input.name), hint));
+            return Err(EngineError::invalid_hint(
+                field,
+                format!("the model has no input '{}'", input.name),
+                hint,
+            ));
         }
         if inputs[..index].iter().any(|earlier| earlier.name == input.name) {
-            return Err(EngineError::invalid(field, format!("input '{}' is given twice", input.name)));
+            return Err(EngineError::invalid(
+                field,
+                format!("input '{}' is given twice", input.name),
+            ));
         }
     }
     Ok(())
 }
 
 fn input(spec: &TensorSpec, given: &[Input<'_>]) -> Result<Tensor, EngineError> {
-    let Some((index, input)) = given.iter().enumerate().find(|(_, input)| input.name == spec.name) else {
+    let Some((index, input)) = given
+        .iter()
+        .enumerate()
+        .find(|(_, input)| input.name == spec.name)
+    else {
         let detail = format!("input '{}' is missing", spec.name);
         let expected = spec.metadata();
-        let hint = format!("It is a {} tensor of shape {:?}.", expected.datatype, expected.shape);
+        let hint = format!(
+            "It is a {} tensor of shape {:?}.",
+            expected.datatype, expected.shape
+        );
         return Err(EngineError::invalid_hint("inputs", detail, hint));
     };
     let field = |part: &str| format!("inputs[{index}].{part}");
     let expected = datatype::name(spec.datum);
     if input.datatype != expected {
-        let detail = format!("input '{}' must be of datatype {expected}, not {}", spec.name, input.datatype);
+        let detail = format!(
+            "input '{}' must be of datatype {expected}, not {}",
+            spec.name, input.datatype
+        );
         return Err(EngineError::invalid(field("datatype"), detail));
     }
     let shape = shape(spec, &input.shape).map_err(|detail| EngineError::invalid(field("shape"), detail))?;
@@ -111,7 +136,10 @@ fn input(spec: &TensorSpec, given: &[Input<'_>]) -> Result<Tensor, EngineError> 
 fn shape(spec: &TensorSpec, given: &[i64]) -> Result<Vec<usize>, String> {
     let mismatch = || {
         let expected = spec.metadata().shape;
-        format!("input '{}' must have shape {expected:?} (-1 is any size), not {given:?}", spec.name)
+        format!(
+            "input '{}' must have shape {expected:?} (-1 is any size), not {given:?}",
+            spec.name
+        )
     };
     if given.len() != spec.dims.len() {
         return Err(mismatch());
@@ -119,7 +147,10 @@ fn shape(spec: &TensorSpec, given: &[i64]) -> Result<Vec<usize>, String> {
     let mut elements = 1_usize;
     let mut shape = Vec::with_capacity(given.len());
     for (size, dim) in given.iter().zip(&spec.dims) {
-        let size = usize::try_from(*size).ok().filter(|size| *size > 0).ok_or_else(mismatch)?;
+        let size = usize::try_from(*size)
+            .ok()
+            .filter(|size| *size > 0)
+            .ok_or_else(mismatch)?;
         if dim.is_some_and(|fixed| fixed != size) {
             return Err(mismatch());
         }
@@ -127,7 +158,10 @@ fn shape(spec: &TensorSpec, given: &[i64]) -> Result<Vec<usize>, String> {
         shape.push(size);
     }
     if elements > MAX_ELEMENTS {
-        return Err(format!("input '{}' has {elements} elements; at most {MAX_ELEMENTS} are taken", spec.name));
+        return Err(format!(
+            "input '{}' has {elements} elements; at most {MAX_ELEMENTS} are taken",
+            spec.name
+        ));
     }
     Ok(shape)
 }
@@ -154,11 +188,15 @@ fn same_rows(inputs: &[Tensor], graph: &Graph) -> Result<(), EngineError> {
 }
 
 fn output_index(name: &str, graph: &Graph) -> Result<usize, EngineError> {
-    graph.outputs.iter().position(|spec| spec.name == name).ok_or_else(|| {
-        let names: Vec<&str> = graph.outputs.iter().map(|spec| spec.name.as_str()).collect();
-        let hint = format!("The model gives {}.", names.join(", "));
-        EngineError::invalid_hint("outputs", format!("the model has no output '{name}'"), hint)
-    })
+    graph
+        .outputs
+        .iter()
+        .position(|spec| spec.name == name)
+        .ok_or_else(|| {
+            let names: Vec<&str> = graph.outputs.iter().map(|spec| spec.name.as_str()).collect();
+            let hint = format!("The model gives {}.", names.join(", "));
+            EngineError::invalid_hint("outputs", format!("the model has no output '{name}'"), hint)
+        })
 }
 
 #[derive(Serialize)]
@@ -203,6 +241,11 @@ pub(super) fn render(
             data: RawValue::from_string(text).map_err(|error| failed(error.to_string()))?,
         });
     }
-    let response = Response { model_name: name, model_version: version, id, outputs };
+    let response = Response {
+        model_name: name,
+        model_version: version,
+        id,
+        outputs,
+    };
     serde_json::to_vec(&response).map_err(|error| failed(error.to_string()))
 }

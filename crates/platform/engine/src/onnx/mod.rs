@@ -42,7 +42,12 @@ impl OnnxEngine {
             max_waiting: args.max_waiting.max(1),
         };
         let batcher = batcher::Batcher::start(Arc::clone(&graph), config)?;
-        Ok(Self { name: args.name.clone(), version: args.version.clone(), graph, batcher })
+        Ok(Self {
+            name: args.name.clone(),
+            version: args.version.clone(),
+            graph,
+            batcher,
+        })
     }
 
     /// What the model takes and gives.
@@ -52,8 +57,18 @@ impl OnnxEngine {
             versions: vec![self.version.clone()],
             platform: "onnx_tract".to_owned(),
             flavor: Flavor::Onnx,
-            inputs: self.graph.inputs.iter().map(graph::TensorSpec::metadata).collect(),
-            outputs: self.graph.outputs.iter().map(graph::TensorSpec::metadata).collect(),
+            inputs: self
+                .graph
+                .inputs
+                .iter()
+                .map(graph::TensorSpec::metadata)
+                .collect(),
+            outputs: self
+                .graph
+                .outputs
+                .iter()
+                .map(graph::TensorSpec::metadata)
+                .collect(),
             language: None,
         }
     }
@@ -62,7 +77,14 @@ impl OnnxEngine {
     pub async fn infer(&self, body: &Bytes) -> Result<Vec<u8>, EngineError> {
         let request = infer::parse(body, &self.graph)?;
         let outputs = self.batcher.run(request.inputs).await?;
-        infer::render(&self.name, &self.version, request.id.as_deref(), &request.wanted, &self.graph, &outputs)
+        infer::render(
+            &self.name,
+            &self.version,
+            request.id.as_deref(),
+            &request.wanted,
+            &self.graph,
+            &outputs,
+        )
     }
 
     /// Counters.

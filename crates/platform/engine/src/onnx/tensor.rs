@@ -28,7 +28,10 @@ pub(super) fn parse(data: &str, datum: DatumType, shape: &[usize]) -> Result<Ten
         DatumType::U16 => tensor::<u16>(data, shape),
         DatumType::U8 => tensor::<u8>(data, shape),
         DatumType::Bool => tensor::<bool>(data, shape),
-        other => Err(format!("has the type {}, which is not served", datatype::name(other))),
+        other => Err(format!(
+            "has the type {}, which is not served",
+            datatype::name(other)
+        )),
     }
 }
 
@@ -48,7 +51,9 @@ pub(super) fn write(tensor: &Tensor, into: &mut Vec<u8>) -> Result<(), String> {
         DatumType::U16 => elements::<u16, _>(tensor, into, |value| value),
         DatumType::U8 => elements::<u8, _>(tensor, into, |value| value),
         DatumType::Bool => elements::<bool, _>(tensor, into, |value| value),
-        other => Err(format!("the model gave elements of type {other:?}, which cannot be sent")),
+        other => Err(format!(
+            "the model gave elements of type {other:?}, which cannot be sent"
+        )),
     }
 }
 
@@ -57,7 +62,9 @@ fn elements<T: Datum + Copy, S: serde::Serialize>(
     into: &mut Vec<u8>,
     as_json: impl Fn(T) -> S,
 ) -> Result<(), String> {
-    let view = tensor.to_plain_array_view::<T>().map_err(|error| error.to_string())?;
+    let view = tensor
+        .to_plain_array_view::<T>()
+        .map_err(|error| error.to_string())?;
     into.push(b'[');
     for (index, value) in view.iter().enumerate() {
         if index > 0 {
@@ -70,13 +77,19 @@ fn elements<T: Datum + Copy, S: serde::Serialize>(
 }
 
 fn tensor<T: Datum + Copy + Element>(data: &str, shape: &[usize]) -> Result<Tensor, String> {
-    let expected = shape.iter().try_fold(1_usize, |product, dim| product.checked_mul(*dim));
+    let expected = shape
+        .iter()
+        .try_fold(1_usize, |product, dim| product.checked_mul(*dim));
     let expected = expected.ok_or_else(|| "has an impossible shape".to_owned())?;
     let mut values: Vec<T> = Vec::with_capacity(expected.min(data.len()));
     let mut reader = serde_json::Deserializer::from_str(data);
-    Flat { values: &mut values, depth: 0, element: PhantomData }
-        .deserialize(&mut reader)
-        .map_err(|error| plain(&error))?;
+    Flat {
+        values: &mut values,
+        depth: 0,
+        element: PhantomData,
+    }
+    .deserialize(&mut reader)
+    .map_err(|error| plain(&error))?;
     if values.len() != expected {
         return Err(format!(
             "has shape {shape:?}, which is {expected} elements, but {} were given",
@@ -127,7 +140,11 @@ macro_rules! integer_element {
             fn from_float(value: f64) -> Option<Self> {
                 // Some clients write 3 as 3.0. Beyond 2^53 a float no longer names one integer.
                 let exact = value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0;
-                if exact { <$type>::try_from(value as i64).ok() } else { None }
+                if exact {
+                    <$type>::try_from(value as i64).ok()
+                } else {
+                    None
+                }
             }
             fn from_signed(value: i64) -> Option<Self> {
                 <$type>::try_from(value).ok()
@@ -213,7 +230,14 @@ impl<'de, T: Element> Visitor<'de> for Flat<'_, T> {
             return Err(serde::de::Error::custom("is nested too deeply"));
         }
         let depth = self.depth + 1;
-        while sequence.next_element_seed(Flat { values: self.values, depth, element: PhantomData })?.is_some() {}
+        while sequence
+            .next_element_seed(Flat {
+                values: self.values,
+                depth,
+                element: PhantomData,
+            })?
+            .is_some()
+        {}
         Ok(())
     }
 
@@ -234,7 +258,10 @@ impl<'de, T: Element> Visitor<'de> for Flat<'_, T> {
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
-        self.push(None, format_args!("the text '{}'", value.chars().take(40).collect::<String>()))
+        self.push(
+            None,
+            format_args!("the text '{}'", value.chars().take(40).collect::<String>()),
+        )
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
@@ -254,8 +281,14 @@ mod tests {
 
     #[test]
     fn flat_and_nested_data_are_the_same() {
-        assert_eq!(round_trip("[[1, 2], [3.5, -4]]", DatumType::F32, &[2, 2]), "[1.0,2.0,3.5,-4.0]");
-        assert_eq!(round_trip("[1,2,3.5,-4]", DatumType::F32, &[2, 2]), "[1.0,2.0,3.5,-4.0]");
+        assert_eq!(
+            round_trip("[[1, 2], [3.5, -4]]", DatumType::F32, &[2, 2]),
+            "[1.0,2.0,3.5,-4.0]"
+        );
+        assert_eq!(
+            round_trip("[1,2,3.5,-4]", DatumType::F32, &[2, 2]),
+            "[1.0,2.0,3.5,-4.0]"
+        );
         assert_eq!(round_trip("[true, 0]", DatumType::Bool, &[2]), "[true,false]");
     }
 
@@ -263,7 +296,10 @@ mod tests {
     fn sixty_four_bit_integers_are_exact() {
         let data = "[9223372036854775807, -9223372036854775808]";
         assert_eq!(round_trip(data, DatumType::I64, &[2]), data.replace(' ', ""));
-        assert_eq!(round_trip("[18446744073709551615]", DatumType::U64, &[1]), "[18446744073709551615]");
+        assert_eq!(
+            round_trip("[18446744073709551615]", DatumType::U64, &[1]),
+            "[18446744073709551615]"
+        );
     }
 
     #[test]

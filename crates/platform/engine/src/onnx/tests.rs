@@ -50,11 +50,17 @@ fn value_info(field: u64, name: &str, element: u64, dims: &[Dim]) -> Vec<u8> {
 fn weights(name: &str, dims: &[u64], values: &[f32]) -> Vec<u8> {
     let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     let dims: Vec<u8> = dims.iter().flat_map(|dim| number(1, *dim)).collect();
-    message(5, &[dims, number(2, 1), bytes(8, name.as_bytes()), bytes(9, &raw)])
+    message(
+        5,
+        &[dims, number(2, 1), bytes(8, name.as_bytes()), bytes(9, &raw)],
+    )
 }
 
 fn node(op: &str, inputs: &[&str], output: &str) -> Vec<u8> {
-    let inputs: Vec<u8> = inputs.iter().flat_map(|input| bytes(1, input.as_bytes())).collect();
+    let inputs: Vec<u8> = inputs
+        .iter()
+        .flat_map(|input| bytes(1, input.as_bytes()))
+        .collect();
     message(1, &[inputs, bytes(2, output.as_bytes()), bytes(4, op.as_bytes())])
 }
 
@@ -96,7 +102,10 @@ fn load(file: &[u8], change: impl FnOnce(&mut EngineArgs)) -> Fixture {
     let mut args = EngineArgs::new(Flavor::Onnx, dir.path(), "/unused");
     args.threads = 2;
     change(&mut args);
-    Fixture { engine: OnnxEngine::load(&path, &args).unwrap(), _dir: dir }
+    Fixture {
+        engine: OnnxEngine::load(&path, &args).unwrap(),
+        _dir: dir,
+    }
 }
 
 async fn infer(engine: &OnnxEngine, request: &Value) -> Result<Value, EngineError> {
@@ -135,8 +144,20 @@ async fn the_numbers_agree() {
 #[tokio::test]
 async fn metadata_says_what_is_taken() {
     let metadata = load(&linear(), |_| ()).engine.metadata();
-    assert_eq!((metadata.inputs[0].datatype.as_str(), metadata.inputs[0].shape.as_slice()), ("FP32", &[-1, 3][..]));
-    assert_eq!((metadata.outputs[0].name.as_str(), metadata.outputs[0].shape.as_slice()), ("y", &[-1, 2][..]));
+    assert_eq!(
+        (
+            metadata.inputs[0].datatype.as_str(),
+            metadata.inputs[0].shape.as_slice()
+        ),
+        ("FP32", &[-1, 3][..])
+    );
+    assert_eq!(
+        (
+            metadata.outputs[0].name.as_str(),
+            metadata.outputs[0].shape.as_slice()
+        ),
+        ("y", &[-1, 2][..])
+    );
 }
 
 #[tokio::test]
@@ -144,7 +165,9 @@ async fn many_callers_share_batches_and_each_gets_its_own_rows() {
     let fixture = load(&linear(), |args| args.batch_delay_us = 20_000);
     let engine = &fixture.engine;
     let calls = (0..24).map(|call| async move {
-        let rows: Vec<[f64; 3]> = (0..1 + call % 3).map(|row| [f64::from(call), f64::from(row), 0.5]).collect();
+        let rows: Vec<[f64; 3]> = (0..1 + call % 3)
+            .map(|row| [f64::from(call), f64::from(row), 0.5])
+            .collect();
         let answer = infer(engine, &request(&rows)).await.unwrap();
         assert_rows(&answer, &rows);
     });
@@ -161,7 +184,11 @@ async fn futures<F: Future<Output = ()>>(calls: impl Iterator<Item = F>) {
     let mut calls: Vec<_> = calls.map(Box::pin).collect();
     std::future::poll_fn(|context| {
         calls.retain_mut(|call| call.as_mut().poll(context).is_pending());
-        if calls.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if calls.is_empty() {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
 }
@@ -177,18 +204,48 @@ async fn more_rows_than_a_batch_holds_are_computed_in_parts() {
 #[tokio::test]
 async fn every_mismatch_names_the_input_and_both_sides() {
     let fixture = load(&linear(), |_| ());
-    let input = |name: &str, shape: Value, datatype: &str, data: Value| {
-        json!({"inputs": [{"name": name, "shape": shape, "datatype": datatype, "data": data}]})
-    };
+    let input = |name: &str, shape: Value, datatype: &str, data: Value| json!({"inputs": [{"name": name, "shape": shape, "datatype": datatype, "data": data}]});
     let cases = [
-        (input("x", json!([2, 3]), "FP32", json!([1, 2, 3, 4, 5])), "inputs[0].data", vec!["'x'", "6", "5"]),
-        (input("x", json!([1, 4]), "FP32", json!([1, 2, 3, 4])), "inputs[0].shape", vec!["'x'", "[-1, 3]", "[1, 4]"]),
-        (input("x", json!([3]), "FP32", json!([1, 2, 3])), "inputs[0].shape", vec!["[-1, 3]", "[3]"]),
-        (input("x", json!([-1, 3]), "FP32", json!([1, 2, 3])), "inputs[0].shape", vec!["[-1, 3]"]),
-        (input("x", json!([0, 3]), "FP32", json!([])), "inputs[0].shape", vec!["[0, 3]"]),
-        (input("x", json!([1, 3]), "FP64", json!([1, 2, 3])), "inputs[0].datatype", vec!["FP32", "FP64"]),
-        (input("x", json!([1, 3]), "FP32", json!([1, "a", 3])), "inputs[0].data", vec!["'a'", "element 1"]),
-        (input("X", json!([1, 3]), "FP32", json!([1, 2, 3])), "inputs[0].name", vec!["'X'"]),
+        (
+            input("x", json!([2, 3]), "FP32", json!([1, 2, 3, 4, 5])),
+            "inputs[0].data",
+            vec!["'x'", "6", "5"],
+        ),
+        (
+            input("x", json!([1, 4]), "FP32", json!([1, 2, 3, 4])),
+            "inputs[0].shape",
+            vec!["'x'", "[-1, 3]", "[1, 4]"],
+        ),
+        (
+            input("x", json!([3]), "FP32", json!([1, 2, 3])),
+            "inputs[0].shape",
+            vec!["[-1, 3]", "[3]"],
+        ),
+        (
+            input("x", json!([-1, 3]), "FP32", json!([1, 2, 3])),
+            "inputs[0].shape",
+            vec!["[-1, 3]"],
+        ),
+        (
+            input("x", json!([0, 3]), "FP32", json!([])),
+            "inputs[0].shape",
+            vec!["[0, 3]"],
+        ),
+        (
+            input("x", json!([1, 3]), "FP64", json!([1, 2, 3])),
+            "inputs[0].datatype",
+            vec!["FP32", "FP64"],
+        ),
+        (
+            input("x", json!([1, 3]), "FP32", json!([1, "a", 3])),
+            "inputs[0].data",
+            vec!["'a'", "element 1"],
+        ),
+        (
+            input("X", json!([1, 3]), "FP32", json!([1, 2, 3])),
+            "inputs[0].name",
+            vec!["'X'"],
+        ),
         (json!({"inputs": []}), "inputs", vec!["'x'", "missing"]),
         (json!({"inputs": "x"}), "body", vec!["not valid"]),
     ];
@@ -214,7 +271,8 @@ async fn integers_pass_unchanged_through_a_model_without_a_batch_axis() {
         value_info(12, "same", 7, &[Dim::Fixed(2)]),
     ]);
     let fixture = load(&identity, |_| ());
-    let ask = json!({"inputs": [{"name": "ids", "shape": [2], "datatype": "INT64", "data": [i64::MAX, i64::MIN]}]});
+    let ask =
+        json!({"inputs": [{"name": "ids", "shape": [2], "datatype": "INT64", "data": [i64::MAX, i64::MIN]}]});
     let answer = infer(&fixture.engine, &ask).await.unwrap();
     assert_eq!(answer["outputs"][0]["data"], json!([i64::MAX, i64::MIN]));
     assert_eq!(fixture.engine.stats().batch_closed.get("unbatchable"), Some(&1));
@@ -230,7 +288,9 @@ async fn an_operator_that_is_unknown_fails_on_loading() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.onnx");
     std::fs::write(&path, unknown).unwrap();
-    let error = OnnxEngine::load(&path, &EngineArgs::new(Flavor::Onnx, dir.path(), "/unused")).err().unwrap();
+    let error = OnnxEngine::load(&path, &EngineArgs::new(Flavor::Onnx, dir.path(), "/unused"))
+        .err()
+        .unwrap();
     assert_eq!(error.code(), "model_unsupported");
 }
 
@@ -248,7 +308,10 @@ async fn a_full_queue_refuses_and_a_withdrawn_request_gives_its_place_back() {
     assert!(poll_once(&mut first).await.is_none());
     assert!(poll_once(&mut second).await.is_none());
     let refused = engine.infer(&one).await.unwrap_err();
-    assert_eq!((refused.code(), refused.meaning().http_status()), ("engine_queue_full", 429));
+    assert_eq!(
+        (refused.code(), refused.meaning().http_status()),
+        ("engine_queue_full", 429)
+    );
     drop(first);
     // Three more rows fill the batch, in the place that the withdrawn request held.
     let rows = [[1.0, 2.0, 3.0]; 3];

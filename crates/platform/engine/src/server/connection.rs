@@ -19,7 +19,9 @@ const MAX_CONNECTIONS: usize = 1024;
 pub(crate) async fn accept(listener: UnixListener, cell: Arc<Cell>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -36,7 +38,9 @@ pub(crate) async fn accept(listener: UnixListener, cell: Arc<Cell>) {
                 async move { Ok::<_, Infallible>(routes::answer(&cell, request).await) }
             });
             // A caller that goes away mid-request is an error here and nothing unusual.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
             drop(place);
         });
     }

@@ -25,7 +25,11 @@ pub(super) struct EventBody {
 impl EventBody {
     /// Streams these events.
     pub fn new(events: UnboundedReceiver<GenerateEvent>, active: Active) -> Self {
-        Self { events, ended: false, _active: active }
+        Self {
+            events,
+            ended: false,
+            _active: active,
+        }
     }
 
     fn write(&mut self, event: &GenerateEvent, line: &mut BytesMut) {

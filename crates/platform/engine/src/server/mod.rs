@@ -86,7 +86,11 @@ impl Cell {
             Phase::Loading => (EngineState::Loading, None),
             Phase::Ready(_) => (EngineState::Ready, None),
         };
-        Ready { state, flavor: self.flavor, error }
+        Ready {
+            state,
+            flavor: self.flavor,
+            error,
+        }
     }
 
     fn engine(&self) -> Result<Arc<Engine>, EngineError> {
@@ -119,5 +123,6 @@ impl Drop for Active {
 }
 
 fn status(error: &EngineError) -> http::StatusCode {
-    http::StatusCode::from_u16(error.meaning().http_status()).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR)
+    http::StatusCode::from_u16(error.meaning().http_status())
+        .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR)
 }

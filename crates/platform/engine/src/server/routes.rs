@@ -32,18 +32,27 @@ async fn route(cell: &Arc<Cell>, request: Request<Incoming>) -> Result<Response<
     match (&method, path.as_str()) {
         (&Method::GET, "/ready") => {
             let ready = cell.ready();
-            let status =
-                if ready.state == EngineState::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            let status = if ready.state == EngineState::Ready {
+                StatusCode::OK
+            } else {
+                StatusCode::SERVICE_UNAVAILABLE
+            };
             Ok(json(status, &ready))
         }
-        (&Method::GET, "/metadata") => Ok(json(StatusCode::OK, &match cell.engine()?.as_ref() {
-            Engine::Onnx(engine) => engine.metadata(),
-            Engine::Gguf(engine) => engine.metadata(),
-        })),
-        (&Method::GET, "/stats") => Ok(json(StatusCode::OK, &match cell.engine()?.as_ref() {
-            Engine::Onnx(engine) => engine.stats(),
-            Engine::Gguf(engine) => engine.stats(),
-        })),
+        (&Method::GET, "/metadata") => Ok(json(
+            StatusCode::OK,
+            &match cell.engine()?.as_ref() {
+                Engine::Onnx(engine) => engine.metadata(),
+                Engine::Gguf(engine) => engine.metadata(),
+            },
+        )),
+        (&Method::GET, "/stats") => Ok(json(
+            StatusCode::OK,
+            &match cell.engine()?.as_ref() {
+                Engine::Onnx(engine) => engine.stats(),
+                Engine::Gguf(engine) => engine.stats(),
+            },
+        )),
         (&Method::POST, "/infer" | "/generate") => {
             let active = cell.admit()?;
             compute(cell, active, request, path).await
@@ -63,12 +72,16 @@ async fn compute(
         (Engine::Onnx(onnx), "/infer") => {
             let body = read(request).await?;
             let answered = onnx.infer(&body).await?;
-            Ok(respond(StatusCode::OK, Full::new(Bytes::from(answered)).boxed_unsync()))
+            Ok(respond(
+                StatusCode::OK,
+                Full::new(Bytes::from(answered)).boxed_unsync(),
+            ))
         }
         (Engine::Gguf(gguf), "/generate") => {
             let body = read(request).await?;
-            let wanted = serde_json::from_slice(&body)
-                .map_err(|error| EngineError::invalid("body", format!("the request is not valid: {error}")))?;
+            let wanted = serde_json::from_slice(&body).map_err(|error| {
+                EngineError::invalid("body", format!("the request is not valid: {error}"))
+            })?;
             let events = gguf.generate(&wanted)?;
             let body = generate::EventBody::new(events, active).boxed_unsync();
             Ok(respond(StatusCode::OK, body))
@@ -78,16 +91,26 @@ async fn compute(
 }
 
 fn no_route(cell: &Cell, method: &Method, path: String) -> EngineError {
-    EngineError::NoSuchRoute { flavor: cell.flavor.as_str(), method: method.to_string(), path }
+    EngineError::NoSuchRoute {
+        flavor: cell.flavor.as_str(),
+        method: method.to_string(),
+        path,
+    }
 }
 
 async fn read(request: Request<Incoming>) -> Result<Bytes, EngineError> {
-    match Limited::new(request.into_body(), BODY_LIMIT_BYTES).collect().await {
+    match Limited::new(request.into_body(), BODY_LIMIT_BYTES)
+        .collect()
+        .await
+    {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(EngineError::BodyTooLarge { limit_bytes: BODY_LIMIT_BYTES })
-        }
-        Err(error) => Err(EngineError::invalid("body", format!("the request's body broke off: {error}"))),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(EngineError::BodyTooLarge {
+            limit_bytes: BODY_LIMIT_BYTES,
+        }),
+        Err(error) => Err(EngineError::invalid(
+            "body",
+            format!("the request's body broke off: {error}"),
+        )),
     }
 }
 
@@ -96,7 +119,12 @@ fn failed(error: &EngineError) -> Response<Body> {
     struct Envelope {
         error: ErrorReport,
     }
-    json(status(error), &Envelope { error: ErrorReport::of(error) })
+    json(
+        status(error),
+        &Envelope {
+            error: ErrorReport::of(error),
+        },
+    )
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {

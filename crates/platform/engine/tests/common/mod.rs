@@ -42,13 +42,18 @@ pub fn command(args: &EngineArgs) -> Command {
 pub struct EngineProcess {
     pub child: Child,
     pub client: EngineClient,
+    #[allow(dead_code)] // Each test file uses its part of these helpers.
     pub socket: PathBuf,
 }
 
 impl EngineProcess {
     pub fn start(args: &EngineArgs) -> Self {
         let child = command(args).spawn().unwrap();
-        Self { child, client: EngineClient::unix(&args.listen), socket: args.listen.clone() }
+        Self {
+            child,
+            client: EngineClient::unix(&args.listen),
+            socket: args.listen.clone(),
+        }
     }
 
     /// Waits until it is ready.
@@ -97,7 +102,13 @@ impl Drop for EngineProcess {
 
 /// Sends a signal to a process that the test started.
 pub fn signal(pid: u32, name: &str) {
-    assert!(Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args([format!("-{name}"), pid.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// A folder for a test's model and socket, short enough for a socket's path.
