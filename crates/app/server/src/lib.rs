@@ -10,6 +10,7 @@ mod error;
 mod home;
 mod lifecycle;
 mod logging;
+mod reserve;
 mod routes;
 mod wiring;
 

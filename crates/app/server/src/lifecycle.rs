@@ -14,7 +14,7 @@ use corliss_reconcile::{Shutdown, WorkerBoard};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::compose::{self, Rooms};
-use crate::{Config, Home, ServerError};
+use crate::{Config, Home, ServerError, reserve};
 
 /// How long interrupted tasks may take to end.
 const TASKS_PATIENCE: Duration = Duration::from_secs(45);
@@ -63,6 +63,7 @@ pub async fn run(config: &Config, home: &Home) -> Result<(), ServerError> {
         .await
         .map_err(ServerError::room("credentials"))?;
     rooms.start(&submitters, &rest, &workers);
+    reserve::start(home.root(), &rest, &workers);
     watch_signals(&stop)?;
     tracing::info!(%url, home = %home.root().display(), "ready");
     let drained = Shutdown::new();

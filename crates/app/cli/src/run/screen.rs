@@ -150,11 +150,7 @@ fn is_moving(step: &StepView) -> bool {
 
 fn bar(done: u32, total: u32) -> String {
     const CELLS: u32 = 24;
-    let filled = if total == 0 {
-        CELLS
-    } else {
-        done.min(total) * CELLS / total
-    };
+    let filled = (done.min(total) * CELLS).checked_div(total).unwrap_or(CELLS);
     format!(
         "{}{}",
         "━".repeat(filled as usize),
