@@ -28,7 +28,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// Starts the loop that keeps the room.
 pub(crate) fn start(home: &Path, shutdown: &Shutdown, workers: &WorkerBoard) {
-    let reserve = Arc::new(Reserve { path: home.join("run").join("disk.reserve") });
+    let reserve = Arc::new(Reserve {
+        path: home.join("run").join("disk.reserve"),
+    });
     corliss_reconcile::spawn(reserve, PERIOD, Wake::new(), shutdown.clone(), workers);
 }
 
@@ -64,7 +66,12 @@ impl Reserve {
                 Ok("the disk is full: the room is given up")
             }
             Step::Take => {
-                let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&self.path)?;
+                let file = OpenOptions::new()
+                    .create(true)
+                    .write(true)
+                    .truncate(true)
+                    .mode(0o600)
+                    .open(&self.path)?;
                 // Taken for real: a file with holes holds nothing.
                 if let Err(error) = posix_fallocate(&file, 0, HELD_BYTES.cast_signed()) {
                     std::fs::remove_file(&self.path)?;
@@ -88,7 +95,10 @@ impl Reconciler for Reserve {
     }
 
     async fn reconcile(&self) -> Result<Outcome, BoxedDiagnose> {
-        let failed = |source| ServerError::Home { path: self.path.clone(), source };
+        let failed = |source| ServerError::Home {
+            path: self.path.clone(),
+            source,
+        };
         Ok(Outcome::done(self.round().map_err(failed)?))
     }
 }
@@ -101,7 +111,11 @@ mod tests {
     fn room_is_released_when_low_and_taken_when_there_is_plenty() {
         assert_eq!(decide(0, true), Step::Release);
         assert_eq!(decide(LOW_BYTES, true), Step::Keep);
-        assert_eq!(decide(HELD_BYTES, false), Step::Keep, "what was just released is not taken at once");
+        assert_eq!(
+            decide(HELD_BYTES, false),
+            Step::Keep,
+            "what was just released is not taken at once"
+        );
         assert_eq!(decide(PLENTY_BYTES, false), Step::Take);
         assert_eq!(decide(PLENTY_BYTES, true), Step::Keep);
     }
@@ -111,8 +125,13 @@ mod tests {
         use std::os::unix::fs::MetadataExt;
 
         let folder = tempfile::tempdir().unwrap();
-        let reserve = Reserve { path: folder.path().join("disk.reserve") };
-        assert!(reserve.free_bytes().unwrap() > PLENTY_BYTES, "this test needs {PLENTY_BYTES} bytes of disk");
+        let reserve = Reserve {
+            path: folder.path().join("disk.reserve"),
+        };
+        assert!(
+            reserve.free_bytes().unwrap() > PLENTY_BYTES,
+            "this test needs {PLENTY_BYTES} bytes of disk"
+        );
         assert_eq!(reserve.round().unwrap(), "room is held");
         assert!(std::fs::metadata(&reserve.path).unwrap().blocks() * 512 >= HELD_BYTES);
         assert_eq!(reserve.round().unwrap(), "room is held");
