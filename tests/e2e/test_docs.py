@@ -20,7 +20,7 @@ def test_the_page_of_the_command_line_is_its_help() -> None:
 
 def test_every_setting_is_on_its_page() -> None:
     source = (ROOT / "crates/app/server/src/config.rs").read_text()
-    keys = re.findall(r'\("([a-z]+\.[a-z_]+)", "', source)
+    keys = re.findall(r'\(\s*"([a-z]+\.[a-z_]+)",\s*"', source)
     assert len(keys) >= 5, "the list of settings has moved"
     page = (ROOT / "docs/reference/settings.md").read_text()
     for key in keys:

@@ -70,7 +70,7 @@ def test_a_killed_worker_changes_nothing(house: Corliss, digits: Path, main_job:
     assert detail["state"] == "succeeded", detail
     train = next(step for step in detail["steps"] if step["name"] == "train")
     assert train["attempt"] == 2, train
-    assert [attempt["class"] for attempt in train["attempts"]][0] == "infrastructure", train["attempts"]
+    assert train["attempts"][0]["class"] == "infrastructure", train["attempts"]
 
     second = house.log(train["job_id"])
     assert "resumes after epoch" in second, second

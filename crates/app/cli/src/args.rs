@@ -21,7 +21,7 @@ First steps:
 
 /// The AI infrastructure stack in one binary: data, pipelines, jobs, tracking, registry, serving.
 #[derive(Debug, Parser)]
-#[command(name = "corliss", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+#[command(name = "corliss", bin_name = "corliss", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub struct Cli {
     /// Where state lives [default: ~/.corliss]
     #[arg(long, global = true, env = "CORLISS_HOME", value_name = "DIR")]
@@ -48,13 +48,14 @@ pub enum Command {
     )]
     Down(DownArgs),
     /// Show the server, its workers and the machine
+    #[command(after_help = "Example:\n  corliss status --json")]
     Status,
     /// Print the variables that other clients use
     #[command(after_help = "Example:\n  eval \"$(corliss env)\"")]
     Env,
     /// Submit a project file and follow the run
     #[command(
-        after_help = "Examples:\n  corliss run corliss.yaml\n  corliss run corliss.yaml --detach --json"
+        after_help = "Examples:\n  corliss run\n  corliss run examples/digits/corliss.yaml\n  corliss run corliss.yaml --detach --json"
     )]
     Run(RunArgs),
     /// Check a project file without running it
@@ -117,7 +118,7 @@ pub struct DownArgs {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// The project file
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", default_value = "corliss.yaml")]
     pub file: PathBuf,
     /// Submit and return at once
     #[arg(long, short)]
@@ -128,7 +129,7 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// The project file
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", default_value = "corliss.yaml")]
     pub file: PathBuf,
 }
 

@@ -54,18 +54,11 @@ pub struct DatasetVersion {
 /// A dataset with its history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DatasetDetail {
-    /// Its name.
-    pub name: DatasetName,
-    /// Where the name points.
-    pub latest: VersionId,
-    /// Bytes of the latest version.
-    pub size_bytes: u64,
-    /// Files of the latest version.
-    pub files: u64,
-    /// When the name was last moved.
-    pub updated_ms: Timestamp,
+    /// What a list shows of it.
+    #[serde(flatten)]
+    pub summary: DatasetSummary,
     /// The moves of its name, newest first; at most the thousand newest.
-    pub versions: Vec<DatasetVersion>,
+    pub history: Vec<DatasetVersion>,
 }
 
 /// A version without its files.

@@ -152,7 +152,7 @@ async fn a_folder_is_uploaded_and_read_back() {
         (&json!("digits"), &json!(1))
     );
     let (_, detail) = get(&router, "/api/v1/data/datasets/digits").await;
-    assert_eq!(detail["versions"][0]["message"], "first");
+    assert_eq!(detail["history"][0]["message"], "first");
     let (_, page) = get(&router, &format!("/api/v1/data/versions/{version}?limit=1")).await;
     assert_eq!(
         (&page["entries"][0]["path"], &page["next_page_token"]),

@@ -104,12 +104,15 @@ async fn names_move_and_versions_stay() {
 
         let detail = service.dataset(&name("digits")).await.unwrap();
         let moves: Vec<(&str, i64)> = detail
-            .versions
+            .history
             .iter()
             .map(|version| (version.message.as_str(), version.created_ms.as_millis()))
             .collect();
         assert_eq!(moves, [("back", 1010), ("less", 1005), ("start", 1000)]);
-        assert_eq!((detail.latest, detail.files), (first.version(), 2));
+        assert_eq!(
+            (detail.summary.latest, detail.summary.files),
+            (first.version(), 2)
+        );
         let summary = service.version(&first.version()).await.unwrap();
         assert_eq!(
             (summary.created_ms.as_millis(), summary.names),
@@ -575,7 +578,7 @@ async fn wherever_publishing_stops_what_is_recorded_is_whole() {
             .unwrap();
         service.materialise(&second.version, &target).await.unwrap();
         assert_eq!(second.created, first.is_err());
-        assert_eq!(service.dataset(&name("out")).await.unwrap().versions.len(), 1);
+        assert_eq!(service.dataset(&name("out")).await.unwrap().history.len(), 1);
         assert_eq!(read_back(&target), read_back(&source));
         if laid_out {
             break;

@@ -34,12 +34,8 @@ impl DataService {
                 let summary = datasets::get(tx, &name)?
                     .ok_or_else(|| DataError::DatasetNotFound { name: name.clone() })?;
                 Ok(DatasetDetail {
-                    versions: datasets::history(tx, &name, HISTORY_LEN)?,
-                    name: summary.name,
-                    latest: summary.latest,
-                    size_bytes: summary.size_bytes,
-                    files: summary.files,
-                    updated_ms: summary.updated_ms,
+                    history: datasets::history(tx, &name, HISTORY_LEN)?,
+                    summary,
                 })
             })
             .await
