@@ -55,7 +55,8 @@ fn check(world: &World, run: &RunDetail) {
     ];
     assert_eq!(
         world.attempts(),
-        expected.map(|(step, attempt)| (step.to_owned(), attempt))
+        expected.map(|(step, attempt)| (step.to_owned(), attempt)),
+        "{run:#?}"
     );
     for step in &run.steps {
         assert!(
@@ -111,6 +112,7 @@ async fn killed_at(pass: u64) -> bool {
         check(&world, &run);
         return false;
     }
+    drop(first);
     let second = Server::start(&store, &world, Gate::default());
     let run = second.ended(&id).await.unwrap();
     check(&world, &run);

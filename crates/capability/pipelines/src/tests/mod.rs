@@ -19,6 +19,7 @@ use corliss_clock::Sources;
 use corliss_metastore::Metastore;
 use corliss_reconcile::{Shutdown, WorkerBoard};
 use corliss_types::RunId;
+use tokio::runtime::Runtime;
 
 use crate::drive::Context;
 use crate::types::RunDetail;
@@ -64,6 +65,8 @@ struct Server {
     pipelines: Arc<Pipelines>,
     shutdown: Shutdown,
     gate: Arc<Gate>,
+    /// Its own, so that nothing of a dead server still runs when the next one starts.
+    runtime: Option<Runtime>,
 }
 
 impl Server {
@@ -73,12 +76,21 @@ impl Server {
         let ports = world.ports(&gate);
         let mut context = Context::new(store.clone(), sources.clone(), ports, config, shutdown.clone());
         context.gate = gate.clone();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
         let pipelines = Pipelines::over(context);
-        pipelines.start(&WorkerBoard::new(&sources));
+        {
+            let _inside = runtime.enter();
+            pipelines.start(&WorkerBoard::new(&sources));
+        }
         Self {
             pipelines,
             shutdown,
             gate,
+            runtime: Some(runtime),
         }
     }
 
@@ -113,6 +125,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shutdown.trigger();
+        // A runtime waits for its threads, which an async context forbids; a thread of its own may.
+        let runtime = self.runtime.take();
+        std::thread::spawn(|| drop(runtime)).join().unwrap();
     }
 }
 

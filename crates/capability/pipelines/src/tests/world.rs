@@ -10,6 +10,7 @@ use corliss_policy_pipeline::Ending;
 use corliss_types::{
     DatasetName, IdSeed, JobId, ModelName, Resources, RunId, Timestamp, TrackingRunId, VersionId,
 };
+use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
 use super::{Gate, NewRun, environment};
@@ -58,6 +59,8 @@ pub(super) struct World {
     pub(super) home: tempfile::TempDir,
     state: Mutex<State>,
     changes: broadcast::Sender<JobChange>,
+    /// Where jobs run: they outlive servers.
+    processes: Handle,
     /// The code snapshot that runs are submitted with.
     pub(super) source: VersionId,
 }
@@ -76,6 +79,7 @@ impl World {
             home: tempfile::tempdir().unwrap(),
             state: Mutex::new(state),
             changes: broadcast::Sender::new(64),
+            processes: Handle::current(),
             source,
         })
     }
@@ -346,7 +350,7 @@ impl JobsPort for Port {
             state.by_key.insert(request.key.clone(), job.clone());
             let running = JobState::Running { started: now() };
             state.jobs.insert(job.clone(), (request.clone(), running));
-            tokio::spawn(world.execute(job.clone(), request));
+            self.world.processes.spawn(world.execute(job.clone(), request));
             job
         })
         .await
