@@ -1,11 +1,13 @@
 //! The native API over HTTP, with the server's own error reports passed through.
 
+use std::error::Error;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::time::Duration;
 
 use corliss_diagnostics::ErrorReport;
-use reqwest::Method;
 use reqwest::blocking::{Body, Client, RequestBuilder, Response};
+use reqwest::{Certificate, Method};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -29,9 +31,15 @@ impl Api {
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
+            .tls_certs_merge(private_authority(credentials.ca.as_deref())?)
             .build()
             .map_err(|error| CliError::failed(format!("cannot set up an HTTP client: {error}")))?;
         Ok(Self { client, credentials })
+    }
+
+    /// The file with the private authority of the server's certificate, if it has one.
+    pub fn ca(&self) -> Option<&Path> {
+        self.credentials.ca.as_deref()
     }
 
     /// Where this server is.
@@ -63,6 +71,13 @@ impl Api {
     fn unreachable(&self, error: &reqwest::Error) -> CliError {
         let why = if error.is_timeout() {
             "it did not answer in time"
+        } else if let Some(reason) = certificate_problem(error) {
+            return CliError::new(
+                EXIT_UNREACHABLE,
+                "certificate_refused",
+                format!("the certificate of {} is not trusted: {reason}", self.url()),
+            )
+            .hint("name the PEM file of its authority in CORLISS_CA, or in server.tls_ca for the server");
         } else {
             "nothing answers there"
         };
@@ -145,6 +160,36 @@ impl Api {
         }
         Ok(false)
     }
+}
+
+fn private_authority(path: Option<&Path>) -> CliResult<Vec<Certificate>> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let unusable = |reason: String| {
+        CliError::input(format!(
+            "cannot use {} as certificate authority: {reason}",
+            path.display()
+        ))
+        .hint("CORLISS_CA, or server.tls_ca of the server, names a PEM file with certificates")
+    };
+    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let found = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))?;
+    if found.is_empty() {
+        return Err(unusable("it holds no certificate".to_owned()));
+    }
+    Ok(found)
+}
+
+/// What was wrong with the server's certificate, if that is why the connection failed.
+fn certificate_problem(error: &reqwest::Error) -> Option<String> {
+    let mut cause: Option<&dyn Error> = error.source();
+    while let Some(one) = cause {
+        let text = one.to_string();
+        if let Some(reason) = text.strip_prefix("invalid peer certificate: ") {
+            return Some(reason.to_owned());
+        }
+        cause = one.source();
+    }
+    None
 }
 
 fn parse<T: DeserializeOwned>(response: Response) -> CliResult<T> {

@@ -13,6 +13,8 @@ use crate::{home, output};
 pub struct Context {
     /// Absolute home folder.
     pub home: PathBuf,
+    /// Whether the home was named on the command line, and so outweighs `CORLISS_URL`.
+    pub home_is_meant: bool,
     /// Whether to print JSON.
     pub json: bool,
 }
@@ -20,7 +22,11 @@ pub struct Context {
 impl Context {
     /// The server of this home, or of `CORLISS_URL`.
     pub fn api(&self) -> CliResult<Api> {
-        Api::new(home::credentials(&self.home)?)
+        Api::new(if self.home_is_meant {
+            home::own_credentials(&self.home)?
+        } else {
+            home::credentials(&self.home)?
+        })
     }
 
     /// Prints the answer as JSON, or hands its typed form to `show`.

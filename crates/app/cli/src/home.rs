@@ -13,6 +13,8 @@ pub struct Credentials {
     pub url: String,
     /// Bearer token.
     pub token: String,
+    /// PEM file with the private authority that signed the server's certificate, if it is a private one.
+    pub ca: Option<PathBuf>,
 }
 
 /// The home folder: the flag or `CORLISS_HOME`, else `~/.corliss`; always absolute.
@@ -27,11 +29,18 @@ pub fn resolve(flag: Option<&Path>) -> CliResult<PathBuf> {
         .map_err(|error| CliError::input(format!("cannot use '{}' as home: {error}", home.display())))
 }
 
-/// The credentials: `CORLISS_URL` and `CORLISS_TOKEN` if both are set, else the file in the home folder.
+/// The credentials: `CORLISS_URL` and `CORLISS_TOKEN` if both are set, with `CORLISS_CA` if the server's
+/// certificate needs it; else the file in the home folder.
 pub fn credentials(home: &Path) -> CliResult<Credentials> {
     if let (Ok(url), Ok(token)) = (std::env::var("CORLISS_URL"), std::env::var("CORLISS_TOKEN")) {
-        return Ok(Credentials { url, token });
+        let ca = std::env::var_os("CORLISS_CA").map(PathBuf::from);
+        return Ok(Credentials { url, token, ca });
     }
+    own_credentials(home)
+}
+
+/// The credentials in the home folder, whatever the environment says: for what concerns this server.
+pub fn own_credentials(home: &Path) -> CliResult<Credentials> {
     let path = home.join("credentials");
     let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => CliError::new(

@@ -70,8 +70,10 @@ fn dispatch(cli: Cli) -> CliResult<Invocation> {
         Command::Engine(args) => return Ok(Invocation::Engine(args)),
         _ => {}
     }
+    let from_environment = std::env::var_os("CORLISS_HOME").map(PathBuf::from);
     let context = Context {
         home: home::resolve(cli.home.as_deref())?,
+        home_is_meant: cli.home.is_some() && cli.home != from_environment,
         json: cli.json,
     };
     if let Command::Up(args) = &cli.command

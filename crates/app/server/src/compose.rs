@@ -131,7 +131,8 @@ impl Rooms {
             endpoints: Arc::new(wiring::pipelines::Endpoints(serving.clone())),
             tokens: Arc::new(wiring::pipelines::Tokens(security.clone())),
         };
-        let work = PipelinesConfig::new(home.work().join("runs"), url.to_owned());
+        let mut work = PipelinesConfig::new(home.work().join("runs"), url.to_owned());
+        work.ca = config.tls.as_ref().and_then(|tls| tls.ca.clone());
         let pipelines = Pipelines::new(store, sources.clone(), ports, work, submitters.clone());
         Ok(Self {
             security,

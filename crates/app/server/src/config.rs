@@ -19,8 +19,16 @@ pub const KEYS: &[(&str, &str)] = &[
         "server.hosts",
         "further host names, separated by commas, under which clients reach the server",
     ),
+    (
+        "server.url",
+        "address under which clients and steps reach the server [default: the one it listens on]",
+    ),
     ("server.tls_cert", "PEM file with the certificate chain"),
     ("server.tls_key", "PEM file with the private key"),
+    (
+        "server.tls_ca",
+        "PEM file with the authority that signed the certificate, if it is a private one",
+    ),
     (
         "database.url",
         "postgres://… to keep metadata in PostgreSQL instead of SQLite in the home folder",
@@ -56,6 +64,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Further names in `Host` headers.
     pub hosts: Vec<String>,
+    /// Address to give to clients instead of the one that is listened on.
+    pub url: Option<String>,
     /// Certificate and key, if TLS is on.
     pub tls: Option<TlsFiles>,
     /// PostgreSQL address; SQLite if none.
@@ -73,6 +83,8 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Private key.
     pub key: PathBuf,
+    /// Authority that clients are to trust, if it is not a public one.
+    pub ca: Option<PathBuf>,
 }
 
 /// Limits below, or declarations beyond, what the machine reports.
@@ -281,7 +293,15 @@ fn typed(home: &Path, values: &Values) -> Result<Config, ConfigError> {
         (Some(cert), Some(key)) => Some(TlsFiles {
             cert: home.join(cert),
             key: home.join(key),
+            ca: text("server.tls_ca").map(|ca| home.join(ca)),
         }),
+        (None, None) if text("server.tls_ca").is_some() => {
+            return Err(bad(
+                "server.tls_cert",
+                "",
+                "a PEM file, since server.tls_ca is set",
+            ));
+        }
         (None, None) => None,
         (Some(_), None) => {
             return Err(bad(
@@ -304,6 +324,13 @@ fn typed(home: &Path, values: &Values) -> Result<Config, ConfigError> {
     {
         return Err(bad("database.url", "", "an address that begins with postgres://"));
     }
+    let url = text("server.url")
+        .map(|url| address(url, tls.is_some()))
+        .transpose()?;
+    let mut hosts: Vec<String> = text("server.hosts")
+        .map(|hosts| hosts.split(',').map(|host| host.trim().to_owned()).collect())
+        .unwrap_or_default();
+    hosts.extend(url.as_deref().and_then(host).map(str::to_owned));
     Ok(Config {
         home: home.to_path_buf(),
         listen: listen.parse().map_err(|_| {
@@ -313,14 +340,42 @@ fn typed(home: &Path, values: &Values) -> Result<Config, ConfigError> {
                 "an IP address and a port, such as 127.0.0.1:7070",
             )
         })?,
-        hosts: text("server.hosts")
-            .map(|hosts| hosts.split(',').map(|host| host.trim().to_owned()).collect())
-            .unwrap_or_default(),
+        hosts,
+        url,
         tls,
         database_url,
         machine: machine(&text)?,
         log_filter: text("log.filter").unwrap_or(DEFAULT_LOG_FILTER).to_owned(),
     })
+}
+
+/// An address for clients: scheme, host and perhaps a port, without a slash at the end.
+fn address(url: &str, tls: bool) -> Result<String, ConfigError> {
+    let (scheme, example) = if tls {
+        (
+            "https://",
+            "an address without a path, such as https://corliss.example:7070",
+        )
+    } else {
+        (
+            "http://",
+            "an address without a path, such as http://localhost:7070",
+        )
+    };
+    let url = url.trim_end_matches('/');
+    match url.strip_prefix(scheme) {
+        Some(rest) if !rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' ']) => Ok(url.to_owned()),
+        _ => Err(bad("server.url", url, example)),
+    }
+}
+
+/// The host in an address.
+fn host(url: &str) -> Option<&str> {
+    let (_, authority) = url.split_once("://")?;
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(host),
+        _ => Some(authority),
+    }
 }
 
 fn machine<'a>(text: &impl Fn(&'static str) -> Option<&'a str>) -> Result<MachineLimits, ConfigError> {
@@ -433,9 +488,21 @@ mod tests {
             "[machine]\ncpus = 0",
             "[server]\nlisten = 'here'",
             "[server]\ntls_cert = 'a'",
+            "[server]\ntls_ca = 'a'",
+            "[server]\nurl = 'https://plain.example'",
+            "[server]\nurl = 'http://a/b'",
         ] {
             assert!(load(file, &[]).is_err(), "{file}");
         }
+    }
+
+    #[test]
+    fn the_address_for_clients_is_also_a_host_they_may_name() {
+        let file = "[server]\nurl = 'https://ai.example:7443/'\ntls_cert = 'c'\ntls_key = 'k'\ntls_ca = 'ca'";
+        let config = load(file, &[]).unwrap();
+        assert_eq!(config.url.as_deref(), Some("https://ai.example:7443"));
+        assert_eq!(config.hosts, ["ai.example"]);
+        assert_eq!(config.tls.unwrap().ca, Some(config.home.join("ca")));
     }
 
     #[test]

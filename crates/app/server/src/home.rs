@@ -13,7 +13,7 @@ use crate::error::ServerError;
 #[derive(Debug)]
 pub struct Home {
     root: PathBuf,
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
 impl Home {
@@ -51,8 +51,19 @@ impl Home {
             .map_err(unusable)?;
         Ok(Self {
             root: root.to_path_buf(),
-            _lock: lock,
+            lock,
         })
+    }
+
+    /// Says in the lock file that requests are answered at this address: the file then holds our process
+    /// id on its first line and the address on its second.
+    pub fn announce(&self, url: &str) -> Result<(), ServerError> {
+        (&*self.lock)
+            .write_all(format!("{url}\n").as_bytes())
+            .map_err(|error| ServerError::Home {
+                path: self.root.clone(),
+                source: error,
+            })
     }
 
     /// The folder itself.
@@ -82,7 +93,7 @@ impl Home {
 }
 
 fn read_pid(path: &Path) -> Option<u32> {
-    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+    std::fs::read_to_string(path).ok()?.lines().next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -93,6 +104,7 @@ mod tests {
     fn a_home_has_one_owner() {
         let folder = tempfile::tempdir().unwrap();
         let first = Home::open(folder.path()).unwrap();
+        first.announce("http://127.0.0.1:1").unwrap();
         let second = Home::open(folder.path()).unwrap_err();
         assert!(matches!(second, ServerError::HomeInUse { pid: Some(pid), .. } if pid == std::process::id()));
         drop(first);

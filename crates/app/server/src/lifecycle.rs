@@ -49,7 +49,8 @@ pub async fn run(config: &Config, home: &Home) -> Result<(), ServerError> {
         key: files.key.clone(),
     });
     let listener = serve::bind(at).await.map_err(ServerError::room("the listener"))?;
-    let url = listener.url();
+    let url = config.url.clone().unwrap_or_else(|| listener.url());
+    let ca = config.tls.as_ref().and_then(|tls| tls.ca.as_deref());
     let (submitters, rest) = (Shutdown::new(), Shutdown::new());
     let rooms = Rooms::open(config, home, &sources, &url, &submitters).await?;
     let stop = Stop::default();
@@ -59,18 +60,19 @@ pub async fn run(config: &Config, home: &Home) -> Result<(), ServerError> {
         .map_err(ServerError::room("the routes"))?;
     rooms
         .security
-        .ensure_credentials(&home.root().join("credentials"), &url)
+        .ensure_credentials(&home.root().join("credentials"), &url, ca)
         .await
         .map_err(ServerError::room("credentials"))?;
     rooms.start(&submitters, &rest, &workers);
     reserve::start(home.root(), &rest, &workers);
     watch_signals(&stop)?;
-    tracing::info!(%url, home = %home.root().display(), "ready");
     let drained = Shutdown::new();
     let serving = tokio::spawn(listener.run(router, {
         let drained = drained.clone();
         async move { drained.wait().await }
     }));
+    home.announce(&url)?;
+    tracing::info!(%url, home = %home.root().display(), "ready");
     stop.requested.wait().await;
     submitters.trigger();
     rooms.drain_submitters().await;

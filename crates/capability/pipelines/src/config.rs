@@ -9,6 +9,8 @@ pub struct PipelinesConfig {
     pub work: PathBuf,
     /// Address under which tasks reach this server, such as `http://127.0.0.1:7070`.
     pub url: String,
+    /// PEM file with the private authority that signed this server's certificate, if it is a private one.
+    pub ca: Option<PathBuf>,
     /// Most attempts of one run in progress at once.
     pub live_limit: u32,
 }
@@ -24,6 +26,7 @@ impl PipelinesConfig {
         Self {
             work,
             url,
+            ca: None,
             live_limit: Self::LIVE_LIMIT,
         }
     }

@@ -23,6 +23,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) outputs: &'a Path,
     pub(crate) checkpoints: Option<&'a Path>,
     pub(crate) url: &'a str,
+    pub(crate) ca: Option<&'a Path>,
     pub(crate) token: String,
 }
 
@@ -37,6 +38,10 @@ pub(crate) fn variables(setting: Setting<'_>) -> BTreeMap<String, String> {
     set("CORLISS_URL", setting.url.to_owned());
     set("CORLISS_TOKEN", setting.token.clone());
     set("MLFLOW_TRACKING_URI", setting.url.to_owned());
+    if let Some(ca) = setting.ca.map(Path::to_string_lossy) {
+        set("CORLISS_CA", ca.to_string());
+        set("MLFLOW_TRACKING_SERVER_CERT_PATH", ca.into_owned());
+    }
     set("MLFLOW_TRACKING_TOKEN", setting.token);
     set("MLFLOW_RUN_ID", setting.tracking_run.to_string());
     set("MLFLOW_EXPERIMENT_NAME", setting.project.to_owned());

@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use corliss_clock::Entropy;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,9 @@ pub struct Credentials {
     pub url: String,
     /// A platform admin's token.
     pub token: String,
+    /// PEM file with the authority that signed the server's certificate, if it is a private one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -147,6 +150,7 @@ mod tests {
         let credentials = Credentials {
             url: "http://127.0.0.1:7070".to_owned(),
             token: "corliss_x".to_owned(),
+            ca: None,
         };
         write(&path, &credentials).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

@@ -4,16 +4,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::api::Api;
 use crate::args::DownArgs;
 use crate::context::Context;
 use crate::error::{CliError, CliResult, EXIT_UNREACHABLE};
-use crate::output;
+use crate::{home, output};
 
 const STOP_DEADLINE: Duration = Duration::from_secs(90);
 
 /// Asks the server to stop and waits until its lock on the home folder is free.
 pub fn run(context: &Context, args: &DownArgs) -> CliResult {
-    let api = context.api()?;
+    let api = Api::new(home::own_credentials(&context.home)?)?;
     let asked: CliResult<Value> = api.post(
         "/api/v1/system/shutdown",
         &json!({ "keep_tasks": args.keep_tasks }),

@@ -11,7 +11,8 @@ pub fn run(context: &Context) -> CliResult {
     let api = context.api()?;
     let (url, token) = (api.url(), api.token());
     let openai_url = format!("{url}/v1");
-    let variables = [
+    let ca = api.ca().map(|ca| ca.to_string_lossy().into_owned());
+    let mut variables = vec![
         ("CORLISS_URL", url),
         ("CORLISS_TOKEN", token),
         ("MLFLOW_TRACKING_URI", url),
@@ -19,6 +20,12 @@ pub fn run(context: &Context) -> CliResult {
         ("OPENAI_BASE_URL", &openai_url),
         ("OPENAI_API_KEY", token),
     ];
+    if let Some(ca) = &ca {
+        variables.extend([
+            ("CORLISS_CA", ca.as_str()),
+            ("MLFLOW_TRACKING_SERVER_CERT_PATH", ca),
+        ]);
+    }
     if context.json {
         let object: serde_json::Map<_, _> = variables
             .iter()

@@ -22,13 +22,14 @@ pub fn log_path(home: &Path) -> PathBuf {
     home.join("logs").join("server.log")
 }
 
+fn lock_path(home: &Path) -> PathBuf {
+    home.join("run").join("server.lock")
+}
+
 /// Whether no server holds this home. The server keeps an exclusive lock on this file while it lives, so
 /// the answer is right even after kill -9.
 pub fn lock_is_free(home: &Path) -> bool {
-    let Ok(file) = OpenOptions::new()
-        .read(true)
-        .open(home.join("run").join("server.lock"))
-    else {
+    let Ok(file) = OpenOptions::new().read(true).open(lock_path(home)) else {
         return true;
     };
     Flock::lock(file, FlockArg::LockSharedNonblock).is_ok()
@@ -38,7 +39,7 @@ pub fn lock_is_free(home: &Path) -> bool {
 pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     let home = &context.home;
     if !lock_is_free(home) {
-        let credentials = home::credentials(home)?;
+        let credentials = home::own_credentials(home)?;
         return ready(context, &credentials.url, None);
     }
     let started = Instant::now();
@@ -87,11 +88,6 @@ fn open_log(home: &Path) -> std::io::Result<File> {
 }
 
 fn wait_until_ready(home: &Path, child: &mut Child, started: Instant) -> CliResult<String> {
-    let client = reqwest::blocking::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(2))
-        .build()
-        .map_err(|error| CliError::failed(format!("cannot set up an HTTP client: {error}")))?;
     loop {
         if let Ok(Some(status)) = child.try_wait() {
             return Err(CliError::failed(format!(
@@ -100,15 +96,8 @@ fn wait_until_ready(home: &Path, child: &mut Child, started: Instant) -> CliResu
             ))
             .hint(format!("its log is {}", log_path(home).display())));
         }
-        // The lock first: credentials of an earlier start must not be taken for this one's.
-        if !lock_is_free(home)
-            && let Ok(credentials) = home::credentials(home)
-            && client
-                .get(format!("{}/readyz", credentials.url))
-                .send()
-                .is_ok_and(|answer| answer.status().is_success())
-        {
-            return Ok(credentials.url);
+        if let Some(url) = announced(home, child.id()) {
+            return Ok(url);
         }
         if started.elapsed() > READY_DEADLINE {
             let _ = child.kill();
@@ -123,6 +112,13 @@ fn wait_until_ready(home: &Path, child: &mut Child, started: Instant) -> CliResu
     }
 }
 
+/// The address that the server with this process id wrote into its lock file once it answered requests.
+fn announced(home: &Path, pid: u32) -> Option<String> {
+    let text = std::fs::read_to_string(lock_path(home)).ok()?;
+    let (owner, url) = text.strip_suffix('\n')?.split_once('\n')?;
+    (owner.parse() == Ok(pid)).then(|| url.to_owned())
+}
+
 /// The last error line of the log, without its prefix.
 fn last_words(home: &Path) -> String {
     let text = std::fs::read_to_string(log_path(home)).unwrap_or_default();
@@ -135,7 +131,7 @@ fn last_words(home: &Path) -> String {
 
 fn ready(context: &Context, url: &str, took: Option<Duration>) -> CliResult {
     let ready_ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-    let token = home::credentials(&context.home)?.token;
+    let token = home::own_credentials(&context.home)?.token;
     if context.json {
         output::say_json(
             &json!({ "url": url, "home": context.home, "started": took.is_some(), "ready_ms": ready_ms }),

@@ -110,6 +110,7 @@ async fn request(
         outputs: &folders.outputs,
         checkpoints: checkpoints.as_deref(),
         url: &context.config.url,
+        ca: context.config.ca.as_deref(),
         token: token?,
     };
     let env = variables(setting);

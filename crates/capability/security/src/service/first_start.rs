@@ -19,13 +19,19 @@ const NAME: &str = "local-admin";
 
 impl Security {
     /// Makes sure that the credentials file exists and names this address; called once the server listens.
+    /// `ca` is the private authority, if any, that signed the server's certificate.
     ///
     /// A missing file is made anew, and the token of the one before stops working. To shut this door for
     /// good, revoke its token and leave the file: a file that is there is never given another token.
     ///
     /// # Errors
     /// If the file or the store cannot be read or written.
-    pub async fn ensure_credentials(&self, path: &Path, url: &str) -> Result<Credentials, SecurityError> {
+    pub async fn ensure_credentials(
+        &self,
+        path: &Path,
+        url: &str,
+        ca: Option<&Path>,
+    ) -> Result<Credentials, SecurityError> {
         let fresh = !self
             .store
             .read(|tx| tokens::any(tx))
@@ -39,6 +45,7 @@ impl Security {
         let wanted = Credentials {
             url: url.to_owned(),
             token,
+            ca: ca.map(Path::to_owned),
         };
         if existing.as_ref() != Some(&wanted) {
             credentials::write(path, &wanted)?;

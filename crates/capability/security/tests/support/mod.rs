@@ -42,7 +42,7 @@ impl House {
             Security::open(store.clone(), sources, Wake::new(), &folder.path().join("key")).unwrap();
         let credentials = folder.path().join("credentials");
         let admin = security
-            .ensure_credentials(&credentials, URL)
+            .ensure_credentials(&credentials, URL, None)
             .await
             .unwrap()
             .token;
@@ -68,7 +68,7 @@ impl House {
         self.security = Security::open(self.store.clone(), sources, Wake::new(), &key).unwrap();
         self.admin = self
             .security
-            .ensure_credentials(&self.credentials, URL)
+            .ensure_credentials(&self.credentials, URL, None)
             .await
             .unwrap()
             .token;
