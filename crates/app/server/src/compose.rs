@@ -237,3 +237,7 @@ pub fn all_routes(
         .console(Arc::new(Console))
         .perimeter(Perimeter::with_hosts(config.hosts.clone()))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+mod every_route;
