@@ -46,8 +46,11 @@ async function noSidewaysScroll(where) {
 
 /** Addresses of every page that has something to show, by name. */
 async function pagesOf(found) {
-  const pages = { overview: "/", runs: "/runs", models: "/models", data: "/data", endpoints: "/endpoints", queue: "/queue" };
-  if (found.run) pages.run = `/runs/${found.run.id}`;
+  const pages = { overview: "/", runs: "/runs", experiments: "/experiments", models: "/models", data: "/data", endpoints: "/endpoints", queue: "/queue" };
+  if (found.run) {
+    pages.run = `/runs/${found.run.id}`;
+    Object.assign(pages, await trackingPagesOf(found.run.id));
+  }
   if (found.model) pages.model = `/models/${found.model.name}`;
   if (found.dataset) {
     pages.dataset = `/data/${found.dataset.name}`;
@@ -55,6 +58,16 @@ async function pagesOf(found) {
   }
   for (const endpoint of found.endpoints) pages[`endpoint-${endpoint.name}`] = `/endpoints/${endpoint.name}`;
   return pages;
+}
+
+/** The experiment and the tracking run of the step that logged most, as the mlflow client prints the link. */
+async function trackingPagesOf(runId) {
+  const { steps } = await api(`/api/v1/runs/${runId}`);
+  const ids = steps.map((one) => one.tracking_run_id).filter(Boolean);
+  const runs = await Promise.all(ids.map((id) => api(`/api/2.0/mlflow/runs/get?run_id=${id}`)));
+  const logged = (one) => one.run.data?.metrics?.length ?? 0;
+  const info = runs.sort((a, b) => logged(b) - logged(a))[0]?.run.info;
+  return info ? { experiment: `/experiments/${info.experiment_id}`, "tracking-run": `/#/experiments/${info.experiment_id}/runs/${info.run_id}` } : {};
 }
 
 async function look() {
@@ -87,6 +100,11 @@ try {
       await noSidewaysScroll(step);
       await shot(`${name}-${theme}`);
     }
+  }
+  if (pages["tracking-run"]) {
+    step = "follow a link of the mlflow client";
+    await visit(pages["tracking-run"]);
+    if (!new URL(page.url()).pathname.startsWith("/experiments/")) throw new Error(`it led to ${page.url()}`);
   }
   step = "small screen";
   await page.setViewportSize({ width: 390, height: 800 });

@@ -8,6 +8,9 @@ import { DatasetsPage } from "./pages/data/DatasetsPage";
 import { VersionPage } from "./pages/data/VersionPage";
 import { EndpointPage } from "./pages/endpoints/EndpointPage";
 import { EndpointsPage } from "./pages/endpoints/EndpointsPage";
+import { ExperimentPage } from "./pages/experiments/ExperimentPage";
+import { ExperimentsPage } from "./pages/experiments/ExperimentsPage";
+import { TrackingRunPage } from "./pages/experiments/TrackingRunPage";
 import { ModelPage } from "./pages/models/ModelPage";
 import { ModelsPage } from "./pages/models/ModelsPage";
 import { OverviewPage } from "./pages/overview/OverviewPage";
@@ -50,6 +53,9 @@ export function makeRouter(link: string | undefined) {
         tab: optionalText(search["tab"]),
       }),
     }),
+    createRoute({ getParentRoute: () => at, path: "/experiments", component: ExperimentsPage }),
+    createRoute({ getParentRoute: () => at, path: "/experiments/$experiment", component: ExperimentPage }),
+    createRoute({ getParentRoute: () => at, path: "/experiments/$experiment/runs/$run", component: TrackingRunPage }),
     createRoute({ getParentRoute: () => at, path: "/models", component: ModelsPage }),
     createRoute({ getParentRoute: () => at, path: "/models/$name", component: ModelPage }),
     createRoute({ getParentRoute: () => at, path: "/data", component: DatasetsPage }),

@@ -8,7 +8,7 @@ import { Tabs } from "../../components/Tabs";
 import { Span } from "../../components/Time";
 import { duration, plural } from "../../lib/format";
 import { Logs } from "./Logs";
-import { Metrics } from "./Metrics";
+import { Metrics } from "../experiments/Metrics";
 import { StepAttempts } from "./StepAttempts";
 import { StepData } from "./StepData";
 

@@ -1,0 +1,16 @@
+// The mlflow client prints links into the fragment of the address, as its own page wants them:
+// `/#/experiments/1/runs/0123…`, `/#/models/digits/versions/2`.
+
+/** The console's page for such a fragment, or undefined. */
+export function placeOf(fragment: string): string | undefined {
+  const run = /^#(\/experiments\/\d+(?:\/runs\/[0-9a-f]{32})?)(?:[/?].*)?$/.exec(fragment);
+  if (run?.[1]) return run[1];
+  const model = /^#(\/models\/[^/?]+)(?:[/?].*)?$/.exec(fragment);
+  return model?.[1];
+}
+
+/** Replaces an address that an mlflow client printed by the page it means. */
+export function followClientLink(): void {
+  const place = placeOf(window.location.hash);
+  if (place !== undefined) window.history.replaceState(window.history.state, "", place);
+}
