@@ -78,6 +78,24 @@ pub struct RunModel {
     pub reason: Option<String>,
 }
 
+impl RunModel {
+    /// `NAME/VERSION`, or the name alone before it has one.
+    pub fn label(&self) -> String {
+        match self.version {
+            Some(version) => format!("{}/{version}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// The state, and why if there is a reason.
+    pub fn state_and_reason(&self) -> String {
+        match &self.reason {
+            Some(reason) => format!("{}: {reason}", self.state),
+            None => self.state.clone(),
+        }
+    }
+}
+
 /// An endpoint that a run deploys.
 #[derive(Debug, Clone, Deserialize)]
 pub struct RunEndpoint {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use corliss_diagnostics::{Diagnose, ErrorReport, Meaning};
+pub use corliss_diagnostics::PortError;
 use corliss_policy_pipeline::Ending;
 use corliss_types::{
     AttemptNumber, DatasetName, JobId, ModelName, Resources, RunId, Timestamp, TrackingRunId, VersionId,
@@ -14,56 +14,6 @@ use corliss_types::{
 use tokio::sync::broadcast;
 
 use crate::project_file::Launcher;
-
-/// Another room's error, kept whole.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", report.message)]
-pub struct PortError {
-    code: &'static str,
-    meaning: Meaning,
-    report: Box<ErrorReport>,
-}
-
-impl PortError {
-    /// Keeps the code, sentence, field and hint of an error.
-    #[must_use]
-    pub fn of(error: &dyn Diagnose) -> Self {
-        Self {
-            code: error.code(),
-            meaning: error.meaning(),
-            report: Box::new(ErrorReport::of(error)),
-        }
-    }
-
-    /// Whether what was asked for is wrong, so that asking again will not help: the step or its author is at
-    /// fault, not the machine.
-    #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        matches!(
-            self.meaning,
-            Meaning::InvalidInput
-                | Meaning::TooLarge
-                | Meaning::NotFound
-                | Meaning::Conflict
-                | Meaning::PermissionDenied
-        )
-    }
-}
-
-impl Diagnose for PortError {
-    fn code(&self) -> &'static str {
-        self.code
-    }
-    fn meaning(&self) -> Meaning {
-        self.meaning
-    }
-    fn field(&self) -> Option<String> {
-        self.report.field.clone()
-    }
-    fn hint(&self) -> Option<String> {
-        self.report.hint.clone()
-    }
-}
 
 /// One attempt of one step of one run: the key under which everything of it is done once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

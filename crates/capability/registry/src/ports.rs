@@ -2,7 +2,7 @@
 //! someone who keeps lineage.
 
 use async_trait::async_trait;
-use corliss_diagnostics::{Diagnose, ErrorReport, Meaning};
+pub use corliss_diagnostics::PortError;
 use corliss_types::VersionId;
 
 use crate::{Flavor, ModelVersion};
@@ -47,47 +47,4 @@ pub trait ModelSources: Send + Sync {
 pub trait Lineage: Send + Sync {
     /// Records that this version was made from its source, by its run, from its data and code.
     async fn registered(&self, version: &ModelVersion) -> Result<(), PortError>;
-}
-
-/// An error of what stands behind a port, carried as it was.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{}", report.message)]
-pub struct PortError {
-    code: &'static str,
-    meaning: Meaning,
-    report: Box<ErrorReport>,
-}
-
-impl PortError {
-    /// Carries any error.
-    #[must_use]
-    pub fn of(error: &dyn Diagnose) -> Self {
-        Self {
-            code: error.code(),
-            meaning: error.meaning(),
-            report: Box::new(ErrorReport::of(error)),
-        }
-    }
-}
-
-impl Diagnose for PortError {
-    fn code(&self) -> &'static str {
-        self.code
-    }
-
-    fn meaning(&self) -> Meaning {
-        self.meaning
-    }
-
-    fn retryable(&self) -> bool {
-        self.report.retryable
-    }
-
-    fn field(&self) -> Option<String> {
-        self.report.field.clone()
-    }
-
-    fn hint(&self) -> Option<String> {
-        self.report.hint.clone()
-    }
 }

@@ -3,39 +3,8 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use corliss_diagnostics::{Diagnose, ErrorReport, Meaning};
+pub use corliss_diagnostics::PortError;
 use corliss_types::{JobId, ModelName, ReplicaId, Resources, VersionId};
-
-/// Another room's error, kept whole.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", report.message)]
-pub struct PortError {
-    meaning: Meaning,
-    report: Box<ErrorReport>,
-}
-
-impl PortError {
-    /// Keeps the code, sentence, field and hint of an error.
-    #[must_use]
-    pub fn of(error: &dyn Diagnose) -> Self {
-        Self {
-            meaning: error.meaning(),
-            report: Box::new(ErrorReport::of(error)),
-        }
-    }
-
-    /// What it means.
-    #[must_use]
-    pub fn meaning(&self) -> Meaning {
-        self.meaning
-    }
-
-    /// Its report.
-    #[must_use]
-    pub fn report(&self) -> &ErrorReport {
-        &self.report
-    }
-}
 
 /// A model version that can be served.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use corliss_diagnostics::{Diagnose, ErrorReport, Meaning};
+pub use corliss_diagnostics::PortError;
 use futures_util::Stream;
 
 /// Bytes as they arrive or leave.
@@ -28,47 +28,4 @@ pub trait ArtifactBytes: Send + Sync {
 
     /// Reads a blob from its beginning.
     async fn open(&self, blob: &str) -> Result<ByteStream, PortError>;
-}
-
-/// An error of what stands behind a port, carried as it was.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{}", report.message)]
-pub struct PortError {
-    code: &'static str,
-    meaning: Meaning,
-    report: Box<ErrorReport>,
-}
-
-impl PortError {
-    /// Carries any error.
-    #[must_use]
-    pub fn of(error: &dyn Diagnose) -> Self {
-        Self {
-            code: error.code(),
-            meaning: error.meaning(),
-            report: Box::new(ErrorReport::of(error)),
-        }
-    }
-}
-
-impl Diagnose for PortError {
-    fn code(&self) -> &'static str {
-        self.code
-    }
-
-    fn meaning(&self) -> Meaning {
-        self.meaning
-    }
-
-    fn retryable(&self) -> bool {
-        self.report.retryable
-    }
-
-    fn field(&self) -> Option<String> {
-        self.report.field.clone()
-    }
-
-    fn hint(&self) -> Option<String> {
-        self.report.hint.clone()
-    }
 }

@@ -63,16 +63,7 @@ fn print_detail(run: &RunDetail) {
     }
     steps.print("This project has no steps.");
     for model in &run.models {
-        let version = model
-            .version
-            .map(|version| format!("/{version}"))
-            .unwrap_or_default();
-        let reason = model
-            .reason
-            .as_ref()
-            .map(|reason| format!(": {reason}"))
-            .unwrap_or_default();
-        output::say(&format!("model {}{version} {}{reason}", model.name, model.state));
+        output::say(&format!("model {} {}", model.label(), model.state_and_reason()));
     }
     for endpoint in &run.endpoints {
         output::say(&format!("endpoint {} {}", endpoint.name, endpoint.state));

@@ -93,20 +93,11 @@ impl Screen {
             .take(MAX_STEP_LINES);
         lines.extend(shown.map(|step| self.step_line(step, width)));
         for model in &run.models {
-            let version = model
-                .version
-                .map(|version| format!("/{version}"))
-                .unwrap_or_default();
-            let reason = model
-                .reason
-                .as_ref()
-                .map(|reason| format!(": {reason}"))
-                .unwrap_or_default();
             lines.push(format!(
-                "  {} model {}{version} {}{reason}",
+                "  {} model {} {}",
                 mark(&model.state, 0),
-                model.name,
-                model.state
+                model.label(),
+                model.state_and_reason()
             ));
         }
         for endpoint in &run.endpoints {

@@ -75,18 +75,9 @@ impl Plain {
             }
         }
         for model in &run.models {
-            let version = model
-                .version
-                .map(|version| format!("/{version}"))
-                .unwrap_or_default();
-            let reason = model
-                .reason
-                .as_ref()
-                .map(|reason| format!(": {reason}"))
-                .unwrap_or_default();
-            let now = format!("{}{reason}", model.state);
+            let now = model.state_and_reason();
             if changed(&mut self.models, &model.name, &now) && model.state != "pending" {
-                output::say(&format!("model {}{version} {now}", model.name));
+                output::say(&format!("model {} {now}", model.label()));
             }
         }
         for endpoint in &run.endpoints {
