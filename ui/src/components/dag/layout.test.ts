@@ -9,6 +9,8 @@ const at = (layout: ReturnType<typeof layoutGraph>, id: string) => {
   return node;
 };
 
+const layersOf = (layout: ReturnType<typeof layoutGraph>) => Object.fromEntries(layout.nodes.map((node) => [node.id, node.layer]));
+
 describe("layoutGraph", () => {
   it("draws nothing for nothing", () => {
     expect(layoutGraph([], [], size)).toEqual({ nodes: [], edges: [], width: 0, height: 0 });
@@ -49,8 +51,27 @@ describe("layoutGraph", () => {
 
   it("ignores loops, repeats and unknown ends, and still shows nodes of a cycle", () => {
     const layout = layoutGraph(["a", "b", "c"], [edge("a", "a"), edge("a", "zz"), edge("b", "c"), edge("c", "b"), edge("a", "b"), edge("a", "b")], size);
-    expect(layout.nodes).toHaveLength(3);
+    expect(layersOf(layout)).toEqual({ a: 0, b: 1, c: 2 });
     expect(layout.edges.filter((one) => one.from === "a")).toHaveLength(1);
+  });
+
+  it("keeps what follows a cycle in its place, with every edge", () => {
+    // A run that takes its own output in again, as the lineage of a resumed step has it.
+    const edges = [edge("v1", "run"), edge("run", "v1"), edge("model", "endpoint"), edge("run", "model"), edge("data", "run")];
+    for (const ids of [["endpoint", "v1", "run", "model", "data"], ["data", "run", "v1", "model", "endpoint"]]) {
+      const layout = layoutGraph(ids, edges, size);
+      expect(layersOf(layout)).toEqual({ data: 0, run: 1, v1: 2, model: 2, endpoint: 3 });
+      expect(layout.edges.map(({ from, to }) => `${from}>${to}`).sort()).toEqual(["data>run", "model>endpoint", "run>model", "run>v1", "v1>run"]);
+    }
+  });
+
+  it("draws the edge that closes a cycle back to the left, past what lies between", () => {
+    const layout = layoutGraph(["a", "b", "c"], [edge("a", "b"), edge("b", "c"), edge("c", "a")], size);
+    expect(layersOf(layout)).toEqual({ a: 0, b: 1, c: 2 });
+    const path = layout.edges.find((one) => one.from === "c")?.path ?? "";
+    expect(path).toMatch(/^M300 /);
+    expect(path).toContain("H150C");
+    expect(path).toMatch(/ 100 \d+(\.\d+)?$/);
   });
 
   it("lays out a fan of a thousand quickly", () => {

@@ -1,5 +1,7 @@
 // A layered left-to-right drawing of a directed graph: longest-path layers, placeholder nodes on long
-// edges, a few barycentre sweeps against crossings. Pure, and deterministic: ties keep input order.
+// edges, a few barycentre sweeps against crossings. An edge that closes a cycle is laid out turned round
+// and drawn back to the left. Pure, and deterministic: ties keep input order.
+import { backEdges } from "./cycles";
 
 export interface Size {
   nodeWidth: number;
@@ -55,7 +57,8 @@ export function layoutGraph(ids: string[], edges: Edge[], size: Size): Layout {
     seen.add(key);
     return true;
   });
-  const layerOf = layers(ids, usable);
+  const back = backEdges(ids, usable);
+  const layerOf = layers(ids, usable.filter((edge) => !back.has(edge)));
   const cells = new Map(ids.map((id) => [id, cell(id, true, layerOf.get(id) ?? 0)]));
   const columns: Cell[][] = [];
   for (const one of cells.values()) (columns[one.layer] ??= []).push(one);
@@ -68,7 +71,7 @@ export function layoutGraph(ids: string[], edges: Edge[], size: Size): Layout {
 
 const cell = (key: string, real: boolean, layer: number): Cell => ({ key, real, ins: [], outs: [], layer, order: 0, y: 0 });
 
-/** Longest path from a source. Nodes on a cycle, which no valid project has, end up after the rest. */
+/** Longest path from a source; the edges have no cycle. */
 function layers(ids: string[], edges: Edge[]): Map<string, number> {
   const incoming = new Map(ids.map((id) => [id, 0]));
   const next = new Map<string, string[]>(ids.map((id) => [id, []]));
@@ -88,18 +91,14 @@ function layers(ids: string[], edges: Edge[]): Map<string, number> {
       if (left === 0) ready.push(to);
     }
   }
-  const done = new Set(ready);
-  let last = 0;
-  for (const id of ready) last = Math.max(last, layer.get(id) ?? 0);
-  for (const id of ids) if (!done.has(id)) layer.set(id, (last += 1));
   return layer;
 }
 
-/** Links both ends through one placeholder per layer between them; answers the cells the edge passes. */
+/** Links both ends through one placeholder per layer between them; answers the cells the edge passes, left to right. */
 function chain(edge: Edge, cells: Map<string, Cell>, columns: Cell[][]): { edge: Edge; cells: Cell[] }[] {
-  const from = cells.get(edge.from);
-  const to = cells.get(edge.to);
-  if (!from || !to || from.layer >= to.layer) return [];
+  const ends = [cells.get(edge.from), cells.get(edge.to)];
+  const [from, to] = (ends[0]?.layer ?? 0) > (ends[1]?.layer ?? 0) ? [ends[1], ends[0]] : ends;
+  if (!from || !to) return [];
   const passed = [from];
   for (let layer = from.layer + 1; layer < to.layer; layer += 1) {
     const lane = cell(`${edge.from}>${edge.to}@${layer}`, false, layer);
@@ -150,13 +149,16 @@ function draw(columns: Cell[][], chains: { edge: Edge; cells: Cell[] }[], size: 
   const xOf = (layer: number): number => layer * (size.nodeWidth + size.gapX);
   const nodes = columns.flatMap((column) =>
     column.filter((one) => one.real).map((one, row) => ({ id: one.key, layer: one.layer, row, x: xOf(one.layer), y: one.y })));
-  const edges = chains.map(({ edge, cells }) => ({ ...edge, path: curve(cells, size, xOf) }));
+  const edges = chains.map(({ edge, cells }) => ({ ...edge, path: cells[0]?.key === edge.from ? curve(cells, size, xOf) : curveBack(cells, size, xOf) }));
   const width = columns.length === 0 ? 0 : xOf(columns.length - 1) + size.nodeWidth;
   return { nodes, edges, width, height };
 }
 
+const round = (value: number): number => Math.round(value * 10) / 10;
+const middleOf = (one: Cell, size: Size): number => round(one.y + tall(one, size) / 2);
+
 function curve(cells: Cell[], size: Size, xOf: (layer: number) => number): string {
-  const middle = (one: Cell): number => round(one.y + tall(one, size) / 2);
+  const middle = (one: Cell): number => middleOf(one, size);
   const first = cells[0] as Cell;
   let path = `M${xOf(first.layer) + size.nodeWidth} ${middle(first)}`;
   cells.slice(1).forEach((one, index) => {
@@ -170,7 +172,20 @@ function curve(cells: Cell[], size: Size, xOf: (layer: number) => number): strin
   return path;
 }
 
-const round = (value: number): number => Math.round(value * 10) / 10;
+/** From the last cell's left side to the first one's right, a little lower than the edges that go right. */
+function curveBack(cells: Cell[], size: Size, xOf: (layer: number) => number): string {
+  const middle = (one: Cell): number => middleOf(one, size) + (one.real ? size.nodeHeight / 4 : 0);
+  const last = cells[cells.length - 1] as Cell;
+  let path = `M${xOf(last.layer)} ${middle(last)}`;
+  for (let index = cells.length - 1; index > 0; index -= 1) {
+    const [before, one] = [cells[index] as Cell, cells[index - 1] as Cell];
+    const end = xOf(one.layer) + size.nodeWidth;
+    const bend = (xOf(before.layer) + end) / 2;
+    path += `C${bend} ${middle(before)} ${bend} ${middle(one)} ${end} ${middle(one)}`;
+    if (!one.real) path += `H${xOf(one.layer)}`;
+  }
+  return path;
+}
 
 export type Direction = "left" | "right" | "up" | "down";
 
