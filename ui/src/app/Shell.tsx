@@ -31,7 +31,7 @@ export function Shell({ user }: { user: Session }) {
       <a className="skip" href="#main" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>Skip to content</a>
       <header className={open ? "rail open" : "rail"}>
         <div className="rail-top">
-          <Link to="/" className="brand"><Mark size={30} /><span>Corliss</span></Link>
+          <Link to="/" className="brand" activeOptions={{ exact: true }}><Mark size={30} /><span>Corliss</span></Link>
           <button type="button" className="rail-menu" aria-expanded={open} aria-controls="places" onClick={() => setOpen(!open)}>
             <Icon name="menu" /><span className="hidden-text">Menu</span>
           </button>

@@ -7,6 +7,9 @@ interface Props {
   actions?: ReactNode;
 }
 
+/** For links of `over`: they lead up from here, and only the page itself may be called the current one. */
+export const CRUMB = { activeOptions: { exact: true } };
+
 /** The head of a page: where it belongs, its name, facts on one line, its actions. */
 export function PageHead({ title, over, facts, actions }: Props) {
   useEffect(() => {

@@ -3,7 +3,7 @@ import { Link, useParams } from "@tanstack/react-router";
 import { data } from "../../api/data";
 import { LineageGraph } from "../../components/dag/LineageGraph";
 import { ErrorNote, Skeleton } from "../../components/Notice";
-import { PageHead } from "../../components/PageHead";
+import { CRUMB, PageHead } from "../../components/PageHead";
 import { Panel } from "../../components/Panel";
 import { Table } from "../../components/Table";
 import { Ago } from "../../components/Time";
@@ -12,7 +12,7 @@ import { bytes, count, plural, shortId } from "../../lib/format";
 export function DatasetPage() {
   const { name } = useParams({ from: "/data/$name" });
   const query = useQuery({ queryKey: ["dataset", name], queryFn: () => data.dataset(name), refetchInterval: 5000 });
-  const over = <Link to="/data">Data</Link>;
+  const over = <Link {...CRUMB} to="/data">Data</Link>;
   if (query.isPending) return <><PageHead title={name} over={over} /><Skeleton lines={6} /></>;
   if (query.isError) return <><PageHead title={name} over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} /></>;
   const dataset = query.data;

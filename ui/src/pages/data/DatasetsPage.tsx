@@ -15,8 +15,8 @@ export function DatasetsPage() {
       {query.isPending ? <Skeleton lines={6} /> : query.isError ? (
         <ErrorNote error={query.error} retry={() => void query.refetch()} />
       ) : query.data.items.length === 0 ? (
-        <Empty title="No dataset yet" command="corliss run examples/digits/corliss.yaml">
-          A folder named under <code>data:</code> in a project file becomes an immutable version here, stored once.
+        <Empty title="No dataset yet" command="corliss data add ./folder --name NAME">
+          A folder named under <code>data:</code> in a project file becomes an immutable version here, stored once. So does one that you add:
         </Empty>
       ) : (
         <Table

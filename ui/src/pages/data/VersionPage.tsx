@@ -4,7 +4,7 @@ import { data, fileAddress, type FileEntry } from "../../api/data";
 import { Copy, Id } from "../../components/Command";
 import { LineageGraph } from "../../components/dag/LineageGraph";
 import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
-import { PageHead } from "../../components/PageHead";
+import { CRUMB, PageHead } from "../../components/PageHead";
 import { Panel } from "../../components/Panel";
 import { Table } from "../../components/Table";
 import { bytes, plural, shortId } from "../../lib/format";
@@ -23,8 +23,8 @@ export function VersionPage() {
   const names = first?.names ?? [];
   const over = (
     <>
-      <Link to="/data">Data</Link>
-      {names[0] && <> <span aria-hidden="true">/</span> <Link to="/data/$name" params={{ name: names[0] }}>{names[0]}</Link></>}
+      <Link {...CRUMB} to="/data">Data</Link>
+      {names[0] && <> <span aria-hidden="true">/</span> <Link {...CRUMB} to="/data/$name" params={{ name: names[0] }}>{names[0]}</Link></>}
     </>
   );
   const entries = query.data?.pages.flatMap((page) => page.entries) ?? [];

@@ -5,7 +5,7 @@ import { sentence } from "../../api/errors";
 import { Announce } from "../../components/Announce";
 import { LineageGraph } from "../../components/dag/LineageGraph";
 import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
-import { PageHead } from "../../components/PageHead";
+import { CRUMB, PageHead } from "../../components/PageHead";
 import { Panel } from "../../components/Panel";
 import { State } from "../../components/State";
 import { count } from "../../lib/format";
@@ -17,7 +17,7 @@ import { Replicas } from "./Replicas";
 export function EndpointPage() {
   const { name } = useParams({ from: "/endpoints/$name" });
   const query = useQuery({ queryKey: ["endpoint", name], queryFn: () => endpoints.get(name), refetchInterval: 2000 });
-  const over = <Link to="/endpoints">Endpoints</Link>;
+  const over = <Link {...CRUMB} to="/endpoints">Endpoints</Link>;
   if (query.isPending) return <><PageHead title={name} over={over} /><Skeleton lines={6} /></>;
   if (query.data === undefined) return <><PageHead title={name} over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} /></>;
   const endpoint = query.data;

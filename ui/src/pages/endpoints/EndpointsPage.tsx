@@ -12,8 +12,8 @@ export function EndpointsPage() {
       {query.isPending ? <Skeleton lines={6} /> : query.isError ? (
         <ErrorNote error={query.error} retry={() => void query.refetch()} />
       ) : query.data.items.length === 0 ? (
-        <Empty title="No endpoint yet" command="corliss run examples/digits/corliss.yaml">
-          An endpoint serves a model version on as many replicas as it asks for. A project file names it under <code>endpoints:</code>.
+        <Empty title="No endpoint yet" command="corliss endpoints deploy NAME --model MODEL@ALIAS">
+          An endpoint serves a model version on as many replicas as it asks for. A project file names it under <code>endpoints:</code>, or deploy one by hand:
         </Empty>
       ) : <EndpointsTable endpoints={query.data.items} />}
     </>

@@ -2,7 +2,7 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { tracking, type TrackingRun } from "../../api/tracking";
 import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
-import { PageHead } from "../../components/PageHead";
+import { CRUMB, PageHead } from "../../components/PageHead";
 import { State } from "../../components/State";
 import { Table, type Column } from "../../components/Table";
 import { Ago } from "../../components/Time";
@@ -22,7 +22,7 @@ export function ExperimentPage() {
     getNextPageParam: (page) => page.next_page_token,
     refetchInterval: 5000,
   });
-  const over = <Link to="/experiments">Experiments</Link>;
+  const over = <Link {...CRUMB} to="/experiments">Experiments</Link>;
   const title = experiment.data?.name ?? `Experiment ${id}`;
   if (experiment.isError) return <><PageHead title={title} over={over} /><ErrorNote error={experiment.error} retry={() => void experiment.refetch()} /></>;
   const items = runs.data?.pages.flatMap((page) => page.items) ?? [];

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { tracking, type TrackingRun } from "../../api/tracking";
 import { ErrorNote, Skeleton } from "../../components/Notice";
-import { PageHead } from "../../components/PageHead";
+import { CRUMB, PageHead } from "../../components/PageHead";
 import { Panel } from "../../components/Panel";
 import { State } from "../../components/State";
 import { Ago } from "../../components/Time";
@@ -21,7 +21,7 @@ export function TrackingRunPage() {
     queryFn: () => tracking.run(id),
     refetchInterval: (asked) => (asked.state.data?.state === "running" ? 2000 : false),
   });
-  const over = <><Link to="/experiments">Experiments</Link> / <Link to="/experiments/$experiment" params={{ experiment }}>{experiment}</Link></>;
+  const over = <><Link {...CRUMB} to="/experiments">Experiments</Link> / <Link {...CRUMB} to="/experiments/$experiment" params={{ experiment }}>{experiment}</Link></>;
   if (query.isPending) return <><PageHead title={id} over={over} /><Skeleton lines={6} /></>;
   if (query.isError) return <><PageHead title={id} over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} /></>;
   const run = query.data;

@@ -5,7 +5,7 @@ import { useState } from "react";
 import { models, type Model, type ModelVersion } from "../../api/models";
 import { LineageGraph } from "../../components/dag/LineageGraph";
 import { ErrorNote, Skeleton } from "../../components/Notice";
-import { PageHead } from "../../components/PageHead";
+import { CRUMB, PageHead } from "../../components/PageHead";
 import { Panel } from "../../components/Panel";
 import { Table } from "../../components/Table";
 import { Ago } from "../../components/Time";
@@ -15,7 +15,7 @@ import { AliasEditor } from "./AliasEditor";
 export function ModelPage() {
   const { name } = useParams({ from: "/models/$name" });
   const query = useQuery({ queryKey: ["model", name], queryFn: () => models.get(name), refetchInterval: 5000 });
-  const over = <Link to="/models">Models</Link>;
+  const over = <Link {...CRUMB} to="/models">Models</Link>;
   if (query.isPending) return <><PageHead title={name} over={over} /><Skeleton lines={6} /></>;
   if (query.isError) return <><PageHead title={name} over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} /></>;
   return <><PageHead title={name} over={over} facts={<span>{plural(query.data.versions.length, "version")}</span>} /><Loaded model={query.data} /></>;

@@ -14,8 +14,8 @@ export function ModelsPage() {
       {query.isPending ? <Skeleton lines={6} /> : query.isError ? (
         <ErrorNote error={query.error} retry={() => void query.refetch()} />
       ) : query.data.items.length === 0 ? (
-        <Empty title="No model yet" command="corliss run examples/digits/corliss.yaml">
-          A run registers a model when its gate passes, with the data, code and metrics it came from.
+        <Empty title="No model yet" command="corliss run examples/chat/corliss.yaml">
+          A run registers a model when its gate passes, with the data, code and metrics it came from. This one registers a language model:
         </Empty>
       ) : (
         <Table

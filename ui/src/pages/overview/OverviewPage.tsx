@@ -39,8 +39,8 @@ export function OverviewPage() {
       <Panel title="Latest runs" aside={<Link to="/runs">All runs</Link>}>
         {latest.isPending ? <Skeleton /> : latest.isError ? <ErrorNote error={latest.error} retry={() => void latest.refetch()} />
           : latest.data.items.length === 0 ? (
-            <Empty title="The engine is warm and idle" command="corliss run examples/digits/corliss.yaml">
-              Take a real data set through training to a model that answers requests. In a terminal:
+            <Empty title="The engine is warm and idle" command="corliss run examples/chat/corliss.yaml">
+              Put a real language model behind an endpoint that you can talk to. In a terminal:
             </Empty>
           ) : <RunsTable runs={latest.data.items} />}
       </Panel>

@@ -28,7 +28,7 @@ export function QueuePage() {
             ) : <Waiting items={queue.data.items} />}
           </Panel>
           <Panel title="Running">
-            {queue.data.running.length === 0 ? <Empty title="Nothing runs" command="corliss run examples/digits/corliss.yaml" /> : <Running items={queue.data.running} />}
+            {queue.data.running.length === 0 ? <Empty title="Nothing runs" command="corliss run examples/chat/corliss.yaml" /> : <Running items={queue.data.running} />}
           </Panel>
         </>
       )}

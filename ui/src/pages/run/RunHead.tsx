@@ -4,10 +4,11 @@ import { sentence } from "../../api/errors";
 import { runEnded, runs, type RunDetail, type StepView } from "../../api/runs";
 import { Copy, Id } from "../../components/Command";
 import { Confirm } from "../../components/Confirm";
-import { PageHead } from "../../components/PageHead";
+import { CRUMB, PageHead } from "../../components/PageHead";
 import { State } from "../../components/State";
 import { Ago, Span } from "../../components/Time";
-import { shortId } from "../../lib/format";
+import { plural, shortId } from "../../lib/format";
+import { leftToRun } from "./steps";
 
 interface Props {
   run: RunDetail;
@@ -21,11 +22,11 @@ export function RunHead({ run, chosen, streaming }: Props) {
     <>
       <PageHead
         title={run.project}
-        over={<><Link to="/runs">Runs</Link> <span aria-hidden="true">/</span> <Id id={run.id} short={shortId(run.id)} /> <Copy text={run.id} label="Copy the run's id" /></>}
+        over={<><Link {...CRUMB} to="/runs">Runs</Link> <span aria-hidden="true">/</span> <Id id={run.id} short={shortId(run.id)} /> <Copy text={run.id} label="Copy the run's id" /></>}
         facts={
           <>
             <State state={run.state} />
-            <span>{run.steps_done} of {run.steps_total} steps</span>
+            <span>{run.steps_done} of {plural(run.steps_total, "step")}</span>
             <span><Span from={run.started_ms ?? run.created_ms} to={run.ended_ms} /></span>
             <span>submitted <Ago at={run.created_ms} />{run.submitted_by && ` by ${run.submitted_by}`}</span>
             {run.rerun_of && <span>rerun of <Link to="/runs/$id" params={{ id: run.rerun_of }} className="id" title={run.rerun_of}>{shortId(run.rerun_of)}</Link></span>}
@@ -74,9 +75,11 @@ function Rerun({ run, chosen }: { run: RunDetail; chosen: StepView | undefined }
           <p>A new run with the same code and data repeats <b>{from.name}</b> and what follows it. The steps before it are reused.</p>
         </Confirm>
       )}
-      <Confirm label="Rerun" title="Rerun everything?" confirm="Start the run" action={() => go()}>
-        <p>A new run with the same code and data. Steps whose command, code and inputs are unchanged come from the cache.</p>
-      </Confirm>
+      {leftToRun(run.steps) && (
+        <Confirm label="Rerun" title="Rerun what did not succeed?" confirm="Start the run" action={() => go()}>
+          <p>A new run with the same code and data. The steps that succeeded are reused.</p>
+        </Confirm>
+      )}
     </>
   );
 }

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { StepView } from "../../api/runs";
-import { attemptState, chooseStep, exitWords, stepEdges, stepSentence, tally, taskState } from "./steps";
+import { attemptState, chooseStep, exitWords, leftToRun, stepEdges, stepSentence, tally, taskState } from "./steps";
 
 const step = (name: string, state: StepView["state"], more: Partial<StepView> = {}): StepView => ({
   name, state, needs: [], attempt: 1, inputs: [], outputs: [], workers: 1, attempts: [], ...more,
@@ -49,4 +49,11 @@ it("says how a worker ended", () => {
   expect(exitWords({ kind: "signaled", signal: 40 })).toBe("killed by signal 40");
   expect(exitWords({ kind: "exited", code: 1 })).toBe("exited with code 1");
   expect(exitWords({ kind: "out_of_memory", message: "the limit was 2 GiB" })).toBe("killed for using too much memory: the limit was 2 GiB");
+});
+
+it("offers a plain rerun only where a step did not succeed", () => {
+  const steps = (...states: StepView["state"][]) => states.map((state) => step(state, state));
+  expect(leftToRun(steps("succeeded", "reused"))).toBe(false);
+  expect(leftToRun(steps("succeeded", "skipped"))).toBe(true);
+  expect(leftToRun([])).toBe(false);
 });

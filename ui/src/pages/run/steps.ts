@@ -18,6 +18,10 @@ export function chooseStep(steps: StepView[], wanted: string | undefined): StepV
 export const stepEdges = (steps: StepView[]): Edge[] =>
   steps.flatMap((step) => step.needs.map((need) => ({ from: need, to: step.name })));
 
+/** Whether a rerun without a first step has anything to do: the server refuses one where every step succeeded. */
+export const leftToRun = (steps: StepView[]): boolean =>
+  steps.some((step) => step.state !== "succeeded" && step.state !== "reused");
+
 export const isActive = (step: StepView): boolean =>
   step.state === "queued" || step.state === "running" || step.state === "publishing";
 

@@ -24,7 +24,7 @@ export function RunsPage() {
       <PageHead title="Runs" />
       <div className="filters" role="group" aria-label="Show">
         {STATES.map((one) => (
-          <Link key={one ?? "all"} to="/runs" search={{ state: one }} className="filter" aria-current={one === state ? "true" : undefined} activeProps={{}}>
+          <Link key={one ?? "all"} to="/runs" search={{ state: one }} className="filter" activeOptions={{ exact: true, includeSearch: true }}>
             {one ? words(one) : "all"}
           </Link>
         ))}
@@ -32,7 +32,7 @@ export function RunsPage() {
       {query.isPending ? <Skeleton lines={8} /> : query.isError && items.length === 0 ? (
         <ErrorNote error={query.error} retry={() => void query.refetch()} />
       ) : items.length === 0 ? (
-        <Empty title={state ? `No run is ${words(state)}` : "No run yet"} command={state ? undefined : "corliss run examples/digits/corliss.yaml"}>
+        <Empty title={state ? `No ${words(state)} runs` : "No run yet"} command={state ? undefined : "corliss run examples/chat/corliss.yaml"}>
           {state ? undefined : "A run takes a project file from data to a deployed model. Start one:"}
         </Empty>
       ) : (
