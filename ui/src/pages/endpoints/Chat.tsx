@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState, type FormEvent } from "react";
 import { Announce } from "../../components/Announce";
 import { ErrorNote } from "../../components/Notice";
-import { duration } from "../../lib/format";
+import { duration, plural } from "../../lib/format";
 import { useChat, type Turn } from "./useChat";
 
 export function Chat({ name }: { name: string }) {
@@ -73,7 +73,7 @@ function Bubble({ turn }: { turn: Turn }) {
       <p>{turn.content}{turn.role === "assistant" && !measured && <span className="caret" aria-hidden="true" />}</p>
       {measured && (
         <p className="turn-facts number">
-          {turn.tokens ?? 0} tokens
+          {plural(turn.tokens ?? 0, "token")}
           {turn.first_token_ms !== undefined && <>, first after {duration(turn.first_token_ms)}</>}
           , {duration(turn.took_ms ?? 0)} in all
           {speed(turn) !== undefined && <>, {speed(turn)} tokens/s</>}

@@ -8,7 +8,7 @@ import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
 import { CRUMB, PageHead } from "../../components/PageHead";
 import { Panel } from "../../components/Panel";
 import { State } from "../../components/State";
-import { count } from "../../lib/format";
+import { plural } from "../../lib/format";
 import { Chat } from "./Chat";
 import { serving } from "./EndpointsTable";
 import { Infer } from "./Infer";
@@ -31,12 +31,12 @@ export function EndpointPage() {
             <State state={endpoint.state} />
             <span>serves <Link to="/models/$name" params={{ name: endpoint.model_name ?? endpoint.model.split(/[@/]/)[0] ?? endpoint.model }}>{endpoint.model}</Link></span>
             <span>version {serving(endpoint)}</span>
-            <span>{endpoint.replicas_ready} of {endpoint.replicas_desired} replicas ready</span>
-            <span className="number">{count(endpoint.requests_total)} requests</span>
+            <span>{endpoint.replicas_ready} of {plural(endpoint.replicas_desired, "replica")} ready</span>
+            <span className="number">{plural(endpoint.requests_total, "request")}</span>
           </>
         }
       />
-      <Announce text={`Endpoint ${endpoint.state}, ${endpoint.replicas_ready} of ${endpoint.replicas_desired} replicas ready`} />
+      <Announce text={`Endpoint ${endpoint.state}, ${endpoint.replicas_ready} of ${plural(endpoint.replicas_desired, "replica")} ready`} />
       {endpoint.reason && <div className={endpoint.state === "failed" ? "note note-bad" : "note"}><p>{sentence(endpoint.reason)}</p></div>}
       <Panel title="Try it" aside={<span className="faint">{endpoint.flavor === "gguf" ? "POST /v1/chat/completions" : `POST /v2/models/${name}/infer`}</span>}>
         <TryIt endpoint={endpoint} />

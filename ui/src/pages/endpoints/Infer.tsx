@@ -4,7 +4,7 @@ import { useState } from "react";
 import { infer, metadata, type InferAnswer, type ModelMetadata, type TensorAnswer } from "../../api/inference";
 import { ErrorNote, Skeleton } from "../../components/Notice";
 import { duration, metric } from "../../lib/format";
-import { answerRows, formatRequest, jsonProblem } from "./tensors";
+import { answerRows, formatRequest, jsonProblem, type AnswerRow } from "./tensors";
 
 export function Infer({ name }: { name: string }) {
   const query = useQuery({ queryKey: ["metadata", name], queryFn: () => metadata(name), staleTime: 60_000 });
@@ -29,6 +29,11 @@ function Editor({ name, model }: { name: string; model: ModelMetadata }) {
       return { answer, took_ms: performance.now() - start };
     },
   });
+  const edit = (request: string): void => {
+    setText(request);
+    // It was about the request before.
+    if (call.isError) call.reset();
+  };
   const ask = (): void => {
     if (problem === undefined && !call.isPending) call.mutate(text);
   };
@@ -44,7 +49,7 @@ function Editor({ name, model }: { name: string; model: ModelMetadata }) {
           value={text}
           aria-invalid={problem !== undefined}
           aria-describedby="infer-problem"
-          onChange={(event) => setText(event.target.value)}
+          onChange={(event) => edit(event.target.value)}
           onKeyDown={(event) => {
             if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) ask();
           }}
@@ -54,7 +59,7 @@ function Editor({ name, model }: { name: string; model: ModelMetadata }) {
           <button type="button" className="button button-main" disabled={problem !== undefined || call.isPending} onClick={ask}>
             {call.isPending ? "Asking…" : "Infer"}
           </button>
-          <button type="button" className="button" disabled={text === example} onClick={() => setText(example)}>Reset</button>
+          <button type="button" className="button" disabled={text === example} onClick={() => edit(example)}>Reset</button>
           <span className="faint">Ctrl+Enter sends</span>
         </div>
       </div>
@@ -84,7 +89,7 @@ function Answer({ answer, took_ms }: Timed) {
 }
 
 function Output({ output }: { output: TensorAnswer }) {
-  const { rows, left } = answerRows(output);
+  const { rows, left, zero } = answerRows(output);
   return (
     <div className="output">
       <h3>{output.name} <span className="faint">{output.datatype}[{output.shape.join(" × ")}]</span></h3>
@@ -94,12 +99,23 @@ function Output({ output }: { output: TensorAnswer }) {
             <tr key={row.index} className={row.top ? "top" : undefined}>
               <th scope="row" className="number">{row.index}</th>
               <td className="number">{typeof row.value === "number" ? metric(row.value) : String(row.value)}</td>
-              <td className="output-bar" aria-hidden="true">{row.share !== undefined && <i style={{ width: `${row.share * 100}%` }} />}</td>
+              <td className="output-bar" aria-hidden="true">{row.bar && <Bar bar={row.bar} zero={zero} />}</td>
             </tr>
           ))}
         </tbody>
       </table>
       {left > 0 && <p className="faint">{left} more values in the JSON below.</p>}
     </div>
+  );
+}
+
+const percent = (share: number): string => `${share * 100}%`;
+
+function Bar({ bar, zero }: { bar: NonNullable<AnswerRow["bar"]>; zero: number }) {
+  return (
+    <span className="output-scale">
+      {zero > 0 && <span className="output-zero" style={{ left: percent(zero) }} />}
+      <i style={{ marginLeft: percent(bar.from), width: percent(bar.width) }} />
+    </span>
   );
 }

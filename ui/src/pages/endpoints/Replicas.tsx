@@ -5,13 +5,32 @@ import { Empty } from "../../components/Notice";
 import { State } from "../../components/State";
 import { Table } from "../../components/Table";
 import { Ago } from "../../components/Time";
-import { shortId } from "../../lib/format";
+import { plural, shortId } from "../../lib/format";
 
+/** Those that serve or try to first; those of earlier rollouts are only history. */
 export function Replicas({ replicas }: { replicas: Replica[] }) {
-  if (replicas.length === 0) return <Empty title="No replica exists" />;
+  const live = replicas.filter((one) => one.state !== "stopped").sort((a, b) => rank(a) - rank(b));
+  const stopped = replicas.filter((one) => one.state === "stopped");
+  return (
+    <>
+      {live.length === 0 ? <Empty title="No replica exists" /> : <Rows label="Replicas" replicas={live} />}
+      {stopped.length > 0 && (
+        <details className="fold">
+          <summary>{plural(stopped.length, "stopped replica")}</summary>
+          <Rows label="Stopped replicas" replicas={stopped} />
+        </details>
+      )}
+    </>
+  );
+}
+
+const ORDER: Replica["state"][] = ["ready", "starting", "queued", "draining", "stopping", "failed", "stopped"];
+const rank = (one: Replica): number => ORDER.indexOf(one.state);
+
+function Rows({ label, replicas }: { label: string; replicas: Replica[] }) {
   return (
     <Table
-      label="Replicas"
+      label={label}
       rows={replicas}
       rowKey={(one) => one.id}
       columns={[

@@ -26,8 +26,15 @@ it("says what is wrong with JSON", () => {
 it("marks the greatest value of each row", () => {
   const { rows, left } = answerRows({ name: "p", datatype: "FP32", shape: [2, 2], data: [0.1, 0.9, 0.8, 0.2] });
   expect(rows.map((row) => [row.index, row.top])).toEqual([["0, 0", false], ["0, 1", true], ["1, 0", true], ["1, 1", false]]);
-  expect(rows[1]?.share).toBe(1);
+  expect(rows[1]?.bar).toEqual({ from: 0, width: 1 });
   expect(left).toBe(0);
+});
+
+it("draws values from zero: what is negative to the left, however large", () => {
+  const { rows, zero } = answerRows({ name: "logits", datatype: "FP32", shape: [1, 4], data: [-6, 2, 0, Number.NaN] });
+  expect(zero).toBe(0.75);
+  expect(rows.slice(0, 3).map((row) => row.bar)).toEqual([{ from: 0, width: 0.75 }, { from: 0.75, width: 0.25 }, { from: 0.75, width: 0 }]);
+  expect(answerRows({ name: "none", datatype: "FP32", shape: [2], data: [0, 0] }).rows[0]?.bar).toEqual({ from: 0, width: 0 });
 });
 
 it("shows the first values of a large answer and says how many are left", () => {

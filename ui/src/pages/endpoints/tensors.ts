@@ -49,25 +49,36 @@ export function jsonProblem(text: string): string | undefined {
 export interface AnswerRow {
   index: string;
   value: Scalar;
-  /** Share of the widest value, 0 to 1, for a bar; undefined for text. */
-  share?: number;
+  /** Where its bar starts and how wide it is, as shares of the scale; undefined for text and NaN. */
+  bar?: { from: number; width: number };
   top: boolean;
 }
 
 const MAX_ROWS = 64;
 
+export interface AnswerRows {
+  rows: AnswerRow[];
+  left: number;
+  /** Where zero lies on the scale of the bars, 0 to 1. */
+  zero: number;
+}
+
 /** The values of an output, each with its place, the greatest of each row marked. */
-export function answerRows(output: TensorAnswer): { rows: AnswerRow[]; left: number } {
+export function answerRows(output: TensorAnswer): AnswerRows {
   const last = output.shape.length > 1 ? (output.shape[output.shape.length - 1] ?? 1) : output.data.length;
   const shown = output.data.slice(0, MAX_ROWS);
-  const numbers = shown.filter((value): value is number => typeof value === "number");
-  const widest = numbers.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const rows = shown.map((value, at) => {
-    const start = Math.floor(at / last) * last;
+  const numbers = shown.filter((value): value is number => Number.isFinite(value));
+  // Bars grow from zero, to the right what is more and to the left what is less: a negative logit is no long bar.
+  const low = numbers.reduce((least, value) => Math.min(least, value), 0);
+  const high = numbers.reduce((most, value) => Math.max(most, value), 0);
+  const at = (value: number): number => (high > low ? (value - low) / (high - low) : 0);
+  const bar = (value: number) => ({ from: at(Math.min(0, value)), width: at(Math.max(0, value)) - at(Math.min(0, value)) });
+  const rows = shown.map((value, place) => {
+    const start = Math.floor(place / last) * last;
     const row = output.data.slice(start, start + last);
     const top = typeof value === "number" && last > 1 && row.every((other) => typeof other !== "number" || other <= value);
-    const index = output.data.length > last ? `${start / last}, ${at - start}` : String(at);
-    return { index, value, top, share: typeof value === "number" && widest > 0 ? Math.abs(value) / widest : undefined };
+    const index = output.data.length > last ? `${start / last}, ${place - start}` : String(place);
+    return { index, value, top, bar: typeof value === "number" && Number.isFinite(value) ? bar(value) : undefined };
   });
-  return { rows, left: output.data.length - shown.length };
+  return { rows, left: output.data.length - shown.length, zero: at(0) };
 }

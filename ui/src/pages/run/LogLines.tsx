@@ -1,5 +1,7 @@
 // The lines of a log. Only those in view are in the document, so ten thousand scroll like ten.
-import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { useRouter } from "@tanstack/react-router";
+import { useEffect, useLayoutEffect, useRef, useState, type MouseEvent, type ReactNode } from "react";
+import { textParts, type TextPart } from "../../lib/links";
 import type { ShownLine } from "./useLogs";
 import { splitHits, visibleRange } from "./logText";
 
@@ -64,6 +66,26 @@ export function LogLines({ lines, follow, onFollow, wanted, focusRow }: Props) {
 }
 
 function Text({ text, wanted }: { text: string; wanted: string }) {
-  if (wanted === "") return text === "" ? " " : text;
+  if (text === "") return " ";
+  if (!text.includes("://")) return <Hits text={text} wanted={wanted} />;
+  return textParts(text, window.location.origin).map((part, index) => {
+    const shown = <Hits key={index} text={part.text} wanted={wanted} />;
+    return part.link ? <LogLink key={index} link={part.link}>{shown}</LogLink> : shown;
+  });
+}
+
+function LogLink({ link, children }: { link: NonNullable<TextPart["link"]>; children: ReactNode }) {
+  const router = useRouter();
+  if (link.away) return <a href={link.href} target="_blank" rel="noreferrer">{children}</a>;
+  const go = (event: MouseEvent): void => {
+    if (!link.here || event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    router.history.push(link.href);
+  };
+  return <a href={link.href} onClick={go}>{children}</a>;
+}
+
+function Hits({ text, wanted }: { text: string; wanted: string }) {
+  if (wanted === "") return text;
   return splitHits(text, wanted).map((part, index) => (index % 2 === 1 ? <mark key={index}>{part}</mark> : part));
 }

@@ -2,7 +2,7 @@
 import { useState } from "react";
 import type { StepView } from "../../api/runs";
 import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
-import { count } from "../../lib/format";
+import { plural } from "../../lib/format";
 import { LogLines } from "./LogLines";
 import { LogSearch } from "./LogSearch";
 import { findLines } from "./logText";
@@ -68,7 +68,7 @@ function Viewer({ step }: { step: StepView }) {
         <label className="check">
           <input type="checkbox" checked={follow} onChange={(event) => setFollow(event.target.checked)} />Follow
         </label>
-        <span className="faint number">{count(log.lines.length)} lines{log.ended ? "" : ", live"}</span>
+        <span className="faint number">{plural(log.lines.length, "line")}{log.ended ? "" : ", live"}</span>
       </div>
       {log.error !== undefined && <ErrorNote error={log.error} />}
       {log.cut && !whole && (
