@@ -174,7 +174,10 @@ impl Diagnose for PipelinesError {
         match self {
             Self::ProjectFile { .. } => Some("see 'problems' for each with its line and field".to_owned()),
             Self::RunNotEnded { .. } => Some("wait for its end, or cancel it".to_owned()),
-            Self::NothingToRerun { .. } => Some("name a step with from_step to run it again".to_owned()),
+            Self::NothingToRerun { .. } => Some(
+                "name the step to begin with: `corliss runs rerun RUN --from STEP`, or from_step over HTTP"
+                    .to_owned(),
+            ),
             Self::Invalid { hint, .. } => hint.clone(),
             Self::VersionMissing { .. } => Some("upload it first; `corliss run` does".to_owned()),
             Self::Port(error) => error.hint(),

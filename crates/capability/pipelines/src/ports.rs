@@ -261,6 +261,8 @@ pub struct Deployment {
     pub alias: String,
     /// Engine processes.
     pub replicas: u32,
+    /// What each of them holds.
+    pub resources: Resources,
 }
 
 /// Deploys endpoints.

@@ -34,7 +34,7 @@ impl DataService {
     /// What a node came from, what came from it, or both. A node without edges is a graph of one.
     ///
     /// # Errors
-    /// The metadata store failed.
+    /// There is no such version (other kinds of nodes are known to other rooms), or the metadata store failed.
     pub async fn lineage(&self, node: &NodeRef, direction: Direction) -> Result<LineageGraph, DataError> {
         let (node, limits) = (node.clone(), self.limits);
         self.store
@@ -56,6 +56,11 @@ fn graph(
     direction: Direction,
     limits: Limits,
 ) -> Result<LineageGraph, DataError> {
+    if node.kind() == NodeKind::Version && !is_version(tx, node.id())? {
+        return Err(DataError::VersionNotFound {
+            version: node.id().to_owned(),
+        });
+    }
     let mut found = Found {
         nodes: BTreeMap::from([(node.clone(), 0)]),
         edges: BTreeSet::new(),
@@ -90,6 +95,13 @@ fn graph(
         edges,
         truncated,
     })
+}
+
+fn is_version(tx: &mut dyn Tx, id: &str) -> Result<bool, DataError> {
+    match id.parse::<VersionId>() {
+        Ok(version) => Ok(versions::get(tx, &version)?.is_some()),
+        Err(_) => Ok(false),
+    }
 }
 
 /// Breadth first from the node, one way only: what a sibling came from is not what this came from.

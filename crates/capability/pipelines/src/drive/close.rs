@@ -63,7 +63,12 @@ fn edges(run: &Fixed, step: &str, closing: &Closing) -> Vec<LineageEdge> {
         relation,
         step: Some(step.to_owned()),
     };
-    let read = closing.inputs.values().map(|version| {
+    // What another step of the run wrote is on no way into it: recorded, it would be its own cause.
+    let from_outside = closing
+        .inputs
+        .iter()
+        .filter(|(name, _)| run.data.contains_key(*name));
+    let read = from_outside.map(|(_, version)| {
         edge(
             LineageNode::Version(version.clone()),
             this(),

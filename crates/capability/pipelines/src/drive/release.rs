@@ -183,6 +183,7 @@ async fn deploy(
         model: endpoint.model.clone(),
         alias: endpoint.alias.clone(),
         replicas: endpoint.replicas,
+        resources: endpoint.resources,
     };
     match context.ports.endpoints.deploy(&deployment).await {
         Ok(()) => Ok((EndpointState::Deployed, None)),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use corliss_types::Resources;
 
 use super::problem::{MAX_PROBLEMS, Problems, suggest};
-use super::read::{Raw, RawStep};
+use super::read::{Raw, RawEndpoint, RawStep};
 use super::section::Spanned;
 use super::spec::{Endpoint, Input, Model, ProjectFile, Step};
 
@@ -33,7 +33,12 @@ pub(super) fn resolve(raw: Raw, limit: Option<Resources>, problems: &mut Problem
     for step in &raw.steps {
         check_variables(step, problems);
         if let Some(limit) = limit {
-            check_fits(step, &limit, problems);
+            step_fits(step, &limit, problems);
+        }
+    }
+    if let Some(limit) = limit {
+        for endpoint in &raw.endpoints {
+            endpoint_fits(endpoint, &limit, problems);
         }
     }
     let models = models(&raw, &names, problems);
@@ -190,30 +195,56 @@ pub fn variable_name(name: &str) -> String {
         .collect()
 }
 
-fn check_fits(step: &RawStep, limit: &Resources, problems: &mut Problems) {
-    let Spanned { value, at, field } = &step.resources;
-    let asked = value.times(step.workers);
+fn step_fits(step: &RawStep, limit: &Resources, problems: &mut Problems) {
     let workers = match step.workers {
         1 => String::new(),
         count => format!(" for its {count} workers"),
     };
+    let who = format!("step '{}'", step.name);
+    check_fits(&who, &step.resources, step.workers, &workers, limit, problems);
+}
+
+fn endpoint_fits(endpoint: &RawEndpoint, limit: &Resources, problems: &mut Problems) {
+    let replicas = match endpoint.replicas {
+        1 => String::new(),
+        count => format!(" for its {count} replicas"),
+    };
+    let who = format!("endpoint '{}'", endpoint.name);
+    check_fits(
+        &who,
+        &endpoint.resources,
+        endpoint.replicas,
+        &replicas,
+        limit,
+        problems,
+    );
+}
+
+fn check_fits(
+    who: &str,
+    resources: &Spanned<Resources>,
+    processes: u32,
+    each: &str,
+    limit: &Resources,
+    problems: &mut Problems,
+) {
+    let Spanned { value, at, field } = resources;
+    let asked = value.times(processes);
     let mut refuse = |what: String| {
-        let message = format!("step '{}' asks for {what}", step.name);
+        let message = format!("{who} asks for {what}");
         problems.add(*at, field, message);
     };
     if asked.cpu_milli > limit.cpu_milli {
         let (asked, has) = (cpus(asked.cpu_milli), cpus(limit.cpu_milli));
-        refuse(format!("{asked} CPUs{workers}, the machine has {has}"));
+        refuse(format!("{asked} CPUs{each}, the machine has {has}"));
     }
     if asked.memory_bytes > limit.memory_bytes {
         let (asked, has) = (mebibytes(asked.memory_bytes), mebibytes(limit.memory_bytes));
-        refuse(format!(
-            "{asked} MiB of memory{workers}, the machine has {has} MiB"
-        ));
+        refuse(format!("{asked} MiB of memory{each}, the machine has {has} MiB"));
     }
     if asked.accelerators > limit.accelerators {
         let (asked, has) = (asked.accelerators, limit.accelerators);
-        refuse(format!("{asked} accelerators{workers}, the machine has {has}"));
+        refuse(format!("{asked} accelerators{each}, the machine has {has}"));
     }
 }
 
@@ -384,6 +415,7 @@ fn endpoints(raw: &Raw, uncertain: bool, problems: &mut Problems) -> Vec<Endpoin
                 model,
                 alias,
                 replicas: endpoint.replicas,
+                resources: endpoint.resources.value,
             });
         }
     }

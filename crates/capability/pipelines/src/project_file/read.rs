@@ -31,7 +31,7 @@ pub(super) const RESOURCE_KEYS: &[&str] = &["cpus", "memory", "accelerators"];
 pub(super) const CHECKPOINT_KEYS: &[&str] = &["every", "keep"];
 pub(super) const RETRY_KEYS: &[&str] = &["infrastructure", "user"];
 pub(super) const MODEL_KEYS: &[&str] = &["from", "when", "alias"];
-pub(super) const ENDPOINT_KEYS: &[&str] = &["model", "replicas"];
+pub(super) const ENDPOINT_KEYS: &[&str] = &["model", "replicas", "resources"];
 
 /// Steps, models, endpoints or data sources of one file: more is a mistake, or a denial of service.
 pub const MAX_ITEMS: usize = 10_000;
@@ -93,6 +93,7 @@ pub(super) struct RawEndpoint {
     /// `(model, alias)`.
     pub(super) model: Option<Spanned<(String, String)>>,
     pub(super) replicas: u32,
+    pub(super) resources: Spanned<Resources>,
 }
 
 pub(super) fn file(root: &Node, problems: &mut Problems) -> Raw {
@@ -230,7 +231,7 @@ fn step(item: &Item<'_>, problems: &mut Problems) -> Option<RawStep> {
                 section::integer(at, p, 1..=MAX_WORKERS)
             })
             .unwrap_or(1),
-        resources: resources(&section, problems),
+        resources: resources(&section, A_WORKERS, problems),
         checkpoint: section.get("checkpoint", problems, checkpoint),
         retries: section.get("retries", problems, retries).unwrap_or_default(),
         timeout_ms: section.get("timeout", problems, |at, p| {
@@ -271,18 +272,27 @@ fn command(text: &str, launcher: Option<Launcher>) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn resources(step: &Section<'_>, problems: &mut Problems) -> Spanned<Resources> {
-    // A worker that says nothing gets one CPU; no memory is reserved for it and none is enforced.
-    let mut asked = Resources {
-        cpu_milli: 1000,
-        memory_bytes: 0,
-        accelerators: 0,
-    };
-    let field = step.path("resources");
-    let Some(entry) = step.entry("resources") else {
+/// A worker that says nothing gets one CPU; no memory is reserved for it and none is enforced.
+const A_WORKERS: Resources = Resources {
+    cpu_milli: 1000,
+    memory_bytes: 0,
+    accelerators: 0,
+};
+/// An engine that says nothing holds nothing: it runs beside whatever else runs.
+const AN_ENGINES: Resources = Resources {
+    cpu_milli: 0,
+    memory_bytes: 0,
+    accelerators: 0,
+};
+
+/// What each process of a step or an endpoint asks for; what it does not say is as in `default`.
+fn resources(of: &Section<'_>, default: Resources, problems: &mut Problems) -> Spanned<Resources> {
+    let mut asked = default;
+    let field = of.path("resources");
+    let Some(entry) = of.entry("resources") else {
         return Spanned {
             value: asked,
-            at: step.at,
+            at: of.at,
             field,
         };
     };
@@ -481,5 +491,6 @@ fn endpoint(item: &Item<'_>, problems: &mut Problems) -> Option<RawEndpoint> {
         name: item.key.to_owned(),
         model,
         replicas: replicas.unwrap_or(1),
+        resources: resources(&section, AN_ENGINES, problems),
     })
 }

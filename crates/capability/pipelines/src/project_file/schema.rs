@@ -90,7 +90,7 @@ fn step() -> Value {
                 "enum": ["torchrun"],
             },
             "workers": count("Processes of the gang; all start or none.", 1, MAX_WORKERS, 1),
-            "resources": resources(),
+            "resources": resources("What each worker asks for.", 1),
             "inputs": names(
                 "Data sources and outputs of other steps; each is a read-only folder at $CORLISS_INPUT_<NAME>.",
                 "digits",
@@ -119,15 +119,15 @@ fn step() -> Value {
     })
 }
 
-fn resources() -> Value {
+fn resources(description: &str, cpus: u32) -> Value {
     json!({
-        "description": "What each worker asks for.",
+        "description": description,
         "type": "object",
         "additionalProperties": false,
         "properties": {
             "cpus": {
                 "description": "CPUs, in thousandths at the finest.",
-                "type": "number", "exclusiveMinimum": 0, "default": 1, "examples": [1, 0.5],
+                "type": "number", "exclusiveMinimum": 0, "default": cpus, "examples": [1, 0.5],
             },
             "memory": {
                 "description": "Memory that is reserved and enforced; without it neither.",
@@ -199,6 +199,7 @@ fn endpoint() -> Value {
                 "type": "string", "pattern": "^[^@]+@[^@]+$", "examples": ["digits@champion"],
             },
             "replicas": count("Engine processes behind the endpoint.", 1, MAX_REPLICAS, 1),
+            "resources": resources("What each engine process holds; without it nothing.", 0),
         },
     })
 }

@@ -142,6 +142,8 @@ pub struct Endpoint {
     pub alias: String,
     /// Engine processes.
     pub replicas: u32,
+    /// What each of them holds.
+    pub resources: Resources,
 }
 
 impl ProjectFile {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use corliss_pipelines::ports::{Deployment, EndpointsPort, PortError};
 use corliss_serving::{DeployRequest, Serving};
-use corliss_types::Resources;
 
 /// Deployments.
 pub struct Endpoints(pub Arc<Serving>);
@@ -16,7 +15,7 @@ impl EndpointsPort for Endpoints {
         let request = DeployRequest {
             model: format!("{}@{}", deployment.model, deployment.alias),
             replicas: deployment.replicas,
-            resources: Resources::default(),
+            resources: deployment.resources,
         };
         self.0
             .deploy(&deployment.name, request)
