@@ -29,6 +29,8 @@ function Missing() {
 
 const optionalText = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
 
+const optionalNumber = (value: unknown): number | undefined => (Number.isSafeInteger(Number(value)) && Number(value) > 0 ? Number(value) : undefined);
+
 export function makeRouter(link: string | undefined) {
   const root = createRootRoute({
     component: () => <Gate link={link} />,
@@ -57,7 +59,12 @@ export function makeRouter(link: string | undefined) {
     createRoute({ getParentRoute: () => at, path: "/experiments/$experiment", component: ExperimentPage }),
     createRoute({ getParentRoute: () => at, path: "/experiments/$experiment/runs/$run", component: TrackingRunPage }),
     createRoute({ getParentRoute: () => at, path: "/models", component: ModelsPage }),
-    createRoute({ getParentRoute: () => at, path: "/models/$name", component: ModelPage }),
+    createRoute({
+      getParentRoute: () => at,
+      path: "/models/$name",
+      component: ModelPage,
+      validateSearch: (search: Record<string, unknown>): { version?: number } => ({ version: optionalNumber(search["version"]) }),
+    }),
     createRoute({ getParentRoute: () => at, path: "/data", component: DatasetsPage }),
     createRoute({ getParentRoute: () => at, path: "/data/$name", component: DatasetPage }),
     createRoute({ getParentRoute: () => at, path: "/data/versions/$version", component: VersionPage }),

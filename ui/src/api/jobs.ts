@@ -25,6 +25,8 @@ export interface JobView {
   name: string;
   kind: "batch" | "service";
   run_id?: string | null;
+  /** The step of the run that it does the work of. */
+  step?: string | null;
   state: "queued" | "starting" | "running" | "stopping" | "succeeded" | "failed" | "cancelled";
   reason?: string | null;
   workers: number;

@@ -70,7 +70,7 @@ function RailFoot({ user }: { user: Session }) {
     <div className="rail-foot">
       <ThemeChoice />
       <p>
-        {user.name} <span className="rail-faint">{user.role.replaceAll("_", " ")}</span>
+        <span className="rail-user" title={user.name}>{user.name}</span> <span className="rail-user rail-faint">{user.role.replaceAll("_", " ")}</span>
       </p>
       <p className="rail-faint">
         {version.data ? `Corliss ${version.data.version}` : "Corliss"} · <button type="button" onClick={leave}>Sign out</button>

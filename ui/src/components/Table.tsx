@@ -1,4 +1,5 @@
-import type { ReactNode } from "react";
+import { useRef, type ReactNode } from "react";
+import { useEdges } from "../lib/edges";
 
 export interface Column<T> {
   head: string;
@@ -18,8 +19,10 @@ interface Props<T> {
 /** A dense table; on a small screen it scrolls by itself, also by keyboard. */
 export function Table<T>({ label, columns, rows, rowKey }: Props<T>) {
   const classOf = (column: Column<T>): string | undefined => (column.number ? "number" : column.wide ? "wide" : undefined);
+  const box = useRef<HTMLDivElement>(null);
+  useEdges(box);
   return (
-    <div className="table" role="group" aria-label={label} tabIndex={0}>
+    <div className="table" ref={box} role="group" aria-label={label} tabIndex={0}>
       <table>
         <thead>
           <tr>{columns.map((column) => <th key={column.head} scope="col" className={classOf(column)}>{column.head}</th>)}</tr>

@@ -7,7 +7,8 @@ test("links of the mlflow client lead to our pages", () => {
   expect(placeOf(`#/experiments/12/runs/${run}/artifacts`)).toBe(`/experiments/12/runs/${run}`);
   expect(placeOf("#/experiments/12")).toBe("/experiments/12");
   expect(placeOf("#/experiments/12?o=1")).toBe("/experiments/12");
-  expect(placeOf("#/models/digits/versions/2")).toBe("/models/digits");
+  expect(placeOf("#/models/digits/versions/2")).toBe("/models/digits?version=2");
+  expect(placeOf("#/models/digits")).toBe("/models/digits");
 });
 
 test("anything else is left alone", () => {

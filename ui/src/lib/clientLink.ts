@@ -5,8 +5,8 @@
 export function placeOf(fragment: string): string | undefined {
   const run = /^#(\/experiments\/\d+(?:\/runs\/[0-9a-f]{32})?)(?:[/?].*)?$/.exec(fragment);
   if (run?.[1]) return run[1];
-  const model = /^#(\/models\/[^/?]+)(?:[/?].*)?$/.exec(fragment);
-  return model?.[1];
+  const model = /^#(\/models\/[^/?]+)(?:\/versions\/(\d+))?(?:[/?].*)?$/.exec(fragment);
+  return model?.[2] ? `${model[1]}?version=${model[2]}` : model?.[1];
 }
 
 /** Replaces an address that an mlflow client printed by the page it means. */

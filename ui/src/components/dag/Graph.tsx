@@ -1,6 +1,7 @@
 // A directed graph on screen: edges in SVG, nodes as real buttons or links above them, so that they take
 // focus, wrap text and are read aloud. One tab stop; arrow keys walk along the edges.
 import { useMemo, useRef, type KeyboardEvent, type ReactNode } from "react";
+import { useEdges } from "../../lib/edges";
 import { layoutGraph, neighbour, type Direction, type Edge, type Size } from "./layout";
 
 const PADDING = 10;
@@ -20,6 +21,7 @@ interface Props {
 
 export function Graph({ label, ids, edges, size, current, edgeClass, node }: Props) {
   const root = useRef<HTMLDivElement>(null);
+  useEdges(root);
   // The layout depends on the shape only; a live run changes states far more often.
   const shape = JSON.stringify([ids, edges]);
   const layout = useMemo(() => layoutGraph(ids, edges, size), [shape, size]);

@@ -20,7 +20,7 @@ function Node({ node, here, tabIndex }: { node: LineageNode; here: boolean; tabI
   const className = `node lineage-${node.kind}${here ? " chosen" : ""}`;
   if (!target) return <button type="button" className={className} tabIndex={tabIndex}>{content}</button>;
   return (
-    <Link className={className} tabIndex={tabIndex} to={target.to} params={target.params} aria-current={here ? "true" : undefined}>
+    <Link className={className} tabIndex={tabIndex} to={target.to} params={target.params} search={target.search} aria-current={here ? "true" : undefined}>
       {content}
     </Link>
   );

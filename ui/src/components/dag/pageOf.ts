@@ -3,6 +3,7 @@
 interface Target {
   to: string;
   params: Record<string, string>;
+  search?: Record<string, unknown>;
 }
 
 /** The page of a node: ids are `kind:name`, a model's name carries its version after a slash. */
@@ -12,7 +13,10 @@ export function pageOf(id: string): Target | undefined {
   const name = id.slice(colon + 1);
   if (kind === "version") return { to: "/data/versions/$version", params: { version: name } };
   if (kind === "run") return { to: "/runs/$id", params: { id: name } };
-  if (kind === "model") return { to: "/models/$name", params: { name: name.split("/")[0] ?? name } };
+  if (kind === "model") {
+    const [model = name, version = ""] = name.split("/");
+    return { to: "/models/$name", params: { name: model }, ...(/^\d+$/.test(version) && { search: { version: Number(version) } }) };
+  }
   if (kind === "endpoint") return { to: "/endpoints/$name", params: { name } };
   return undefined;
 }

@@ -14,7 +14,7 @@ export function DatasetPage() {
   const query = useQuery({ queryKey: ["dataset", name], queryFn: () => data.dataset(name), refetchInterval: 5000 });
   const over = <Link {...CRUMB} to="/data">Data</Link>;
   if (query.isPending) return <><PageHead title={name} over={over} /><Skeleton lines={6} /></>;
-  if (query.isError) return <><PageHead title={name} over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} /></>;
+  if (query.isError) return <><PageHead title={name} over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} back={{ to: "/data", label: "All data" }} /></>;
   const dataset = query.data;
   return (
     <>

@@ -36,7 +36,7 @@ export function VersionPage() {
         facts={<>{first && <><span>{plural(first.files, "file")}</span><span>{bytes(first.size_bytes)}</span></>}<span><code className="id whole">{version}</code> <Copy text={version} label="Copy the version's id" /></span></>}
       />
       {query.isPending ? <Skeleton lines={8} /> : query.isError && entries.length === 0 ? (
-        <ErrorNote error={query.error} retry={() => void query.refetch()} />
+        <ErrorNote error={query.error} retry={() => void query.refetch()} back={{ to: "/data", label: "All data" }} />
       ) : (
         <Panel title="Files">
           {entries.length === 0 ? <Empty title="This version is empty" /> : <Files version={version} entries={entries} />}
@@ -45,7 +45,7 @@ export function VersionPage() {
           )}
         </Panel>
       )}
-      <Panel title="Lineage"><LineageGraph node={`version:${version}`} /></Panel>
+      {first && <Panel title="Lineage"><LineageGraph node={`version:${version}`} /></Panel>}
     </>
   );
 }

@@ -4,7 +4,7 @@ import { endpoints, type EndpointView } from "../../api/endpoints";
 import { sentence } from "../../api/errors";
 import { Announce } from "../../components/Announce";
 import { LineageGraph } from "../../components/dag/LineageGraph";
-import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
+import { Empty, ErrorNote, Note, Skeleton } from "../../components/Notice";
 import { CRUMB, PageHead } from "../../components/PageHead";
 import { Panel } from "../../components/Panel";
 import { State } from "../../components/State";
@@ -19,7 +19,7 @@ export function EndpointPage() {
   const query = useQuery({ queryKey: ["endpoint", name], queryFn: () => endpoints.get(name), refetchInterval: 2000 });
   const over = <Link {...CRUMB} to="/endpoints">Endpoints</Link>;
   if (query.isPending) return <><PageHead title={name} over={over} /><Skeleton lines={6} /></>;
-  if (query.data === undefined) return <><PageHead title={name} over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} /></>;
+  if (query.data === undefined) return <><PageHead title={name} over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} back={{ to: "/endpoints", label: "All endpoints" }} /></>;
   const endpoint = query.data;
   return (
     <>
@@ -29,7 +29,7 @@ export function EndpointPage() {
         facts={
           <>
             <State state={endpoint.state} />
-            <span>serves <Link to="/models/$name" params={{ name: endpoint.model_name ?? endpoint.model.split(/[@/]/)[0] ?? endpoint.model }}>{endpoint.model}</Link></span>
+            <span>serves <Link to="/models/$name" params={{ name: endpoint.model_name ?? endpoint.model.split(/[@/]/)[0] ?? endpoint.model }} search={{ version: Number(endpoint.serving_version ?? endpoint.desired_version) }}>{endpoint.model}</Link></span>
             <span>version {serving(endpoint)}</span>
             <span>{endpoint.replicas_ready} of {plural(endpoint.replicas_desired, "replica")} ready</span>
             <span className="number">{plural(endpoint.requests_total, "request")}</span>
@@ -37,7 +37,7 @@ export function EndpointPage() {
         }
       />
       <Announce text={`Endpoint ${endpoint.state}, ${endpoint.replicas_ready} of ${plural(endpoint.replicas_desired, "replica")} ready`} />
-      {endpoint.reason && <div className={endpoint.state === "failed" ? "note note-bad" : "note"}><p>{sentence(endpoint.reason)}</p></div>}
+      {endpoint.reason && <Note bad={endpoint.state === "failed"}>{sentence(endpoint.reason)}</Note>}
       <Panel title="Try it" aside={<span className="faint">{endpoint.flavor === "gguf" ? "POST /v1/chat/completions" : `POST /v2/models/${name}/infer`}</span>}>
         <TryIt endpoint={endpoint} />
       </Panel>

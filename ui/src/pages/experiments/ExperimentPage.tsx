@@ -24,7 +24,7 @@ export function ExperimentPage() {
   });
   const over = <Link {...CRUMB} to="/experiments">Experiments</Link>;
   const title = experiment.data?.name ?? `Experiment ${id}`;
-  if (experiment.isError) return <><PageHead title={title} over={over} /><ErrorNote error={experiment.error} retry={() => void experiment.refetch()} /></>;
+  if (experiment.isError) return <><PageHead title={title} over={over} /><ErrorNote error={experiment.error} retry={() => void experiment.refetch()} back={{ to: "/experiments", label: "All experiments" }} /></>;
   const items = runs.data?.pages.flatMap((page) => page.items) ?? [];
   return (
     <>

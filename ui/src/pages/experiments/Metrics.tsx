@@ -20,7 +20,7 @@ export function Metrics({ runId, live }: { runId: string; live: boolean }) {
   return (
     <>
       {keys.length === 0 && (
-        <Empty title="No metrics yet">A step logs them with the ordinary client: <code>mlflow.log_metric("loss", value, step=step)</code></Empty>
+        <Empty title={live ? "No metrics yet" : "No metrics"}>A step logs them with the ordinary client: <code>mlflow.log_metric("loss", value, step=step)</code></Empty>
       )}
       <Suspense fallback={<Skeleton lines={5} />}>
         <div className="charts">

@@ -21,9 +21,10 @@ export function TrackingRunPage() {
     queryFn: () => tracking.run(id),
     refetchInterval: (asked) => (asked.state.data?.state === "running" ? 2000 : false),
   });
-  const over = <><Link {...CRUMB} to="/experiments">Experiments</Link> / <Link {...CRUMB} to="/experiments/$experiment" params={{ experiment }}>{experiment}</Link></>;
+  const parent = useQuery({ queryKey: ["experiment", experiment], queryFn: () => tracking.experiment(experiment) });
+  const over = <><Link {...CRUMB} to="/experiments">Experiments</Link> <span aria-hidden="true">/</span> <Link {...CRUMB} to="/experiments/$experiment" params={{ experiment }}>{parent.data?.name ?? experiment}</Link></>;
   if (query.isPending) return <><PageHead title={id} over={over} /><Skeleton lines={6} /></>;
-  if (query.isError) return <><PageHead title={id} over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} /></>;
+  if (query.isError) return <><PageHead title={id} over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} back={{ to: "/experiments", label: "All experiments" }} /></>;
   const run = query.data;
   const tags = run.tags.filter(({ key }) => !key.startsWith("mlflow.") && !key.startsWith("corliss."));
   return (

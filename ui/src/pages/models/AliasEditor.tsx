@@ -9,10 +9,11 @@ const VALID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 /** Sets or moves an alias. Endpoints that follow it roll to the new version, so it asks first. */
 export function AliasEditor({ model, versions }: { model: Model; versions: number[] }) {
   const client = useQueryClient();
-  const [alias, setAlias] = useState("champion");
+  const [alias, setAlias] = useState("");
   const [version, setVersion] = useState<number | undefined>(undefined);
   const target = version ?? versions[0];
   const now = model.aliases[alias];
+  const named = alias !== "";
   const valid = VALID.test(alias);
   const changed = async (change: Promise<unknown>): Promise<void> => {
     await change;
@@ -22,7 +23,7 @@ export function AliasEditor({ model, versions }: { model: Model; versions: numbe
     <Panel title="Aliases">
       <div className="toolbar">
         <label>Alias
-          <input list="aliases" value={alias} spellCheck={false} aria-invalid={!valid} onChange={(event) => setAlias(event.target.value.trim())} />
+          <input list="aliases" placeholder="champion" value={alias} spellCheck={false} aria-invalid={named && !valid} onChange={(event) => setAlias(event.target.value.trim())} />
           <datalist id="aliases">{Object.keys(model.aliases).map((one) => <option key={one} value={one} />)}</datalist>
         </label>
         <label>Version
@@ -46,7 +47,7 @@ export function AliasEditor({ model, versions }: { model: Model; versions: numbe
             <p>Endpoints that follow <code>{model.name}@{alias}</code> keep serving the version they have, and new deployments of it are refused.</p>
           </Confirm>
         )}
-        {!valid && <span className="tone-bad">Letters, digits, dots, dashes and underscores, at most 63.</span>}
+        {named && !valid && <span className="tone-bad">Letters, digits, dots, dashes and underscores, at most 63.</span>}
         {valid && now === target && <span className="faint">It points there already.</span>}
       </div>
     </Panel>

@@ -1,7 +1,6 @@
 // One model: its versions newest first, which alias points where, where the chosen version came from.
 import { useQuery } from "@tanstack/react-query";
-import { Link, useParams } from "@tanstack/react-router";
-import { useState } from "react";
+import { Link, useParams, useSearch } from "@tanstack/react-router";
 import { models, type Model, type ModelVersion } from "../../api/models";
 import { LineageGraph } from "../../components/dag/LineageGraph";
 import { ErrorNote, Skeleton } from "../../components/Notice";
@@ -17,12 +16,12 @@ export function ModelPage() {
   const query = useQuery({ queryKey: ["model", name], queryFn: () => models.get(name), refetchInterval: 5000 });
   const over = <Link {...CRUMB} to="/models">Models</Link>;
   if (query.isPending) return <><PageHead title={name} over={over} /><Skeleton lines={6} /></>;
-  if (query.isError) return <><PageHead title={name} over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} /></>;
+  if (query.isError) return <><PageHead title={name} over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} back={{ to: "/models", label: "All models" }} /></>;
   return <><PageHead title={name} over={over} facts={<span>{plural(query.data.versions.length, "version")}</span>} /><Loaded model={query.data} /></>;
 }
 
 function Loaded({ model }: { model: Model }) {
-  const [picked, setPicked] = useState<number | undefined>(undefined);
+  const { version: picked } = useSearch({ from: "/models/$name" });
   const versions = [...model.versions].sort((a, b) => b.version - a.version);
   const chosen = versions.find((one) => one.version === picked) ?? versions[0];
   const metricNames = [...new Set(versions.flatMap((one) => Object.keys(one.metrics)))].sort();
@@ -37,9 +36,9 @@ function Loaded({ model }: { model: Model }) {
             {
               head: "Version",
               cell: (one) => (
-                <button type="button" className="link" aria-pressed={one === chosen} onClick={() => setPicked(one.version)}>
-                  <b>{one.version}</b>
-                </button>
+                <Link to="/models/$name" params={{ name: model.name }} search={{ version: one.version }} className="version" aria-current={one === chosen ? "true" : undefined} replace resetScroll={false}>
+                  {one.version}
+                </Link>
               ),
             },
             { head: "Aliases", wide: true, cell: (one) => aliasesOf(model, one.version).map((alias) => <span key={alias} className="chip chip-brass">{alias}</span>) },

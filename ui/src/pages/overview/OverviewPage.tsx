@@ -4,7 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { endpoints } from "../../api/endpoints";
 import { jobs } from "../../api/jobs";
 import { runs } from "../../api/runs";
-import { isFailing, system } from "../../api/system";
+import { isFailing, system, type SystemStatus } from "../../api/system";
 import { InventoryBars } from "../../components/Inventory";
 import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
 import { PageHead } from "../../components/PageHead";
@@ -28,12 +28,12 @@ export function OverviewPage() {
     <>
       <PageHead
         title="Overview"
-        facts={status.data && <><span>Started <Ago at={status.data.started_ms} /></span><span className="faint">{status.data.database}</span><code className="id">{status.data.home}</code></>}
+        facts={status.data && <><span>Started <Ago at={status.data.started_ms} /></span><span className="faint">{databaseWords(status.data)}</span><code className="id whole">{status.data.home}</code></>}
       />
       <div className="tiles">
         <Tile label="Health" value={status.data ? (failing === 0 ? "Good" : "Attention") : undefined} tone={failing === 0 ? "good" : "bad"} under={failing === 0 ? "every worker is fine" : `${failing} of the workers ${failing === 1 ? "fails" : "fail"}`} />
-        <Tile label="Running" value={queue.data?.running.length} under="jobs" to="/queue" />
-        <Tile label="Waiting" value={queue.data?.items.length} under="jobs in the queue" to="/queue" />
+        <Tile label="Running" value={queue.data?.running.length} under={queue.data?.running.length === 1 ? "job" : "jobs"} to="/queue" />
+        <Tile label="Waiting" value={queue.data?.items.length} under={queue.data?.items.length === 1 ? "job in the queue" : "jobs in the queue"} to="/queue" />
         <Tile label="Endpoints" value={ready} under={`ready of ${serving.data?.items.length ?? "–"}`} to="/endpoints" />
       </div>
       <Panel title="Latest runs" aside={<Link to="/runs">All runs</Link>}>
@@ -61,6 +61,9 @@ export function OverviewPage() {
     </>
   );
 }
+
+/** A database in the home is named without its place: the home stands beside it. */
+const databaseWords = ({ database, home }: SystemStatus): string => (database.split(" at ")[1]?.startsWith(home) ? (database.split(" at ")[0] ?? database) : database);
 
 interface TileProps {
   label: string;

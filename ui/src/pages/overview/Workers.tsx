@@ -7,13 +7,13 @@ import { Ago } from "../../components/Time";
 export function Workers({ workers }: { workers: WorkerStatus[] }) {
   if (workers.length === 0) return <p className="soft">None is running.</p>;
   return (
-    <ul className="plain-list workers">
+    <div className="workers-box"><ul className="plain-list workers">
       {workers.map((worker) => (
         <li key={worker.name}>
           <b>{worker.name}</b>
           <State state={isFailing(worker) ? "failing" : worker.state} />
-          <span className="faint grow">{worker.progress}</span>
-          <span className="faint"><Ago at={worker.last_success_ms} /></span>
+          <span className="faint worker-progress">{worker.progress}</span>
+          <span className="faint worker-when"><Ago at={worker.last_success_ms} /></span>
           {worker.last_error && (
             <p className={isFailing(worker) ? "tone-bad" : "faint"}>
               {sentence(worker.last_error)}{" "}
@@ -24,6 +24,6 @@ export function Workers({ workers }: { workers: WorkerStatus[] }) {
           )}
         </li>
       ))}
-    </ul>
+    </ul></div>
   );
 }

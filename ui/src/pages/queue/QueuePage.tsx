@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { endpoints } from "../../api/endpoints";
 import { sentence } from "../../api/errors";
 import { jobs, type QueueItem, type RunningJob } from "../../api/jobs";
 import { Id } from "../../components/Command";
@@ -36,10 +37,24 @@ export function QueuePage() {
   );
 }
 
-function Name({ name, id, run }: { name: string; id: string; run: string | null | undefined }) {
+interface Work {
+  name: string;
+  id: string;
+  run: string | null | undefined;
+  step?: string | null;
+}
+
+/** A job by name, leading to the step or the endpoint that it works for. */
+function Name({ name, id, run, step }: Work) {
+  // A replica's job does not name its endpoint; the endpoint names its replicas' jobs.
+  const serving = useQuery({ queryKey: ["endpoints"], queryFn: endpoints.list, refetchInterval: 5000, enabled: !run });
+  const endpoint = run ? undefined : serving.data?.items.find((one) => one.replicas.some((replica) => replica.job_id === id));
+  const title = <b>{name}</b>;
   return (
     <>
-      {run ? <Link to="/runs/$id" params={{ id: run }} className="row-link"><b>{name}</b></Link> : <b>{name}</b>} <Id id={id} short={shortId(id)} />
+      {run ? <Link to="/runs/$id" params={{ id: run }} search={step ? { step } : {}} className="row-link">{title}</Link>
+        : endpoint ? <Link to="/endpoints/$name" params={{ name: endpoint.name }} className="row-link">{title}</Link>
+        : title} <Id id={id} short={shortId(id)} />
     </>
   );
 }
@@ -68,7 +83,7 @@ function Running({ items }: { items: RunningJob[] }) {
       rows={items}
       rowKey={(item) => item.job_id ?? item.id ?? item.name}
       columns={[
-        { head: "Job", wide: true, cell: (item) => <Name name={item.name} id={item.job_id ?? item.id ?? ""} run={item.run_id} /> },
+        { head: "Job", wide: true, cell: (item) => <Name name={item.name} id={item.job_id ?? item.id ?? ""} run={item.run_id} step={item.step} /> },
         { head: "State", cell: (item) => <State state={item.state ?? "running"} /> },
         { head: "Kind", cell: (item) => (item.kind === "service" ? "service" : "batch") },
         { head: "Holds", cell: holds },

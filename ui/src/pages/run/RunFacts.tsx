@@ -17,7 +17,7 @@ export function RunFacts({ run }: { run: RunDetail }) {
             {run.models.map((model) => (
               <li key={model.name}>
                 <span>
-                  Model <Link to="/models/$name" params={{ name: model.name }}>{model.name}{model.version ? ` version ${model.version}` : ""}</Link>
+                  Model <Link to="/models/$name" params={{ name: model.name }} search={{ version: model.version ?? undefined }}>{model.name}{model.version ? ` version ${model.version}` : ""}</Link>
                 </span>
                 <State state={model.state} />
                 {model.reason && <p className="soft">{sentence(model.reason)}</p>}

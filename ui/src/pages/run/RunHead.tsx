@@ -4,6 +4,7 @@ import { sentence } from "../../api/errors";
 import { runEnded, runs, type RunDetail, type StepView } from "../../api/runs";
 import { Copy, Id } from "../../components/Command";
 import { Confirm } from "../../components/Confirm";
+import { Note } from "../../components/Notice";
 import { CRUMB, PageHead } from "../../components/PageHead";
 import { State } from "../../components/State";
 import { Ago, Span } from "../../components/Time";
@@ -36,7 +37,7 @@ export function RunHead({ run, chosen, streaming }: Props) {
         }
         actions={ended ? <Rerun run={run} chosen={chosen} /> : <Cancel run={run} />}
       />
-      {run.reason && <div className={run.state === "failed" ? "note note-bad" : "note"}><p>{sentence(run.reason)}</p></div>}
+      {run.reason && <Note bad={run.state === "failed"}>{sentence(run.reason)}</Note>}
     </>
   );
 }

@@ -1,13 +1,15 @@
 // One run: its live graph, the chosen step in full, what it made.
-import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useCallback, useMemo } from "react";
 import type { RunDetail } from "../../api/runs";
 import { Announce } from "../../components/Announce";
+import { Id } from "../../components/Command";
 import { Graph } from "../../components/dag/Graph";
 import { ErrorNote, Skeleton } from "../../components/Notice";
-import { PageHead } from "../../components/PageHead";
+import { CRUMB, PageHead } from "../../components/PageHead";
 import { Panel } from "../../components/Panel";
 import { State, StateIcon } from "../../components/State";
+import { shortId } from "../../lib/format";
 import { RunFacts } from "./RunFacts";
 import { RunHead } from "./RunHead";
 import { StepNode } from "./StepNode";
@@ -20,8 +22,9 @@ const SIZE = { nodeWidth: 224, nodeHeight: 58, gapX: 46, gapY: 14 };
 export function RunPage() {
   const { id } = useParams({ from: "/runs/$id" });
   const run = useLiveRun(id);
-  if (run.isPending) return <><PageHead title="Run" /><Skeleton lines={8} /></>;
-  if (run.data === undefined) return <><PageHead title="Run" /><ErrorNote error={run.error} retry={() => void run.refetch()} /></>;
+  const over = <><Link {...CRUMB} to="/runs">Runs</Link> <span aria-hidden="true">/</span> <Id id={id} short={shortId(id)} /></>;
+  if (run.isPending) return <><PageHead title="Run" over={over} /><Skeleton lines={8} /></>;
+  if (run.data === undefined) return <><PageHead title="Run" over={over} /><ErrorNote error={run.error} retry={() => void run.refetch()} back={{ to: "/runs", label: "All runs" }} /></>;
   return <Loaded run={run.data} streaming={run.streaming} />;
 }
 
