@@ -23,7 +23,7 @@ export function AliasEditor({ model, versions }: { model: Model; versions: numbe
     <Panel title="Aliases">
       <div className="toolbar">
         <label>Alias
-          <input list="aliases" placeholder="champion" value={alias} spellCheck={false} aria-invalid={named && !valid} onChange={(event) => setAlias(event.target.value.trim())} />
+          <input list="aliases" placeholder="e.g. champion" value={alias} spellCheck={false} aria-invalid={named && !valid} onChange={(event) => setAlias(event.target.value.trim())} />
           <datalist id="aliases">{Object.keys(model.aliases).map((one) => <option key={one} value={one} />)}</datalist>
         </label>
         <label>Version
