@@ -19,6 +19,9 @@ pub fn start(filter: &str) -> Result<(), ServerError> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // A line that cannot be written is lost. Told on standard error, which is the same full disk, it
+        // would panic.
+        .log_internal_errors(false)
         .finish();
     // A second server in one process (only tests do that) keeps the first one's log.
     let _ = tracing::subscriber::set_global_default(subscriber);

@@ -18,12 +18,11 @@ use nix::sys::statvfs::statvfs;
 
 use crate::ServerError;
 
-/// What is held: enough for the database to record and to fold its log while outputs are being removed.
-const HELD_BYTES: u64 = 32 << 20;
-/// With less than this free, the room is given up.
-const LOW_BYTES: u64 = 4 << 20;
-/// With less than this free, none is taken: it would be the reserve that fills the disk.
-const PLENTY_BYTES: u64 = 2 * HELD_BYTES;
+/// What is held at most: enough for the database to record and to fold its log while outputs are being
+/// removed.
+const HELD_MOST_BYTES: u64 = 32 << 20;
+/// A small disk gives up to this share of itself.
+const SHARE: u64 = 16;
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Starts the loop that keeps the room.
@@ -45,19 +44,35 @@ enum Step {
     Take,
 }
 
-/// What to do with so many bytes free, and the room held or not.
-const fn decide(free_bytes: u64, held: bool) -> Step {
-    match held {
-        true if free_bytes < LOW_BYTES => Step::Release,
-        false if free_bytes >= PLENTY_BYTES => Step::Take,
-        _ => Step::Keep,
+/// The home's disk.
+#[derive(Debug, Clone, Copy)]
+struct Disk {
+    total_bytes: u64,
+    free_bytes: u64,
+}
+
+impl Disk {
+    fn held_bytes(self) -> u64 {
+        HELD_MOST_BYTES.min(self.total_bytes / SHARE)
+    }
+
+    /// What to do, the room being held or not.
+    fn decide(self, held: bool) -> Step {
+        let room = self.held_bytes();
+        match held {
+            true if self.free_bytes < room / 8 => Step::Release,
+            // With less, it would be the reserve that fills the disk.
+            false if self.free_bytes >= 2 * room => Step::Take,
+            _ => Step::Keep,
+        }
     }
 }
 
 impl Reserve {
     fn round(&self) -> io::Result<&'static str> {
         let held = self.path.try_exists()?;
-        match decide(self.free_bytes()?, held) {
+        let disk = self.disk()?;
+        match disk.decide(held) {
             Step::Keep if held => Ok("room is held"),
             Step::Keep => Ok("the disk is full: the room is given up"),
             Step::Release => {
@@ -73,7 +88,7 @@ impl Reserve {
                     .mode(0o600)
                     .open(&self.path)?;
                 // Taken for real: a file with holes holds nothing.
-                if let Err(error) = posix_fallocate(&file, 0, HELD_BYTES.cast_signed()) {
+                if let Err(error) = posix_fallocate(&file, 0, disk.held_bytes().cast_signed()) {
                     std::fs::remove_file(&self.path)?;
                     return Err(error.into());
                 }
@@ -82,9 +97,12 @@ impl Reserve {
         }
     }
 
-    fn free_bytes(&self) -> io::Result<u64> {
+    fn disk(&self) -> io::Result<Disk> {
         let disk = statvfs(self.path.parent().unwrap_or(&self.path))?;
-        Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
+        Ok(Disk {
+            total_bytes: disk.blocks().saturating_mul(disk.fragment_size()),
+            free_bytes: disk.blocks_available().saturating_mul(disk.fragment_size()),
+        })
     }
 }
 
@@ -109,15 +127,19 @@ mod tests {
 
     #[test]
     fn room_is_released_when_low_and_taken_when_there_is_plenty() {
-        assert_eq!(decide(0, true), Step::Release);
-        assert_eq!(decide(LOW_BYTES, true), Step::Keep);
-        assert_eq!(
-            decide(HELD_BYTES, false),
-            Step::Keep,
-            "what was just released is not taken at once"
-        );
-        assert_eq!(decide(PLENTY_BYTES, false), Step::Take);
-        assert_eq!(decide(PLENTY_BYTES, true), Step::Keep);
+        for total_bytes in [60 << 20, 500 << 30] {
+            let disk = |free_bytes| Disk {
+                total_bytes,
+                free_bytes,
+            };
+            let room = disk(0).held_bytes();
+            assert!(room <= total_bytes / SHARE && room <= HELD_MOST_BYTES);
+            assert_eq!(disk(0).decide(true), Step::Release);
+            assert_eq!(disk(room).decide(true), Step::Keep);
+            let just_released = disk(room).decide(false);
+            assert_eq!(just_released, Step::Keep, "it is not taken again at once");
+            assert_eq!(disk(2 * room).decide(false), Step::Take);
+        }
     }
 
     #[test]
@@ -128,12 +150,10 @@ mod tests {
         let reserve = Reserve {
             path: folder.path().join("disk.reserve"),
         };
-        assert!(
-            reserve.free_bytes().unwrap() > PLENTY_BYTES,
-            "this test needs {PLENTY_BYTES} bytes of disk"
-        );
+        let disk = reserve.disk().unwrap();
+        assert_eq!(disk.decide(false), Step::Take, "this test needs room on {disk:?}");
         assert_eq!(reserve.round().unwrap(), "room is held");
-        assert!(std::fs::metadata(&reserve.path).unwrap().blocks() * 512 >= HELD_BYTES);
+        assert!(std::fs::metadata(&reserve.path).unwrap().blocks() * 512 >= disk.held_bytes());
         assert_eq!(reserve.round().unwrap(), "room is held");
     }
 }

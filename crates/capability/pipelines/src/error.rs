@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_metastore::StoreError;
+use corliss_policy_access::Reason;
 use corliss_types::RunId;
 
 use crate::ports::PortError;
@@ -43,6 +44,14 @@ pub enum PipelinesError {
     NothingToRerun {
         /// Run.
         run: RunId,
+    },
+    /// The file asks for what its submitter's role does not hold.
+    #[error("the role {} does not hold '{}', which '{field}' needs", reason.role, reason.permission)]
+    NotAllowed {
+        /// Field of the project file.
+        field: String,
+        /// Why not.
+        reason: Reason,
     },
     /// A field of the request is wrong.
     #[error("{message}")]
@@ -130,6 +139,7 @@ impl Diagnose for PipelinesError {
             Self::RunEnded { .. } => "run_ended",
             Self::RunNotEnded { .. } => "run_not_ended",
             Self::NothingToRerun { .. } => "nothing_to_rerun",
+            Self::NotAllowed { .. } => "permission_denied",
             Self::Invalid { .. } => "run_invalid",
             Self::VersionMissing { .. } => "version_missing",
             Self::StepOutput { .. } => "step_output",
@@ -146,6 +156,7 @@ impl Diagnose for PipelinesError {
             Self::ProjectFile { .. } | Self::Invalid { .. } | Self::VersionMissing { .. } => {
                 Meaning::InvalidInput
             }
+            Self::NotAllowed { .. } => Meaning::PermissionDenied,
             Self::RunNotFound { .. } => Meaning::NotFound,
             Self::RunEnded { .. } | Self::RunNotEnded { .. } | Self::NothingToRerun { .. } => {
                 Meaning::Conflict
@@ -164,7 +175,9 @@ impl Diagnose for PipelinesError {
     fn field(&self) -> Option<String> {
         match self {
             Self::ProjectFile { problems } => problems.first().map(|problem| problem.field.clone()),
-            Self::Invalid { field, .. } | Self::VersionMissing { field, .. } => Some(field.clone()),
+            Self::Invalid { field, .. }
+            | Self::VersionMissing { field, .. }
+            | Self::NotAllowed { field, .. } => Some(field.clone()),
             Self::Port(error) => error.field(),
             _ => None,
         }
@@ -178,6 +191,10 @@ impl Diagnose for PipelinesError {
                 "name the step to begin with: `corliss runs rerun RUN --from STEP`, or from_step over HTTP"
                     .to_owned(),
             ),
+            Self::NotAllowed { reason, .. } => Some(format!(
+                "leave it out, or have someone of the role {} submit the file",
+                reason.ask
+            )),
             Self::Invalid { hint, .. } => hint.clone(),
             Self::VersionMissing { .. } => Some("upload it first; `corliss run` does".to_owned()),
             Self::Port(error) => error.hint(),

@@ -5,6 +5,7 @@
 //! whoever watches it stops it. It ends on SIGTERM after the requests in flight, at once when its parent
 //! is gone, and with status 1 when decoding no longer works.
 
+use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::parent_id;
@@ -164,14 +165,17 @@ fn log_to_stderr() {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
+        .log_internal_errors(false)
         .try_init();
 }
 
 fn report(error: &EngineError) {
     let report = ErrorReport::of(error);
-    eprintln!("corliss engine: {} ({})", report.message, error.code());
+    // Written and not printed: on a full disk printing would panic.
+    let mut log = io::stderr();
+    let _ = writeln!(log, "corliss engine: {} ({})", report.message, error.code());
     if let Some(hint) = report.hint {
-        eprintln!("  {hint}");
+        let _ = writeln!(log, "  {hint}");
     }
 }

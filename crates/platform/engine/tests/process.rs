@@ -63,10 +63,10 @@ async fn it_loads_answers_and_drains_on_sigterm() {
     engine.signal("TERM");
     assert!(engine.exit().await.success());
     assert!(!engine.socket.exists(), "the socket is left behind");
-    assert_eq!(
-        engine.client.ready().await.unwrap_err().code(),
-        "engine_unreachable"
-    );
+    // The connection that it left open is found closed, or none can be made: both tell that it is gone.
+    let gone = engine.client.ready().await.unwrap_err();
+    let codes = ["engine_unreachable", "engine_connection_lost"];
+    assert!(codes.contains(&gone.code()), "{gone}");
 }
 
 #[tokio::test]

@@ -42,11 +42,13 @@ struct Landing {
 
 impl Drop for Landing {
     fn drop(&mut self) {
+        // A future that panicked would at once panic again: its round's trouble has it looked at later.
+        let signal = self.signal && !std::thread::panicking();
         self.in_flight
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&self.id);
-        if self.signal {
+        if signal {
             self.jobs.lifecycle.signal();
         }
     }

@@ -56,10 +56,7 @@ pub(super) async fn create(
     Caller(principal): Caller,
     Json(new): Json<NewRun>,
 ) -> Result<Response, ApiError> {
-    let id = pipelines
-        .create_run(new, &principal.name)
-        .await
-        .map_err(refusal)?;
+    let id = pipelines.create_run(new, &principal).await.map_err(refusal)?;
     Ok(accepted(id))
 }
 
@@ -163,7 +160,7 @@ pub(super) async fn rerun(
 ) -> Result<Response, ApiError> {
     let id = run_id(&id)?;
     let new = pipelines
-        .rerun(&id, request.from_step.as_deref(), &principal.name)
+        .rerun(&id, request.from_step.as_deref(), &principal)
         .await
         .map_err(refusal)?;
     Ok(accepted(new))

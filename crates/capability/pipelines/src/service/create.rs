@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use corliss_diagnostics::nearest;
-use corliss_types::{DatasetName, RunId, TrackingRunId, VersionId};
+use corliss_policy_access::{Decision, decide};
+use corliss_types::{DatasetName, Permission, Principal, Role, RunId, TrackingRunId, VersionId};
 use serde::Deserialize;
 
 use super::Pipelines;
@@ -57,9 +58,11 @@ impl Pipelines {
     /// Accepts a run; when this returns it is stored and will be carried out.
     ///
     /// # Errors
-    /// The file has problems, data cannot be pinned, or something named does not exist.
-    pub async fn create_run(&self, new: NewRun, submitted_by: &str) -> Result<RunId, PipelinesError> {
+    /// The file has problems or asks for what the submitter may not do, data cannot be pinned, or something
+    /// named does not exist.
+    pub async fn create_run(&self, new: NewRun, submitter: &Principal) -> Result<RunId, PipelinesError> {
         let file = self.parse(&new.project_file).await?;
+        may_release(&file, submitter.role)?;
         check_params(&new.params)?;
         check_environment(&new.environment)?;
         if new.file_name.len() > 1024 || new.file_name.contains('\0') {
@@ -85,7 +88,7 @@ impl Pipelines {
             source: new.source,
             environment: json(&new.environment)?,
             params: json(&new.params)?,
-            submitted_by: submitted_by.to_owned(),
+            submitted_by: submitter.name.clone(),
             rerun_of: None,
             created: self.context.sources.clock.now(),
             data,
@@ -172,6 +175,20 @@ impl Pipelines {
                 )
             })
     }
+}
+
+/// What a run does at its end in its submitter's name needs what doing it by hand needs.
+pub(super) fn may_release(file: &ProjectFile, role: Role) -> Result<(), PipelinesError> {
+    let aliases = file.models.iter().filter(|model| model.alias.is_some());
+    let aliases = aliases.map(|model| (format!("models.{}.alias", model.name), Permission::ModelsPromote));
+    let endpoints = file.endpoints.iter();
+    let endpoints = endpoints.map(|one| (format!("endpoints.{}", one.name), Permission::EndpointsWrite));
+    for (field, permission) in aliases.chain(endpoints) {
+        if let Decision::Deny(reason) = decide(role, permission) {
+            return Err(PipelinesError::NotAllowed { field, reason });
+        }
+    }
+    Ok(())
 }
 
 fn check_params(params: &BTreeMap<String, String>) -> Result<(), PipelinesError> {

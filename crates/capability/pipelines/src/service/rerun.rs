@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use corliss_diagnostics::nearest;
 use corliss_policy_pipeline::{Fate, RerunError, StepState, rerun};
-use corliss_types::{RunId, VersionId};
+use corliss_types::{Principal, RunId, VersionId};
 
 use super::Pipelines;
+use super::create::may_release;
 use crate::error::PipelinesError;
 use crate::project_file::{self, ProjectFile};
 use crate::store::{self, LoadedRun, NewRunRow, NewStepRow, StepRow};
@@ -16,12 +17,12 @@ impl Pipelines {
     /// not succeed.
     ///
     /// # Errors
-    /// The run is unknown or in progress, the step is unknown, or there is nothing to do.
+    /// The run is unknown or in progress, its file asks for what the submitter may not do, the step is unknown, or there is nothing to do.
     pub async fn rerun(
         &self,
         id: &RunId,
         from: Option<&str>,
-        submitted_by: &str,
+        submitter: &Principal,
     ) -> Result<RunId, PipelinesError> {
         let wanted = id.clone();
         let loaded = self
@@ -37,6 +38,7 @@ impl Pipelines {
         }
         let file = project_file::parse(&old.run.project_file, None)
             .map_err(|problems| PipelinesError::ProjectFile { problems })?;
+        may_release(&file, submitter.role)?;
         let from = from.map(|name| step_named(&file, name)).transpose()?;
         let states = self.standing(&old).await?;
         let steps: Vec<(StepState, &[usize])> = states
@@ -63,7 +65,7 @@ impl Pipelines {
             source: old.run.source.clone(),
             environment: old.run.environment.clone(),
             params: old.run.params.clone(),
-            submitted_by: submitted_by.to_owned(),
+            submitted_by: submitter.name.clone(),
             rerun_of: Some(id.clone()),
             created: self.context.sources.clock.now(),
             data: old.data.clone(),

@@ -4,6 +4,7 @@ use super::world::{Does, World};
 use super::*;
 use crate::ports::TrackingEnd;
 use crate::types::{EndpointState, ModelState};
+use corliss_diagnostics::Diagnose;
 use corliss_policy_pipeline::{RunState, StepState};
 
 const PAIR: &str = "
@@ -35,7 +36,7 @@ async fn a_step_gets_its_folders_and_variables_and_nothing_of_the_server() {
     let (server, world) = server().await;
     let mut new = world.new_run(PAIR);
     new.params.insert("learning-rate".to_owned(), "0.1".to_owned());
-    let id = server.pipelines.create_run(new, "ada").await.unwrap();
+    let id = server.pipelines.create_run(new, &engineer("ada")).await.unwrap();
     let run = server.ended(&id).await.unwrap();
     assert_eq!(states(&run), [StepState::Succeeded, StepState::Succeeded]);
     let request = {
@@ -121,22 +122,34 @@ async fn a_failure_tells_why_and_a_rerun_goes_on_from_it() {
     world.state().script.clear();
     let id = server
         .pipelines
-        .rerun(&failed.summary.id, None, "bob")
+        .rerun(&failed.summary.id, None, &engineer("bob"))
         .await
         .unwrap();
     let again = server.ended(&id).await.unwrap();
     assert_eq!(states(&again), [StepState::Reused, StepState::Succeeded]);
     assert_eq!(again.summary.rerun_of.as_ref(), Some(&failed.summary.id));
     assert_eq!(again.summary.submitted_by, "bob");
-    let nothing = server.pipelines.rerun(&id, None, "bob").await.unwrap_err();
+    let nothing = server
+        .pipelines
+        .rerun(&id, None, &engineer("bob"))
+        .await
+        .unwrap_err();
     assert!(matches!(nothing, PipelinesError::NothingToRerun { .. }));
-    let unknown = server.pipelines.rerun(&id, Some("mke"), "bob").await.unwrap_err();
+    let unknown = server
+        .pipelines
+        .rerun(&id, Some("mke"), &engineer("bob"))
+        .await
+        .unwrap_err();
     assert_eq!(
         corliss_diagnostics::Diagnose::hint(&unknown).as_deref(),
         Some("did you mean 'make'?")
     );
     // Named, a step runs whatever results there are; what follows from it may find its own.
-    let forced = server.pipelines.rerun(&id, Some("make"), "bob").await.unwrap();
+    let forced = server
+        .pipelines
+        .rerun(&id, Some("make"), &engineer("bob"))
+        .await
+        .unwrap();
     let forced = server.ended(&forced).await.unwrap();
     assert_eq!(states(&forced), [StepState::Succeeded, StepState::Reused]);
 }
@@ -275,7 +288,7 @@ async fn a_submission_names_what_is_wrong_with_it() {
     let (server, world) = server().await;
     let refused = |new: NewRun| {
         let pipelines = server.pipelines.clone();
-        async move { pipelines.create_run(new, "ada").await.unwrap_err() }
+        async move { pipelines.create_run(new, &engineer("ada")).await.unwrap_err() }
     };
     let error = refused(world.new_run("project: p\nsteps: {a: {rn: x}}")).await;
     assert!(matches!(&error, PipelinesError::ProjectFile { problems } if problems.len() == 2));
@@ -337,4 +350,46 @@ async fn a_run_ends_alike_on_every_database() {
         server.pipelines.drain().await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn who_may_not_promote_or_deploy_by_hand_may_not_by_a_file() {
+    let (server, world) = server().await;
+    let scientist = Principal {
+        role: Role::DataScientist,
+        ..engineer("ada")
+    };
+    let step = "project: p\nsteps:\n  a: {run: a, outputs: [m]}\nmodels:\n";
+    for (rest, field) in [
+        ("  d: {from: a.m, alias: champion}\n", "models.d.alias"),
+        (
+            "  d: {from: a.m, alias: champion}\nendpoints:\n  d: {model: d@champion}\n",
+            "models.d.alias",
+        ),
+    ] {
+        let new = world.new_run(&format!("{step}{rest}"));
+        let error = server
+            .pipelines
+            .create_run(new.clone(), &scientist)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.code(), error.field().as_deref()),
+            ("permission_denied", Some(field))
+        );
+        let id = server.pipelines.create_run(new, &engineer("eve")).await.unwrap();
+        server.ended(&id).await.unwrap();
+        let again = server
+            .pipelines
+            .rerun(&id, Some("a"), &scientist)
+            .await
+            .unwrap_err();
+        assert_eq!(again.code(), "permission_denied");
+    }
+    let registers = world.new_run(&format!("{step}  d: {{from: a.m}}\n"));
+    let id = server.pipelines.create_run(registers, &scientist).await.unwrap();
+    assert_eq!(
+        server.ended(&id).await.unwrap().models[0].state.as_str(),
+        "registered"
+    );
 }

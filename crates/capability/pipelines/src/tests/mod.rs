@@ -18,7 +18,7 @@ use std::time::Duration;
 use corliss_clock::Sources;
 use corliss_metastore::Metastore;
 use corliss_reconcile::{Shutdown, WorkerBoard};
-use corliss_types::RunId;
+use corliss_types::{IdSeed, Principal, PrincipalId, Role, RunId, Timestamp};
 use tokio::runtime::Runtime;
 
 use crate::drive::Context;
@@ -113,7 +113,9 @@ impl Server {
     }
 
     async fn submit(&self, world: &World, file: &str) -> Result<RunId, PipelinesError> {
-        self.pipelines.create_run(world.new_run(file), "ada").await
+        self.pipelines
+            .create_run(world.new_run(file), &engineer("ada"))
+            .await
     }
 
     async fn run_to_end(&self, world: &World, file: &str) -> RunDetail {
@@ -138,6 +140,18 @@ async fn memory() -> Metastore {
 async fn server() -> (Server, Arc<World>) {
     let world = World::new();
     (Server::start(&memory().await, &world, Gate::default()), world)
+}
+
+/// Someone who may do all that a project file can ask for.
+fn engineer(name: &str) -> Principal {
+    Principal {
+        id: PrincipalId::new(IdSeed {
+            at: Timestamp::from_millis(1),
+            random: [7; 10],
+        }),
+        name: name.to_owned(),
+        role: Role::MlEngineer,
+    }
 }
 
 fn environment() -> ShellEnvironment {

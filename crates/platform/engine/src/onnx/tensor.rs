@@ -121,13 +121,14 @@ macro_rules! float_element {
         impl Element for $type {
             const NAME: &'static str = $name;
             fn from_float(value: f64) -> Option<Self> {
-                Some($from(value))
+                // JSON has no infinity, so what becomes one was too large.
+                Some($from(value)).filter(|element| element.is_finite())
             }
             fn from_signed(value: i64) -> Option<Self> {
-                Some($from(value as f64))
+                Self::from_float(value as f64)
             }
             fn from_unsigned(value: u64) -> Option<Self> {
-                Some($from(value as f64))
+                Self::from_float(value as f64)
             }
         }
     };
@@ -273,10 +274,14 @@ impl<'de, T: Element> Visitor<'de> for Flat<'_, T> {
 mod tests {
     use super::*;
 
-    fn round_trip(data: &str, datum: DatumType, shape: &[usize]) -> String {
+    fn written(tensor: &Tensor) -> String {
         let mut json = Vec::new();
-        write(&parse(data, datum, shape).unwrap(), &mut json).unwrap();
+        write(tensor, &mut json).unwrap();
         String::from_utf8(json).unwrap()
+    }
+
+    fn round_trip(data: &str, datum: DatumType, shape: &[usize]) -> String {
+        written(&parse(data, datum, shape).unwrap())
     }
 
     #[test]
@@ -315,7 +320,18 @@ mod tests {
     }
 
     #[test]
-    fn what_json_cannot_say_is_null() {
-        assert_eq!(round_trip("[1e39, 0]", DatumType::F32, &[2]), "[null,0.0]");
+    fn what_does_not_fit_the_type_is_refused_and_what_json_cannot_say_is_null() {
+        assert!(
+            parse("[1e39]", DatumType::F32, &[1])
+                .unwrap_err()
+                .contains("at element 0")
+        );
+        assert!(
+            parse("[70000]", DatumType::F16, &[1])
+                .unwrap_err()
+                .contains("at element 0")
+        );
+        let infinite = Tensor::from_shape(&[2], &[f32::INFINITY, 0.0]).unwrap();
+        assert_eq!(written(&infinite), "[null,0.0]");
     }
 }

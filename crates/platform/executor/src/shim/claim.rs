@@ -101,7 +101,7 @@ fn detach() -> Result<(), String> {
     // Refused only to a process that leads a group, as when a person types the command: then its terminal
     // is the one it wants.
     if let Err(error) = setsid() {
-        eprintln!("corliss shim: stays in its session: {error}");
+        tell!("corliss shim: stays in its session: {error}");
     }
     set_child_subreaper(true).map_err(|error| format!("cannot become a subreaper: {error}"))?;
     std::env::set_current_dir("/").map_err(told)
@@ -134,7 +134,7 @@ fn spawn(spec: &TaskSpec, mut record: StatusRecord) -> Result<Spawned, String> {
     let started_ms = now_ms();
     record.started_ms = Some(started_ms);
     if let Err(error) = files::write_status(&spec.dir, &record) {
-        eprintln!("corliss shim: the start is not recorded: {error}");
+        tell!("corliss shim: the start is not recorded: {error}");
     }
     answer(&Answer::Started { pid, started_ms });
     Ok(Spawned {
@@ -157,7 +157,7 @@ fn make_group(spec: &TaskSpec) -> Option<TaskGroup> {
     ) {
         Ok(group) => Some(group),
         Err(reason) => {
-            eprintln!("corliss shim: no cgroup for this task: {reason}");
+            tell!("corliss shim: no cgroup for this task: {reason}");
             None
         }
     }

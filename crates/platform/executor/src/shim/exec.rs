@@ -33,7 +33,7 @@ pub(super) fn become_task(dir: &Path) -> ExitCode {
         Err(reason) => (NOT_RUNNABLE, reason),
     };
     // Standard error is the task's log; the file is how stage one learns that this was not the task.
-    eprintln!("corliss: {reason}");
+    tell!("corliss: {reason}");
     let _ = std::fs::write(files::exec_error_path(dir), &reason);
     ExitCode::from(code)
 }

@@ -6,6 +6,15 @@
 //! shim takes the task with it), enters its cgroup and becomes the task by `exec`. Two stages because what
 //! must happen between fork and exec is `unsafe` in one.
 
+/// A line for a person, on standard error. That may lie on a full disk, where `eprintln!` would panic and take
+/// the task's exit record with it; a lost line is the lesser loss.
+macro_rules! tell {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($line)*);
+    }};
+}
+
 mod claim;
 mod exec;
 mod memory;
@@ -50,7 +59,7 @@ pub fn main(dir: &Path) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             // The server reads the answer; the shim's own log keeps it for a person.
-            eprintln!("corliss shim: {reason}");
+            tell!("corliss shim: {reason}");
             claim::answer(&Answer::Refused(reason));
             ExitCode::FAILURE
         }

@@ -55,10 +55,10 @@ pub(super) fn block_signals() -> Result<(), String> {
 /// Supervises to the end and records it.
 pub(super) fn run(spec: &TaskSpec, spawned: Spawned) {
     let log = LogWriter::open(&spec.dir, spec.log_limit_bytes)
-        .inspect_err(|error| eprintln!("corliss shim: no log is kept: {error}"))
+        .inspect_err(|error| tell!("corliss shim: no log is kept: {error}"))
         .ok();
     let signals = SignalFd::with_flags(&watched_signals(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
-        .inspect_err(|error| eprintln!("corliss shim: cannot read signals, will poll: {error}"))
+        .inspect_err(|error| tell!("corliss shim: cannot read signals, will poll: {error}"))
         .ok();
     let watched = if spawned.group.is_some() {
         None
@@ -280,7 +280,7 @@ impl Supervisor<'_> {
                 // The folder was deleted under us: nobody is left to tell.
                 return;
             }
-            eprintln!("corliss shim: the exit is not recorded yet: {}", told(error));
+            tell!("corliss shim: the exit is not recorded yet: {}", told(error));
             std::thread::sleep(pause);
             pause = (pause * 2).min(RECORD_AGAIN[1]);
         }
