@@ -17,7 +17,7 @@ Exit codes:
 
 First steps:
   corliss up
-  corliss run examples/digits/corliss.yaml";
+  corliss run examples/chat/corliss.yaml";
 
 /// The AI infrastructure stack in one binary: data, pipelines, jobs, tracking, registry, serving.
 #[derive(Debug, Parser)]
@@ -59,6 +59,7 @@ pub enum Command {
     )]
     Run(RunArgs),
     /// Check a project file without running it
+    #[command(after_help = "Examples:\n  corliss check\n  corliss check examples/digits/corliss.yaml --json")]
     Check(CheckArgs),
     /// Pipeline runs
     #[command(subcommand)]
@@ -72,8 +73,10 @@ pub enum Command {
     )]
     Logs(LogsArgs),
     /// Say why a job waits, runs or failed
+    #[command(after_help = "Examples:\n  corliss why run_01jd…/train\n  corliss why job_01jd…")]
     Why(WhyArgs),
     /// Show what runs, what waits and what is free
+    #[command(after_help = "Example:\n  corliss queue")]
     Queue,
     /// Datasets and their immutable versions
     #[command(subcommand)]
@@ -84,7 +87,7 @@ pub enum Command {
     /// Deployed models
     #[command(subcommand)]
     Endpoints(EndpointsCommand),
-    /// Tokens
+    /// Tokens and who may do what
     #[command(subcommand)]
     Admin(AdminCommand),
     /// One task's supervisor; started by the server.
@@ -137,22 +140,28 @@ pub struct CheckArgs {
 #[derive(Debug, Subcommand)]
 pub enum RunsCommand {
     /// List runs, newest first
+    #[command(after_help = "Examples:\n  corliss runs list\n  corliss runs list --limit 100 --json")]
     List {
         /// How many
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
     /// Show a run and its steps
+    #[command(after_help = "Example:\n  corliss runs show run_01jd…")]
     Show {
         /// The run's id
         id: String,
     },
     /// Cancel a run
+    #[command(after_help = "Example:\n  corliss runs cancel run_01jd…")]
     Cancel {
         /// The run's id
         id: String,
     },
     /// Run again; steps that succeeded are reused
+    #[command(
+        after_help = "Examples:\n  corliss runs rerun run_01jd…\n  corliss runs rerun run_01jd… --from train --detach"
+    )]
     Rerun {
         /// The run's id
         id: String,
@@ -169,20 +178,25 @@ pub enum RunsCommand {
 #[derive(Debug, Subcommand)]
 pub enum JobsCommand {
     /// List jobs, newest first
+    #[command(
+        after_help = "Examples:\n  corliss jobs list --state running\n  corliss jobs list --run run_01jd…"
+    )]
     List {
         /// Only this run's jobs
         #[arg(long, value_name = "RUN")]
         run: Option<String>,
         /// Only jobs in this state
-        #[arg(long)]
+        #[arg(long, value_parser = ["queued", "starting", "running", "stopping", "succeeded", "failed", "cancelled"])]
         state: Option<String>,
     },
     /// Show a job and its tasks
+    #[command(after_help = "Example:\n  corliss jobs show job_01jd…")]
     Show {
         /// The job's id
         id: String,
     },
     /// Cancel a job
+    #[command(after_help = "Example:\n  corliss jobs cancel job_01jd…")]
     Cancel {
         /// The job's id
         id: String,
@@ -220,11 +234,15 @@ pub enum DataCommand {
     /// List datasets
     List,
     /// Show a dataset's versions, or a version's files
+    #[command(
+        after_help = "Examples:\n  corliss data show digits\n  corliss data show v_bca13146c34a\n  corliss data show digits@bca131"
+    )]
     Show {
-        /// A dataset's name or a version's id
+        /// A dataset's name, NAME@VERSION or a version's id, which may be cut
         target: String,
     },
     /// Make a folder into a new version of a dataset
+    #[command(after_help = "Example:\n  corliss data add ./images --name images -m \"the May delivery\"")]
     Add {
         /// The folder
         path: PathBuf,
@@ -236,8 +254,11 @@ pub enum DataCommand {
         message: Option<String>,
     },
     /// Lay a version out as a folder
+    #[command(
+        after_help = "Examples:\n  corliss data get digits ./digits\n  corliss data get digits@bca13146c34a ./digits-then"
+    )]
     Get {
-        /// A dataset's name, NAME@VERSION or a version's id
+        /// A dataset's name, NAME@VERSION or a version's id, which may be cut
         target: String,
         /// Where to; must not exist yet
         path: PathBuf,
@@ -259,13 +280,16 @@ pub enum DataCommand {
 #[derive(Debug, Subcommand)]
 pub enum ModelsCommand {
     /// List registered models
+    #[command(after_help = "Example:\n  corliss models list")]
     List,
     /// Show a model's versions
+    #[command(after_help = "Example:\n  corliss models show digits")]
     Show {
         /// The model's name
         name: String,
     },
     /// Point an alias at a version
+    #[command(after_help = "Example:\n  corliss models alias digits champion 3")]
     Alias {
         /// The model's name
         name: String,
@@ -325,6 +349,9 @@ pub enum AdminCommand {
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
     /// Create a token; it is shown once
+    #[command(
+        after_help = "Example:\n  corliss admin token create ana --role data-scientist --expires-in-days 90"
+    )]
     Create {
         /// Whose or what for
         name: String,

@@ -25,6 +25,18 @@ pub const EXIT_DENIED: u8 = 4;
 /// No such thing.
 pub const EXIT_NOT_FOUND: u8 = 5;
 
+/// Why a file could not be used, in words only: `permission denied`, without the system's number for it.
+#[must_use]
+pub fn cause(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let words = text.find(" (os error ").map_or(text.as_str(), |at| &text[..at]);
+    let mut chars = words.chars();
+    chars
+        .next()
+        .map(|first| first.to_lowercase().chain(chars).collect())
+        .unwrap_or_default()
+}
+
 impl CliError {
     /// An error with a code, a sentence and an exit code.
     #[must_use]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::error::{CliError, CliResult, EXIT_UNREACHABLE};
+use crate::error::{CliError, CliResult, EXIT_UNREACHABLE, cause};
 
 /// The address and token that the server wrote at its first start, or that the environment overrides.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,8 +25,13 @@ pub fn resolve(flag: Option<&Path>) -> CliResult<PathBuf> {
             .map(|home| PathBuf::from(home).join(".corliss"))
             .ok_or_else(|| CliError::input("neither HOME nor CORLISS_HOME is set").hint("pass --home DIR"))?,
     };
-    std::path::absolute(&home)
-        .map_err(|error| CliError::input(format!("cannot use '{}' as home: {error}", home.display())))
+    std::path::absolute(&home).map_err(|error| {
+        CliError::input(format!(
+            "cannot use '{}' as home: {}",
+            home.display(),
+            cause(&error)
+        ))
+    })
 }
 
 /// The credentials: `CORLISS_URL` and `CORLISS_TOKEN` if both are set, with `CORLISS_CA` if the server's
@@ -49,7 +54,7 @@ pub fn own_credentials(home: &Path) -> CliResult<Credentials> {
             format!("no Corliss has been started in {}", home.display()),
         )
         .hint("start it with: corliss up"),
-        _ => CliError::input(format!("cannot read {}: {error}", path.display())),
+        _ => CliError::input(format!("cannot read {}: {}", path.display(), cause(&error))),
     })?;
     toml::from_str(&text).map_err(|error| {
         CliError::input(format!("{} is damaged: {}", path.display(), error.message()))

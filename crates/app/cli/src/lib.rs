@@ -10,8 +10,11 @@ mod commands;
 mod context;
 mod error;
 mod home;
+mod interrupt;
 mod output;
 mod run;
+mod text;
+mod units;
 mod upload;
 mod views;
 
@@ -21,7 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use corliss_engine::EngineArgs;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, RunsCommand};
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
 
@@ -84,8 +87,20 @@ fn dispatch(cli: Cli) -> CliResult<Invocation> {
             listen: args.listen.clone(),
         });
     }
+    if follows(&cli.command) {
+        interrupt::watch(context.json);
+    }
     carry_out(&context, &cli.command)?;
     Ok(Invocation::Done(ExitCode::SUCCESS))
+}
+
+/// Whether the command looks on at something that goes on without it.
+fn follows(command: &Command) -> bool {
+    match command {
+        Command::Run(_) | Command::Runs(RunsCommand::Rerun { .. }) => true,
+        Command::Logs(args) => args.follow,
+        _ => false,
+    }
 }
 
 fn carry_out(context: &Context, command: &Command) -> CliResult {

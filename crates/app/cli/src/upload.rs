@@ -38,7 +38,8 @@ pub fn folder(
     message: &str,
 ) -> CliResult<Uploaded> {
     if !folder.is_dir() {
-        return Err(CliError::input(format!("{} is not a folder", folder.display())));
+        return Err(CliError::input(format!("{} is not a folder", folder.display()))
+            .hint("name the folder that the file lies in: a version is a whole folder"));
     }
     let progress = spinner(format!("reading {}", folder.display()));
     let snapshot = snapshot::take(folder, options).map_err(|error| CliError::diagnosed(&error))?;

@@ -35,11 +35,22 @@ pub struct RunDetail {
     pub summary: RunSummary,
     #[serde(default)]
     pub reason: Option<String>,
+    #[serde(default)]
+    pub source: Option<String>,
+    #[serde(default)]
+    pub data: BTreeMap<String, String>,
     pub steps: Vec<StepView>,
     #[serde(default)]
     pub models: Vec<RunModel>,
     #[serde(default)]
     pub endpoints: Vec<RunEndpoint>,
+}
+
+impl RunDetail {
+    /// Whether nothing will change any more.
+    pub fn ended(&self) -> bool {
+        matches!(self.summary.state.as_str(), "succeeded" | "failed" | "cancelled")
+    }
 }
 
 /// One step of a run.
@@ -58,6 +69,16 @@ pub struct StepView {
     pub ended_ms: Option<i64>,
     #[serde(default)]
     pub attempts: Vec<AttemptView>,
+}
+
+impl StepView {
+    /// Whether it is over, or never was.
+    pub fn ended(&self) -> bool {
+        matches!(
+            self.state.as_str(),
+            "succeeded" | "reused" | "failed" | "cancelled" | "skipped"
+        )
+    }
 }
 
 /// One try of a step.
@@ -294,6 +315,8 @@ pub struct ModelVersionView {
 pub struct EndpointView {
     pub name: String,
     pub model: String,
+    #[serde(default)]
+    pub flavor: String,
     pub state: String,
     #[serde(default)]
     pub reason: Option<String>,

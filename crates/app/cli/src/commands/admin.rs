@@ -7,6 +7,7 @@ use crate::args::{AdminCommand, TokenCommand};
 use crate::context::Context;
 use crate::error::CliResult;
 use crate::output::{self, Table};
+use crate::units;
 use crate::views::{Page, TokenView};
 
 const DAY_S: u64 = 24 * 60 * 60;
@@ -45,7 +46,7 @@ fn list(context: &Context) -> CliResult {
     context.answer(answer, |page: Page<TokenView>| {
         let mut table = Table::new(&["token", "name", "role", "expires"]);
         for token in page.items {
-            let expires = token.expires_ms.map_or_else(|| "never".to_owned(), output::until);
+            let expires = token.expires_ms.map_or_else(|| "never".to_owned(), units::until);
             table.row([token.id, token.name, token.role, expires]);
         }
         table.print("No tokens.");

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::error::CliResult;
 use crate::output;
 use crate::run::project;
+use crate::units;
 
 /// Reads and checks the file.
 pub fn run(context: &Context, args: &CheckArgs) -> CliResult {
@@ -15,7 +16,8 @@ pub fn run(context: &Context, args: &CheckArgs) -> CliResult {
     if context.json {
         output::say_json(&json!({ "file": args.file, "problems": [], "steps": steps }));
     } else {
-        output::say(&format!("{}: {steps} step(s), no problems.", args.file.display()));
+        let steps = units::plural(steps as u64, "step");
+        output::say(&format!("{}: {steps}, no problems.", args.file.display()));
     }
     Ok(())
 }

@@ -7,13 +7,16 @@ use std::path::Path;
 use corliss_data::EntryPath;
 use serde_json::{Value, json};
 
+use super::versions::version_of;
 use crate::api::{Api, segment};
 use crate::args::DataCommand;
 use crate::context::{Context, typed};
-use crate::error::{CliError, CliResult, EXIT_NOT_FOUND};
+use crate::error::{CliError, CliResult, cause};
 use crate::output::{self, Table};
+use crate::text::short;
+use crate::units;
 use crate::upload;
-use crate::views::{DatasetDetail, DatasetView, LineageView, Page, VersionView};
+use crate::views::{DatasetDetail, DatasetView, LineageNode, LineageView, Page, VersionView};
 
 /// Dispatches.
 pub fn run(context: &Context, command: &DataCommand) -> CliResult {
@@ -36,23 +39,19 @@ fn list(context: &Context) -> CliResult {
                 short(&dataset.latest),
                 dataset.versions.to_string(),
                 dataset.files.to_string(),
-                output::bytes(dataset.size_bytes),
-                output::ago(dataset.updated_ms),
+                units::bytes(dataset.size_bytes),
+                units::ago(dataset.updated_ms),
             ]);
         }
         table.print("No datasets yet. Add a folder with: corliss data add ./folder --name NAME");
     })
 }
 
-/// `v_` and 12 digits: enough for people; commands take the whole id.
-fn short(version: &str) -> String {
-    version.chars().take(14).collect()
-}
-
 fn show(context: &Context, target: &str) -> CliResult {
     let api = context.api()?;
-    if target.starts_with("v_") {
-        let answer: Value = api.get(&format!("/api/v1/data/versions/{}", segment(target)))?;
+    if target.starts_with("v_") || target.contains('@') {
+        let version = version_of(&api, target)?;
+        let answer: Value = api.get(&format!("/api/v1/data/versions/{}", segment(&version)))?;
         return context.answer(answer, |version: VersionView| print_version(&version));
     }
     let answer: Value = api.get(&format!("/api/v1/data/datasets/{}", segment(target)))?;
@@ -62,8 +61,8 @@ fn show(context: &Context, target: &str) -> CliResult {
             table.row([
                 version.version,
                 version.files.to_string(),
-                output::bytes(version.size_bytes),
-                output::ago(version.created_ms),
+                units::bytes(version.size_bytes),
+                units::ago(version.created_ms),
                 version.message,
             ]);
         }
@@ -73,14 +72,14 @@ fn show(context: &Context, target: &str) -> CliResult {
 
 fn print_version(version: &VersionView) {
     output::say(&format!(
-        "{}  {} file(s), {}",
+        "{}  {}, {}",
         version.version,
-        version.files,
-        output::bytes(version.size_bytes)
+        units::plural(version.files, "file"),
+        units::bytes(version.size_bytes)
     ));
     let mut table = Table::new(&["size", "path"]);
     for entry in &version.entries {
-        table.row([output::bytes(entry.size_bytes), entry.path.clone()]);
+        table.row([units::bytes(entry.size_bytes), entry.path.clone()]);
     }
     table.print("It has no files.");
     if version.next_page_token.is_some() {
@@ -89,8 +88,11 @@ fn print_version(version: &VersionView) {
 }
 
 fn add(context: &Context, path: &Path, name: Option<&str>, message: Option<&str>) -> CliResult {
-    let full = std::fs::canonicalize(path)
-        .map_err(|error| CliError::input(format!("cannot open {}: {error}", path.display())))?;
+    let full = std::fs::canonicalize(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => CliError::input(format!("there is no folder {}", path.display()))
+            .hint("name a folder that exists; its files become the new version"),
+        _ => CliError::input(format!("cannot open {}: {}", path.display(), cause(&error))),
+    })?;
     let folder_name = full.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name
         .map(str::to_owned)
@@ -113,35 +115,11 @@ fn add(context: &Context, path: &Path, name: Option<&str>, message: Option<&str>
     let what = if uploaded.created { "is now" } else { "was already" };
     output::say(&format!("{name} {what} {}", uploaded.version));
     output::say(&format!(
-        "{} file(s), {}",
-        uploaded.files,
-        output::bytes(uploaded.size_bytes)
+        "{}, {}",
+        units::plural(uploaded.files, "file"),
+        units::bytes(uploaded.size_bytes)
     ));
     Ok(())
-}
-
-/// The version behind a dataset's name, `NAME@VERSION` or an id.
-fn version_of(api: &Api, target: &str) -> CliResult<String> {
-    if target.starts_with("v_") {
-        return Ok(target.to_owned());
-    }
-    let (name, wanted) = target.split_once('@').unwrap_or((target, "latest"));
-    let dataset: DatasetDetail = api.get(&format!("/api/v1/data/datasets/{}", segment(name)))?;
-    if wanted == "latest" {
-        return Ok(dataset.latest);
-    }
-    let found = dataset
-        .history
-        .into_iter()
-        .find(|version| version.version.starts_with(wanted) && wanted.len() > 5);
-    found.map(|version| version.version).ok_or_else(|| {
-        CliError::new(
-            EXIT_NOT_FOUND,
-            "version_not_found",
-            format!("dataset '{name}' has no version '{wanted}'"),
-        )
-        .hint(format!("corliss data show {name} lists them"))
-    })
 }
 
 fn get(context: &Context, target: &str, path: &Path) -> CliResult {
@@ -150,7 +128,7 @@ fn get(context: &Context, target: &str, path: &Path) -> CliResult {
     std::fs::create_dir(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => CliError::input(format!("{} exists already", path.display()))
             .hint("name a folder that does not exist yet"),
-        _ => CliError::input(format!("cannot make {}: {error}", path.display())),
+        _ => CliError::input(format!("cannot make {}: {}", path.display(), cause(&error))),
     })?;
     let mut page_token = None::<String>;
     let (mut files, mut bytes) = (0_u64, 0_u64);
@@ -177,8 +155,9 @@ fn get(context: &Context, target: &str, path: &Path) -> CliResult {
         output::say_json(&json!({ "version": version, "path": path, "files": files }));
     } else {
         output::say(&format!(
-            "{version}: {files} file(s), {} in {}",
-            output::bytes(bytes),
+            "{version}: {}, {} in {}",
+            units::plural(files, "file"),
+            units::bytes(bytes),
             path.display()
         ));
     }
@@ -186,7 +165,8 @@ fn get(context: &Context, target: &str, path: &Path) -> CliResult {
 }
 
 fn download(api: &Api, version: &str, entry: &EntryPath, to: &Path, executable: bool) -> CliResult {
-    let failed = |error: std::io::Error| CliError::failed(format!("cannot write {}: {error}", to.display()));
+    let failed =
+        |error: std::io::Error| CliError::failed(format!("cannot write {}: {}", to.display(), cause(&error)));
     if let Some(folder) = to.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
@@ -205,12 +185,22 @@ fn download(api: &Api, version: &str, entry: &EntryPath, to: &Path, executable: 
 }
 
 fn lineage(context: &Context, node: &str, direction: &str) -> CliResult {
-    let path = format!("/api/v1/lineage?node={}&direction={direction}", segment(node));
-    let answer: Value = context.api()?.get(&path)?;
+    let api = context.api()?;
+    let node = match node.strip_prefix("version:") {
+        Some(version) => format!("version:{}", version_of(&api, version)?),
+        None => node.to_owned(),
+    };
+    let path = format!("/api/v1/lineage?node={}&direction={direction}", segment(&node));
+    let answer: Value = api.get(&path)?;
     context.answer(answer, |graph: LineageView| {
         let label = |id: &str| {
             let found = graph.nodes.iter().find(|node| node.id == id);
-            found.map_or_else(|| id.to_owned(), |node| format!("{} {}", node.kind, node.label))
+            // A version without a dataset is called by its digits alone: `v_` says what they are.
+            let label = |node: &LineageNode| match id.strip_prefix("version:") {
+                Some(version) if !node.label.contains('@') => short(version),
+                _ => node.label.clone(),
+            };
+            found.map_or_else(|| id.to_owned(), |node| format!("{} {}", node.kind, label(node)))
         };
         let mut table = Table::new(&["from", "relation", "to"]);
         for edge in &graph.edges {

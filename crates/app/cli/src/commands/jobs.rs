@@ -7,6 +7,7 @@ use crate::args::JobsCommand;
 use crate::context::Context;
 use crate::error::CliResult;
 use crate::output::{self, Table};
+use crate::units;
 use crate::views::{JobView, Page, TaskExit};
 
 /// Dispatches.
@@ -36,8 +37,8 @@ fn list(context: &Context, run: Option<&str>, state: Option<&str>) -> CliResult 
                 job.kind,
                 job.state,
                 job.workers.to_string(),
-                output::span(job.started_ms, job.ended_ms),
-                output::ago(job.created_ms),
+                units::span(job.started_ms, job.ended_ms),
+                units::ago(job.created_ms),
                 job.reason.unwrap_or_default(),
             ]);
         }
@@ -50,9 +51,9 @@ fn show(context: &Context, id: &str) -> CliResult {
     context.answer(answer, |job: JobView| {
         output::say(&format!("{}  {}  {}", job.id, job.name, job.state));
         output::say(&format!(
-            "{} worker(s), each {}",
-            job.workers,
-            output::resources(&job.resources_per_worker)
+            "{}, each {}",
+            units::plural(u64::from(job.workers), "worker"),
+            units::resources(&job.resources_per_worker)
         ));
         if let Some(reason) = &job.reason {
             output::say(&format!("because {reason}"));

@@ -6,15 +6,23 @@ use crate::api::{Api, segment};
 use crate::args::LogsArgs;
 use crate::context::{Context, typed};
 use crate::error::{CliError, CliResult};
-use crate::output;
 use crate::views::{LogLine, LogPage};
+use crate::{interrupt, output};
 
 const PAGE_LINES: u32 = 1000;
 
 /// Prints, then follows if asked to.
 pub fn run(context: &Context, args: &LogsArgs) -> CliResult {
     let api = context.api()?;
-    let job = super::why::job_of(&api, &args.target)?;
+    let job = super::why::job_of(&api, &args.target, "logs")?;
+    if args.follow {
+        interrupt::on_interrupt(match args.target.split_once('/') {
+            Some((run, _)) => interrupt::run_goes_on(run),
+            None => {
+                format!("the job goes on: corliss jobs show {job}; stop it with corliss jobs cancel {job}")
+            }
+        });
+    }
     let base = format!(
         "/api/v1/jobs/{}/logs?rank={}&stream=both",
         segment(&job),

@@ -13,4 +13,5 @@ pub mod queue;
 pub mod runs;
 pub mod status;
 pub mod up;
+mod versions;
 pub mod why;

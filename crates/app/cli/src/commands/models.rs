@@ -7,6 +7,7 @@ use crate::args::ModelsCommand;
 use crate::context::Context;
 use crate::error::CliResult;
 use crate::output::{self, Table};
+use crate::units;
 use crate::views::{ModelView, Page};
 
 /// Dispatches.
@@ -40,7 +41,7 @@ fn list(context: &Context) -> CliResult {
                 model.name.clone(),
                 latest,
                 aliases(&model),
-                output::ago(model.updated_ms),
+                units::ago(model.updated_ms),
             ]);
         }
         table.print(
@@ -59,7 +60,7 @@ fn show(context: &Context, name: &str) -> CliResult {
             let metrics: Vec<String> = version
                 .metrics
                 .iter()
-                .map(|(name, value)| format!("{name}={value:.4}"))
+                .map(|(name, value)| format!("{name}={}", units::metric(*value)))
                 .collect();
             table.row([
                 version.version.to_string(),
@@ -70,7 +71,7 @@ fn show(context: &Context, name: &str) -> CliResult {
                     .source_version
                     .map(|id| id.chars().take(14).collect())
                     .unwrap_or_default(),
-                output::ago(version.created_ms),
+                units::ago(version.created_ms),
             ]);
         }
         table.print("It has no versions.");

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::error::CliResult;
 use crate::output::{self, Table};
+use crate::units;
 use crate::views::Queue;
 
 /// Shows the queue.
@@ -13,19 +14,19 @@ pub fn run(context: &Context) -> CliResult {
     context.answer(answer, |queue: Queue| {
         output::say(&format!(
             "machine  {}\nfree     {}\n",
-            output::resources(&queue.inventory.total),
-            output::resources(&queue.inventory.free)
+            units::resources(&queue.inventory.total),
+            units::resources(&queue.inventory.free)
         ));
         let mut running = Table::new(&["running", "name", "kind", "workers", "for"]);
         for job in queue.running {
-            let span = output::span(job.started_ms, job.ended_ms);
+            let span = units::span(job.started_ms, job.ended_ms);
             running.row([job.id, job.name, job.kind, job.workers.to_string(), span]);
         }
         running.print("Nothing runs.");
         output::say("");
         let mut waiting = Table::new(&["place", "waiting", "name", "for", "because"]);
         for item in queue.items {
-            let waited = output::duration(item.waiting_ms);
+            let waited = units::duration(item.waiting_ms);
             waiting.row([
                 item.position.to_string(),
                 item.job_id,

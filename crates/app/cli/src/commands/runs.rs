@@ -8,6 +8,8 @@ use crate::context::Context;
 use crate::error::CliResult;
 use crate::output::{self, Table};
 use crate::run::follow;
+use crate::text::short;
+use crate::units;
 use crate::views::{Page, RunDetail, RunSummary};
 
 /// Dispatches.
@@ -30,8 +32,8 @@ fn list(context: &Context, limit: u32) -> CliResult {
                 run.project,
                 run.state,
                 format!("{}/{}", run.steps_done, run.steps_total),
-                output::span(run.started_ms, run.ended_ms),
-                output::ago(run.created_ms),
+                units::span(run.started_ms, run.ended_ms),
+                units::ago(run.created_ms),
             ]);
         }
         table.print("No runs yet. Start one with: corliss run examples/digits/corliss.yaml");
@@ -39,16 +41,29 @@ fn list(context: &Context, limit: u32) -> CliResult {
 }
 
 fn show(context: &Context, id: &str) -> CliResult {
-    let answer: Value = context.api()?.get(&format!("/api/v1/runs/{}", segment(id)))?;
-    context.answer(answer, |run: RunDetail| print_detail(&run))
+    let api = context.api()?;
+    let answer: Value = api.get(&format!("/api/v1/runs/{}", segment(id)))?;
+    context.answer(answer, |run: RunDetail| print_detail(&run, api.url()))
 }
 
-fn print_detail(run: &RunDetail) {
+fn print_detail(run: &RunDetail, url: &str) {
     let summary = &run.summary;
     output::say(&format!("{}  {}  {}", summary.id, summary.project, summary.state));
     if let Some(reason) = &run.reason {
         output::say(&format!("because {reason}"));
     }
+    output::say(&format!(
+        "took     {}",
+        units::span(summary.started_ms, summary.ended_ms)
+    ));
+    output::say(&format!("created  {}", units::ago(summary.created_ms)));
+    if let Some(source) = &run.source {
+        output::say(&format!("code     {}.code {}", summary.project, short(source)));
+    }
+    for (name, version) in &run.data {
+        output::say(&format!("data     {name} {}", short(version)));
+    }
+    output::say(&format!("console  {url}/runs/{}", summary.id));
     output::say("");
     let mut steps = Table::new(&["step", "state", "attempt", "took", "job", "reason"]);
     for step in &run.steps {
@@ -56,7 +71,7 @@ fn print_detail(run: &RunDetail) {
             step.name.clone(),
             step.state.clone(),
             step.attempt.to_string(),
-            output::span(step.started_ms, step.ended_ms),
+            units::span(step.started_ms, step.ended_ms),
             step.job_id.clone().unwrap_or_default(),
             step.reason.clone().unwrap_or_default(),
         ]);

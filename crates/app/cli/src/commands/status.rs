@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::error::CliResult;
 use crate::output::{self, Table};
+use crate::units;
 use crate::views::SystemStatus;
 
 /// Shows the server, the machine and the background workers.
@@ -17,14 +18,14 @@ pub fn run(context: &Context) -> CliResult {
             "Corliss {} at {}, up {}",
             status.version,
             status.address,
-            output::span(Some(status.started_ms), None)
+            units::span(Some(status.started_ms), None)
         ));
         output::say(&format!("home      {}", status.home));
         output::say(&format!("database  {}", status.database));
         output::say(&format!(
             "machine   {} ({} free)",
-            output::resources(&inventory.total),
-            output::resources(&inventory.free)
+            units::resources(&inventory.total),
+            units::resources(&inventory.free)
         ));
         output::say("");
         let mut table = Table::new(&["worker", "state", "progress", "last error"]);

@@ -1,21 +1,26 @@
 //! `corliss up`: start the server in its own session and return when it is ready.
 
 use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use corliss_diagnostics::ErrorReport;
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::json;
 
 use crate::args::UpArgs;
 use crate::context::Context;
-use crate::error::{CliError, CliResult};
-use crate::{home, output};
+use crate::error::{CliError, CliResult, EXIT_FAILED, cause};
+use crate::{home, output, units};
 
 const READY_DEADLINE: Duration = Duration::from_secs(60);
+/// What is read of the log for the server's last words.
+const LOG_TAIL: u64 = 64 * 1024;
 
 /// The server's log when it runs in the background.
 pub fn log_path(home: &Path) -> PathBuf {
@@ -40,22 +45,54 @@ pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     let home = &context.home;
     if !lock_is_free(home) {
         let credentials = home::own_credentials(home)?;
+        if let Some(listen) = &args.listen
+            && !listens_at(&credentials.url, listen)
+        {
+            return Err(CliError::input(format!(
+                "Corliss runs already at {}, so the address {listen} was not taken",
+                credentials.url
+            ))
+            .hint(format!(
+                "to move it: corliss down --keep-tasks, then corliss up --listen {listen}"
+            )));
+        }
         return ready(context, &credentials.url, None);
     }
     let started = Instant::now();
+    let log_length = std::fs::metadata(log_path(home)).map_or(0, |meta| meta.len());
     let mut child = spawn(home, args)?;
-    let url = wait_until_ready(home, &mut child, started)?;
+    let url = wait_until_ready(home, &mut child, started, log_length)?;
     ready(context, &url, Some(started.elapsed()))
 }
 
+/// Whether a running server with this URL listens at this address. A URL with a name in it says not where
+/// the server listens; then the address is its own if nobody else can have it.
+fn listens_at(url: &str, listen: &str) -> bool {
+    let Ok(wanted) = listen.parse::<SocketAddr>() else {
+        return false;
+    };
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let Ok(running) = authority.trim_end_matches('/').parse::<SocketAddr>() else {
+        return TcpListener::bind(wanted).is_err();
+    };
+    let same_port = wanted.port() == 0 || wanted.port() == running.port();
+    same_port && wanted.ip() == running.ip()
+}
+
 fn spawn(home: &Path, args: &UpArgs) -> CliResult<Child> {
-    let log = open_log(home)
-        .map_err(|error| CliError::input(format!("cannot write {}: {error}", log_path(home).display())))?;
+    let log = open_log(home).map_err(|error| {
+        CliError::input(format!(
+            "cannot write {}: {}",
+            log_path(home).display(),
+            cause(&error)
+        ))
+    })?;
     let errors = log
         .try_clone()
-        .map_err(|error| CliError::failed(format!("cannot share the log: {error}")))?;
-    let binary = std::env::current_exe()
-        .map_err(|error| CliError::failed(format!("cannot find this program's own file: {error}")))?;
+        .map_err(|error| CliError::failed(format!("cannot share the log: {}", cause(&error))))?;
+    let binary = std::env::current_exe().map_err(|error| {
+        CliError::failed(format!("cannot find this program's own file: {}", cause(&error)))
+    })?;
     let mut command = Command::new(binary);
     command.arg("up").arg("--foreground").arg("--home").arg(home);
     if let Some(listen) = &args.listen {
@@ -71,7 +108,7 @@ fn spawn(home: &Path, args: &UpArgs) -> CliResult<Child> {
         .current_dir("/");
     command
         .spawn()
-        .map_err(|error| CliError::failed(format!("cannot start the server: {error}")))
+        .map_err(|error| CliError::failed(format!("cannot start the server: {}", cause(&error))))
 }
 
 fn open_log(home: &Path) -> std::io::Result<File> {
@@ -87,14 +124,10 @@ fn open_log(home: &Path) -> std::io::Result<File> {
         .open(log_path(home))
 }
 
-fn wait_until_ready(home: &Path, child: &mut Child, started: Instant) -> CliResult<String> {
+fn wait_until_ready(home: &Path, child: &mut Child, started: Instant, log_length: u64) -> CliResult<String> {
     loop {
         if let Ok(Some(status)) = child.try_wait() {
-            return Err(CliError::failed(format!(
-                "the server ended while starting ({status}): {}",
-                last_words(home)
-            ))
-            .hint(format!("its log is {}", log_path(home).display())));
+            return Err(ended(home, status, log_length));
         }
         if let Some(url) = announced(home, child.id()) {
             return Ok(url);
@@ -119,14 +152,55 @@ fn announced(home: &Path, pid: u32) -> Option<String> {
     (owner.parse() == Ok(pid)).then(|| url.to_owned())
 }
 
-/// The last error line of the log, without its prefix.
-fn last_words(home: &Path) -> String {
-    let text = std::fs::read_to_string(log_path(home)).unwrap_or_default();
-    let error = text.lines().rev().find_map(|line| line.strip_prefix("error: "));
-    error
-        .or_else(|| text.lines().next_back())
-        .unwrap_or("it said nothing")
-        .to_owned()
+/// Why the server ended while it started: its own error, and its own exit code.
+fn ended(home: &Path, status: ExitStatus, log_length: u64) -> CliError {
+    let log = log_path(home);
+    let exit_code = status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .filter(|code| *code != 0)
+        .unwrap_or(EXIT_FAILED);
+    let said = said_since(&log, log_length).unwrap_or_default();
+    let seen_in = format!("its log is {}", log.display());
+    if let Some(report) = last_error(&said) {
+        let hint = report.hint.clone().unwrap_or(seen_in);
+        return CliError { report, exit_code }.hint(hint);
+    }
+    let last = said.lines().next_back().unwrap_or("it said nothing");
+    let message = format!("the server ended while starting ({status}): {last}");
+    CliError::new(exit_code, "server_ended", message).hint(seen_in)
+}
+
+/// What was written to the log after its first `from` bytes; its end, where that is long.
+fn said_since(log: &Path, from: u64) -> std::io::Result<String> {
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(
+        from.max(length.saturating_sub(LOG_TAIL)).min(length),
+    ))?;
+    let mut said = Vec::new();
+    file.take(LOG_TAIL).read_to_end(&mut said)?;
+    Ok(String::from_utf8_lossy(&said).into_owned())
+}
+
+/// The last error in the form of [`CliError::show`], with its field and its hint.
+fn last_error(said: &str) -> Option<ErrorReport> {
+    let start = said.rfind("\nerror: ").map(|at| at + 1);
+    let start = start.or_else(|| said.starts_with("error: ").then_some(0))?;
+    let mut report = CliError::failed("").report;
+    for line in said[start..].lines() {
+        if let Some(message) = line.strip_prefix("error: ") {
+            message.clone_into(&mut report.message);
+        } else if let Some(field) = line.strip_prefix("  field: ") {
+            report.field = Some(field.to_owned());
+        } else if let Some(hint) = line.strip_prefix("  hint: ") {
+            report.hint = Some(hint.to_owned());
+        } else {
+            break;
+        }
+    }
+    "server_ended".clone_into(&mut report.code);
+    Some(report)
 }
 
 fn ready(context: &Context, url: &str, took: Option<Duration>) -> CliResult {
@@ -139,10 +213,34 @@ fn ready(context: &Context, url: &str, took: Option<Duration>) -> CliResult {
         return Ok(());
     }
     match ready_ms {
-        Some(ms) => output::say(&format!("Corliss is ready at {url} ({})", output::duration(ms))),
+        Some(ms) => output::say(&format!("Corliss is ready at {url} ({})", units::duration(ms))),
         None => output::say(&format!("Corliss is running already at {url}")),
     }
     output::say(&format!("console   {url}/#token={token}"));
     output::say("next      corliss run FILE, or eval \"$(corliss env)\" for mlflow, openai and others");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_error_comes_with_its_field_and_hint() {
+        let log = "error: old\n  hint: old\n2026 INFO x\nerror: no 'x'\n  field: server.x\n  hint: did you mean 'y'?\n";
+        let report = last_error(log).unwrap();
+        assert_eq!(report.message, "no 'x'");
+        assert_eq!(report.field.as_deref(), Some("server.x"));
+        assert_eq!(report.hint.as_deref(), Some("did you mean 'y'?"));
+        assert!(last_error("INFO error: not at the start").is_none());
+    }
+
+    #[test]
+    fn an_address_is_the_running_one_or_not() {
+        assert!(listens_at("http://127.0.0.1:7070", "127.0.0.1:7070"));
+        assert!(listens_at("https://127.0.0.1:7070", "127.0.0.1:0"));
+        assert!(!listens_at("http://127.0.0.1:7070", "127.0.0.1:7071"));
+        assert!(!listens_at("http://127.0.0.1:7070", "here"));
+        assert!(listens_at("http://[::1]:7070", "[::1]:7070"));
+    }
 }

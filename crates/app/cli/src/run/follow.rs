@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::outcome;
 use super::screen::Screen;
 use super::watch::{LogTail, Plain};
 use crate::api::{Api, segment};
 use crate::context::{Context, typed};
 use crate::error::{CliError, CliResult, EXIT_UNREACHABLE};
-use crate::output;
 use crate::views::RunDetail;
+use crate::{interrupt, output};
 
 const POLL: Duration = Duration::from_millis(100);
 const SERVER_AWAY: Duration = Duration::from_secs(60);
@@ -35,6 +36,7 @@ pub fn submitted(context: &Context, api: &Api, run_id: &str, detach: bool) -> Cl
 
 fn follow(context: &Context, api: &Api, run_id: &str) -> CliResult {
     let live = !context.json && std::io::stdout().is_terminal();
+    interrupt::on_interrupt(interrupt::run_goes_on(run_id));
     let mut screen = Screen::new(format!("{}/runs/{run_id}", api.url()));
     let mut plain = Plain::new();
     let mut logs = LogTail::new();
@@ -56,15 +58,17 @@ fn follow(context: &Context, api: &Api, run_id: &str) -> CliResult {
         };
         last_seen = Instant::now();
         let run: RunDetail = typed(answer.clone())?;
-        let ended = matches!(run.summary.state.as_str(), "succeeded" | "failed" | "cancelled");
         if live {
             logs.poll(api, &run, |step, line| screen.log(step, line));
-            screen.draw(&run, ended);
+            screen.draw(&run, run.ended());
         } else if !context.json {
-            logs.poll(api, &run, |step, line| output::say(&format!("{step} | {line}")));
-            plain.changes(&run);
+            plain.look(api, &mut logs, &run);
         }
-        if ended {
+        if run.ended() {
+            drop(screen);
+            if !context.json {
+                outcome::tell(api, &run, live);
+            }
             return end(context, &answer, &run);
         }
         std::thread::sleep(POLL);

@@ -1,6 +1,8 @@
 //! `corliss run`: read the project file, upload what it names, submit, follow.
 
 pub mod follow;
+mod outcome;
+mod place;
 pub mod project;
 mod screen;
 mod submit;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use corliss_pipelines::project_file::{self, Problem, ProjectFile};
 use serde_json::json;
 
-use crate::error::{CliError, CliResult, EXIT_BAD_INPUT};
+use crate::error::{CliError, CliResult, EXIT_BAD_INPUT, cause};
 
 /// A project file without problems, as text and as parsed.
 pub struct Loaded {
@@ -52,8 +52,9 @@ pub fn load(path: &Path, as_json: bool) -> CliResult<Loaded> {
 
 fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
     match error.kind() {
-        std::io::ErrorKind::NotFound => CliError::input(format!("there is no file {}", path.display())),
-        _ => CliError::input(format!("cannot read {}: {error}", path.display())),
+        std::io::ErrorKind::NotFound => CliError::input(format!("there is no file {}", path.display()))
+            .hint("name a project file, or go to the folder that holds corliss.yaml"),
+        _ => CliError::input(format!("cannot read {}: {}", path.display(), cause(error))),
     }
 }
 

@@ -4,19 +4,25 @@ use std::collections::VecDeque;
 use std::io::Write;
 
 use super::watch::describe;
-use crate::output;
 use crate::views::{RunDetail, StepView};
+use crate::{interrupt, text, units};
 
 const LOG_LINES: usize = 6;
+/// Characters kept of a log line: more than any terminal is wide.
+const LOG_LINE_CHARS: usize = 500;
 const MAX_STEP_LINES: usize = 30;
-const FALLBACK_COLUMNS: usize = 80;
+/// Rows and columns where the terminal does not say.
+const FALLBACK_SIZE: (usize, usize) = (24, 80);
+const HIDE_CURSOR: &str = "\x1b[?25l";
+const SHOW_CURSOR: &str = "\x1b[?25h";
 
-/// Draws over what it drew before.
+/// Draws over what it drew before, with the cursor hidden; dropping it shows the cursor again.
 pub struct Screen {
     address: String,
     logs: VecDeque<String>,
-    drawn_lines: usize,
-    frame: usize,
+    drawn: Vec<String>,
+    size: (usize, usize),
+    looks: usize,
 }
 
 impl Screen {
@@ -25,93 +31,104 @@ impl Screen {
         Self {
             address,
             logs: VecDeque::new(),
-            drawn_lines: 0,
-            frame: 0,
+            drawn: Vec::new(),
+            size: FALLBACK_SIZE,
+            looks: 0,
         }
     }
 
     /// Adds a log line; only the last few are shown.
     pub fn log(&mut self, step: &str, line: &str) {
-        let clean: String = line
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        self.logs.push_back(format!("{step} │ {clean}"));
+        self.logs
+            .push_back(format!("{step} │ {}", text::tame(line, LOG_LINE_CHARS)));
         while self.logs.len() > LOG_LINES {
             self.logs.pop_front();
         }
     }
 
-    /// Draws the run as it is now; the last drawing keeps no log lines.
+    /// Draws the run as it is now, if that is not what is there; the last drawing keeps no log lines.
     pub fn draw(&mut self, run: &RunDetail, ended: bool) {
-        self.frame += 1;
-        let columns = columns();
-        let mut text = String::new();
-        if self.drawn_lines > 0 {
-            text.push_str(&format!("\x1b[{}A", self.drawn_lines));
+        self.looks += 1;
+        let size = size();
+        let lines = self.fitting_lines(run, ended, size);
+        if lines == self.drawn && size == self.size {
+            return;
         }
-        let lines = self.lines(run, ended);
+        let mut drawing = String::from(HIDE_CURSOR);
+        let height = self.height_at(size);
+        if height > 0 {
+            drawing.push_str(&format!("\x1b[{height}A"));
+        }
         for line in &lines {
-            // Cut to the width: a wrapped line would break the count that the next drawing goes up by.
-            text.push_str(&format!("\x1b[2K{}\n", fit(line, columns)));
+            drawing.push_str(&format!("\x1b[2K{line}\n"));
         }
-        for _ in lines.len()..self.drawn_lines {
-            text.push_str("\x1b[2K\n");
-        }
-        if lines.len() < self.drawn_lines {
-            text.push_str(&format!("\x1b[{}A", self.drawn_lines - lines.len()));
-        }
-        self.drawn_lines = lines.len();
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        // What is left of a taller drawing.
+        drawing.push_str("\x1b[J");
+        interrupt::drawing(true);
+        write(&drawing);
+        self.drawn = lines;
+        self.size = size;
     }
 
-    fn lines(&self, run: &RunDetail, ended: bool) -> Vec<String> {
-        let summary = &run.summary;
-        let took = output::span(summary.started_ms.or(Some(summary.created_ms)), summary.ended_ms);
-        let mut lines = vec![
-            format!("{}  {}  {took}", summary.project, summary.state),
-            format!(
-                "{}  {}/{}",
-                bar(summary.steps_done, summary.steps_total),
-                summary.steps_done,
-                summary.steps_total
-            ),
-        ];
-        let width = run
-            .steps
-            .iter()
-            .map(|step| step.name.chars().count())
-            .max()
-            .unwrap_or(0);
-        let hidden = run.steps.len().saturating_sub(MAX_STEP_LINES);
-        // A long run shows the steps that move; those that ended or wait are counted.
-        let shown = run
-            .steps
-            .iter()
-            .filter(|step| hidden == 0 || is_moving(step))
-            .take(MAX_STEP_LINES);
-        lines.extend(shown.map(|step| self.step_line(step, width)));
-        for model in &run.models {
-            lines.push(format!(
-                "  {} model {} {}",
-                mark(&model.state, 0),
-                model.label(),
-                model.state_and_reason()
-            ));
+    /// The rows that the last drawing takes on a terminal of this size, which wraps what has become too wide.
+    fn height_at(&self, (rows, columns): (usize, usize)) -> usize {
+        let rows_of = |line: &String| text::width(line).div_ceil(columns).max(1);
+        let height: usize = self.drawn.iter().map(rows_of).sum();
+        height.min(rows.saturating_sub(1))
+    }
+
+    /// The lines, cut to the terminal: a wrapped or scrolled line would break the count that the next drawing
+    /// goes up by.
+    fn fitting_lines(&self, run: &RunDetail, ended: bool, (rows, columns): (usize, usize)) -> Vec<String> {
+        let mut lines = self.lines(run, ended, rows.saturating_sub(1).max(1));
+        for line in &mut lines {
+            *line = text::fit(&text::tame(line, LOG_LINE_CHARS), columns);
         }
-        for endpoint in &run.endpoints {
-            lines.push(format!(
-                "  {} endpoint {} {}",
-                mark(&endpoint.state, 0),
-                endpoint.name,
-                endpoint.state
-            ));
-        }
+        lines
+    }
+
+    /// At most `room` lines: log lines go first, then steps that do not move, then what is left from below.
+    fn lines(&self, run: &RunDetail, ended: bool, room: usize) -> Vec<String> {
+        let mut lines = head(run);
+        let mut tail: Vec<String> = results(run);
+        tail.push(self.address.clone());
+        let for_steps = room.saturating_sub(lines.len() + tail.len()).min(MAX_STEP_LINES);
+        lines.extend(self.step_lines(run, for_steps));
+        let for_logs = room.saturating_sub(lines.len() + tail.len());
         if !ended {
-            lines.extend(self.logs.iter().map(|line| format!("    {line}")));
+            let shown = self.logs.iter().skip(self.logs.len().saturating_sub(for_logs));
+            lines.extend(shown.map(|line| format!("    {line}")));
         }
-        lines.push(self.address.clone());
+        lines.extend(tail);
+        lines.truncate(room);
+        lines
+    }
+
+    /// A line for each step; where there are more than lines, those that move come before the others, and the
+    /// last line counts what is left out.
+    fn step_lines(&self, run: &RunDetail, room: usize) -> Vec<String> {
+        let names = run.steps.iter().map(|step| text::width(&step.name));
+        let width = names.max().unwrap_or(0);
+        if run.steps.len() <= room {
+            return run.steps.iter().map(|step| self.step_line(step, width)).collect();
+        }
+        let places = |moving: bool| {
+            let steps = run.steps.iter().enumerate();
+            steps.filter_map(move |(at, step)| (is_moving(step) == moving).then_some(at))
+        };
+        let mut shown: Vec<usize> = places(true)
+            .chain(places(false))
+            .take(room.saturating_sub(1))
+            .collect();
+        shown.sort_unstable();
+        let mut lines: Vec<String> = shown
+            .into_iter()
+            .map(|at| self.step_line(&run.steps[at], width))
+            .collect();
+        if room > 0 {
+            let more = run.steps.len() - lines.len();
+            lines.push(format!("  … {more} more"));
+        }
         lines
     }
 
@@ -121,15 +138,57 @@ impl Screen {
         } else {
             String::new()
         };
-        let took = output::span(step.started_ms, step.ended_ms);
-        let padding = " ".repeat(width.saturating_sub(step.name.chars().count()));
+        let took = units::span(step.started_ms, step.ended_ms);
+        let padding = " ".repeat(width.saturating_sub(text::width(&step.name)));
         format!(
             "  {} {}{padding}  {took:>9}{workers}  {}",
-            mark(&step.state, self.frame),
+            mark(&step.state, self.looks),
             step.name,
             describe(step)
         )
     }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if !self.drawn.is_empty() {
+            write(SHOW_CURSOR);
+            interrupt::drawing(false);
+        }
+    }
+}
+
+fn write(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// What run this is and how far it is.
+fn head(run: &RunDetail) -> Vec<String> {
+    let summary = &run.summary;
+    let took = units::span(summary.started_ms.or(Some(summary.created_ms)), summary.ended_ms);
+    vec![
+        format!("{}  {}  {took}", summary.project, summary.state),
+        format!(
+            "{}  {}/{}",
+            bar(summary.steps_done, summary.steps_total),
+            summary.steps_done,
+            summary.steps_total
+        ),
+    ]
+}
+
+/// What the run makes.
+fn results(run: &RunDetail) -> Vec<String> {
+    let models = run.models.iter().map(|model| {
+        let mark = mark(&model.state, 0);
+        format!("  {mark} model {} {}", model.label(), model.state_and_reason())
+    });
+    let endpoints = run.endpoints.iter().map(|endpoint| {
+        let mark = mark(&endpoint.state, 0);
+        format!("  {mark} endpoint {} {}", endpoint.name, endpoint.state)
+    });
+    models.chain(endpoints).collect()
 }
 
 fn is_moving(step: &StepView) -> bool {
@@ -162,17 +221,66 @@ fn mark(state: &str, frame: usize) -> char {
     }
 }
 
-fn fit(line: &str, columns: usize) -> String {
-    if line.chars().count() <= columns {
-        return line.to_owned();
-    }
-    line.chars()
-        .take(columns.saturating_sub(1))
-        .chain(['…'])
-        .collect()
+/// Rows and columns.
+fn size() -> (usize, usize) {
+    let size = console::Term::stdout().size_checked();
+    size.map_or(FALLBACK_SIZE, |(rows, columns)| {
+        (usize::from(rows).max(2), usize::from(columns).max(1))
+    })
 }
 
-fn columns() -> usize {
-    let size = console::Term::stdout().size_checked();
-    size.map_or(FALLBACK_COLUMNS, |(_, columns)| usize::from(columns).max(20))
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn run(steps: usize, moving: usize) -> RunDetail {
+        let steps: Vec<_> = (0..steps)
+            .map(|at| {
+                let state = if at < moving { "running" } else { "waiting" };
+                json!({ "name": format!("步{at}"), "state": state })
+            })
+            .collect();
+        let run = json!({
+            "id": "run_1", "project": "p", "state": "running", "created_ms": 0, "steps": steps,
+            "models": [{ "name": "m", "state": "pending" }],
+        });
+        serde_json::from_value(run).unwrap()
+    }
+
+    fn screen() -> Screen {
+        let mut screen = Screen::new("http://here/runs/run_1".to_owned());
+        for at in 0..20 {
+            screen.log("步0", &format!("行 {at} 🎉"));
+        }
+        screen
+    }
+
+    #[test]
+    fn a_small_terminal_loses_log_lines_then_steps_that_do_not_move() {
+        let screen = screen();
+        let all = screen.fitting_lines(&run(5, 2), false, (40, 80));
+        assert_eq!(all.len(), 2 + 5 + LOG_LINES + 2);
+        let fewer_logs = screen.fitting_lines(&run(5, 2), false, (12, 80));
+        assert_eq!(fewer_logs.len(), 11);
+        assert!(fewer_logs.iter().any(|line| line.contains("行 19")));
+        assert!(!fewer_logs.iter().any(|line| line.contains("行 17")));
+        let fewer_steps = screen.fitting_lines(&run(50, 2), false, (9, 80));
+        assert!(fewer_steps.iter().any(|line| line.contains("步1")));
+        assert!(fewer_steps.iter().any(|line| line.contains("… 47 more")));
+        assert!(!fewer_steps.iter().any(|line| line.contains("行")));
+    }
+
+    #[test]
+    fn a_drawing_never_leaves_the_terminal() {
+        let screen = screen();
+        for rows in 2..40 {
+            for columns in 1..60 {
+                let lines = screen.fitting_lines(&run(50, 20), false, (rows, columns));
+                assert!(lines.len() < rows);
+                assert!(lines.iter().all(|line| text::width(line) <= columns));
+            }
+        }
+    }
 }

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::api::{Api, segment};
 use crate::output;
+use crate::units;
 use crate::views::{LogPage, RunDetail, StepView};
 
 const LINES_A_POLL: u32 = 500;
+/// Further looks at the log of a step that has ended; what it wrote beyond that is in the log only.
+const LAST_LOOKS: usize = 100;
 
 /// How far each job's log has been read.
 pub struct LogTail {
@@ -21,29 +24,37 @@ impl LogTail {
         }
     }
 
-    /// Hands each new line of each step's first worker to `each`. A log that cannot be read now is read
-    /// at the next look: following must not fail because of it.
+    /// Hands each new line of each step's first worker to `each`.
     pub fn poll(&mut self, api: &Api, run: &RunDetail, mut each: impl FnMut(&str, &str)) {
-        for step in run.steps.iter().filter(|step| step.state != "reused") {
-            let Some(job) = &step.job_id else { continue };
-            let (offset, ended) = self.offsets.entry(job.clone()).or_insert((0, false));
-            if *ended {
-                continue;
-            }
-            let path = format!(
-                "/api/v1/jobs/{}/logs?rank=0&stream=both&offset={offset}&limit={LINES_A_POLL}",
-                segment(job)
-            );
-            let Ok(page) = api.get::<LogPage>(&path) else {
-                continue;
-            };
-            for line in &page.lines {
-                each(&step.name, &line.text);
-            }
-            let drained = page.lines.is_empty() || page.next_offset == *offset;
-            *offset = page.next_offset;
-            *ended = page.ended && drained;
+        for step in &run.steps {
+            self.poll_step(api, step, |line| each(&step.name, line));
         }
+    }
+
+    /// Hands each new line of a step's first worker to `each`. A log that cannot be read now is read at the
+    /// next look: following must not fail because of it. Returns whether there were new lines.
+    pub fn poll_step(&mut self, api: &Api, step: &StepView, mut each: impl FnMut(&str)) -> bool {
+        let Some(job) = step.job_id.as_ref().filter(|_| step.state != "reused") else {
+            return false;
+        };
+        let (offset, ended) = self.offsets.entry(job.clone()).or_insert((0, false));
+        if *ended {
+            return false;
+        }
+        let path = format!(
+            "/api/v1/jobs/{}/logs?rank=0&stream=both&offset={offset}&limit={LINES_A_POLL}",
+            segment(job)
+        );
+        let Ok(page) = api.get::<LogPage>(&path) else {
+            return false;
+        };
+        for line in &page.lines {
+            each(&line.text);
+        }
+        let drained = page.lines.is_empty() || page.next_offset == *offset;
+        *offset = page.next_offset;
+        *ended = page.ended && drained;
+        !page.lines.is_empty()
     }
 }
 
@@ -66,12 +77,20 @@ impl Plain {
         }
     }
 
-    /// Prints what changed since the last call.
-    pub fn changes(&mut self, run: &RunDetail) {
+    /// Prints what is new: of each step its beginning, its log lines, then its end.
+    pub fn look(&mut self, api: &Api, logs: &mut LogTail, run: &RunDetail) {
+        if !run.ended() {
+            self.run(run);
+        }
         for step in &run.steps {
-            let now = describe(step);
-            if changed(&mut self.steps, &step.name, &now) && step.state != "waiting" {
-                output::say(&format!("{} {now}", step.name));
+            self.beginning(step);
+            let mut say = |line: &str| output::say(&format!("{} | {line}", step.name));
+            let mut more = logs.poll_step(api, step, &mut say);
+            for _ in 0..LAST_LOOKS {
+                more = more && step.ended() && logs.poll_step(api, step, &mut say);
+            }
+            if step.ended() {
+                self.step(step, &describe(step));
             }
         }
         for model in &run.models {
@@ -85,10 +104,35 @@ impl Plain {
                 output::say(&format!("endpoint {} {}", endpoint.name, endpoint.state));
             }
         }
+        if run.ended() {
+            self.run(run);
+        }
+    }
+
+    fn beginning(&mut self, step: &StepView) {
+        if !step.ended() {
+            self.step(step, &describe(step));
+        } else if step.started_ms.is_some() && !self.steps.contains_key(&step.name) && step.state != "reused"
+        {
+            // Between two looks it ran from its beginning to its end.
+            self.step(step, "running");
+        }
+    }
+
+    fn step(&mut self, step: &StepView, now: &str) {
+        if step.state != "waiting" && changed(&mut self.steps, &step.name, now) {
+            output::say(&format!("{} {now}", step.name));
+        }
+    }
+
+    fn run(&mut self, run: &RunDetail) {
         if self.run != run.summary.state {
             self.run.clone_from(&run.summary.state);
-            let took = output::span(run.summary.started_ms, run.summary.ended_ms);
-            output::say(&format!("{} {} ({took})", run.summary.id, self.run));
+            let took = match run.summary.ended_ms {
+                Some(_) => format!(" ({})", units::span(run.summary.started_ms, run.summary.ended_ms)),
+                None => String::new(),
+            };
+            output::say(&format!("{} {}{took}", run.summary.id, self.run));
         }
     }
 }
