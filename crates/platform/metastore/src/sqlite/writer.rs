@@ -96,18 +96,18 @@ fn attempt(
         roll_back(connection);
         return Some((group, error));
     }
-    let mut kept = 0;
+    // Counted before the first answer, so that whoever has one finds his own write in the counters.
+    let kept = std::iter::zip(&group, &ran)
+        .filter(|(command, ran)| !command.read_only && matches!(ran, Ran::Kept))
+        .count();
+    counters.writes.fetch_add(kept as u64, Ordering::Relaxed);
+    counters.commits.fetch_add(u64::from(kept > 0), Ordering::Relaxed);
     for (command, ran) in group.into_iter().zip(ran) {
         command.job.finish(match ran {
-            Ran::Kept => {
-                kept += u64::from(!command.read_only);
-                Ok(())
-            }
+            Ran::Kept => Ok(()),
             Ran::Undone(verdict) => verdict,
         });
     }
-    counters.writes.fetch_add(kept, Ordering::Relaxed);
-    counters.commits.fetch_add(u64::from(kept > 0), Ordering::Relaxed);
     None
 }
 
