@@ -3,6 +3,7 @@ is lost, nothing runs twice, no process stays (the `corliss` fixture checks that
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -178,6 +179,26 @@ def test_one_home_has_one_server(corliss: Corliss) -> None:
     assert corliss.server().pid == before
 
 
+def test_of_many_first_starts_one_wins_and_all_say_where() -> None:
+    with temporary_home() as home:
+        corliss = Corliss(home)
+        starts = [
+            subprocess.Popen(
+                [str(corliss.binary), "--json", "up", "--listen", "127.0.0.1:0"], env=corliss.environment,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+            for _ in range(5)
+        ]
+        try:
+            said = [start.communicate(timeout=60) for start in starts]
+            assert [start.returncode for start in starts] == [0] * len(starts), said
+            answers = [json.loads(out) for out, _ in said]
+            assert len({answer["url"] for answer in answers}) == 1, answers
+            assert sum(answer["started"] for answer in answers) == 1, answers
+        finally:
+            corliss.down()
+
+
 def test_beyond_loopback_needs_tls() -> None:
     with temporary_home() as home:
         corliss = Corliss(home, listen="0.0.0.0:0")
@@ -201,6 +222,7 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 
 def test_a_full_disk_fails_the_step_and_not_the_server(project) -> None:
     script = """
+import json
 import os
 with open(os.environ["CORLISS_OUTPUT_X"] + "/x", "wb") as file:
     while True:

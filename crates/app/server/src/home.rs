@@ -4,10 +4,14 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::error::ServerError;
+
+const LOCK_ATTEMPTS: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// A home folder that this process owns until it ends, however it ends.
 #[derive(Debug)]
@@ -41,11 +45,10 @@ impl Home {
             .mode(0o600)
             .open(&path)
             .map_err(unusable)?;
-        let mut lock =
-            Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| ServerError::HomeInUse {
-                path: root.to_path_buf(),
-                pid: read_pid(&path),
-            })?;
+        let mut lock = take(file).ok_or_else(|| ServerError::HomeInUse {
+            path: root.to_path_buf(),
+            pid: read_pid(&path),
+        })?;
         lock.set_len(0)
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .map_err(unusable)?;
@@ -90,6 +93,18 @@ impl Home {
     pub fn run(&self) -> PathBuf {
         self.root.join("run")
     }
+}
+
+/// The lock, unless somebody keeps it. Who only asks whether a server runs holds it for microseconds.
+fn take(mut file: File) -> Option<Flock<File>> {
+    for _ in 0..LOCK_ATTEMPTS {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Some(lock),
+            Err((returned, _)) => file = returned,
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    None
 }
 
 fn read_pid(path: &Path) -> Option<u32> {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use corliss_diagnostics::ErrorReport;
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::args::UpArgs;
@@ -19,6 +20,8 @@ use crate::error::{CliError, CliResult, EXIT_FAILED, cause};
 use crate::{home, output, units};
 
 const READY_DEADLINE: Duration = Duration::from_secs(60);
+/// How often a starting server is looked at.
+const POLL: Duration = Duration::from_millis(5);
 /// What is read of the log for the server's last words.
 const LOG_TAIL: u64 = 64 * 1024;
 
@@ -43,26 +46,54 @@ pub fn lock_is_free(home: &Path) -> bool {
 /// Starts the server, or says that it runs already.
 pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     let home = &context.home;
-    if !lock_is_free(home) {
-        let credentials = home::own_credentials(home)?;
-        if let Some(listen) = &args.listen
-            && !listens_at(&credentials.url, listen)
-        {
-            return Err(CliError::input(format!(
-                "Corliss runs already at {}, so the address {listen} was not taken",
-                credentials.url
-            ))
-            .hint(format!(
-                "to move it: corliss down --keep-tasks, then corliss up --listen {listen}"
-            )));
-        }
-        return ready(context, &credentials.url, None);
-    }
     let started = Instant::now();
+    if let Some(url) = running(home, started)? {
+        return already_running(context, args, &url);
+    }
     let log_length = std::fs::metadata(log_path(home)).map_or(0, |meta| meta.len());
     let mut child = spawn(home, args)?;
-    let url = wait_until_ready(home, &mut child, started, log_length)?;
-    ready(context, &url, Some(started.elapsed()))
+    match wait_until_ready(home, &mut child, started, log_length) {
+        Ok(url) => ready(context, &url, Some(started.elapsed())),
+        // Of several `up` at once one server gets the home; the others' callers are told its address.
+        Err(error) => match running(home, started)? {
+            Some(url) => already_running(context, args, &url),
+            None => Err(error),
+        },
+    }
+}
+
+/// The address of the server that holds this home, waited for while it starts; none if nobody holds it.
+fn running(home: &Path, since: Instant) -> CliResult<Option<String>> {
+    while !lock_is_free(home) {
+        if let Some((owner, url)) = announcement(home)
+            && nix::sys::signal::kill(owner, None).is_ok()
+        {
+            return Ok(Some(url));
+        }
+        if since.elapsed() > READY_DEADLINE {
+            return Err(CliError::failed(format!(
+                "another server holds this home and was not ready after {} s",
+                READY_DEADLINE.as_secs()
+            ))
+            .hint(format!("look at {}", log_path(home).display())));
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(None)
+}
+
+fn already_running(context: &Context, args: &UpArgs, url: &str) -> CliResult {
+    if let Some(listen) = &args.listen
+        && !listens_at(url, listen)
+    {
+        return Err(CliError::input(format!(
+            "Corliss runs already at {url}, so the address {listen} was not taken"
+        ))
+        .hint(format!(
+            "to move it: corliss down --keep-tasks, then corliss up --listen {listen}"
+        )));
+    }
+    ready(context, url, None)
 }
 
 /// Whether a running server with this URL listens at this address. A URL with a name in it says not where
@@ -129,7 +160,9 @@ fn wait_until_ready(home: &Path, child: &mut Child, started: Instant, log_length
         if let Ok(Some(status)) = child.try_wait() {
             return Err(ended(home, status, log_length));
         }
-        if let Some(url) = announced(home, child.id()) {
+        if let Some((owner, url)) = announcement(home)
+            && u32::try_from(owner.as_raw()) == Ok(child.id())
+        {
             return Ok(url);
         }
         if started.elapsed() > READY_DEADLINE {
@@ -141,15 +174,15 @@ fn wait_until_ready(home: &Path, child: &mut Child, started: Instant, log_length
             ))
             .hint(format!("look at {}", log_path(home).display())));
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(POLL);
     }
 }
 
-/// The address that the server with this process id wrote into its lock file once it answered requests.
-fn announced(home: &Path, pid: u32) -> Option<String> {
+/// The process and address that a server wrote into its lock file once it answered requests.
+fn announcement(home: &Path) -> Option<(Pid, String)> {
     let text = std::fs::read_to_string(lock_path(home)).ok()?;
     let (owner, url) = text.strip_suffix('\n')?.split_once('\n')?;
-    (owner.parse() == Ok(pid)).then(|| url.to_owned())
+    Some((Pid::from_raw(owner.parse().ok()?), url.to_owned()))
 }
 
 /// Why the server ended while it started: its own error, and its own exit code.
