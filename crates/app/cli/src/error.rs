@@ -59,6 +59,23 @@ impl CliError {
         Self::new(EXIT_BAD_INPUT, "bad_input", message)
     }
 
+    /// A wrong command line, from what the parser says of it: a sentence, perhaps over several lines up to
+    /// an empty one, then perhaps a tip.
+    #[must_use]
+    pub fn misread(said: &str) -> Self {
+        let sentence: Vec<&str> = said
+            .lines()
+            .map(str::trim)
+            .take_while(|line| !line.is_empty())
+            .collect();
+        let sentence = sentence.join(" ");
+        let error = Self::input(sentence.strip_prefix("error: ").unwrap_or(&sentence));
+        match said.lines().find_map(|line| line.trim().strip_prefix("tip: ")) {
+            Some(tip) => error.hint(tip),
+            None => error.hint("see --help"),
+        }
+    }
+
     /// Something ended badly.
     #[must_use]
     pub fn failed(message: impl Into<String>) -> Self {
@@ -104,5 +121,28 @@ impl CliError {
         if let Some(hint) = &self.report.hint {
             eprintln!("  hint: {hint}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_command_line_is_one_sentence_and_a_tip() {
+        let said = "error: the following required arguments were not provided:\n  <NAME>\n\nUsage: corliss\n";
+        let error = CliError::misread(said);
+        assert_eq!(
+            error.report.message,
+            "the following required arguments were not provided: <NAME>"
+        );
+        let said = "error: unrecognized subcommand 'lst'\n\n  tip: a similar subcommand exists: 'list'\n";
+        let error = CliError::misread(said);
+        assert_eq!(error.report.message, "unrecognized subcommand 'lst'");
+        assert_eq!(
+            error.report.hint.as_deref(),
+            Some("a similar subcommand exists: 'list'")
+        );
+        assert_eq!(error.exit_code, EXIT_BAD_INPUT);
     }
 }

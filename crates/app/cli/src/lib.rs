@@ -26,7 +26,7 @@ use corliss_engine::EngineArgs;
 
 use crate::args::{Cli, Command, RunsCommand};
 use crate::context::Context;
-use crate::error::{CliError, CliResult};
+use crate::error::{CliError, CliResult, EXIT_BAD_INPUT};
 
 /// What the binary has to do after the command line was read.
 pub enum Invocation {
@@ -48,7 +48,10 @@ pub enum Invocation {
 /// Reads the command line and carries it out, or says what the binary has to be.
 #[must_use]
 pub fn invoke() -> Invocation {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => return Invocation::Done(without_command(&answer)),
+    };
     let json = cli.json;
     match dispatch(cli) {
         Ok(invocation) => invocation,
@@ -57,6 +60,19 @@ pub fn invoke() -> Invocation {
             Invocation::Done(ExitCode::from(error.exit_code))
         }
     }
+}
+
+/// Prints help or the version, or what is wrong with the command line; a program that asked for JSON gets
+/// the same shape for this error as for any other.
+fn without_command(answer: &clap::Error) -> ExitCode {
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    if wants_json && answer.use_stderr() {
+        CliError::misread(&answer.render().to_string()).show(true);
+    } else {
+        // A closed pipe is nobody's loss.
+        let _ = answer.print();
+    }
+    ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(EXIT_BAD_INPUT))
 }
 
 /// Shows an error of the binary in the command line's form and gives its exit code.

@@ -58,13 +58,13 @@ pub enum DataError {
         stored: u64,
     },
     /// No dataset has this name.
-    #[error("there is no dataset {name}")]
+    #[error("there is no dataset '{name}'")]
     DatasetNotFound {
         /// The name asked for.
         name: DatasetName,
     },
     /// There is no such version.
-    #[error("there is no version {version}")]
+    #[error("there is no version '{version}'")]
     VersionNotFound {
         /// The version asked for.
         version: String,
@@ -269,6 +269,8 @@ impl Diagnose for DataError {
             Self::LinkToFolder { path } => format!("put a real folder in place of '{path}', {ignored}"),
             Self::LinkBroken { path } => format!("remove '{path}', {ignored}"),
             Self::SpecialFile { path, .. } => format!("remove '{path}', {ignored}"),
+            Self::DatasetNotFound { .. } => "list datasets with: corliss data list".to_owned(),
+            Self::VersionNotFound { .. } => "list versions with: corliss data show NAME".to_owned(),
             Self::BlobMissing { .. } => "send it with PUT /api/v1/data/blobs/{id} first".to_owned(),
             Self::Changed { .. } => "wait until nothing writes to the folder, then try again".to_owned(),
             Self::TooManyFiles { .. } => "pack small files together, or split the folder".to_owned(),

@@ -125,7 +125,7 @@ impl Diagnose for GatewayError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::ModelNotFound { .. } => Some("`corliss endpoints` lists those there are".to_owned()),
+            Self::ModelNotFound { .. } => Some("list endpoints with: corliss endpoints list".to_owned()),
             Self::WrongKind { use_path, .. } => Some(format!("use {use_path}")),
             Self::Busy { .. } => Some("try again shortly, or add replicas".to_owned()),
             Self::UnsupportedParameter { instead, .. } => Some(instead.unwrap_or("leave it out").to_owned()),

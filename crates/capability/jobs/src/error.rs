@@ -11,7 +11,7 @@ use corliss_types::JobId;
 #[derive(Debug, thiserror::Error)]
 pub enum JobsError {
     /// No such job.
-    #[error("there is no job {job}")]
+    #[error("there is no job '{job}'")]
     NotFound {
         /// What was asked for.
         job: String,

@@ -185,6 +185,7 @@ impl Diagnose for PipelinesError {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::RunNotFound { .. } => Some("list runs with: corliss runs list".to_owned()),
             Self::ProjectFile { .. } => Some("see 'problems' for each with its line and field".to_owned()),
             Self::RunNotEnded { .. } => Some("wait for its end, or cancel it".to_owned()),
             Self::NothingToRerun { .. } => Some(

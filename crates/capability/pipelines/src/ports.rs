@@ -244,7 +244,8 @@ pub struct Registration {
 /// Registers models.
 #[async_trait]
 pub trait ModelsPort: Send + Sync {
-    /// Registers a version; the same name and run again answers the same version.
+    /// Registers a version; the same name and run again answers the same version, and so does a run that made
+    /// the newest version again.
     async fn register(&self, registration: &Registration) -> Result<u32, PortError>;
     /// Moves an alias to a version, unless it points to a newer one already.
     async fn set_alias(&self, name: &ModelName, alias: &str, version: u32) -> Result<(), PortError>;

@@ -6,15 +6,14 @@ use corliss_mlflow_wire::WireError;
 
 use crate::PortError;
 
-/// An error of the registry. Messages that begin with a capital are MLflow's own sentences, because its
-/// users' code matches on them.
+/// An error of the registry. Clients of MLflow are told the same in its words, see `http::mlflow`.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// The request is wrong.
     #[error(transparent)]
     Request(#[from] WireError),
     /// No registered model has this name.
-    #[error("Registered Model with name={name} not found")]
+    #[error("there is no model '{name}'")]
     ModelNotFound {
         /// As asked for.
         name: String,
@@ -22,7 +21,7 @@ pub enum RegistryError {
         nearest: Option<String>,
     },
     /// The model has no version of this number.
-    #[error("Model Version (name={name}, version={version}) not found")]
+    #[error("model '{name}' has no version {version}")]
     VersionNotFound {
         /// The model.
         name: String,
@@ -32,7 +31,7 @@ pub enum RegistryError {
         latest: Option<i64>,
     },
     /// The model has no such alias.
-    #[error("Registered model alias {alias} not found.")]
+    #[error("model '{name}' has no alias '{alias}'")]
     AliasNotFound {
         /// The model.
         name: String,
@@ -45,10 +44,10 @@ pub enum RegistryError {
     #[error("'{0}' does not name a model version")]
     Reference(String),
     /// A model of this name exists.
-    #[error("Registered Model (name={0}) already exists.")]
+    #[error("there is a model '{0}' already")]
     ModelExists(String),
     /// The alias moved meanwhile.
-    #[error("the alias {alias} of {name} {now}, so it was not moved")]
+    #[error("the alias '{alias}' of model '{name}' {now}, so it was not moved")]
     AliasMoved {
         /// The model.
         name: String,
@@ -58,7 +57,7 @@ pub enum RegistryError {
         now: String,
     },
     /// The source is not an immutable version that is kept here, nor can it be made one.
-    #[error("Invalid model version source: '{0}'.")]
+    #[error("'{0}' is nothing that this server keeps")]
     Source(String),
     /// The metadata store failed.
     #[error(transparent)]
@@ -131,6 +130,9 @@ impl Diagnose for RegistryError {
             Self::VersionNotFound {
                 latest: Some(latest), ..
             } => Some(format!("the latest version is {latest}")),
+            Self::ModelNotFound { nearest: None, .. } => {
+                Some("list models with: corliss models list".to_owned())
+            }
             Self::Reference(_) => Some("write it as name, name@alias or name/3".to_owned()),
             Self::Source(_) => Some("register artifacts that were logged to this server".to_owned()),
             Self::AliasMoved { .. } => Some("look at the model again and repeat the request".to_owned()),

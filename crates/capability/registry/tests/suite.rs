@@ -58,6 +58,47 @@ async fn registering_is_once_per_run_and_model() {
 }
 
 #[tokio::test]
+async fn a_run_that_makes_the_newest_version_again_registers_nothing() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let (registry, _) = registry_on(store);
+        let first = registry.register(version_of('1')).await.unwrap();
+        let unchanged = |run| NewVersion {
+            run_id: version_of(run).run_id,
+            ..version_of('1')
+        };
+        let same = registry.register(unchanged('2')).await.unwrap();
+        assert!(!same.created);
+        assert_eq!(same.version, first.version, "it is still the first run's");
+        let better = NewVersion {
+            metrics: BTreeMap::from([("accuracy".to_owned(), 0.98)]),
+            ..unchanged('3')
+        };
+        assert_eq!(registry.register(better).await.unwrap().version.version, 2);
+        // What is older than the newest is something new again: an alias that follows must move.
+        let back = registry.register(unchanged('4')).await.unwrap();
+        assert_eq!((back.created, back.version.version), (true, 3));
+        registry.delete_version("digits".into(), 3).await.unwrap();
+        let foreign = registry
+            .register_foreign(
+                "digits".into(),
+                ForeignSource {
+                    source: "mlflow-artifacts:/0/a".into(),
+                    run_id: None,
+                    model_id: None,
+                },
+                String::new(),
+                String::new(),
+                vec![],
+            )
+            .await
+            .unwrap();
+        assert_eq!(foreign.version, 4);
+        assert!(registry.register(unchanged('5')).await.unwrap().created);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn references_resolve_or_say_what_was_meant() {
     for_each_backend(&[MIGRATIONS], |store| async move {
         let (registry, _) = registry_on(store);
@@ -158,7 +199,7 @@ async fn what_a_client_names_as_source_is_pinned_or_refused() {
             .create_model("net".into(), String::new(), vec![])
             .await
             .unwrap_err();
-        assert_eq!(taken.to_string(), "Registered Model (name=net) already exists.");
+        assert_eq!(taken.to_string(), "there is a model 'net' already");
         let source = |text: &str| ForeignSource {
             source: text.into(),
             run_id: Some("r1".into()),

@@ -108,6 +108,9 @@ impl Diagnose for ServingError {
             Self::NotFound {
                 nearest: Some(name), ..
             } => Some(format!("did you mean '{name}'?")),
+            Self::NotFound { nearest: None, .. } => {
+                Some("list endpoints with: corliss endpoints list".to_owned())
+            }
             Self::Stopping { .. } => {
                 Some("deploy it again once it is gone, or under another name".to_owned())
             }

@@ -2,7 +2,6 @@
 
 pub mod follow;
 mod outcome;
-mod place;
 pub mod project;
 mod screen;
 mod submit;

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use corliss_pipelines::project_file::{self, Problem, ProjectFile};
+use corliss_pipelines::project_file::{self, DataSource, Problem, ProjectFile};
 use serde_json::json;
 
 use crate::error::{CliError, CliResult, EXIT_BAD_INPUT, cause};
+
+/// The script that by custom makes the data of an example.
+const MAKES_DATA: &str = "get_data.py";
 
 /// A project file without problems, as text and as parsed.
 pub struct Loaded {
@@ -42,12 +45,57 @@ pub fn load(path: &Path, as_json: bool) -> CliResult<Loaded> {
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
     let folder = full.parent().map(Path::to_path_buf).unwrap_or_default();
-    Ok(Loaded {
+    let loaded = Loaded {
         text,
         file_name,
         folder,
         project,
-    })
+    };
+    let missing = loaded.missing_data(path);
+    if !missing.is_empty() {
+        return Err(refuse(path, &missing, as_json));
+    }
+    Ok(loaded)
+}
+
+impl Loaded {
+    /// The folder of an entry under `data`, by its parts, so that it is shown without "/./".
+    pub fn data_folder(&self, source: &DataSource) -> PathBuf {
+        self.folder.join(&source.folder).components().collect()
+    }
+
+    /// The entries under `data` that name no folder; only this machine can know.
+    fn missing_data(&self, file: &Path) -> Vec<Problem> {
+        let entries = self.project.data.iter();
+        entries
+            .filter_map(|source| self.problem_of(source, file))
+            .collect()
+    }
+
+    fn problem_of(&self, source: &DataSource, file: &Path) -> Option<Problem> {
+        let folder = self.data_folder(source);
+        if folder.is_dir() {
+            return None;
+        }
+        let there = folder.exists();
+        let message = if there {
+            format!("{} is not a folder", folder.display())
+        } else {
+            format!("there is no folder {}", folder.display())
+        };
+        let hint = if !there && self.folder.join(MAKES_DATA).is_file() {
+            format!("run python {} first", file.with_file_name(MAKES_DATA).display())
+        } else {
+            "make the folder, or name one that exists".to_owned()
+        };
+        Some(Problem {
+            line: source.line,
+            column: source.column,
+            field: format!("data.{}", source.name),
+            message,
+            hint: Some(hint),
+        })
+    }
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> CliError {

@@ -3,19 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use corliss_pipelines::project_file::DataSource;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::place;
-use super::project::{self, Loaded};
+use super::project;
 use crate::api::Api;
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use crate::upload;
-
-/// The script that by custom makes the data of an example.
-const MAKES_DATA: &str = "get_data.py";
 
 #[derive(Deserialize)]
 struct Accepted {
@@ -29,7 +24,7 @@ pub fn submit(context: &Context, api: &Api, file: &Path) -> CliResult<String> {
     let mut data = BTreeMap::new();
     let mut data_folders = Vec::new();
     for source in &loaded.project.data {
-        let folder = data_folder(&loaded, source, file)?;
+        let folder = loaded.data_folder(source);
         let message = format!("data of {name}");
         let uploaded = upload::folder(api, &folder, &upload::data_options(), &source.name, &message)
             .map_err(|mut error| {
@@ -61,35 +56,6 @@ pub fn submit(context: &Context, api: &Api, file: &Path) -> CliResult<String> {
         }),
     )?;
     Ok(accepted.id)
-}
-
-/// The folder of an entry under `data`; one that is missing is told with its place in the project file.
-fn data_folder(loaded: &Loaded, source: &DataSource, file: &Path) -> CliResult<PathBuf> {
-    // By its parts, so that the path is shown without "/./".
-    let folder: PathBuf = loaded.folder.join(&source.folder).components().collect();
-    if folder.is_dir() {
-        return Ok(folder);
-    }
-    let what = if folder.exists() {
-        format!("{} is not a folder", folder.display())
-    } else {
-        format!("there is no folder {}", folder.display())
-    };
-    let (line, column) = place::of_data(&loaded.text, &source.name);
-    let field = format!("data.{}", source.name);
-    let hint = if loaded.folder.join(MAKES_DATA).is_file() && !folder.exists() {
-        format!("run python {} first", beside(file, MAKES_DATA).display())
-    } else {
-        format!("make the folder or correct {field}")
-    };
-    let mut error = CliError::input(format!("{}:{line}:{column}: {what}", file.display())).hint(hint);
-    error.report.field = Some(field);
-    Err(error)
-}
-
-/// A file in the project file's folder, as it is called from here.
-fn beside(file: &Path, name: &str) -> PathBuf {
-    file.with_file_name(name)
 }
 
 /// A data folder's path relative to the code's, if it lies in it: it is not code then.

@@ -194,6 +194,8 @@ fn data_source(item: &Item<'_>, problems: &mut Problems) -> Option<Spanned<DataS
         value: DataSource {
             name: item.key.to_owned(),
             folder,
+            line: item.at.line,
+            column: item.at.column,
         },
         at: item.at,
         field: item.field.clone(),

@@ -30,6 +30,10 @@ pub struct DataSource {
     pub name: String,
     /// The folder, relative to the project file.
     pub folder: String,
+    /// Line of the entry, from 1.
+    pub line: u32,
+    /// Column of the entry, from 1, in characters.
+    pub column: u32,
 }
 
 /// One step.

@@ -16,7 +16,7 @@ pub struct NewVersion {
     pub model: ModelName,
     /// Its files.
     pub source_version: VersionId,
-    /// The pipeline run; registering again for the same run and model answers the first version.
+    /// The pipeline run.
     pub run_id: RunId,
     /// The step whose output it is.
     pub step: String,
@@ -40,7 +40,8 @@ pub struct Registered {
 }
 
 impl Registry {
-    /// Registers a version, once per run and model.
+    /// Registers a version, once per run and model. A run that made again what the newest version holds,
+    /// from the same code and data and with the same metrics, has nothing new: it is answered that version.
     ///
     /// # Errors
     /// There is no such version of data.
@@ -52,7 +53,13 @@ impl Registry {
         let registered = self
             .store
             .write(move |tx| {
-                if let Some(version) = store::by_registration(tx, &key)? {
+                let known = match store::by_registration(tx, &key)? {
+                    Some(version) => Some(version),
+                    None => store::versions_of(tx, &draft.name, 1)?
+                        .pop()
+                        .filter(|newest| is_same(newest, &draft)),
+                };
+                if let Some(version) = known {
                     return Ok::<_, RegistryError>(Registered {
                         version,
                         created: false,
@@ -121,6 +128,16 @@ impl Registry {
         self.lineage.registered(&version).await?;
         Ok(version)
     }
+}
+
+/// Whether a pipeline made both, of the same things and with the same result.
+fn is_same(newest: &ModelVersion, draft: &ModelVersion) -> bool {
+    newest.run_id.is_some()
+        && newest.step == draft.step
+        && newest.source_version == draft.source_version
+        && newest.code == draft.code
+        && newest.data == draft.data
+        && newest.metrics == draft.metrics
 }
 
 fn insert(tx: &mut dyn Tx, draft: ModelVersion, key: Option<&str>) -> Result<ModelVersion, RegistryError> {

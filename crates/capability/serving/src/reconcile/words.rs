@@ -20,16 +20,35 @@ pub fn sentence(plan: &Plan, now: Timestamp, last_failure: Option<&str>) -> Opti
 
 fn part(reason: &Reason, now: Timestamp) -> String {
     match reason {
-        Reason::Queued { replicas } => format!("{replicas} replica(s) wait in the queue"),
-        Reason::Starting { replicas } => format!("{replicas} replica(s) load the model"),
+        Reason::Queued { replicas } => format!(
+            "{} in the queue",
+            counted(*replicas, "replica waits", "replicas wait")
+        ),
+        Reason::Starting { replicas } => format!(
+            "{} the model",
+            counted(*replicas, "replica loads", "replicas load")
+        ),
         Reason::Rolling { old_ready, new_ready } => {
-            format!("{old_ready} replica(s) of the version before still serve, {new_ready} of the new one")
+            format!(
+                "{} of the new version ready, {old_ready} of the one before still serving",
+                counted(*new_ready, "replica", "replicas")
+            )
         }
         Reason::BackingOff { crashes, until } => {
             // Whole seconds, so that the sentence does not change with every look.
             let seconds = until.since(now).0.div_ceil(1000);
-            format!("{crashes} start(s) failed in a row, the next is in {seconds} s")
+            format!(
+                "{} failed in a row, the next is in {seconds} s",
+                counted(*crashes, "start", "starts")
+            )
         }
-        Reason::Draining { replicas } => format!("{replicas} replica(s) finish their requests"),
+        Reason::Draining { replicas } => format!(
+            "{} requests",
+            counted(*replicas, "replica finishes its", "replicas finish their")
+        ),
     }
+}
+
+fn counted(number: u32, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
 }

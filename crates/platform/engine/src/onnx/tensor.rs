@@ -83,8 +83,9 @@ fn tensor<T: Datum + Copy + Element>(data: &str, shape: &[usize]) -> Result<Tens
     let expected = expected.ok_or_else(|| "has an impossible shape".to_owned())?;
     let mut values: Vec<T> = Vec::with_capacity(expected.min(data.len()));
     let mut reader = serde_json::Deserializer::from_str(data);
-    Flat {
+    Reader {
         values: &mut values,
+        shape,
         depth: 0,
         element: PhantomData,
     }
@@ -189,19 +190,27 @@ impl Element for bool {
     }
 }
 
-/// Reads nested arrays depth first into one vector.
-struct Flat<'a, T> {
+/// What a value was.
+enum Kind {
+    Element,
+    Array,
+}
+
+/// Reads an array depth first into one vector: flat, or nested exactly as the shape says.
+struct Reader<'a, T> {
     values: &'a mut Vec<T>,
+    shape: &'a [usize],
+    /// Arrays around this value.
     depth: usize,
     element: PhantomData<T>,
 }
 
-impl<T: Element> Flat<'_, T> {
-    fn push<E: serde::de::Error>(self, value: Option<T>, shown: impl fmt::Display) -> Result<(), E> {
+impl<T: Element> Reader<'_, T> {
+    fn push<E: serde::de::Error>(self, value: Option<T>, shown: impl fmt::Display) -> Result<Kind, E> {
         match value {
             Some(value) => {
                 self.values.push(value);
-                Ok(())
+                Ok(Kind::Element)
             }
             None => Err(E::custom(format!(
                 "has {shown} at element {}, which is not a value of type {}",
@@ -212,60 +221,76 @@ impl<T: Element> Flat<'_, T> {
     }
 }
 
-impl<'de, T: Element> DeserializeSeed<'de> for Flat<'_, T> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+impl<'de, T: Element> DeserializeSeed<'de> for Reader<'_, T> {
+    type Value = Kind;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Kind, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de, T: Element> Visitor<'de> for Flat<'_, T> {
-    type Value = ();
+impl<'de, T: Element> Visitor<'de> for Reader<'_, T> {
+    type Value = Kind;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "numbers of type {}", T::NAME)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
-        if self.depth >= MAX_NESTING {
-            return Err(serde::de::Error::custom("is nested too deeply"));
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Kind, A::Error> {
+        use serde::de::Error;
+        let depth = self.depth;
+        if depth >= MAX_NESTING {
+            return Err(A::Error::custom("is nested too deeply"));
         }
-        let depth = self.depth + 1;
-        while sequence
-            .next_element_seed(Flat {
-                values: self.values,
-                depth,
-                element: PhantomData,
-            })?
-            .is_some()
-        {}
-        Ok(())
+        let (mut elements, mut arrays) = (0_usize, 0_usize);
+        while let Some(kind) = sequence.next_element_seed(Reader {
+            values: self.values,
+            shape: self.shape,
+            depth: depth + 1,
+            element: PhantomData,
+        })? {
+            match kind {
+                Kind::Element => elements += 1,
+                Kind::Array => arrays += 1,
+            }
+        }
+        // Numbers alone are flat data, whose count is compared with the shape at the end.
+        let flat = depth == 0 && arrays == 0;
+        let innermost = depth + 1 == self.shape.len();
+        let wanted = self.shape.get(depth).copied();
+        if flat || (wanted == Some(elements + arrays) && (if innermost { arrays } else { elements }) == 0) {
+            Ok(Kind::Array)
+        } else {
+            let shape = self.shape;
+            Err(A::Error::custom(format!(
+                "has arrays that are not nested as its shape {shape:?} says"
+            )))
+        }
     }
 
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Kind, E> {
         self.push(T::from_float(value), value)
     }
 
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Kind, E> {
         self.push(T::from_signed(value), value)
     }
 
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Kind, E> {
         self.push(T::from_unsigned(value), value)
     }
 
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Kind, E> {
         self.push(T::from_truth(value), value)
     }
 
-    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Kind, E> {
         self.push(
             None,
             format_args!("the text '{}'", value.chars().take(40).collect::<String>()),
         )
     }
 
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Kind, E> {
         self.push(None, "null")
     }
 }
@@ -295,6 +320,27 @@ mod tests {
             "[1.0,2.0,3.5,-4.0]"
         );
         assert_eq!(round_trip("[true, 0]", DatumType::Bool, &[2]), "[true,false]");
+    }
+
+    #[test]
+    fn nested_data_has_its_shape() {
+        assert!(parse("[[[1],[2]],[[3],[4]]]", DatumType::F32, &[2, 2, 1]).is_ok());
+        assert!(parse("[[]]", DatumType::F32, &[1, 0]).is_ok());
+        assert!(parse("[]", DatumType::F32, &[0, 2]).is_ok());
+        for (data, shape) in [
+            ("[[1,2,3],[4]]", &[2, 2][..]),
+            ("[[1,2],[3,4]]", &[4]),
+            ("[[1],2]", &[2, 1]),
+            ("[[[1,2],[3,4]]]", &[2, 2]),
+            ("[[1,2,3,4]]", &[2, 2]),
+            ("[[1,2],[3,4]]", &[2, 2, 1]),
+        ] {
+            let refused = parse(data, DatumType::F32, shape).unwrap_err();
+            assert!(
+                refused.contains("not nested as its shape"),
+                "{data} {shape:?}: {refused}"
+            );
+        }
     }
 
     #[test]

@@ -2,17 +2,18 @@
 
 mod answer;
 mod models;
+mod refusal;
 mod versions;
 
 use axum::routing::{MethodRouter, delete, get, patch, post};
-use corliss_http::{ApiError, Dialect, Json, Routes};
+use corliss_http::{Dialect, Json, Routes};
 use corliss_types::{Access, Permission};
 use http::Method;
 use serde_json::Value;
 
 use crate::Registry;
 
-type Answer = Result<Json<Value>, ApiError>;
+type Answer = Result<Json<Value>, refusal::Refusal>;
 
 const READ: Access = Access::Requires(Permission::ModelsRead);
 const WRITE: Access = Access::Requires(Permission::ModelsWrite);

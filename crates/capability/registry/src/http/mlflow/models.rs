@@ -1,11 +1,11 @@
 //! `registered-models/*`.
 
 use axum::extract::State;
-use corliss_http::{ApiError, Json};
+use corliss_http::Json;
 use corliss_mlflow_wire::{Args, WireError};
 use serde_json::{Value, json};
 
-use super::{Answer, answer};
+use super::{Answer, answer, refusal};
 use crate::service::Expected;
 use crate::types::{Model, Stage};
 use crate::{Registry, RegistryError};
@@ -89,12 +89,11 @@ pub(super) async fn latest(State(registry): State<Registry>, args: Args) -> Answ
     ))
 }
 
-pub(super) fn stage(text: &str) -> Result<Stage, ApiError> {
+pub(super) fn stage(text: &str) -> Result<Stage, WireError> {
     Stage::parse(text).ok_or_else(|| {
         WireError::new(format!(
             "Invalid Model Version stage: {text}. Value must be one of None, Staging, Production, Archived."
         ))
-        .into()
     })
 }
 
@@ -119,7 +118,9 @@ pub(super) async fn get_alias(State(registry): State<Registry>, args: Args) -> A
     match registry.version_by_alias(name, alias).await {
         Ok(version) => Ok(Json(json!({ "model_version": answer::version(&version) }))),
         // The reference server calls this one a wrong parameter; its clients compare the code.
-        Err(error @ RegistryError::AliasNotFound { .. }) => Err(WireError::new(error.to_string()).into()),
+        Err(error @ RegistryError::AliasNotFound { .. }) => {
+            Err(WireError::new(refusal::sentence(&error)).into())
+        }
         Err(error) => Err(error.into()),
     }
 }
