@@ -3,11 +3,14 @@
 //! Nothing here does I/O, reads a clock or knows a wire format beyond its serde form; wire DTOs and
 //! database rows live in the capability that owns them.
 
+mod flavor;
 mod id;
+mod named;
 mod permission;
 mod resources;
 mod time;
 
+pub use flavor::Flavor;
 pub use id::{
     AttemptNumber, DatasetName, EndpointId, IdError, IdSeed, JobId, ModelName, PrincipalId, ReplicaId, RunId,
     TaskId, TokenId, TrackingRunId, VersionId,

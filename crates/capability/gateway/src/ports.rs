@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use corliss_engine::Flavor;
-use corliss_types::ReplicaId;
+use corliss_types::{Flavor, ReplicaId};
 
 /// A snapshot of everything that may take requests. The newest one is read from a watch channel whose
 /// sender is kept by the wiring; it is replaced as a whole.

@@ -4,8 +4,8 @@
 
 mod support;
 
-use corliss_engine::Flavor;
 use corliss_gateway::GatewayConfig;
+use corliss_types::Flavor;
 use serde_json::json;
 use support::{House, Peer, Script};
 

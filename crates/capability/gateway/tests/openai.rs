@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::atomic::Ordering;
 
-use corliss_engine::Flavor;
+use corliss_types::Flavor;
 use serde_json::{Value, json};
 use support::{House, Peer, Script, chat, eventually};
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use corliss_engine::Flavor;
 use corliss_gateway::{GatewayConfig, RouteTable};
+use corliss_types::Flavor;
 use serde_json::json;
 use support::{House, Peer, Script, chat, eventually};
 

@@ -18,4 +18,4 @@ pub use error::RegistryError;
 pub use ports::{ForeignSource, Lineage, ModelSources, Pinned, PortError};
 pub use service::{Expected, NewVersion, Registered, Registry};
 pub use store::MIGRATIONS;
-pub use types::{DataInput, Flavor, KeyValue, Model, ModelVersion, Stage};
+pub use types::{DataInput, KeyValue, Model, ModelVersion, Stage};

@@ -3,9 +3,9 @@
 
 use async_trait::async_trait;
 pub use corliss_diagnostics::PortError;
-use corliss_types::VersionId;
+use corliss_types::{Flavor, VersionId};
 
-use crate::{Flavor, ModelVersion};
+use crate::ModelVersion;
 
 /// A source as a client of MLflow writes it. It is a name to look up, never a path to open.
 #[derive(Debug, Clone, PartialEq, Eq)]

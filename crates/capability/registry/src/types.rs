@@ -2,40 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use corliss_types::VersionId;
+use corliss_types::{Flavor, VersionId};
 use serde::{Deserialize, Serialize};
-
-/// What can serve a version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Flavor {
-    /// An ONNX graph.
-    Onnx,
-    /// A language model as GGUF.
-    Gguf,
-    /// Anything else: kept and handed out, not served.
-    Other,
-}
-
-impl Flavor {
-    /// As stored and sent.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Onnx => "onnx",
-            Self::Gguf => "gguf",
-            Self::Other => "other",
-        }
-    }
-
-    pub(crate) fn of(text: &str) -> Self {
-        match text {
-            "onnx" => Self::Onnx,
-            "gguf" => Self::Gguf,
-            _ => Self::Other,
-        }
-    }
-}
 
 /// MLflow's stages, which its clients deprecated in favour of aliases but still send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,11 +10,9 @@ mod support;
 use std::collections::BTreeMap;
 
 use corliss_diagnostics::Diagnose;
-use corliss_registry::{
-    Expected, Flavor, ForeignSource, KeyValue, MIGRATIONS, NewVersion, RegistryError, Stage,
-};
+use corliss_registry::{Expected, ForeignSource, KeyValue, MIGRATIONS, NewVersion, RegistryError, Stage};
 use corliss_testkit::metastore::for_each_backend;
-use corliss_types::VersionId;
+use corliss_types::{Flavor, VersionId};
 use support::{known, registry_on, version_of};
 
 #[tokio::test]

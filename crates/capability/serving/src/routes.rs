@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use corliss_engine::Flavor;
-use corliss_types::{ModelName, ReplicaId};
+use corliss_types::{Flavor, ModelName, ReplicaId};
 
 /// A snapshot of everything that may take requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

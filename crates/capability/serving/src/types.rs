@@ -1,7 +1,6 @@
 //! Requests and answers of the native API.
 
-use corliss_engine::Flavor;
-use corliss_types::{JobId, ModelName, ReplicaId, Resources, Timestamp};
+use corliss_types::{Flavor, JobId, ModelName, ReplicaId, Resources, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What an endpoint should be.

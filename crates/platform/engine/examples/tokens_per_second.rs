@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use corliss_engine::client::EngineClient;
 use corliss_engine::protocol::{ChatMessage, EngineState, GenerateEvent, GenerateRequest};
-use corliss_engine::{EngineArgs, EngineError, Flavor};
+use corliss_engine::{EngineArgs, EngineError};
+use corliss_types::Flavor;
 
 #[derive(clap::Parser)]
 struct Engine {

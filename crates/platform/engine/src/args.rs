@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::Flavor;
+use corliss_types::Flavor;
 
 /// Arguments of the hidden `corliss engine` command.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct EngineArgs {
     /// Kind of engine: onnx or gguf.
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = flavor)]
     pub kind: Flavor,
     /// Folder that holds the model.
     #[arg(long)]
@@ -53,6 +53,10 @@ fn parse_listen(text: &str) -> Result<PathBuf, String> {
         Some(path) if path.starts_with('/') => Ok(PathBuf::from(path)),
         _ => Err("expected unix: and an absolute path".to_owned()),
     }
+}
+
+fn flavor(name: &str) -> Result<Flavor, String> {
+    Flavor::from_name(name).ok_or_else(|| "it is onnx, gguf or other".to_owned())
 }
 
 impl EngineArgs {

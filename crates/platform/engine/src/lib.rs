@@ -17,7 +17,6 @@ pub mod args;
 pub mod client;
 pub mod cpu;
 mod error;
-mod flavor;
 mod gguf;
 pub mod model_dir;
 mod onnx;
@@ -27,5 +26,4 @@ mod server;
 
 pub use args::EngineArgs;
 pub use error::EngineError;
-pub use flavor::Flavor;
 pub use model_dir::detect_flavor;

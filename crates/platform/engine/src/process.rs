@@ -21,7 +21,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::gguf::GgufEngine;
 use crate::onnx::OnnxEngine;
 use crate::server::{Cell, Engine, accept};
-use crate::{EngineArgs, EngineError, Flavor, cpu, model_dir};
+use crate::{EngineArgs, EngineError, cpu, model_dir};
+use corliss_types::Flavor;
 
 /// How often the process looks whether its parent is still there and decoding still works.
 const WATCH_PERIOD: Duration = Duration::from_millis(250);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use corliss_diagnostics::ErrorReport;
 use serde::{Deserialize, Serialize};
 
-use crate::Flavor;
+use corliss_types::Flavor;
 
 /// Whether an engine can answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

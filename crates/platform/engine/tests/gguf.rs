@@ -17,11 +17,12 @@ mod smollm2 {
 
     use super::common::{DEADLINE, EngineProcess, args, folder};
     use corliss_diagnostics::Diagnose;
+    use corliss_engine::EngineArgs;
     use corliss_engine::client::GenerateStream;
     use corliss_engine::protocol::{
         ChatMessage, EngineState, FinishReason, GenerateEvent, GenerateRequest, Stats, TokenLogprob,
     };
-    use corliss_engine::{EngineArgs, Flavor};
+    use corliss_types::Flavor;
 
     fn model() -> PathBuf {
         std::env::var_os("CORLISS_TEST_GGUF")

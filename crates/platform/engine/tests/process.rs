@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use common::{DEADLINE, EngineProcess, args, command, folder, signal};
 use corliss_diagnostics::Diagnose;
-use corliss_engine::Flavor;
 use corliss_engine::protocol::{EngineState, GenerateRequest};
+use corliss_types::Flavor;
 
 #[test]
 fn engine_child() {

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use corliss_data::{DataError, DataService, Edge, Entry, NodeKind, NodeRef, Relation, Tree};
 use corliss_diagnostics::{Diagnose, Meaning};
-use corliss_registry::{Flavor, ForeignSource, Lineage, ModelSources, ModelVersion, Pinned, PortError};
+use corliss_registry::{ForeignSource, Lineage, ModelSources, ModelVersion, Pinned, PortError};
 use corliss_tracking::{ArtifactFile, Tracking};
-use corliss_types::VersionId;
+use corliss_types::{Flavor, VersionId};
 
 use super::tracking::NotABlob;
 

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use corliss_engine::Flavor;
 use corliss_engine::client::EngineClient;
 use corliss_policy_serving::router::{Router, RouterEvent};
-use corliss_types::{ReplicaId, Timestamp};
+use corliss_types::{Flavor, ReplicaId, Timestamp};
 
 use crate::error::GatewayError;
 use crate::ports::RouteEndpoint;

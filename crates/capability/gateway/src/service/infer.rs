@@ -1,8 +1,8 @@
 //! Tensor requests: passed through unread, because the engine checks names, types, and shapes against data.
 
 use bytes::Bytes;
-use corliss_engine::Flavor;
 use corliss_engine::protocol::Metadata;
+use corliss_types::Flavor;
 
 use crate::error::GatewayError;
 use crate::service::Gateway;

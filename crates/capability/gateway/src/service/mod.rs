@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use corliss_clock::Sources;
-use corliss_engine::Flavor;
+use corliss_types::Flavor;
 use tokio::sync::watch;
 
 use crate::config::GatewayConfig;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use corliss_metastore::Tx;
-use corliss_types::{ModelName, RunId, TrackingRunId, VersionId};
+use corliss_types::{Flavor, ModelName, RunId, TrackingRunId, VersionId};
 
 use super::{Registry, check_description, check_tag, existing};
-use crate::types::{DataInput, Flavor, KeyValue, ModelVersion, Stage};
+use crate::types::{DataInput, KeyValue, ModelVersion, Stage};
 use crate::{ForeignSource, RegistryError, store};
 
 /// A version that a pipeline run made.

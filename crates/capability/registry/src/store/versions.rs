@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use corliss_metastore::{Row, StoreError, Tx, params};
 
-use crate::types::{Flavor, KeyValue, ModelVersion, Stage};
+use crate::types::{KeyValue, ModelVersion, Stage};
+use corliss_types::Flavor;
 
 pub(super) const COLUMNS: &str = "v.name, v.version, v.description, v.source_version, v.source, v.flavor, v.run_id, \
                                   v.step, v.tracking_run_id, v.logged_model_id, v.run_link, v.data_json, \
@@ -24,7 +25,7 @@ pub(super) fn from_row(row: &Row) -> Result<ModelVersion, StoreError> {
         description: row.text("description")?,
         source_version: row.parse("source_version")?,
         source: row.text("source")?,
-        flavor: Flavor::of(&row.text("flavor")?),
+        flavor: Flavor::from_name(&row.text("flavor")?).unwrap_or(Flavor::Other),
         run_id: row.opt_text("run_id")?,
         step: row.opt_text("step")?,
         tracking_run_id: row.opt_text("tracking_run_id")?,

@@ -11,9 +11,9 @@ use corliss_clock::Sources;
 use corliss_http::{AuthFailure, Credential, Denial, Guard, Routes};
 use corliss_metastore::Metastore;
 use corliss_registry::{
-    Flavor, ForeignSource, Lineage, ModelSources, ModelVersion, NewVersion, Pinned, PortError, Registry,
+    ForeignSource, Lineage, ModelSources, ModelVersion, NewVersion, Pinned, PortError, Registry,
 };
-use corliss_types::{Permission, Principal, Role, VersionId};
+use corliss_types::{Flavor, Permission, Principal, Role, VersionId};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;

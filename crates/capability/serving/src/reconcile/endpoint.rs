@@ -1,6 +1,5 @@
 //! One pass: follow aliases, see what replicas do, decide, apply, publish.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,21 +35,14 @@ impl EndpointReconciler {
     }
 
     async fn load(&self) -> Result<Vec<Live>, ServingError> {
-        let (endpoints, replicas) = self
+        let (endpoints, mut replicas) = self
             .serving
             .parts
             .store
             .read(|tx| Ok::<_, ServingError>((store::list_endpoints(tx)?, store::live_replicas(tx)?)))
             .await?;
-        let mut by_endpoint: BTreeMap<String, Vec<ReplicaRow>> = BTreeMap::new();
-        for replica in replicas {
-            by_endpoint
-                .entry(replica.endpoint.clone())
-                .or_default()
-                .push(replica);
-        }
         let live = |row: EndpointRow| {
-            let replicas = by_endpoint.remove(&row.name).unwrap_or_default();
+            let replicas = replicas.remove(&row.name).unwrap_or_default();
             Live { row, replicas }
         };
         Ok(endpoints.into_iter().map(live).collect())

@@ -1,8 +1,8 @@
 //! Deploy and remove: both only store what should be and wake the reconciler.
 
 use corliss_diagnostics::nearest;
-use corliss_engine::{EngineError, Flavor, model_dir};
-use corliss_types::ModelName;
+use corliss_engine::{EngineError, model_dir};
+use corliss_types::{Flavor, ModelName};
 
 use super::Serving;
 use crate::store::{self, Desired};

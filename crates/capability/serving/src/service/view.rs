@@ -1,7 +1,5 @@
 //! Endpoints as shown.
 
-use std::collections::BTreeMap;
-
 use super::Serving;
 use crate::ServingError;
 use crate::store::{self, EndpointRow, ReplicaRow};
@@ -10,20 +8,13 @@ use crate::types::{EndpointView, ReplicaPhase, ReplicaView};
 impl Serving {
     /// Every endpoint, by name.
     pub async fn list(&self) -> Result<Vec<EndpointView>, ServingError> {
-        let (endpoints, replicas) = self
+        let (endpoints, mut replicas) = self
             .parts
             .store
             .read(|tx| Ok::<_, ServingError>((store::list_endpoints(tx)?, store::list_replicas(tx)?)))
             .await?;
-        let mut by_endpoint: BTreeMap<String, Vec<ReplicaRow>> = BTreeMap::new();
-        for replica in replicas {
-            by_endpoint
-                .entry(replica.endpoint.clone())
-                .or_default()
-                .push(replica);
-        }
         let view = |row: EndpointRow| {
-            let replicas = by_endpoint.remove(&row.name).unwrap_or_default();
+            let replicas = replicas.remove(&row.name).unwrap_or_default();
             self.view(row, replicas)
         };
         Ok(endpoints.into_iter().map(view).collect())

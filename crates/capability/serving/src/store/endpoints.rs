@@ -1,9 +1,8 @@
 //! Rows of `serving_endpoints`. `generation` rises whenever what an endpoint should be changes; whoever
 //! acts on what it read names the generation, and a stale one changes nothing.
 
-use corliss_engine::Flavor;
 use corliss_metastore::{Row, StoreError, Tx, Value};
-use corliss_types::{ModelName, Resources, Timestamp, VersionId};
+use corliss_types::{Flavor, ModelName, Resources, Timestamp, VersionId};
 
 use crate::types::EndpointPhase;
 

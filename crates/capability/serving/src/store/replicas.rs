@@ -1,5 +1,7 @@
 //! Rows of `serving_replicas`.
 
+use std::collections::BTreeMap;
+
 use corliss_metastore::{Row, StoreError, Tx};
 use corliss_types::{JobId, ReplicaId, Timestamp, VersionId};
 
@@ -51,18 +53,27 @@ fn replica(row: &Row) -> Result<ReplicaRow, StoreError> {
     })
 }
 
-/// Every replica, by endpoint and age.
-pub fn list_replicas(tx: &mut dyn Tx) -> Result<Vec<ReplicaRow>, StoreError> {
-    tx.query("SELECT * FROM serving_replicas ORDER BY endpoint, id", &[])?
-        .iter()
-        .map(replica)
-        .collect()
+/// Replicas of each endpoint, oldest first.
+pub type ByEndpoint = BTreeMap<String, Vec<ReplicaRow>>;
+
+/// Every replica.
+pub fn list_replicas(tx: &mut dyn Tx) -> Result<ByEndpoint, StoreError> {
+    by_endpoint(&tx.query("SELECT * FROM serving_replicas ORDER BY id", &[])?)
 }
 
 /// Replicas whose process may still be there.
-pub fn live_replicas(tx: &mut dyn Tx) -> Result<Vec<ReplicaRow>, StoreError> {
-    let sql = "SELECT * FROM serving_replicas WHERE ended_ms IS NULL ORDER BY endpoint, id";
-    tx.query(sql, &[])?.iter().map(replica).collect()
+pub fn live_replicas(tx: &mut dyn Tx) -> Result<ByEndpoint, StoreError> {
+    let sql = "SELECT * FROM serving_replicas WHERE ended_ms IS NULL ORDER BY id";
+    by_endpoint(&tx.query(sql, &[])?)
+}
+
+fn by_endpoint(rows: &[Row]) -> Result<ByEndpoint, StoreError> {
+    let mut found = ByEndpoint::new();
+    for row in rows {
+        let row = replica(row)?;
+        found.entry(row.endpoint.clone()).or_default().push(row);
+    }
+    Ok(found)
 }
 
 /// Stores a new replica.

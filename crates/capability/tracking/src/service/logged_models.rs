@@ -1,13 +1,12 @@
 //! Logged models: create, read, finish, delete, tag, search.
 
 use corliss_metastore::Tx;
-use corliss_mlflow_wire::{check_length, parse_filter, parse_order};
+use corliss_mlflow_wire::check_length;
 use corliss_types::TrackingRunId;
 
 use super::experiments::{check_active, existing};
-use super::metrics::cut;
 use super::names::name_of;
-use super::search::{SearchScope, offset};
+use super::search::{Query, SearchScope};
 use super::{Tracking, runs};
 use crate::types::{KeyValue, LifecycleStage, LoggedModel, Page};
 use crate::{TrackingError, limits, store};
@@ -174,29 +173,17 @@ impl Tracking {
         experiment_ids: Vec<i64>,
         scope: SearchScope,
     ) -> Result<Page<LoggedModel>, TrackingError> {
-        let limit = scope.max_results.unwrap_or(limits::LOGGED_MODELS_PAGE);
-        if limit < 1 {
-            return Err(TrackingError::invalid(format!(
-                "Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer"
-            )));
+        let most = limits::SEARCH_MAX;
+        let query = SearchScope {
+            max_results: scope.max_results.map(|asked| asked.min(most)),
+            ..scope
         }
-        let limit = limit.min(limits::SEARCH_MAX);
-        let offset = offset(&scope)?;
-        let filter = parse_filter(&scope.filter)?;
-        let order = scope
-            .order_by
-            .iter()
-            .map(|clause| parse_order(clause))
-            .collect::<Result<Vec<_>, _>>()?;
+        .read(limits::LOGGED_MODELS_PAGE)?;
         self.store
             .read(move |tx| {
-                let page = (limit + 1, offset);
-                let mut items = store::search_logged_models(tx, &experiment_ids, &filter, &order, page)?;
-                let next_page_token = cut(&mut items, Some(limit), offset);
-                Ok(Page {
-                    items,
-                    next_page_token,
-                })
+                let Query { filter, order, .. } = &query;
+                let found = store::search_logged_models(tx, &experiment_ids, filter, order, query.rows())?;
+                Ok(query.page(found))
             })
             .await
     }

@@ -1,6 +1,6 @@
 //! Searching runs and experiments.
 
-use corliss_mlflow_wire::{offset_of, parse_filter, parse_order};
+use corliss_mlflow_wire::{Comparison, Order, offset_of, parse_filter, parse_order};
 
 use super::Tracking;
 use super::metrics::cut;
@@ -42,21 +42,19 @@ impl Tracking {
             experiment_ids,
             scope,
         } = search;
-        let limit = limit_of(&scope, limits::SEARCH_DEFAULT)?;
-        let offset = offset(&scope)?;
-        let filter = parse_filter(&scope.filter)?;
-        let order = scope
-            .order_by
-            .iter()
-            .map(|clause| parse_order(clause))
-            .collect::<Result<Vec<_>, _>>()?;
+        let query = scope.read(limits::SEARCH_DEFAULT)?;
         self.store
             .read(move |tx| {
-                let page = (limit + 1, offset);
-                let mut infos = store::search_runs(tx, &experiment_ids, scope.view, &filter, &order, page)?;
-                let next_page_token = cut(&mut infos, Some(limit), offset);
+                let Query {
+                    view, filter, order, ..
+                } = &query;
+                let infos = store::search_runs(tx, &experiment_ids, *view, filter, order, query.rows())?;
+                let Page {
+                    items,
+                    next_page_token,
+                } = query.page(infos);
                 Ok(Page {
-                    items: runs_of(tx, infos)?,
+                    items: runs_of(tx, items)?,
                     next_page_token,
                 })
             })
@@ -68,34 +66,60 @@ impl Tracking {
     /// # Errors
     /// The filter, the order, the limit or the token is wrong.
     pub async fn search_experiments(&self, scope: SearchScope) -> Result<Page<Experiment>, TrackingError> {
-        let limit = limit_of(&scope, limits::SEARCH_DEFAULT)?;
-        let offset = offset(&scope)?;
-        let filter = parse_filter(&scope.filter)?;
-        let order = scope
-            .order_by
-            .iter()
-            .map(|clause| parse_order(clause))
-            .collect::<Result<Vec<_>, _>>()?;
+        let query = scope.read(limits::SEARCH_DEFAULT)?;
         self.store
             .read(move |tx| {
-                let page = (limit + 1, offset);
-                let mut items = store::search_experiments(tx, scope.view, &filter, &order, page)?;
-                let next_page_token = cut(&mut items, Some(limit), offset);
-                Ok(Page {
-                    items,
-                    next_page_token,
-                })
+                let Query {
+                    view, filter, order, ..
+                } = &query;
+                let found = store::search_experiments(tx, *view, filter, order, query.rows())?;
+                Ok(query.page(found))
             })
             .await
     }
 }
 
-pub(super) fn offset(scope: &SearchScope) -> Result<i64, TrackingError> {
-    Ok(i64::try_from(offset_of(scope.page_token.as_deref())?).unwrap_or(i64::MAX))
+/// A search as the store takes it.
+pub(super) struct Query {
+    view: ViewType,
+    pub(super) filter: Vec<Comparison>,
+    pub(super) order: Vec<Order>,
+    limit: i64,
+    offset: i64,
 }
 
-fn limit_of(scope: &SearchScope, default: i64) -> Result<i64, TrackingError> {
-    match scope.max_results {
+impl SearchScope {
+    /// Reads what a client wrote; a page has `default` items if it does not say.
+    pub(super) fn read(&self, default: i64) -> Result<Query, TrackingError> {
+        let order = self.order_by.iter().map(|clause| parse_order(clause));
+        Ok(Query {
+            view: self.view,
+            limit: limit_of(self.max_results, default)?,
+            offset: i64::try_from(offset_of(self.page_token.as_deref())?).unwrap_or(i64::MAX),
+            filter: parse_filter(&self.filter)?,
+            order: order.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Query {
+    /// How many rows to ask for, one more than a page holds, and from which.
+    pub(super) fn rows(&self) -> (i64, i64) {
+        (self.limit + 1, self.offset)
+    }
+
+    /// The page of what was found.
+    pub(super) fn page<T>(&self, mut items: Vec<T>) -> Page<T> {
+        let next_page_token = cut(&mut items, Some(self.limit), self.offset);
+        Page {
+            items,
+            next_page_token,
+        }
+    }
+}
+
+fn limit_of(asked: Option<i64>, default: i64) -> Result<i64, TrackingError> {
+    match asked {
         None => Ok(default),
         Some(limit) if limit < 1 => Err(TrackingError::invalid(format!(
             "Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer"

@@ -27,7 +27,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::protocol::{GenerateEvent, GenerateRequest, LanguageMetadata, Metadata, Stats};
-use crate::{EngineArgs, EngineError, Flavor};
+use crate::{EngineArgs, EngineError};
+use corliss_types::Flavor;
 
 use loaded::Loaded;
 use queue::Queue;

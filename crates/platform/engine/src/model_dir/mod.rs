@@ -11,7 +11,8 @@ mod pickle;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{EngineError, Flavor};
+use crate::EngineError;
+use corliss_types::Flavor;
 
 pub(crate) use gguf::GgufSummary;
 pub(crate) use onnx::read as read_onnx;

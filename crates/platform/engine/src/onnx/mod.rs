@@ -19,7 +19,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::protocol::{Metadata, Stats};
-use crate::{EngineArgs, EngineError, Flavor};
+use crate::{EngineArgs, EngineError};
+use corliss_types::Flavor;
 
 pub(crate) use batcher::BatchConfig;
 

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use corliss_diagnostics::{Diagnose, ErrorReport};
 
+use crate::EngineError;
 use crate::gguf::GgufEngine;
 use crate::onnx::OnnxEngine;
 use crate::protocol::{EngineState, Ready};
-use crate::{EngineError, Flavor};
+use corliss_types::Flavor;
 
 pub(crate) use connection::accept;
 

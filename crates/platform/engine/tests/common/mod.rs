@@ -117,6 +117,6 @@ pub fn folder() -> tempfile::TempDir {
 }
 
 /// The arguments of an engine whose socket lies in `dir`.
-pub fn args(kind: corliss_engine::Flavor, model: &Path, dir: &Path) -> EngineArgs {
+pub fn args(kind: corliss_types::Flavor, model: &Path, dir: &Path) -> EngineArgs {
     EngineArgs::new(kind, model, dir.join("engine.sock"))
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use corliss_engine::Flavor;
 use corliss_http::{ApiError, Json, Path};
+use corliss_types::Flavor;
 use serde_json::{Value, json};
 
 use crate::error::GatewayError;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::routing::{delete, get, put};
 use corliss_http::{ApiError, Dialect, Json, List, PageQuery, Path, Query, Routes};
-use corliss_types::{Access, Permission, VersionId};
+use corliss_types::{Access, Flavor, Permission, VersionId};
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::service::{Expected, Search};
-use crate::types::{DataInput, Flavor, Model, ModelVersion};
+use crate::types::{DataInput, Model, ModelVersion};
 use crate::{Registry, RegistryError};
 
 const PAGE: u32 = 100;
