@@ -1,5 +1,7 @@
 //! Sizes, times and numbers for people, in the console's words: `ui/src/lib/format.ts` is the other half.
 
+use corliss_diagnostics::counted;
+
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
@@ -106,7 +108,7 @@ pub fn span(started_ms: Option<i64>, ended_ms: Option<i64>) -> String {
 /// `1 worker`, `2 workers`
 #[must_use]
 pub fn plural(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+    counted(count, noun, &format!("{noun}s"))
 }
 
 /// `1 CPU, 2 GiB` or `4 CPUs, 16 GiB, 1 accelerator`

@@ -4,10 +4,12 @@
 //! Each crate has one `thiserror` enum that implements [`Diagnose`]; the HTTP floor and the CLI turn any
 //! of them into their own form. `Display` of an error is one lowercase sentence without a full stop.
 
+mod count;
 mod port_error;
 
 use serde::{Deserialize, Serialize};
 
+pub use count::counted;
 pub use port_error::PortError;
 
 /// What an error means to the caller, independent of protocol.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use corliss_diagnostics::{Diagnose, Meaning};
+use corliss_diagnostics::{Diagnose, Meaning, counted};
 use corliss_metastore::StoreError;
 use corliss_policy_access::Reason;
 use corliss_types::RunId;
@@ -14,7 +14,7 @@ use crate::project_file::Problem;
 #[derive(Debug, thiserror::Error)]
 pub enum PipelinesError {
     /// The project file is wrong; every problem is listed.
-    #[error("the project file has {}", count(problems.len()))]
+    #[error("the project file has {}", counted(problems.len(), "problem", "problems"))]
     ProjectFile {
         /// At least one.
         problems: Vec<Problem>,
@@ -104,14 +104,6 @@ pub enum PipelinesError {
     /// The metadata store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-fn count(problems: usize) -> String {
-    if problems == 1 {
-        "1 problem".to_owned()
-    } else {
-        format!("{problems} problems")
-    }
 }
 
 impl PipelinesError {

@@ -6,6 +6,7 @@ use corliss_pipelines::project_file::{self, DataSource, Problem, ProjectFile};
 use serde_json::json;
 
 use crate::error::{CliError, CliResult, EXIT_BAD_INPUT, cause};
+use crate::units;
 
 /// The script that by custom makes the data of an example.
 const MAKES_DATA: &str = "get_data.py";
@@ -131,11 +132,10 @@ pub fn refuse(path: &Path, problems: &[Problem], as_json: bool) -> CliError {
             );
         }
     }
-    let count = problems.len();
-    let plural = if count == 1 { "problem" } else { "problems" };
+    let count = units::plural(problems.len() as u64, "problem");
     CliError::new(
         EXIT_BAD_INPUT,
         "project_file_invalid",
-        format!("{} has {count} {plural}", path.display()),
+        format!("{} has {count}", path.display()),
     )
 }

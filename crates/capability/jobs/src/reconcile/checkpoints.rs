@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use corliss_diagnostics::ErrorReport;
+use corliss_diagnostics::{ErrorReport, counted};
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler};
 
 use crate::service::{Jobs, blocking};
@@ -20,7 +20,7 @@ impl Reconciler for Checkpoints {
 
     async fn reconcile(&self) -> Result<Outcome, BoxedDiagnose> {
         let active = self.0.store.read(store::active).await?;
-        let (mut watched, mut complete, mut trouble) = (0, 0, None);
+        let (mut watched, mut complete, mut trouble) = (0_usize, 0_usize, None);
         for spec in active.into_iter().filter_map(|job| job.spec.checkpoint) {
             watched += 1;
             match blocking(move || checkpoints::record(&spec.dir, spec.keep)).await {
@@ -29,7 +29,11 @@ impl Reconciler for Checkpoints {
                 Err(error) => trouble = Some(ErrorReport::of(&error).message),
             }
         }
-        let progress = format!("{watched} jobs watched, {complete} checkpoints complete");
+        let progress = format!(
+            "{} watched, {} complete",
+            counted(watched, "job", "jobs"),
+            counted(complete, "checkpoint", "checkpoints")
+        );
         Ok(Outcome::done(match trouble {
             Some(message) => format!("{progress}; {message}"),
             None => progress,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use corliss_diagnostics::{Diagnose, ErrorReport, Meaning};
+use corliss_diagnostics::{Diagnose, ErrorReport, Meaning, counted};
 use corliss_executor::{ExecutorError, TaskRef};
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler};
 use corliss_types::JobId;
@@ -120,7 +120,7 @@ impl Reconciler for Lifecycle {
                 },
             }
         }
-        let progress = format!("{count} jobs looked after");
+        let progress = format!("{} looked after", counted(count, "job", "jobs"));
         Ok(match trouble {
             Some(message) => Outcome::again_after(format!("{progress}; {message}"), TROUBLE_AGAIN),
             None => Outcome::done(progress),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use corliss_diagnostics::ErrorReport;
+use corliss_diagnostics::{ErrorReport, counted};
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler, Wake};
 use corliss_types::RunId;
 use futures_util::FutureExt;
@@ -181,8 +181,7 @@ impl Reconciler for Supervisor {
         let (driven, error, due) = self.drivers.told();
         let mut progress = match driven {
             0 => "no run in progress".to_owned(),
-            1 => "1 run in progress".to_owned(),
-            count => format!("{count} runs in progress"),
+            count => format!("{} in progress", counted(count, "run", "runs")),
         };
         if let Some((run, error)) = error {
             progress.push_str(&format!("; {run} waits after an error: {error}"));

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use corliss_diagnostics::counted;
 use corliss_policy_pipeline::RunState;
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler};
 use corliss_types::RunId;
@@ -49,7 +50,7 @@ impl Reconciler for Sweeper {
             self.sweep(run, Keep::Nothing, GONE).await?;
         }
         let swept = fresh.len() + old.len();
-        let progress = format!("{swept} work folders swept");
+        let progress = format!("{} swept", counted(swept, "work folder", "work folders"));
         let more = fresh.len().max(old.len()) >= BATCH as usize;
         Ok(if more {
             Outcome::again_after(progress, std::time::Duration::ZERO)

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use corliss_diagnostics::counted;
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler};
 use corliss_types::{DurationMs, Timestamp, TokenId};
 
@@ -111,9 +112,16 @@ impl Reconciler for Keeper {
         let written = self.flush().await?;
         let purged = self.purge().await?;
         let lost = self.security.pending().lost;
-        let mut progress = format!("{written} lines recorded, {purged} expired rows deleted");
+        let mut progress = format!(
+            "{} recorded, {} deleted",
+            counted(written, "line", "lines"),
+            counted(purged, "expired row", "expired rows")
+        );
         if lost > 0 {
-            progress.push_str(&format!(", {lost} refusals not recorded since the start"));
+            progress.push_str(&format!(
+                ", {} not recorded since the start",
+                counted(lost, "refusal", "refusals")
+            ));
         }
         Ok(Outcome::done(progress))
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use corliss_diagnostics::counted;
 use corliss_policy_serving::{self as policy, Phase, Plan};
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler};
 use corliss_types::Timestamp;
@@ -224,7 +225,11 @@ impl Reconciler for EndpointReconciler {
             }
         }
         let ready: usize = table.iter().map(|endpoint| endpoint.replicas.len()).sum();
-        let progress = format!("{} endpoint(s), {ready} ready replica(s)", table.len());
+        let progress = format!(
+            "{}, {} ready",
+            counted(table.len(), "endpoint", "endpoints"),
+            counted(ready, "replica", "replicas")
+        );
         self.serving.publish(table);
         match failed {
             Some(error) => Err(error.into()),

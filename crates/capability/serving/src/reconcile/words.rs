@@ -1,5 +1,6 @@
 //! A plan's reasons as one sentence.
 
+use corliss_diagnostics::counted;
 use corliss_policy_serving::{Phase, Plan, Reason};
 use corliss_types::Timestamp;
 
@@ -47,8 +48,4 @@ fn part(reason: &Reason, now: Timestamp) -> String {
             counted(*replicas, "replica finishes its", "replicas finish their")
         ),
     }
-}
-
-fn counted(number: u32, one: &str, more: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { more })
 }
