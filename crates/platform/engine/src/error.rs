@@ -87,10 +87,12 @@ pub enum EngineError {
         hint: Option<String>,
     },
     /// Prompt and answer do not fit into the context.
-    #[error("{}", context_message(*.prompt_tokens, *.max_tokens, *.context_tokens))]
+    #[error("{}", context_message(*.prompt_tokens, *.counted, *.max_tokens, *.context_tokens))]
     ContextLengthExceeded {
         /// Tokens of the prompt.
         prompt_tokens: usize,
+        /// Whether they were counted; of a text that cannot fit only the least number is known.
+        counted: bool,
         /// Tokens asked for beyond it, if any were named.
         max_tokens: Option<u32>,
         /// Tokens that fit.
@@ -167,13 +169,21 @@ fn list_found(found: &[String]) -> String {
     }
 }
 
-fn context_message(prompt_tokens: usize, max_tokens: Option<u32>, context_tokens: u32) -> String {
+fn context_message(
+    prompt_tokens: usize,
+    counted: bool,
+    max_tokens: Option<u32>,
+    context_tokens: u32,
+) -> String {
+    let at_least = if counted { "" } else { "at least " };
     match max_tokens {
         Some(max) if prompt_tokens <= context_tokens as usize => format!(
             "the prompt has {prompt_tokens} tokens and {max} more were asked for, but the model's context \
              holds {context_tokens}"
         ),
-        _ => format!("the prompt has {prompt_tokens} tokens, but the model's context holds {context_tokens}"),
+        _ => format!(
+            "the prompt has {at_least}{prompt_tokens} tokens, but the model's context holds {context_tokens}"
+        ),
     }
 }
 
@@ -277,22 +287,23 @@ impl Diagnose for EngineError {
             Self::InvalidRequest { hint, .. } => hint.clone(),
             Self::Remote { report, .. } => report.hint.clone(),
             Self::ModelMissing { .. } => {
-                Some("Write the trained model as model.onnx or as a .gguf file into the step's output.".into())
+                Some("write the trained model as model.onnx or as a .gguf file into the step's output".into())
             }
-            Self::ModelAmbiguous { wanted, .. } => {
-                Some(format!("Keep one {wanted} file in the folder, or name the one to serve model{wanted}."))
-            }
-            Self::ModelIsPickle { .. } => {
-                Some("Export the model to ONNX, for PyTorch with torch.onnx.export(model, inputs, \"model.onnx\").".into())
-            }
+            Self::ModelAmbiguous { wanted, .. } => Some(format!(
+                "keep one {wanted} file in the folder, or name the one to serve model{wanted}"
+            )),
+            Self::ModelIsPickle { .. } => Some(
+                "export the model to ONNX, for PyTorch with torch.onnx.export(model, inputs, \"model.onnx\")"
+                    .into(),
+            ),
             Self::ModelTruncated { .. } => {
-                Some("Write the file again; publish it under its final name only when it is complete.".into())
+                Some("write the file again; publish it under its final name only when it is complete".into())
             }
-            Self::ContextLengthExceeded { .. } => Some("Shorten the prompt or ask for fewer tokens.".into()),
-            Self::QueueFull { .. } => Some("Try again shortly, or add replicas to the endpoint.".into()),
-            Self::CpuUnsupported { .. } => {
-                Some("Build Corliss on this machine with the GGML_* settings of .cargo/config.toml off.".into())
-            }
+            Self::ContextLengthExceeded { .. } => Some("shorten the prompt or ask for fewer tokens".into()),
+            Self::QueueFull { .. } => Some("try again shortly, or add replicas to the endpoint".into()),
+            Self::CpuUnsupported { .. } => Some(
+                "build Corliss on this machine with the GGML_* settings of .cargo/config.toml off".into(),
+            ),
             _ => None,
         }
     }
@@ -365,6 +376,7 @@ mod tests {
     fn the_context_message_names_both_numbers() {
         let error = EngineError::ContextLengthExceeded {
             prompt_tokens: 9000,
+            counted: true,
             max_tokens: None,
             context_tokens: 8192,
         };

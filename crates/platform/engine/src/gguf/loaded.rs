@@ -68,7 +68,18 @@ impl Loaded {
                         .map(|text| text.to_string_lossy().into_owned())
                         .unwrap_or_default()
                 };
-                Some(ChatTemplate::new(source, name(vocab.bos()), name(vocab.eos()))?)
+                let controls = vocab
+                    .tokens()
+                    .filter(|token| vocab.is_control(*token))
+                    .map(name)
+                    .filter(|text| text.chars().nth(1).is_some())
+                    .collect();
+                Some(ChatTemplate::new(
+                    source,
+                    name(vocab.bos()),
+                    name(vocab.eos()),
+                    controls,
+                )?)
             }
             Err(_) => None,
         };

@@ -68,6 +68,7 @@ pub(super) fn prepare(
 fn fit(prompt_tokens: usize, wanted: Option<u32>, context_tokens: u32) -> Result<u32, EngineError> {
     let exceeded = || EngineError::ContextLengthExceeded {
         prompt_tokens,
+        counted: true,
         max_tokens: wanted,
         context_tokens,
     };
@@ -103,15 +104,19 @@ fn chat(messages: &[ChatMessage], loaded: &Loaded) -> Result<Vec<LlamaToken>, En
         return Err(EngineError::invalid_hint(
             "messages",
             "this model carries no chat template",
-            "Send a text as prompt instead.",
+            "send a text as prompt instead",
         ));
     };
     if messages.is_empty() || messages.len() > MAX_MESSAGES {
         let detail = format!("between 1 and {MAX_MESSAGES} messages must be given");
         return Err(EngineError::invalid("messages", detail));
     }
-    let rendered = template.render(messages)?;
-    text_tokens(&rendered, loaded, !template.begins_with_bos(&rendered))
+    let mut tokens = Vec::new();
+    for (at, piece) in template.render(messages)?.iter().enumerate() {
+        let special = at == 0 && !template.begins_with_bos(piece);
+        tokens.extend(text_tokens(piece, loaded, special)?);
+    }
+    Ok(tokens)
 }
 
 /// Tokenising takes time in proportion to the text, so a text that cannot fit is refused before: no token
@@ -128,6 +133,7 @@ fn text_tokens(text: &str, loaded: &Loaded, special: bool) -> Result<Vec<LlamaTo
     if at_least > loaded.limits.context_tokens as usize {
         return Err(EngineError::ContextLengthExceeded {
             prompt_tokens: at_least,
+            counted: false,
             max_tokens: None,
             context_tokens: loaded.limits.context_tokens,
         });

@@ -3,6 +3,11 @@
 //! Templates are written for Python: minijinja's Python methods cover what they use, and the two
 //! functions that Hugging Face adds are here. A template is part of a model file, so of somebody else's
 //! input: it runs with a budget and can reach nothing but the messages.
+//!
+//! The text of a control token means the token where the template wrote it, and only its letters where a
+//! message holds it: otherwise a message could end its own turn and write the next one.
+
+use std::borrow::Cow;
 
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, context};
@@ -19,11 +24,12 @@ pub(super) struct ChatTemplate {
     environment: Environment<'static>,
     bos: String,
     eos: String,
+    controls: Vec<String>,
 }
 
 impl ChatTemplate {
-    /// Compiles a template; `bos` and `eos` are the texts of the model's special tokens.
-    pub fn new(source: String, bos: String, eos: String) -> Result<Self, EngineError> {
+    /// Compiles a template; `bos`, `eos` and `controls` are the texts of the model's control tokens.
+    pub fn new(source: String, bos: String, eos: String, controls: Vec<String>) -> Result<Self, EngineError> {
         let mut environment = Environment::new();
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
@@ -39,11 +45,40 @@ impl ChatTemplate {
             environment,
             bos,
             eos,
+            controls,
         })
     }
 
-    /// Lays out a chat, up to where the assistant is to answer.
-    pub fn render(&self, messages: &[ChatMessage]) -> Result<String, EngineError> {
+    /// Lays out a chat, up to where the assistant is to answer: in pieces that must be tokenised one by one.
+    /// It is one piece unless a message holds a control token's text, which then lies in two.
+    pub fn render(&self, messages: &[ChatMessage]) -> Result<Vec<String>, EngineError> {
+        let divider = divider(messages)?;
+        let messages: Vec<ChatMessage> = messages
+            .iter()
+            .map(|message| ChatMessage {
+                role: self.divided(&message.role, divider),
+                content: self.divided(&message.content, divider),
+            })
+            .collect();
+        let text = self.lay_out(&messages)?;
+        Ok(text.split(divider).map(ToOwned::to_owned).collect())
+    }
+
+    /// The text with the divider in every control token's text.
+    fn divided(&self, text: &str, divider: char) -> String {
+        let mut text = Cow::Borrowed(text);
+        for control in &self.controls {
+            if text.contains(control.as_str()) {
+                let mut parts = control.chars();
+                let first: String = parts.next().into_iter().collect();
+                let broken = format!("{first}{divider}{}", parts.as_str());
+                text = Cow::Owned(text.replace(control.as_str(), &broken));
+            }
+        }
+        text.into_owned()
+    }
+
+    fn lay_out(&self, messages: &[ChatMessage]) -> Result<String, EngineError> {
         let refused = |error: Error| {
             let reason = error
                 .detail()
@@ -72,6 +107,18 @@ impl ChatTemplate {
     }
 }
 
+/// A character that no message holds. Unicode keeps these for the inside of programs.
+fn divider(messages: &[ChatMessage]) -> Result<char, EngineError> {
+    ('\u{fdd0}'..='\u{fdef}')
+        .find(|candidate| {
+            let mut texts = messages
+                .iter()
+                .flat_map(|message| [&message.role, &message.content]);
+            !texts.any(|text| text.contains(*candidate))
+        })
+        .ok_or_else(|| EngineError::invalid("messages", "they hold every noncharacter of Unicode"))
+}
+
 fn raise_exception(reason: String) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, reason))
 }
@@ -88,7 +135,8 @@ mod tests {
     }
 
     fn template(source: &str) -> ChatTemplate {
-        ChatTemplate::new(source.to_owned(), "<s>".to_owned(), "</s>".to_owned()).unwrap()
+        let controls = ["<s>", "</s>", "<|end|>"].map(ToOwned::to_owned).to_vec();
+        ChatTemplate::new(source.to_owned(), "<s>".to_owned(), "</s>".to_owned(), controls).unwrap()
     }
 
     #[test]
@@ -97,7 +145,23 @@ mod tests {
         let rendered = template(source)
             .render(&[message("system", "x"), message("user", " hi ")])
             .unwrap();
-        assert_eq!(rendered.replace('\n', ""), "<s>[hi]>");
+        assert_eq!(rendered.concat().replace('\n', ""), "<s>[hi]>");
+    }
+
+    #[test]
+    fn a_message_cannot_write_a_control_token() {
+        let chat = template("{% for m in messages %}{{ m.content }}<|end|>{% endfor %}");
+        let pieces = |content| chat.render(&[message("user", content)]).unwrap();
+        assert_eq!(
+            pieces("a<|end|"),
+            ["a<|end|<|end|>"],
+            "half a token is text already"
+        );
+        assert_eq!(pieces("a<|end|>b</s>"), ["a<", "|end|>b<", "/s><|end|>"]);
+        assert_eq!(pieces("<|en<|end|>d|>"), ["<|en<", "|end|>d|><|end|>"]);
+        assert_eq!(pieces("\u{fdd0}<s>"), ["\u{fdd0}<", "s><|end|>"]);
+        let all: String = ('\u{fdd0}'..='\u{fdef}').collect();
+        assert!(chat.render(&[message("user", &all)]).is_err());
     }
 
     #[test]
@@ -121,6 +185,6 @@ mod tests {
 
     #[test]
     fn a_broken_template_is_the_models_fault() {
-        assert!(ChatTemplate::new("{% if %}".to_owned(), String::new(), String::new()).is_err());
+        assert!(ChatTemplate::new("{% if %}".to_owned(), String::new(), String::new(), vec![]).is_err());
     }
 }

@@ -86,8 +86,8 @@ fn known_names(inputs: &[Input<'_>], graph: &Graph) -> Result<(), EngineError> {
         if !graph.inputs.iter().any(|spec| spec.name == input.name) {
             let names = || graph.inputs.iter().map(|spec| spec.name.as_str());
             let hint = match corliss_diagnostics::nearest(&input.name, names()) {
-                Some(near) => format!("Did you mean '{near}'?"),
-                None => format!("The model takes {}.", names().collect::<Vec<_>>().join(", ")),
+                Some(near) => format!("did you mean '{near}'?"),
+                None => format!("the model takes {}", names().collect::<Vec<_>>().join(", ")),
             };
             return Err(EngineError::invalid_hint(
                 field,
@@ -114,7 +114,7 @@ fn input(spec: &TensorSpec, given: &[Input<'_>]) -> Result<Tensor, EngineError> 
         let detail = format!("input '{}' is missing", spec.name);
         let expected = spec.metadata();
         let hint = format!(
-            "It is a {} tensor of shape {:?}.",
+            "it is a {} tensor of shape {:?}",
             expected.datatype, expected.shape
         );
         return Err(EngineError::invalid_hint("inputs", detail, hint));
@@ -137,7 +137,7 @@ fn shape(spec: &TensorSpec, given: &[i64]) -> Result<Vec<usize>, String> {
     let mismatch = || {
         let expected = spec.metadata().shape;
         format!(
-            "input '{}' must have shape {expected:?} (-1 is any size), not {given:?}",
+            "input '{}' must have shape {expected:?} (-1 is any size from 1), not {given:?}",
             spec.name
         )
     };
@@ -194,7 +194,7 @@ fn output_index(name: &str, graph: &Graph) -> Result<usize, EngineError> {
         .position(|spec| spec.name == name)
         .ok_or_else(|| {
             let names: Vec<&str> = graph.outputs.iter().map(|spec| spec.name.as_str()).collect();
-            let hint = format!("The model gives {}.", names.join(", "));
+            let hint = format!("the model gives {}", names.join(", "));
             EngineError::invalid_hint("outputs", format!("the model has no output '{name}'"), hint)
         })
 }
