@@ -41,7 +41,11 @@ impl<'a> Pass<'a> {
         let live = steps().filter(|(_, step)| is_live(step)).count();
         // A step is as good as failed as soon as its retries are spent, so that a step before it in the
         // order of the file does not start in the same plan.
-        let failed = steps().find(|(_, step)| step.state == StepState::Failed || is_spent(step));
+        // A step that failed because the run was stopping is not what stopped it.
+        let decides = |step: &StepView| step.state == StepState::Failed || !step.state.is_ended();
+        let failed = steps()
+            .find(|(_, step)| decides(step) && has_spent_its_retries(step))
+            .or_else(|| steps().find(|(_, step)| step.state == StepState::Failed));
         let cancelled = steps().find(|(_, step)| step.state == StepState::Cancelled || lost_its_job(step));
         Self {
             view,
@@ -142,8 +146,13 @@ impl<'a> Pass<'a> {
                 reason: Reason::CancelRequested,
             });
         }
+        // It ran and failed, so it is not skipped: it ends as what ended the run.
+        if let Some(step) = self.failed {
+            let reason = Reason::RunStopped { step };
+            return self.act(Action::Fail { step: index, reason });
+        }
         if let Some(reason) = self.stopped_by() {
-            return self.act(Action::Skip { step: index, reason });
+            return self.act(Action::Cancel { step: index, reason });
         }
         // It started once, so what it needs was done; checked again because a start must never rest on trust.
         if let Some(step) = self.undone(step) {
@@ -263,11 +272,9 @@ fn is_live(step: &StepView) -> bool {
     !step.state.is_ended() && step.attempt.is_some_and(|attempt| attempt.state.is_live())
 }
 
-fn is_spent(step: &StepView) -> bool {
+fn has_spent_its_retries(step: &StepView) -> bool {
     match step.attempt.map(|attempt| attempt.state) {
-        Some(AttemptState::Failed { class, .. }) if !step.state.is_ended() => {
-            step.failures.of(class) > step.budget.of(class)
-        }
+        Some(AttemptState::Failed { class, .. }) => step.failures.of(class) > step.budget.of(class),
         _ => false,
     }
 }

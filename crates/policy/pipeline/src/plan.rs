@@ -104,7 +104,7 @@ pub enum Reason {
         /// That step.
         step: usize,
     },
-    /// Another step failed, so nothing new starts.
+    /// Another step ended the run, so nothing new starts.
     RunStopped {
         /// That step.
         step: usize,

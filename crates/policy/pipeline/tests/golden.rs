@@ -153,6 +153,40 @@ fn a_second_lost_worker_waits_and_names_the_time() {
 }
 
 #[test]
+fn a_step_that_lost_its_worker_while_the_run_stops_has_failed_and_was_not_skipped() {
+    let mut view = diamond();
+    set(&mut view, 0, StepState::Succeeded, 1, AttemptState::Published);
+    let failed = |class| AttemptState::Failed {
+        class,
+        at: Timestamp::from_millis(0),
+    };
+    set(
+        &mut view,
+        1,
+        StepState::Queued,
+        1,
+        failed(FailureClass::Infrastructure),
+    );
+    view.steps[1].failures.infrastructure = 1;
+    set(&mut view, 2, StepState::Queued, 1, failed(FailureClass::User));
+    view.steps[2].failures.user = 1;
+    assert_eq!(
+        told(&view),
+        "[Fail { train, reason: RunStopped { report } }, \
+         Fail { report, reason: RetriesSpent { class: User, budget: 0 } }, \
+         Skip { evaluate, reason: UpstreamFailed { report } }] | [] | None"
+    );
+    view.steps[1].state = StepState::Failed;
+    view.steps[2].state = StepState::Failed;
+    view.steps[3].state = StepState::Skipped;
+    assert_eq!(
+        told(&view),
+        "[Finish { state: Failed, because: Some(report) }] | [] | None",
+        "the step that was stopped is not the one that stopped"
+    );
+}
+
+#[test]
 fn a_fan_out_is_let_in_up_to_the_limit() {
     let mut view = diamond();
     view.live_limit = 1;

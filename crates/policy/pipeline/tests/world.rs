@@ -257,8 +257,14 @@ proptest! {
                 prop_assert!(view.steps.iter().all(|step| step.state.is_done()));
             }
             RunState::Failed => {
-                let failed = view.steps.iter().position(|step| step.state == StepState::Failed).unwrap();
-                prop_assert!(matches!(scripted_end(&world.steps[failed]), Ends::Lost | Ends::Badly));
+                let [Action::Finish { because: Some(step), .. }] = decide(&view).actions[..] else {
+                    return Err(TestCaseError::fail("a failed run has no step that decided it"));
+                };
+                prop_assert_eq!(view.steps[step].state, StepState::Failed);
+                prop_assert!(matches!(scripted_end(&world.steps[step]), Ends::Lost | Ends::Badly));
+                for step in view.steps.iter().filter(|step| step.state == StepState::Skipped) {
+                    prop_assert!(step.attempt.is_none(), "what ran is not skipped");
+                }
             }
             _ => prop_assert!(
                 world.cancel_at.is_some()

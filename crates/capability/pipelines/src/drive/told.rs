@@ -34,10 +34,13 @@ pub(super) fn ended_reason(spec: &ProjectFile, reason: &Reason, last: Option<&st
             }
         }
         Reason::UpstreamFailed { step } => format!("step '{}' did not succeed", name(spec, *step)),
-        Reason::RunStopped { step } => format!(
-            "nothing starts after step '{}' did not succeed",
-            name(spec, *step)
-        ),
+        Reason::RunStopped { step } => {
+            let step = name(spec, *step);
+            match last {
+                Some(last) => format!("{last} (not tried again: step '{step}' did not succeed)"),
+                None => format!("nothing starts after step '{step}' did not succeed"),
+            }
+        }
         Reason::CancelRequested => "the run was cancelled".to_owned(),
         Reason::JobCancelled => "its job was cancelled".to_owned(),
         waiting => waiting_reason(spec, waiting),
@@ -55,4 +58,24 @@ pub(super) fn run_reason(spec: &ProjectFile, because: Option<usize>, why: Option
         Some(why) => format!("step '{step}': {why}"),
         None => format!("step '{step}' did not succeed"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_ran_and_who_never_started_are_told_apart() {
+        let text = "project: p\nsteps:\n  a: {run: x}\n  b: {run: y}\n";
+        let spec = crate::project_file::parse(text, None).unwrap();
+        let reason = Reason::RunStopped { step: 1 };
+        assert_eq!(
+            ended_reason(&spec, &reason, Some("worker 0 was lost")),
+            "worker 0 was lost (not tried again: step 'b' did not succeed)"
+        );
+        assert_eq!(
+            ended_reason(&spec, &reason, None),
+            "nothing starts after step 'b' did not succeed"
+        );
+    }
 }
