@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use corliss_diagnostics::{Diagnose, Meaning};
+use corliss_diagnostics::{Diagnose, Meaning, counted};
 use corliss_executor::ExecutorError;
 use corliss_metastore::StoreError;
 use corliss_types::JobId;
@@ -16,8 +16,16 @@ pub enum JobsError {
         /// What was asked for.
         job: String,
     },
+    /// It cannot be cancelled any more.
+    #[error("job {job} has already {state}")]
+    Ended {
+        /// The job.
+        job: JobId,
+        /// How it ended.
+        state: &'static str,
+    },
     /// The job has no worker of this rank.
-    #[error("job {job} has {workers} workers, none of rank {rank}")]
+    #[error("job {job} has {}, none of rank {rank}", counted(*workers, "worker", "workers"))]
     NoSuchRank {
         /// The job.
         job: JobId,
@@ -83,6 +91,7 @@ impl Diagnose for JobsError {
         match self {
             Self::NotFound { .. } => "job_not_found",
             Self::NoSuchRank { .. } => "job_rank_not_found",
+            Self::Ended { .. } => "job_ended",
             Self::InvalidSpec { .. } => "job_invalid",
             Self::TooLarge { .. } => "job_too_large",
             Self::QueueFull { .. } => "queue_full",
@@ -98,6 +107,7 @@ impl Diagnose for JobsError {
     fn meaning(&self) -> Meaning {
         match self {
             Self::NotFound { .. } | Self::NoSuchRank { .. } => Meaning::NotFound,
+            Self::Ended { .. } => Meaning::Conflict,
             Self::InvalidSpec { .. } | Self::TooLarge { .. } => Meaning::InvalidInput,
             Self::QueueFull { .. } => Meaning::ResourceExhausted,
             Self::BadRow { .. } => Meaning::Internal,

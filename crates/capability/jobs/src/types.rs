@@ -164,7 +164,7 @@ stored_enum!(
         Gang = "gang",
         /// The server goes down and was told to take its tasks along.
         Interrupt = "interrupt",
-        /// A task could not be started.
+        /// A task could not be started, or what it started is of no use.
         StartFailed = "start_failed",
     }
 );

@@ -107,12 +107,13 @@ async fn a_job_is_seen_explained_followed_and_cancelled() {
     assert_eq!(room.ended(&id).await.state, JobState::Succeeded);
     let (_, page) = json(&room, "GET", &format!("/api/v1/jobs/{id}/logs")).await;
     assert_eq!(page["ended"], true);
-    let (status, view) = json(&room, "POST", &format!("/api/v1/jobs/{id}/cancel")).await;
+    let (status, refused) = json(&room, "POST", &format!("/api/v1/jobs/{id}/cancel")).await;
     assert_eq!(
-        (status, view["state"].as_str()),
-        (200, Some("succeeded")),
-        "what has ended stays as it ended"
+        (status, refused["error"]["code"].as_str()),
+        (409, Some("job_ended"))
     );
+    let (_, view) = json(&room, "GET", &format!("/api/v1/jobs/{id}")).await;
+    assert_eq!(view["state"], "succeeded", "what has ended stays as it ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,8 +111,15 @@ async fn gangs_start_whole_in_order_and_waits_are_explained() {
                 .summary
                 .starts_with("It succeeded")
         );
-        room.jobs.cancel(&second).await.unwrap();
-        room.ended(&second).await;
+        room.jobs
+            .give_up(&second, "its model cannot be loaded")
+            .await
+            .unwrap();
+        let given_up = room.ended(&second).await;
+        assert_eq!(
+            (given_up.state, given_up.reason.as_deref()),
+            (JobState::Failed, Some("its model cannot be loaded"))
+        );
     })
     .await;
 }

@@ -38,12 +38,6 @@ pub enum ServingError {
         /// What was probably meant.
         nearest: Option<String>,
     },
-    /// The endpoint is being removed.
-    #[error("endpoint '{name}' is being removed")]
-    Stopping {
-        /// Its name.
-        name: String,
-    },
     /// A field of a request is wrong.
     #[error("{field} {problem}")]
     Invalid {
@@ -70,7 +64,6 @@ impl Diagnose for ServingError {
             Self::Model(error) => error.code(),
             Self::NoEngine { .. } => "model_not_servable",
             Self::NotFound { .. } => "endpoint_not_found",
-            Self::Stopping { .. } => "endpoint_stopping",
             Self::Invalid { .. } => "invalid_field",
             Self::Sockets { .. } => "socket_folder",
         }
@@ -83,7 +76,6 @@ impl Diagnose for ServingError {
             Self::Model(error) => error.meaning(),
             Self::NoEngine { .. } | Self::Invalid { .. } => Meaning::InvalidInput,
             Self::NotFound { .. } => Meaning::NotFound,
-            Self::Stopping { .. } => Meaning::Conflict,
             Self::Sockets { .. } => Meaning::Internal,
         }
     }
@@ -110,9 +102,6 @@ impl Diagnose for ServingError {
             } => Some(format!("did you mean '{name}'?")),
             Self::NotFound { nearest: None, .. } => {
                 Some("list endpoints with: corliss endpoints list".to_owned())
-            }
-            Self::Stopping { .. } => {
-                Some("deploy it again once it is gone, or under another name".to_owned())
             }
             Self::Sockets { .. } => {
                 Some("check who owns the folder and that the disk is not full".to_owned())

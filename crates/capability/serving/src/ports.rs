@@ -57,8 +57,8 @@ pub trait ReplicaJobs: Send + Sync {
     async fn submit(&self, job: ReplicaJob) -> Result<JobId, PortError>;
     /// How far it is. A job that nobody knows any more has ended.
     async fn observe(&self, job: &JobId) -> Result<ReplicaJobState, PortError>;
-    /// Asks it to end; asking again is harmless.
-    async fn stop(&self, job: &JobId) -> Result<(), PortError>;
+    /// Asks it to end, as failed if there is a reason for that; asking again is harmless.
+    async fn stop(&self, job: &JobId, failure: Option<&str>) -> Result<(), PortError>;
 }
 
 /// Remembers what was deployed where.

@@ -51,6 +51,19 @@ async fn an_endpoint_comes_up_rolls_and_goes() {
             "fewer replicas than wanted while rolling"
         );
 
+        // Deployed again on its way out, it stays.
+        world.serving.remove("digits").await.unwrap();
+        world
+            .serving
+            .deploy("digits", request("digits@champion", 1))
+            .await
+            .unwrap();
+        world
+            .until("digits", |endpoint| {
+                is_ready(endpoint, 2) && endpoint.replicas_ready == 1
+            })
+            .await;
+
         world.serving.remove("digits").await.unwrap();
         world.until_gone("digits").await;
         assert_eq!(world.jobs.running(), 0);

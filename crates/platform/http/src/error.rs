@@ -237,7 +237,7 @@ impl Diagnose for HttpError {
     fn field(&self) -> Option<String> {
         match self {
             Self::DuplicateRoute { .. } => None,
-            Self::Bind { .. } | Self::PublicWithoutTls { .. } => Some("server.address".to_owned()),
+            Self::Bind { .. } | Self::PublicWithoutTls { .. } => Some("server.listen".to_owned()),
             Self::HalfTls { missing } => Some((*missing).to_owned()),
             Self::TlsFile { setting, .. } => Some((*setting).to_owned()),
         }
@@ -246,7 +246,7 @@ impl Diagnose for HttpError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
-                Some("another process listens there: stop it, or choose another address with --address".to_owned())
+                Some("another process listens there: stop it, or choose another address with --listen".to_owned())
             }
             Self::PublicWithoutTls { .. } => Some(
                 "set server.tls_cert and server.tls_key (or CORLISS_SERVER_TLS_CERT and CORLISS_SERVER_TLS_KEY) to \

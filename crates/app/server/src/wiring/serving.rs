@@ -124,12 +124,12 @@ impl ReplicaJobs for Replicas {
         })
     }
 
-    async fn stop(&self, job: &JobId) -> Result<(), PortError> {
-        self.jobs
-            .cancel(job)
-            .await
-            .map(drop)
-            .map_err(|error| PortError::of(&error))
+    async fn stop(&self, job: &JobId, failure: Option<&str>) -> Result<(), PortError> {
+        let stopped = match failure {
+            Some(reason) => self.jobs.give_up(job, reason).await,
+            None => self.jobs.cancel(job).await,
+        };
+        stopped.map(drop).map_err(|error| PortError::of(&error))
     }
 }
 

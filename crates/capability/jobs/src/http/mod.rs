@@ -13,7 +13,7 @@ use corliss_http::{ApiError, Dialect, Json, List, Path, Query, Routes};
 use corliss_types::{Access, JobId, Permission};
 use http::Method;
 
-use crate::{Jobs, JobsError, Why};
+use crate::{JobState, Jobs, JobsError, Why};
 use query::{ListQuery, LogsQuery};
 use views::{JobView, LogsView, QueueAnswer};
 
@@ -79,7 +79,15 @@ async fn why(State(jobs): Shared, Path(text): Path<String>) -> Result<Json<Why>,
 }
 
 async fn cancel(State(jobs): Shared, Path(text): Path<String>) -> Result<Json<JobView>, ApiError> {
-    Ok(Json(JobView::of(&jobs.cancel(&id(&text)?).await?)))
+    let job = jobs.cancel(&id(&text)?).await?;
+    match job.state {
+        JobState::Succeeded | JobState::Failed => Err(JobsError::Ended {
+            job: job.id,
+            state: job.state.as_str(),
+        }
+        .into()),
+        _ => Ok(Json(JobView::of(&job))),
+    }
 }
 
 async fn queue(State(jobs): Shared) -> Result<Json<QueueAnswer>, ApiError> {

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use corliss_metastore::Tx;
 use corliss_types::JobId;
 
 use super::Jobs;
@@ -18,8 +19,32 @@ impl Jobs {
         self.request_stop(id, StopCause::Cancel).await
     }
 
+    /// Ends a job whose program runs but cannot do its work, an engine that cannot load its model: it has
+    /// failed, for this reason. One that waits is cancelled, one that has ended stays as it ended.
+    ///
+    /// # Errors
+    /// There is no such job.
+    pub async fn give_up(&self, id: &JobId, reason: &str) -> Result<Job, JobsError> {
+        let (reason, now) = (reason.to_owned(), self.sources.clock.now());
+        self.change(id, move |tx, job| {
+            store::give_up(tx, job, &reason)?;
+            store::request_stop(tx, job, StopCause::Cancel, now)
+        })
+        .await
+    }
+
     async fn request_stop(&self, id: &JobId, cause: StopCause) -> Result<Job, JobsError> {
-        let (wanted, now) = (id.clone(), self.sources.clock.now());
+        let now = self.sources.clock.now();
+        self.change(id, move |tx, job| store::request_stop(tx, job, cause, now))
+            .await
+    }
+
+    async fn change(
+        &self,
+        id: &JobId,
+        mut change: impl FnMut(&mut dyn Tx, &Job) -> Result<(), JobsError> + Send + 'static,
+    ) -> Result<Job, JobsError> {
+        let wanted = id.clone();
         let job = self
             .store
             .write(move |tx| {
@@ -27,7 +52,7 @@ impl Jobs {
                     job: wanted.to_string(),
                 };
                 let job = store::by_id(tx, &wanted)?.ok_or_else(missing)?;
-                store::request_stop(tx, &job, cause, now)?;
+                change(tx, &job)?;
                 store::by_id(tx, &wanted)?.ok_or_else(missing)
             })
             .await?;

@@ -8,7 +8,7 @@ use corliss_metastore::Migrations;
 pub(crate) use read::{
     Load, active, by_id, by_key, count_queued, list, queued_gangs, running_gangs, sibling, waiting,
 };
-pub(crate) use write::{Admission, JobChange, admit, apply, insert, request_stop, set_launch};
+pub(crate) use write::{Admission, JobChange, admit, apply, give_up, insert, request_stop, set_launch};
 
 /// The schema of jobs.
 pub const MIGRATIONS: Migrations = Migrations {

@@ -143,6 +143,23 @@ pub(crate) fn request_stop(tx: &mut dyn Tx, job: &Job, cause: StopCause, now: Ti
     Ok(())
 }
 
+/// Ends a job that runs as failed by its program, for a reason that its tasks' exits do not tell.
+pub(crate) fn give_up(tx: &mut dyn Tx, job: &Job, reason: &str) -> Load<()> {
+    if job.state.is_active() {
+        tx.execute(
+            "UPDATE jobs_jobs SET stop_cause = $2, reason = $3, class = $4, generation = generation + 1
+             WHERE id = $1 AND stop_cause IS NULL",
+            params![
+                &job.id,
+                StopCause::StartFailed.as_str(),
+                reason,
+                ExitClass::User.as_str()
+            ],
+        )?;
+    }
+    Ok(())
+}
+
 fn text(job: &JobId, value: &impl Serialize) -> Load<String> {
     serde_json::to_string(value).map_err(|error| JobsError::BadRow {
         job: job.to_string(),

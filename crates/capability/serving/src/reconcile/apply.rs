@@ -95,8 +95,14 @@ impl EndpointReconciler {
             .replicas
             .iter()
             .filter(|replica| replica.phase == ReplicaPhase::Stopping);
-        for job in stopping.filter_map(|replica| replica.job.as_ref()) {
-            self.serving.parts.jobs.stop(job).await?;
+        for replica in stopping {
+            if let Some(job) = &replica.job {
+                self.serving
+                    .parts
+                    .jobs
+                    .stop(job, replica.reason.as_deref())
+                    .await?;
+            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use corliss_engine::{EngineError, model_dir};
 use corliss_types::{Flavor, ModelName};
 
 use super::Serving;
-use crate::store::{self, Desired};
+use crate::store::{self, Desired, EndpointRow};
 use crate::types::{DeployRequest, EndpointView};
 use crate::{DeployedModel, ServingError};
 
@@ -13,7 +13,8 @@ const MAX_REPLICAS: u32 = 64;
 const MAX_CPU_MILLI: u64 = 1_000_000;
 
 impl Serving {
-    /// Stores what an endpoint should be, having looked at the model's files.
+    /// Stores what an endpoint should be, having looked at the model's files. One that is on its way out
+    /// stays after all, with new replicas.
     pub async fn deploy(&self, name: &str, request: DeployRequest) -> Result<EndpointView, ServingError> {
         check(name, &request)?;
         let model = self.parts.models.resolve(&request.model).await?;
@@ -31,13 +32,12 @@ impl Serving {
         self.parts
             .store
             .write(move |tx| {
-                let current = store::get_endpoint(tx, &owned)?;
-                match current {
-                    Some(row) if row.deleting => Err(ServingError::Stopping { name: owned.clone() }),
-                    // The same again is no new generation: its replicas stay as they are.
-                    Some(row) if row.desired == desired => Ok(()),
-                    _ => Ok(store::upsert_endpoint(tx, &owned, &desired, now)?),
+                let stays = |row: &EndpointRow| row.desired == desired && !row.deleting;
+                // The same again is no new generation: its replicas stay as they are.
+                if !store::get_endpoint(tx, &owned)?.is_some_and(|row| stays(&row)) {
+                    store::upsert_endpoint(tx, &owned, &desired, now)?;
                 }
+                Ok::<_, ServingError>(())
             })
             .await?;
         self.wake.signal();

@@ -146,7 +146,7 @@ pub fn upsert_endpoint(
              created_ms, updated_ms)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 1, 0, 0, 'deploying', NULL, $11, $11)
          ON CONFLICT (name) DO UPDATE SET reference = $2, model = $3, version = $4, files = $5, flavor = $6,
-             replicas = $7, cpu_milli = $8, memory_bytes = $9, accelerators = $10,
+             replicas = $7, cpu_milli = $8, memory_bytes = $9, accelerators = $10, deleting = 0,
              generation = serving_endpoints.generation + 1, crashes = 0, last_crash_ms = 0,
              phase = 'deploying', reason = NULL, updated_ms = $11",
         &params,

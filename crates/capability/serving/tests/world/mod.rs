@@ -271,9 +271,9 @@ impl ReplicaJobs for Jobs {
             .map_or(ReplicaJobState::Running, ReplicaJobState::Ended))
     }
 
-    async fn stop(&self, job: &JobId) -> Result<(), PortError> {
+    async fn stop(&self, job: &JobId, failure: Option<&str>) -> Result<(), PortError> {
         let mut jobs = self.jobs.lock().unwrap();
-        jobs.get_mut(job).unwrap().end("stopped");
+        jobs.get_mut(job).unwrap().end(failure.unwrap_or("stopped"));
         let running = jobs.values().filter(|job| job.ended.is_none()).count();
         if running > 0 {
             self.fewest_ready.fetch_min(running, Ordering::SeqCst);

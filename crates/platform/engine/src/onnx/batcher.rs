@@ -35,7 +35,7 @@ struct Item {
     inputs: Vec<Tensor>,
     rows: usize,
     arrived: Instant,
-    answer: oneshot::Sender<Result<Vec<Tensor>, EngineError>>,
+    answer: Answer,
 }
 
 #[derive(Clone, Copy)]
@@ -159,14 +159,23 @@ impl Shared {
     fn work(&self) {
         while let Some(batch) = self.form() {
             let requests = batch.len();
-            let mut tally = Tally::default();
-            self.compute(batch, &mut tally);
-            let mut state = self.lock();
-            state.running -= requests;
-            state.stats.completed_total += tally.completed;
-            state.stats.failed_total += tally.failed;
-            state.stats.cancelled_total += tally.cancelled;
+            let results = self.compute(batch);
+            // Before the first answer: whoever has one finds it counted, and its next request alone.
+            self.count(requests, &results);
+            for (result, answer) in results {
+                // Who went away meanwhile misses nothing.
+                let _ = answer.send(result);
+            }
         }
+    }
+
+    fn count(&self, requests: usize, results: &[(Computed, Answer)]) {
+        let completed = results.iter().filter(|(result, _)| result.is_ok()).count();
+        let mut state = self.lock();
+        state.running -= requests;
+        state.stats.completed_total += completed as u64;
+        state.stats.failed_total += (results.len() - completed) as u64;
+        state.stats.cancelled_total += (requests - results.len()) as u64;
     }
 
     /// Waits for the turn and for requests; `None` when stopped.
@@ -263,40 +272,24 @@ impl Shared {
         batch
     }
 
-    fn compute(&self, batch: Vec<Item>, tally: &mut Tally) {
-        let total = batch.len();
-        let batch: Vec<Item> = batch
-            .into_iter()
-            .filter(|item| !item.answer.is_closed())
-            .collect();
-        tally.cancelled += (total - batch.len()) as u64;
+    /// The results for those who still wait.
+    fn compute(&self, mut batch: Vec<Item>) -> Vec<(Computed, Answer)> {
+        batch.retain(|item| !item.answer.is_closed());
         let (inputs, rows, answers) = split(batch);
         if answers.is_empty() {
-            return;
+            return Vec::new();
         }
         let results = if self.graph.batchable {
             joined(&self.graph, &inputs, &rows, self.config.max_rows)
         } else {
             inputs.into_iter().map(|inputs| self.graph.run(inputs)).collect()
         };
-        for (result, answer) in results.into_iter().zip(answers) {
-            match (result.is_ok(), answer.send(result).is_ok()) {
-                (_, false) => tally.cancelled += 1,
-                (true, true) => tally.completed += 1,
-                (false, true) => tally.failed += 1,
-            }
-        }
+        results.into_iter().zip(answers).collect()
     }
 }
 
-#[derive(Default)]
-struct Tally {
-    completed: u64,
-    failed: u64,
-    cancelled: u64,
-}
-
-type Answer = oneshot::Sender<Result<Vec<Tensor>, EngineError>>;
+type Computed = Result<Vec<Tensor>, EngineError>;
+type Answer = oneshot::Sender<Computed>;
 
 fn split(batch: Vec<Item>) -> (Vec<Vec<Tensor>>, Vec<usize>, Vec<Answer>) {
     let mut parts = (Vec::new(), Vec::new(), Vec::new());
@@ -317,12 +310,7 @@ fn compatible(left: &Item, right: &Item) -> bool {
 }
 
 /// Runs requests as one batch, and one by one if that fails, so that one poisonous row fails alone.
-fn joined(
-    graph: &Graph,
-    requests: &[Vec<Tensor>],
-    rows: &[usize],
-    max_rows: usize,
-) -> Vec<Result<Vec<Tensor>, EngineError>> {
+fn joined(graph: &Graph, requests: &[Vec<Tensor>], rows: &[usize], max_rows: usize) -> Vec<Computed> {
     match run_rows(graph, requests, rows, max_rows) {
         Ok(results) => results.into_iter().map(Ok).collect(),
         Err(error) if requests.len() == 1 => vec![Err(error)],
