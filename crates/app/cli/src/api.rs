@@ -1,22 +1,26 @@
 //! The native API over HTTP, with the server's own error reports passed through.
 
-use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
 
 use corliss_diagnostics::ErrorReport;
+use corliss_pipelines::project_file::Problem;
 use reqwest::blocking::{Body, Client, RequestBuilder, Response};
-use reqwest::{Certificate, Method};
+use reqwest::{Certificate, Method, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{CliError, CliResult, EXIT_FAILED, EXIT_UNREACHABLE};
 use crate::home::Credentials;
+use crate::unreachable;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Of a request that is made again and again, so that a server that hangs is soon noticed.
+const POLL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of what may carry, or make the server look at, any number of bytes.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// A connection to one server.
@@ -28,6 +32,7 @@ pub struct Api {
 impl Api {
     /// Connects lazily; nothing is sent yet.
     pub fn new(credentials: Credentials) -> CliResult<Self> {
+        check_url(&credentials)?;
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
@@ -35,6 +40,11 @@ impl Api {
             .build()
             .map_err(|error| CliError::failed(format!("cannot set up an HTTP client: {error}")))?;
         Ok(Self { client, credentials })
+    }
+
+    /// Where this server is, and the token for it.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// The file with the private authority of the server's certificate, if it has one.
@@ -59,39 +69,25 @@ impl Api {
     }
 
     fn send(&self, request: RequestBuilder) -> CliResult<Response> {
-        let response = request.send().map_err(|error| self.unreachable(&error))?;
+        let response = request
+            .send()
+            .map_err(|error| unreachable::explain(&self.credentials, &error))?;
         if response.status().is_success() {
             return Ok(response);
         }
         let status = response.status().as_u16();
         let body = response.text().unwrap_or_default();
-        Err(CliError::answered(status, report_in(status, &body)))
-    }
-
-    fn unreachable(&self, error: &reqwest::Error) -> CliError {
-        let why = if error.is_timeout() {
-            "it did not answer in time"
-        } else if let Some(reason) = certificate_problem(error) {
-            return CliError::new(
-                EXIT_UNREACHABLE,
-                "certificate_refused",
-                format!("the certificate of {} is not trusted: {reason}", self.url()),
-            )
-            .hint("name the PEM file of its authority in CORLISS_CA, or in server.tls_ca for the server");
-        } else {
-            "nothing answers there"
-        };
-        CliError::new(
-            EXIT_UNREACHABLE,
-            "unreachable",
-            format!("cannot reach the server at {}: {why}", self.url()),
-        )
-        .hint("start it with: corliss up")
+        Err(refusal(status, &body))
     }
 
     /// GET, parsed.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> CliResult<T> {
         parse(self.send(self.request(Method::GET, path).timeout(REQUEST_TIMEOUT))?)
+    }
+
+    /// GET, parsed, for what is asked again and again.
+    pub fn poll<T: DeserializeOwned>(&self, path: &str) -> CliResult<T> {
+        parse(self.send(self.request(Method::GET, path).timeout(POLL_TIMEOUT))?)
     }
 
     /// GET, as it came.
@@ -101,24 +97,27 @@ impl Api {
 
     /// POST of a JSON body, parsed.
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> CliResult<T> {
-        parse(
-            self.send(
-                self.request(Method::POST, path)
-                    .timeout(REQUEST_TIMEOUT)
-                    .json(body),
-            )?,
-        )
+        self.send_json(Method::POST, path, body, REQUEST_TIMEOUT)
+    }
+
+    /// POST of a JSON body that lists what was uploaded, which the server looks through; parsed.
+    pub fn post_list<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> CliResult<T> {
+        self.send_json(Method::POST, path, body, UPLOAD_TIMEOUT)
     }
 
     /// PUT of a JSON body, parsed.
     pub fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> CliResult<T> {
-        parse(
-            self.send(
-                self.request(Method::PUT, path)
-                    .timeout(REQUEST_TIMEOUT)
-                    .json(body),
-            )?,
-        )
+        self.send_json(Method::PUT, path, body, REQUEST_TIMEOUT)
+    }
+
+    fn send_json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+        timeout: Duration,
+    ) -> CliResult<T> {
+        parse(self.send(self.request(method, path).timeout(timeout).json(body))?)
     }
 
     /// PUT of raw bytes.
@@ -179,19 +178,6 @@ fn private_authority(path: Option<&Path>) -> CliResult<Vec<Certificate>> {
     Ok(found)
 }
 
-/// What was wrong with the server's certificate, if that is why the connection failed.
-fn certificate_problem(error: &reqwest::Error) -> Option<String> {
-    let mut cause: Option<&dyn Error> = error.source();
-    while let Some(one) = cause {
-        let text = one.to_string();
-        if let Some(reason) = text.strip_prefix("invalid peer certificate: ") {
-            return Some(reason.to_owned());
-        }
-        cause = one.source();
-    }
-    None
-}
-
 fn parse<T: DeserializeOwned>(response: Response) -> CliResult<T> {
     let bytes = response.bytes().map_err(|error| {
         CliError::new(
@@ -211,36 +197,38 @@ fn parse<T: DeserializeOwned>(response: Response) -> CliResult<T> {
     })
 }
 
-fn report_in(status: u16, body: &str) -> ErrorReport {
-    let parsed: Option<Value> = serde_json::from_str(body).ok();
-    let report = parsed
-        .as_ref()
-        .and_then(|value| serde_json::from_value(value.get("error")?.clone()).ok());
-    if let (Some(report), Some(problems)) = (&report, parsed.as_ref().and_then(problems_in)) {
-        return ErrorReport {
-            message: problems,
-            hint: None,
-            ..ErrorReport::clone(report)
-        };
+/// The server's refusal as an error; what is wrong with a project file goes along, problem by problem.
+fn refusal(status: u16, body: &str) -> CliError {
+    let mut answer: Value = serde_json::from_str(body).unwrap_or_default();
+    let mut member = |name| answer.get_mut(name).map(Value::take).unwrap_or_default();
+    let problems: Vec<Problem> = serde_json::from_value(member("problems")).unwrap_or_default();
+    if !problems.is_empty() {
+        return CliError::project_file("the project file", problems);
     }
-    report.unwrap_or_else(|| ErrorReport {
+    let report = serde_json::from_value(member("error")).unwrap_or_else(|_| ErrorReport {
         code: format!("http_{status}"),
         message: format!("the server answered with status {status}"),
         field: None,
         hint: None,
         retryable: status >= 500,
-    })
+    });
+    CliError::answered(status, report)
 }
 
-/// What is wrong with a project file that only the server could know, as one sentence.
-fn problems_in(answer: &Value) -> Option<String> {
-    let problems = answer.get("problems")?.as_array()?;
-    let told = problems.iter().filter_map(|problem| {
-        let message = problem.get("message")?.as_str()?;
-        Some(format!("line {}: {message}", problem.get("line")?.as_u64()?))
-    });
-    let told: Vec<String> = told.collect();
-    (!told.is_empty()).then(|| told.join("; "))
+/// An address that cannot be one is told apart from one where nothing answers.
+fn check_url(credentials: &Credentials) -> CliResult {
+    let url = &credentials.url;
+    let parsed = Url::parse(url).ok();
+    if parsed.is_some_and(|parsed| matches!(parsed.scheme(), "http" | "https") && parsed.has_host()) {
+        return Ok(());
+    }
+    let named_by = if credentials.from_environment {
+        "CORLISS_URL"
+    } else {
+        "url in the home's credentials"
+    };
+    Err(CliError::input(format!("'{url}' is not the URL of a server"))
+        .hint(format!("set {named_by} to one such as http://127.0.0.1:7070")))
 }
 
 /// A path segment, percent-encoded so that a name can never become another path.
@@ -268,25 +256,39 @@ mod tests {
     #[test]
     fn a_foreign_error_body_still_gives_a_sentence() {
         assert_eq!(
-            report_in(502, "<html>").message,
+            refusal(502, "<html>").report.message,
             "the server answered with status 502"
         );
-        let report = report_in(
+        let error = refusal(
             404,
             r#"{"error":{"code":"job_not_found","message":"no job 'x'"}}"#,
         );
-        assert_eq!(report.code, "job_not_found");
+        assert_eq!(error.report.code, "job_not_found");
+        assert_eq!(refusal(500, "[]").report.code, "http_500");
     }
 
     #[test]
-    fn what_only_the_server_knows_about_a_file_is_told() {
+    fn what_only_the_server_knows_about_a_file_is_told_problem_by_problem() {
         let body = r#"{"error":{"code":"project_file_invalid","message":"1 problem","hint":"see 'problems'"},
             "problems":[{"line":4,"column":7,"field":"steps.a","message":"no machine has 99 CPUs"}]}"#;
-        let report = report_in(400, body);
-        assert_eq!(report.message, "line 4: no machine has 99 CPUs");
-        assert_eq!(
-            (report.code.as_str(), report.hint),
-            ("project_file_invalid", None)
-        );
+        let error = refusal(400, body).in_file("a.yaml");
+        assert_eq!(error.report.message, "a.yaml has 1 problem");
+        let problems = error.problems.unwrap();
+        assert_eq!((problems.list[0].line, problems.list[0].column), (4, 7));
+    }
+
+    #[test]
+    fn what_is_no_url_is_said_to_be_none() {
+        let url = |text: &str| Credentials {
+            url: text.to_owned(),
+            token: String::new(),
+            ca: None,
+            from_environment: true,
+        };
+        for bad in ["", "here", "127.0.0.1:7070", "ftp://x", "http://"] {
+            let error = check_url(&url(bad)).unwrap_err();
+            assert!(error.report.message.contains("is not the URL"), "{bad}");
+        }
+        assert!(check_url(&url("http://127.0.0.1:7070/")).is_ok());
     }
 }

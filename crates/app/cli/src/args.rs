@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{NonEmptyStringValueParser, RangedU64ValueParser};
 use clap::{Args, Parser, Subcommand};
 use corliss_engine::EngineArgs;
 
@@ -18,6 +19,19 @@ Exit codes:
 First steps:
   corliss up
   corliss run examples/chat/corliss.yaml";
+
+/// Most runs that the server lists at once.
+pub const MAX_RUNS: u32 = 500;
+/// Most jobs that the server lists at once.
+pub const MAX_JOBS: u32 = 1000;
+
+fn up_to(max: u32) -> RangedU64ValueParser<u32> {
+    RangedU64ValueParser::new().range(1..=u64::from(max))
+}
+
+fn some_text() -> NonEmptyStringValueParser {
+    NonEmptyStringValueParser::new()
+}
 
 /// The AI infrastructure stack in one binary: data, pipelines, jobs, tracking, registry, serving.
 #[derive(Debug, Parser)]
@@ -90,12 +104,33 @@ pub enum Command {
     /// Tokens and who may do what
     #[command(subcommand)]
     Admin(AdminCommand),
-    /// One task's supervisor; started by the server.
+    /// Show the help of a command
     #[command(hide = true)]
+    Help(HelpArgs),
+}
+
+/// `corliss help …`
+#[derive(Debug, Args)]
+pub struct HelpArgs {
+    /// The command, such as `runs list`
+    #[arg(value_name = "COMMAND")]
+    pub words: Vec<String>,
+}
+
+/// What the server starts of this binary. Apart from [`Command`], so that no help, list or suggestion names
+/// what is not for people.
+#[derive(Debug, Parser)]
+#[command(name = "corliss", bin_name = "corliss")]
+pub enum Part {
+    /// One task's supervisor.
     Shim(ShimArgs),
-    /// One model's engine; started by the server.
-    #[command(hide = true)]
+    /// One model's engine.
     Engine(Box<EngineArgs>),
+}
+
+impl Part {
+    /// The first words of their command lines.
+    pub const WORDS: [&'static str; 2] = ["shim", "engine"];
 }
 
 /// `corliss up`
@@ -142,20 +177,22 @@ pub enum RunsCommand {
     /// List runs, newest first
     #[command(after_help = "Examples:\n  corliss runs list\n  corliss runs list --limit 100 --json")]
     List {
-        /// How many
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        /// At most how many, 1 to 500
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = up_to(MAX_RUNS))]
         limit: u32,
     },
     /// Show a run and its steps
     #[command(after_help = "Example:\n  corliss runs show run_01jd…")]
     Show {
         /// The run's id
+        #[arg(value_parser = some_text())]
         id: String,
     },
     /// Cancel a run
     #[command(after_help = "Example:\n  corliss runs cancel run_01jd…")]
     Cancel {
         /// The run's id
+        #[arg(value_parser = some_text())]
         id: String,
     },
     /// Run again; steps that succeeded are reused
@@ -164,6 +201,7 @@ pub enum RunsCommand {
     )]
     Rerun {
         /// The run's id
+        #[arg(value_parser = some_text())]
         id: String,
         /// Run this step and all after it again, even if it succeeded
         #[arg(long, value_name = "STEP")]
@@ -188,17 +226,22 @@ pub enum JobsCommand {
         /// Only jobs in this state
         #[arg(long, value_parser = ["queued", "starting", "running", "stopping", "succeeded", "failed", "cancelled"])]
         state: Option<String>,
+        /// At most how many, 1 to 1000
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = up_to(MAX_JOBS))]
+        limit: u32,
     },
     /// Show a job and its tasks
     #[command(after_help = "Example:\n  corliss jobs show job_01jd…")]
     Show {
         /// The job's id
+        #[arg(value_parser = some_text())]
         id: String,
     },
     /// Cancel a job
     #[command(after_help = "Example:\n  corliss jobs cancel job_01jd…")]
     Cancel {
         /// The job's id
+        #[arg(value_parser = some_text())]
         id: String,
     },
 }
@@ -207,7 +250,7 @@ pub enum JobsCommand {
 #[derive(Debug, Args)]
 pub struct LogsArgs {
     /// A job, or RUN/STEP
-    #[arg(value_name = "JOB|RUN/STEP")]
+    #[arg(value_name = "JOB|RUN/STEP", value_parser = some_text())]
     pub target: String,
     /// Which worker
     #[arg(long, default_value_t = 0)]
@@ -224,7 +267,7 @@ pub struct LogsArgs {
 #[derive(Debug, Args)]
 pub struct WhyArgs {
     /// A job, or RUN/STEP
-    #[arg(value_name = "JOB|RUN/STEP")]
+    #[arg(value_name = "JOB|RUN/STEP", value_parser = some_text())]
     pub target: String,
 }
 
@@ -239,6 +282,7 @@ pub enum DataCommand {
     )]
     Show {
         /// A dataset's name, NAME@VERSION or a version's id, which may be cut
+        #[arg(value_parser = some_text())]
         target: String,
     },
     /// Make a folder into a new version of a dataset
@@ -247,7 +291,7 @@ pub enum DataCommand {
         /// The folder
         path: PathBuf,
         /// The dataset's name [default: the folder's name]
-        #[arg(long)]
+        #[arg(long, value_parser = some_text())]
         name: Option<String>,
         /// Why this version exists
         #[arg(long, short)]
@@ -259,6 +303,7 @@ pub enum DataCommand {
     )]
     Get {
         /// A dataset's name, NAME@VERSION or a version's id, which may be cut
+        #[arg(value_parser = some_text())]
         target: String,
         /// Where to; must not exist yet
         path: PathBuf,
@@ -269,6 +314,7 @@ pub enum DataCommand {
     )]
     Lineage {
         /// version:ID, run:ID, model:NAME/N or endpoint:NAME
+        #[arg(value_parser = some_text())]
         node: String,
         /// up (causes), down (effects) or both
         #[arg(long, default_value = "both", value_parser = ["up", "down", "both"])]
@@ -286,14 +332,17 @@ pub enum ModelsCommand {
     #[command(after_help = "Example:\n  corliss models show digits")]
     Show {
         /// The model's name
+        #[arg(value_parser = some_text())]
         name: String,
     },
     /// Point an alias at a version
     #[command(after_help = "Example:\n  corliss models alias digits champion 3")]
     Alias {
         /// The model's name
+        #[arg(value_parser = some_text())]
         name: String,
         /// The alias, such as champion
+        #[arg(value_parser = some_text())]
         alias: String,
         /// The version's number
         version: u32,
@@ -308,6 +357,7 @@ pub enum EndpointsCommand {
     /// Show an endpoint and its replicas
     Show {
         /// The endpoint's name
+        #[arg(value_parser = some_text())]
         name: String,
     },
     /// Deploy a model, or change what an endpoint serves
@@ -316,9 +366,10 @@ pub enum EndpointsCommand {
     )]
     Deploy {
         /// The endpoint's name
+        #[arg(value_parser = some_text())]
         name: String,
         /// NAME@ALIAS or NAME/VERSION
-        #[arg(long)]
+        #[arg(long, value_parser = some_text())]
         model: String,
         /// How many engine processes
         #[arg(long, default_value_t = 1)]
@@ -330,6 +381,7 @@ pub enum EndpointsCommand {
     /// Remove an endpoint
     Delete {
         /// The endpoint's name
+        #[arg(value_parser = some_text())]
         name: String,
         /// Do not ask
         #[arg(long, short)]
@@ -354,6 +406,7 @@ pub enum TokenCommand {
     )]
     Create {
         /// Whose or what for
+        #[arg(value_parser = some_text())]
         name: String,
         /// data-scientist, ml-engineer or platform-admin
         #[arg(long, value_parser = ["data-scientist", "ml-engineer", "platform-admin"])]
@@ -367,6 +420,7 @@ pub enum TokenCommand {
     /// Revoke a token
     Revoke {
         /// The token's id
+        #[arg(value_parser = some_text())]
         id: String,
     },
 }
@@ -377,4 +431,58 @@ pub struct ShimArgs {
     /// State folder of the task.
     #[arg(long)]
     pub dir: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        Part::command().debug_assert();
+        let words: Vec<String> = Part::command()
+            .get_subcommands()
+            .map(|command| command.get_name().to_owned())
+            .collect();
+        assert_eq!(words, Part::WORDS);
+    }
+
+    #[test]
+    fn nobody_is_told_of_what_only_the_server_starts() {
+        let said = |words: &[&str]| Cli::try_parse_from(words).unwrap_err().to_string();
+        for words in [
+            &["corliss", "--json"][..],
+            &["corliss", "shm"],
+            &["corliss", "engin"],
+            &["corliss", "--help"],
+        ] {
+            let said = said(words);
+            assert!(
+                !said.contains("shim") && !said.contains("'engine'"),
+                "{words:?}: {said}"
+            );
+        }
+    }
+
+    #[test]
+    fn limits_are_the_servers() {
+        let parse = |limit: &str| Cli::try_parse_from(["corliss", "runs", "list", "--limit", limit]);
+        assert!(parse("500").is_ok());
+        assert!(parse("501").is_err());
+        assert!(parse("0").is_err());
+    }
+
+    #[test]
+    fn an_empty_name_is_none() {
+        for words in [
+            &["corliss", "data", "show", ""][..],
+            &["corliss", "runs", "show", ""],
+            &["corliss", "logs", ""],
+        ] {
+            assert!(Cli::try_parse_from(words).is_err(), "{words:?}");
+        }
+    }
 }

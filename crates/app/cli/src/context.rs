@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::api::Api;
 use crate::error::{CliError, CliResult, EXIT_FAILED};
+use crate::home::Credentials;
 use crate::{home, output};
 
 /// The command line's global flags, resolved.
@@ -22,11 +23,16 @@ pub struct Context {
 impl Context {
     /// The server of this home, or of `CORLISS_URL`.
     pub fn api(&self) -> CliResult<Api> {
-        Api::new(if self.home_is_meant {
-            home::own_credentials(&self.home)?
+        Api::new(self.credentials()?)
+    }
+
+    /// Where that server is, and the token for it.
+    pub fn credentials(&self) -> CliResult<Credentials> {
+        if self.home_is_meant {
+            home::own_credentials(&self.home)
         } else {
-            home::credentials(&self.home)?
-        })
+            home::credentials(&self.home)
+        }
     }
 
     /// Prints the answer as JSON, or hands its typed form to `show`.

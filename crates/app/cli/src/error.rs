@@ -1,6 +1,10 @@
 //! A failed command: one sentence, a cause, a hint and an exit code.
 
 use corliss_diagnostics::{Diagnose, ErrorReport};
+use corliss_pipelines::project_file::Problem;
+use serde_json::json;
+
+use crate::{output, units};
 
 /// Why a command failed, ready to be shown.
 #[derive(Debug)]
@@ -9,6 +13,19 @@ pub struct CliError {
     pub report: ErrorReport,
     /// The process's exit code.
     pub exit_code: u8,
+    /// What is wrong with a project file, where that is the error.
+    pub problems: Option<Box<FileProblems>>,
+    /// Whether standard output has said it already.
+    told: bool,
+}
+
+/// What is wrong with a project file.
+#[derive(Debug)]
+pub struct FileProblems {
+    /// The file, as the user named it.
+    pub file: String,
+    /// Everything that is wrong with it.
+    pub list: Vec<Problem>,
 }
 
 /// Result of a command.
@@ -41,16 +58,54 @@ impl CliError {
     /// An error with a code, a sentence and an exit code.
     #[must_use]
     pub fn new(exit_code: u8, code: &str, message: impl Into<String>) -> Self {
+        let report = ErrorReport {
+            code: code.to_owned(),
+            message: message.into(),
+            field: None,
+            hint: None,
+            retryable: false,
+        };
+        Self::of(report, exit_code)
+    }
+
+    /// An error that somebody else has put into words.
+    #[must_use]
+    pub fn of(report: ErrorReport, exit_code: u8) -> Self {
         Self {
-            report: ErrorReport {
-                code: code.to_owned(),
-                message: message.into(),
-                field: None,
-                hint: None,
-                retryable: false,
-            },
+            report,
             exit_code,
+            problems: None,
+            told: false,
         }
+    }
+
+    /// A project file that cannot be used, with everything that is wrong with it.
+    #[must_use]
+    pub fn project_file(file: impl Into<String>, problems: Vec<Problem>) -> Self {
+        let (file, count) = (file.into(), units::plural(problems.len() as u64, "problem"));
+        let mut error = Self::new(
+            EXIT_BAD_INPUT,
+            "project_file_invalid",
+            format!("{file} has {count}"),
+        );
+        error.problems = Some(Box::new(FileProblems { file, list: problems }));
+        error
+    }
+
+    /// Names the file that the problems are in, where the error is about a project file.
+    #[must_use]
+    pub fn in_file(self, file: impl Into<String>) -> Self {
+        match self.problems {
+            Some(problems) => Self::project_file(file, problems.list),
+            None => self,
+        }
+    }
+
+    /// Only the exit code is left to be given: standard output has said the rest.
+    #[must_use]
+    pub fn told(mut self) -> Self {
+        self.told = true;
+        self
     }
 
     /// Wrong input.
@@ -99,7 +154,7 @@ impl CliError {
             502..=504 => EXIT_UNREACHABLE,
             _ => EXIT_FAILED,
         };
-        Self { report, exit_code }
+        Self::of(report, exit_code)
     }
 
     /// A local error that can explain itself.
@@ -108,25 +163,84 @@ impl CliError {
         Self::answered(error.meaning().http_status(), ErrorReport::of(error))
     }
 
-    /// Writes the error to standard error: a sentence and, where there is one, the fix.
+    /// Writes the error to standard error: what is wrong with a file, a problem a line; a sentence; and, where
+    /// there is one, the fix. As JSON it is one document, in the server's own shape.
     pub fn show(&self, json: bool) {
-        if json {
-            eprintln!("{}", serde_json::json!({ "error": self.report }));
+        if self.told {
             return;
         }
-        eprintln!("error: {}", self.report.message);
+        if json {
+            output::complain_json(&self.document());
+            return;
+        }
+        if let Some(problems) = &self.problems {
+            for problem in &problems.list {
+                output::complain(&problem_line(&problems.file, problem));
+            }
+        }
+        output::complain(&format!("error: {}", self.report.message));
         if let Some(field) = &self.report.field {
-            eprintln!("  field: {field}");
+            output::complain(&format!("  field: {field}"));
         }
         if let Some(hint) = &self.report.hint {
-            eprintln!("  hint: {hint}");
+            output::complain(&format!("  hint: {hint}"));
         }
     }
+
+    fn document(&self) -> serde_json::Value {
+        match &self.problems {
+            Some(problems) => json!({ "error": self.report, "problems": problems.list }),
+            None => json!({ "error": self.report }),
+        }
+    }
+}
+
+/// `corliss.yaml:4:7: steps.a: no machine has 99 CPUs (ask for fewer)`, the form that editors jump to.
+fn problem_line(file: &str, problem: &Problem) -> String {
+    let field = match problem.field.as_str() {
+        "" => String::new(),
+        field => format!("{field}: "),
+    };
+    let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})"));
+    format!(
+        "{file}:{}:{}: {field}{}{}",
+        problem.line,
+        problem.column,
+        problem.message,
+        hint.unwrap_or_default()
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn problem() -> Problem {
+        Problem {
+            line: 4,
+            column: 7,
+            field: "steps.a".to_owned(),
+            message: "no machine has 99 CPUs".to_owned(),
+            hint: Some("ask for fewer".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_problem_is_in_the_form_that_editors_jump_to() {
+        assert_eq!(
+            problem_line("a/corliss.yaml", &problem()),
+            "a/corliss.yaml:4:7: steps.a: no machine has 99 CPUs (ask for fewer)"
+        );
+    }
+
+    #[test]
+    fn a_bad_file_is_one_document() {
+        let error = CliError::project_file("x", vec![problem()]).in_file("y.yaml");
+        let document = error.document();
+        assert_eq!(document["error"]["message"], "y.yaml has 1 problem");
+        assert_eq!(document["error"]["code"], "project_file_invalid");
+        assert_eq!(document["problems"][0]["line"], 4);
+    }
 
     #[test]
     fn a_wrong_command_line_is_one_sentence_and_a_tip() {

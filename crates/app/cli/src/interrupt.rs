@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::error::CliError;
+use crate::{output, program};
 
 /// Exit code of an interrupted command.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -61,7 +62,11 @@ pub fn on_interrupt(farewell: String) {
 
 /// What an interrupted follower of a run says.
 pub fn run_goes_on(run_id: &str) -> String {
-    format!("the run goes on: corliss runs show {run_id}; stop it with corliss runs cancel {run_id}")
+    format!(
+        "the run goes on: {}; stop it with {}",
+        program::command(&format!("runs show {run_id}")),
+        program::command(&format!("runs cancel {run_id}"))
+    )
 }
 
 /// Tells whether a live screen is at work, which hides the cursor.
@@ -82,7 +87,7 @@ fn end(signal: Signal) -> ! {
     }
     match farewell {
         Some(farewell) if json => CliError::new(EXIT_INTERRUPTED, "interrupted", farewell).show(true),
-        Some(farewell) => eprintln!("{farewell}"),
+        Some(farewell) => output::complain(&farewell),
         None => {}
     }
     process::exit(code)

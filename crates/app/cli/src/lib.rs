@@ -10,11 +10,16 @@ mod commands;
 mod context;
 mod error;
 mod home;
+mod instance;
 mod interrupt;
+mod link;
 mod output;
+mod program;
+mod readiness;
 mod run;
 mod text;
 mod units;
+mod unreachable;
 mod upload;
 mod views;
 
@@ -24,7 +29,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use corliss_engine::EngineArgs;
 
-use crate::args::{Cli, Command, RunsCommand};
+use crate::args::{Cli, Command, EndpointsCommand, HelpArgs, Part, RunsCommand};
 use crate::context::Context;
 use crate::error::{CliError, CliResult, EXIT_BAD_INPUT};
 
@@ -48,7 +53,19 @@ pub enum Invocation {
 /// Reads the command line and carries it out, or says what the binary has to be.
 #[must_use]
 pub fn invoke() -> Invocation {
+    let first = std::env::args_os().nth(1);
+    if first.is_some_and(|word| Part::WORDS.iter().any(|part| word == *part)) {
+        return match Part::try_parse() {
+            Ok(Part::Shim(args)) => Invocation::Shim(args.dir),
+            Ok(Part::Engine(args)) => Invocation::Engine(args),
+            Err(answer) => Invocation::Done(without_command(&answer)),
+        };
+    }
     let cli = match Cli::try_parse() {
+        Ok(Cli {
+            command: Command::Help(args),
+            ..
+        }) => return Invocation::Done(help(&args)),
         Ok(cli) => cli,
         Err(answer) => return Invocation::Done(without_command(&answer)),
     };
@@ -62,17 +79,36 @@ pub fn invoke() -> Invocation {
     }
 }
 
+/// `corliss help run` is `corliss run --help`.
+fn help(args: &HelpArgs) -> ExitCode {
+    let words = std::iter::once("corliss")
+        .chain(args.words.iter().map(String::as_str))
+        .chain(["--help"]);
+    match Cli::try_parse_from(words) {
+        // Nothing parses with --help in it.
+        Ok(_) => ExitCode::SUCCESS,
+        Err(answer) => without_command(&answer),
+    }
+}
+
 /// Prints help or the version, or what is wrong with the command line; a program that asked for JSON gets
 /// the same shape for this error as for any other.
 fn without_command(answer: &clap::Error) -> ExitCode {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
     if wants_json && answer.use_stderr() {
         CliError::misread(&answer.render().to_string()).show(true);
+    } else if answer.use_stderr() && said_by_user(char::is_control) {
+        output::complain(answer.render().to_string().trim_end());
     } else {
         // A closed pipe is nobody's loss.
         let _ = answer.print();
     }
     ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(EXIT_BAD_INPUT))
+}
+
+/// Whether the command line has such a character in it: the error repeats it.
+fn said_by_user(is_such: fn(char) -> bool) -> bool {
+    std::env::args_os().any(|argument| argument.to_string_lossy().contains(is_such))
 }
 
 /// Shows an error of the binary in the command line's form and gives its exit code.
@@ -84,20 +120,20 @@ pub fn fail(error: &dyn corliss_diagnostics::Diagnose) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> CliResult<Invocation> {
-    match cli.command {
-        Command::Shim(args) => return Ok(Invocation::Shim(args.dir)),
-        Command::Engine(args) => return Ok(Invocation::Engine(args)),
-        _ => {}
-    }
     let from_environment = std::env::var_os("CORLISS_HOME").map(PathBuf::from);
+    let meant = cli.home.as_deref().filter(|_| cli.home != from_environment);
+    if let Some(home) = meant {
+        program::home_was_named(home);
+    }
     let context = Context {
         home: home::resolve(cli.home.as_deref())?,
-        home_is_meant: cli.home.is_some() && cli.home != from_environment,
+        home_is_meant: meant.is_some(),
         json: cli.json,
     };
     if let Command::Up(args) = &cli.command
         && args.foreground
     {
+        commands::up::greet(&context.home);
         return Ok(Invocation::Serve {
             home: context.home,
             listen: args.listen.clone(),
@@ -113,7 +149,9 @@ fn dispatch(cli: Cli) -> CliResult<Invocation> {
 /// Whether the command looks on at something that goes on without it.
 fn follows(command: &Command) -> bool {
     match command {
-        Command::Run(_) | Command::Runs(RunsCommand::Rerun { .. }) => true,
+        Command::Run(_)
+        | Command::Runs(RunsCommand::Rerun { .. })
+        | Command::Endpoints(EndpointsCommand::Deploy { detach: false, .. }) => true,
         Command::Logs(args) => args.follow,
         _ => false,
     }
@@ -136,6 +174,7 @@ fn carry_out(context: &Context, command: &Command) -> CliResult {
         Command::Models(command) => commands::models::run(context, command),
         Command::Endpoints(command) => commands::endpoints::run(context, command),
         Command::Admin(command) => commands::admin::run(context, command),
-        Command::Shim(_) | Command::Engine(_) => Ok(()),
+        // Answered before there was a context.
+        Command::Help(_) => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
 
-use crate::text;
+use crate::{program, text};
 
 /// A table whose columns are as wide as their widest cell.
 pub struct Table {
@@ -24,12 +24,8 @@ impl Table {
 
     /// Adds a row; control characters are shown as spaces so that data cannot move the cursor.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let clean = |cell: String| {
-            cell.chars()
-                .map(|c| if c.is_control() { ' ' } else { c })
-                .collect()
-        };
-        self.rows.push(cells.into_iter().map(clean).collect());
+        let clean = cells.into_iter().map(|cell| text::tame(&cell, usize::MAX));
+        self.rows.push(clean.collect());
     }
 
     /// Whether it has no rows.
@@ -75,9 +71,44 @@ fn line(widths: &[usize], cells: impl Iterator<Item = String>) -> String {
     format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
 }
 
-/// Prints a line. A closed pipe (`corliss … | head`) ends the output quietly.
+/// Prints a line, with nothing in it that commands a terminal. A closed pipe (`corliss … | head`) ends the
+/// output quietly.
 pub fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let _ = writeln!(std::io::stdout(), "{}", text::harmless(text));
+}
+
+/// Prints a line to standard error, as harmless as [`say`].
+pub fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", text::harmless(text));
+}
+
+/// Prints a JSON document to standard error.
+pub fn complain_json(value: &serde_json::Value) {
+    let _ = writeln!(std::io::stderr(), "{value}");
+}
+
+/// Whether this is a terminal that can draw over what it showed. A dumb one, and one that does not say what
+/// it is, gets plain lines.
+#[must_use]
+pub fn can_draw(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && is_able(std::env::var("TERM").ok().as_deref())
+}
+
+fn is_able(kind: Option<&str>) -> bool {
+    !matches!(kind, None | Some("" | "dumb"))
+}
+
+/// What stands below a list that was cut: how to see more of it.
+#[must_use]
+pub fn more(list: &str, limit: u32, max: u32) -> String {
+    if limit >= max {
+        return "There are more: the console shows them all.".to_owned();
+    }
+    let larger = limit.saturating_mul(5).min(max);
+    format!(
+        "There are more: {}",
+        program::command(&format!("{list} --limit {larger}"))
+    )
 }
 
 /// Prints a value as JSON, indented on a terminal.
@@ -87,7 +118,8 @@ pub fn say_json(value: &impl Serialize) {
     } else {
         serde_json::to_string(value)
     };
-    say(&text.unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")));
+    let text = text.unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 #[cfg(test)]
@@ -99,6 +131,24 @@ mod tests {
         let mut table = Table::new(&["name"]);
         table.row(["a\u{1b}[2Jb".to_owned()]);
         assert_eq!(table.render(), "NAME\na [2Jb\n");
+    }
+
+    #[test]
+    fn a_list_that_was_cut_says_how_to_see_more() {
+        assert_eq!(
+            more("runs list", 20, 500),
+            "There are more: corliss runs list --limit 100"
+        );
+        assert!(more("runs list", 200, 500).ends_with("--limit 500"));
+        assert!(more("runs list", 500, 500).ends_with("the console shows them all."));
+    }
+
+    #[test]
+    fn a_dumb_terminal_is_not_drawn_on() {
+        assert!(is_able(Some("xterm")));
+        assert!(!is_able(Some("dumb")));
+        assert!(!is_able(Some("")));
+        assert!(!is_able(None));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Text as it stands on a terminal: how many columns it takes, and cutting it to some.
 
+use std::borrow::Cow;
+
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// After a character that has a plain and a colourful form: asks for the latter, which is two columns wide.
@@ -44,6 +46,39 @@ pub fn tame(text: &str, longest: usize) -> String {
         .collect()
 }
 
+/// The text with every control character but the end of a line and the tabulator as a space: nothing that
+/// came from a file, a name or a server may command the terminal.
+#[must_use]
+pub fn harmless(text: &str) -> String {
+    let harmless = |char: char| !char.is_control() || matches!(char, '\n' | '\t');
+    text.chars()
+        .map(|char| if harmless(char) { char } else { ' ' })
+        .collect()
+}
+
+/// A line of a log without what would colour it, which is more readable than its remains.
+#[must_use]
+pub fn colourless(line: &str) -> Cow<'_, str> {
+    console::strip_ansi_codes(line)
+}
+
+/// The text as one word of a shell: as it is where that is plain, else in single quotes.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+=:,@%".contains(char);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        shell_quoted(text)
+    }
+}
+
+/// The text in single quotes, so that a shell takes it as it is.
+#[must_use]
+pub fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// A version's id as people read it: `v_` and 12 digits. Commands take it so, too.
 #[must_use]
 pub fn short(version: &str) -> String {
@@ -68,5 +103,21 @@ mod tests {
     fn a_log_line_cannot_move_the_cursor() {
         assert_eq!(tame("a\u{1b}[2J\tb", 99), "a [2J b");
         assert_eq!(tame("abc", 2), "ab");
+        assert_eq!(colourless("\u{1b}[31mred\u{1b}[0m"), "red");
+    }
+
+    #[test]
+    fn nothing_commands_the_terminal() {
+        assert_eq!(
+            harmless("a\u{1b}]0;title\u{7}b\r\u{9b}2J\u{7f}\tc\nd"),
+            "a ]0;title b  2J \tc\nd"
+        );
+    }
+
+    #[test]
+    fn a_shell_takes_a_word_as_it_is() {
+        assert_eq!(shell_word("/tmp/home"), "/tmp/home");
+        assert_eq!(shell_word("a b"), "'a b'");
+        assert_eq!(shell_quoted("a'$(rm)"), r"'a'\''$(rm)'");
     }
 }

@@ -5,16 +5,19 @@ use std::path::Path;
 
 use corliss_data::snapshot::{self, Kind, Options, Snapshot};
 use corliss_data::{Entry, EntryPath};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use reqwest::blocking::Body;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::api::{Api, segment};
 use crate::error::{CliError, CliResult};
+use crate::{output, text};
 
 /// Blobs asked about in one request.
 const QUESTION_BLOBS: usize = 1000;
+/// Characters of a message beside a progress bar.
+const WIDEST: usize = 500;
 
 /// What the server answered to a new version.
 #[derive(Debug, Deserialize)]
@@ -46,7 +49,7 @@ pub fn folder(
     progress.finish_and_clear();
     send_missing(api, &snapshot, dataset)?;
     let path = format!("/api/v1/data/datasets/{}/versions", segment(dataset));
-    api.post(
+    api.post_list(
         &path,
         &json!({ "entries": snapshot.tree().entries(), "message": message }),
     )
@@ -114,15 +117,24 @@ fn send(api: &Api, snapshot: &Snapshot, path: &EntryPath, blob: &str, size_bytes
 /// Progress goes to standard error and only to a terminal, so that output can be piped.
 fn bar(bytes: u64, what: String) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {eta}");
-    let bar = ProgressBar::new(bytes).with_message(what);
+    let bar = ProgressBar::with_draw_target(Some(bytes), target()).with_message(text::tame(&what, WIDEST));
     match style {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
 }
 
+fn target() -> ProgressDrawTarget {
+    if output::can_draw(&std::io::stderr()) {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    }
+}
+
 fn spinner(what: String) -> ProgressBar {
-    let spinner = ProgressBar::new_spinner().with_message(what);
+    let spinner = ProgressBar::new_spinner().with_message(text::tame(&what, WIDEST));
+    spinner.set_draw_target(target());
     spinner.enable_steady_tick(std::time::Duration::from_millis(120));
     spinner
 }

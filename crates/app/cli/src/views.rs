@@ -11,6 +11,9 @@ use serde::Deserialize;
 pub struct Page<T> {
     /// This page's items.
     pub items: Vec<T>,
+    /// Whether, and where, there are more.
+    #[serde(default)]
+    pub next_page_token: Option<String>,
 }
 
 /// A run, short.
@@ -65,6 +68,8 @@ pub struct StepView {
     pub job_id: Option<String>,
     #[serde(default)]
     pub workers: u32,
+    #[serde(default)]
+    pub cached_from: Option<String>,
     pub started_ms: Option<i64>,
     pub ended_ms: Option<i64>,
     #[serde(default)]
@@ -110,10 +115,7 @@ impl RunModel {
 
     /// The state, and why if there is a reason.
     pub fn state_and_reason(&self) -> String {
-        match &self.reason {
-            Some(reason) => format!("{}: {reason}", self.state),
-            None => self.state.clone(),
-        }
+        with_reason(&self.state, self.reason.as_deref())
     }
 }
 
@@ -122,6 +124,22 @@ impl RunModel {
 pub struct RunEndpoint {
     pub name: String,
     pub state: String,
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+impl RunEndpoint {
+    /// The state, and why if there is a reason.
+    pub fn state_and_reason(&self) -> String {
+        with_reason(&self.state, self.reason.as_deref())
+    }
+}
+
+fn with_reason(state: &str, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => format!("{state}: {reason}"),
+        None => state.to_owned(),
+    }
 }
 
 /// A job and its tasks.
@@ -200,6 +218,8 @@ pub struct QueueItem {
 /// A line of a log.
 #[derive(Debug, Deserialize)]
 pub struct LogLine {
+    /// Where it begins in the log; lines are in this order.
+    pub offset: u64,
     pub stream: String,
     pub text: String,
 }

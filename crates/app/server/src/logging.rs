@@ -1,7 +1,5 @@
 //! The server's own log: lines on standard error, which `corliss up` sends to a file.
 
-use std::io::IsTerminal;
-
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
@@ -18,7 +16,7 @@ pub fn start(filter: &str) -> Result<(), ServerError> {
     let subscriber = fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(false)
         // A line that cannot be written is lost. Told on standard error, which is the same full disk, it
         // would panic.
         .log_internal_errors(false)

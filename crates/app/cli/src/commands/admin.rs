@@ -34,10 +34,10 @@ fn create(context: &Context, name: &str, role: &str, expires_in_days: Option<u64
     let answer: Value = context.api()?.post("/api/v1/tokens", &body)?;
     context.answer(answer, |token: TokenView| {
         output::say(&token.token.unwrap_or_default());
-        eprintln!(
+        output::complain(&format!(
             "Token {} for {} ({}). It is not shown again.",
             token.id, token.name, token.role
-        );
+        ));
     })
 }
 

@@ -13,6 +13,7 @@ use crate::args::DataCommand;
 use crate::context::{Context, typed};
 use crate::error::{CliError, CliResult, cause};
 use crate::output::{self, Table};
+use crate::program;
 use crate::text::short;
 use crate::units;
 use crate::upload;
@@ -43,7 +44,10 @@ fn list(context: &Context) -> CliResult {
                 units::ago(dataset.updated_ms),
             ]);
         }
-        table.print("No datasets yet. Add a folder with: corliss data add ./folder --name NAME");
+        table.print(&format!(
+            "No datasets yet. Add a folder with: {}",
+            program::command("data add ./folder --name NAME")
+        ));
     })
 }
 
@@ -83,7 +87,10 @@ fn print_version(version: &VersionView) {
     }
     table.print("It has no files.");
     if version.next_page_token.is_some() {
-        output::say("… and more; `corliss data get` lays all of them out");
+        output::say(&format!(
+            "… and more; `{}` lays all of them out",
+            program::command("data get")
+        ));
     }
 }
 
@@ -152,7 +159,7 @@ fn get(context: &Context, target: &str, path: &Path) -> CliResult {
         }
     }
     if context.json {
-        output::say_json(&json!({ "version": version, "path": path, "files": files }));
+        output::say_json(&json!({ "version": version, "path": path.to_string_lossy(), "files": files }));
     } else {
         output::say(&format!(
             "{version}: {}, {} in {}",

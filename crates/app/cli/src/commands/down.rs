@@ -8,39 +8,57 @@ use crate::api::Api;
 use crate::args::DownArgs;
 use crate::context::Context;
 use crate::error::{CliError, CliResult, EXIT_UNREACHABLE};
+use crate::home::Credentials;
+use crate::instance::{self, Announcement};
 use crate::{home, output};
 
 const STOP_DEADLINE: Duration = Duration::from_secs(90);
+/// How often a server that stops is looked at.
+const POLL: Duration = Duration::from_millis(20);
 
-/// Asks the server to stop and waits until its lock on the home folder is free.
+/// Asks the server to stop, a starting one once it answers, and waits until it is gone.
 pub fn run(context: &Context, args: &DownArgs) -> CliResult {
-    let api = Api::new(home::own_credentials(&context.home)?)?;
-    let asked: CliResult<Value> = api.post(
+    let Some(server) = instance::running(&context.home, Instant::now())? else {
+        // A home that never had a server is likely not the one that was meant.
+        home::own_credentials(&context.home)?;
+        return done(context, "it was not running");
+    };
+    // The file may still hold the address of the server before this one.
+    let credentials = Credentials {
+        url: server.url.clone(),
+        ..home::own_credentials(&context.home)?
+    };
+    let asked: CliResult<Value> = Api::new(credentials)?.post(
         "/api/v1/system/shutdown",
         &json!({ "keep_tasks": args.keep_tasks }),
     );
     match asked {
-        Ok(_) => {}
-        Err(error) if error.exit_code == EXIT_UNREACHABLE && super::up::lock_is_free(&context.home) => {
-            return done(context, "it was not running");
+        Ok(_) => {
+            wait_until_gone(context, &server)?;
+            done(context, "stopped")
         }
-        Err(error) => return Err(error),
+        // It does not answer any more because somebody else has stopped it.
+        Err(error) if error.exit_code == EXIT_UNREACHABLE => match wait_until_gone(context, &server) {
+            Ok(()) => done(context, "stopped"),
+            Err(_) => Err(error),
+        },
+        Err(error) => Err(error),
     }
+}
+
+fn wait_until_gone(context: &Context, server: &Announcement) -> CliResult {
     let started = Instant::now();
-    while !super::up::lock_is_free(&context.home) {
+    while instance::still_runs(&context.home, server) {
         if started.elapsed() > STOP_DEADLINE {
             return Err(CliError::failed(format!(
                 "the server still runs after {} s",
                 STOP_DEADLINE.as_secs()
             ))
-            .hint(format!(
-                "look at {}",
-                super::up::log_path(&context.home).display()
-            )));
+            .hint(format!("look at {}", instance::log_path(&context.home).display())));
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(POLL);
     }
-    done(context, "stopped")
+    Ok(())
 }
 
 fn done(context: &Context, what: &str) -> CliResult {

@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::api::{Api, segment};
+use crate::api::Api;
 use crate::args::EndpointsCommand;
 use crate::context::{Context, typed};
 use crate::error::{CliError, CliResult};
 use crate::output::{self, Table};
+use crate::readiness::{self, Readiness, path};
 use crate::views::{EndpointView, Page};
+use crate::{interrupt, program, text};
 
-const READY_DEADLINE: Duration = Duration::from_secs(600);
+const POLL: Duration = Duration::from_millis(200);
 
 /// Dispatches.
 pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
@@ -27,10 +29,6 @@ pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
         } => deploy(context, name, model, *replicas, *detach),
         EndpointsCommand::Delete { name, yes } => delete(context, name, *yes),
     }
-}
-
-fn path(name: &str) -> String {
-    format!("/api/v1/endpoints/{}", segment(name))
 }
 
 fn list(context: &Context) -> CliResult {
@@ -53,9 +51,10 @@ fn list(context: &Context) -> CliResult {
                 endpoint.reason.unwrap_or_default(),
             ]);
         }
-        table.print(
-            "No endpoints yet. Deploy a model with: corliss endpoints deploy NAME --model MODEL@ALIAS",
-        );
+        table.print(&format!(
+            "No endpoints yet. Deploy a model with: {}",
+            program::command("endpoints deploy NAME --model MODEL@ALIAS")
+        ));
     })
 }
 
@@ -112,25 +111,16 @@ fn deploy(context: &Context, name: &str, model: &str, replicas: u32, detach: boo
 
 /// Polls until the desired version serves, or the endpoint says that it cannot.
 fn wait_until_ready(api: &Api, name: &str, mut answer: Value) -> CliResult<Value> {
+    interrupt::on_interrupt(readiness::goes_on(name));
     let started = Instant::now();
     loop {
-        let endpoint: EndpointView = typed(answer.clone())?;
-        match endpoint.state.as_str() {
-            "ready" if endpoint.serving_version == endpoint.desired_version => return Ok(answer),
-            "failed" => {
-                let reason = endpoint
-                    .reason
-                    .unwrap_or_else(|| "its engine does not start".to_owned());
-                return Err(CliError::failed(format!("endpoint '{name}' failed: {reason}"))
-                    .hint(format!("corliss endpoints show {name}")));
+        match readiness::of(&typed(answer.clone())?) {
+            Readiness::Ready => return Ok(answer),
+            Readiness::Failed(reason) => return Err(readiness::failed(name, &reason)),
+            Readiness::Deploying if started.elapsed() > readiness::DEADLINE => {
+                return Err(readiness::late(name));
             }
-            _ if started.elapsed() > READY_DEADLINE => {
-                return Err(
-                    CliError::failed(format!("endpoint '{name}' is still {}", endpoint.state))
-                        .hint(format!("corliss endpoints show {name}")),
-                );
-            }
-            _ => std::thread::sleep(Duration::from_millis(200)),
+            Readiness::Deploying => std::thread::sleep(POLL),
         }
         answer = api.get(&path(name))?;
     }
@@ -154,8 +144,8 @@ fn confirm(question: &str) -> CliResult {
     if !std::io::stdin().is_terminal() {
         return Err(CliError::input("this needs a confirmation").hint("pass --yes"));
     }
-    eprint!("{question} [y/N] ");
-    let _ = std::io::stderr().flush();
+    let mut out = std::io::stderr();
+    let _ = write!(out, "{} [y/N] ", text::harmless(question)).and_then(|()| out.flush());
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {

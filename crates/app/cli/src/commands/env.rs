@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::error::CliResult;
 use crate::output;
+use crate::text;
 
 /// Prints `export` lines, or one JSON object.
 pub fn run(context: &Context) -> CliResult {
@@ -34,21 +35,8 @@ pub fn run(context: &Context) -> CliResult {
         output::say_json(&object);
     } else {
         for (name, value) in variables {
-            output::say(&format!("export {name}={}", quoted(value)));
+            output::say(&format!("export {name}={}", text::shell_quoted(value)));
         }
     }
     Ok(())
-}
-
-/// Single quotes, so that a shell takes the value as it is.
-fn quoted(value: &str) -> String {
-    format!("'{}'", value.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_value_cannot_run_a_command() {
-        assert_eq!(super::quoted("a'$(rm)"), r"'a'\''$(rm)'");
-    }
 }

@@ -3,29 +3,33 @@
 use serde_json::{Value, json};
 
 use crate::api::segment;
-use crate::args::JobsCommand;
+use crate::args::{JobsCommand, MAX_JOBS};
 use crate::context::Context;
 use crate::error::CliResult;
-use crate::output::{self, Table};
+use crate::output::{self, Table, more};
+use crate::program;
+use crate::text::shell_word;
 use crate::units;
 use crate::views::{JobView, Page, TaskExit};
 
 /// Dispatches.
 pub fn run(context: &Context, command: &JobsCommand) -> CliResult {
     match command {
-        JobsCommand::List { run, state } => list(context, run.as_deref(), state.as_deref()),
+        JobsCommand::List { run, state, limit } => list(context, run.as_deref(), state.as_deref(), *limit),
         JobsCommand::Show { id } => show(context, id),
         JobsCommand::Cancel { id } => cancel(context, id),
     }
 }
 
-fn list(context: &Context, run: Option<&str>, state: Option<&str>) -> CliResult {
-    let filters = [("run_id", run), ("state", state)];
-    let query: Vec<String> = filters
-        .iter()
-        .filter_map(|(key, value)| value.map(|value| format!("{key}={}", segment(value))))
-        .collect();
-    let answer: Value = context.api()?.get(&format!("/api/v1/jobs?{}", query.join("&")))?;
+fn list(context: &Context, run: Option<&str>, state: Option<&str>, limit: u32) -> CliResult {
+    let of = |key: &str, value: Option<&str>| match value {
+        Some(value) => format!("&{key}={}", segment(value)),
+        None => String::new(),
+    };
+    let filters = of("run_id", run) + &of("state", state);
+    let answer: Value = context
+        .api()?
+        .get(&format!("/api/v1/jobs?limit={limit}{filters}"))?;
     context.answer(answer, |page: Page<JobView>| {
         let mut table = Table::new(&[
             "job", "name", "kind", "state", "workers", "took", "created", "reason",
@@ -42,7 +46,18 @@ fn list(context: &Context, run: Option<&str>, state: Option<&str>) -> CliResult 
                 job.reason.unwrap_or_default(),
             ]);
         }
-        table.print("No jobs. Steps and endpoints become jobs: corliss run FILE");
+        table.print(&format!(
+            "No jobs. Steps and endpoints become jobs: {}",
+            program::command("run FILE")
+        ));
+        if page.next_page_token.is_some() {
+            let option = |name: &str, value: Option<&str>| match value {
+                Some(value) => format!(" {name} {}", shell_word(value)),
+                None => String::new(),
+            };
+            let list = format!("jobs list{}{}", option("--run", run), option("--state", state));
+            output::say(&more(&list, limit, MAX_JOBS));
+        }
     })
 }
 
@@ -89,7 +104,11 @@ fn cancel(context: &Context, id: &str) -> CliResult {
     if context.json {
         output::say_json(&answer);
     } else {
-        output::say(&format!("{id} is being cancelled."));
+        let stopped = answer["state"] == "cancelled";
+        output::say(&format!(
+            "{id} is {}.",
+            if stopped { "cancelled" } else { "being cancelled" }
+        ));
     }
     Ok(())
 }

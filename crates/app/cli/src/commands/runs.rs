@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::api::segment;
-use crate::args::RunsCommand;
+use crate::args::{MAX_RUNS, RunsCommand};
 use crate::context::Context;
 use crate::error::CliResult;
-use crate::output::{self, Table};
+use crate::output::{self, Table, more};
+use crate::program;
 use crate::run::follow;
 use crate::text::short;
 use crate::units;
@@ -36,7 +37,13 @@ fn list(context: &Context, limit: u32) -> CliResult {
                 units::ago(run.created_ms),
             ]);
         }
-        table.print("No runs yet. Start one with: corliss run examples/digits/corliss.yaml");
+        table.print(&format!(
+            "No runs yet. Start one with: {}",
+            program::command("run examples/digits/corliss.yaml")
+        ));
+        if page.next_page_token.is_some() {
+            output::say(&more("runs list", limit, MAX_RUNS));
+        }
     })
 }
 
@@ -81,7 +88,11 @@ fn print_detail(run: &RunDetail, url: &str) {
         output::say(&format!("model {} {}", model.label(), model.state_and_reason()));
     }
     for endpoint in &run.endpoints {
-        output::say(&format!("endpoint {} {}", endpoint.name, endpoint.state));
+        output::say(&format!(
+            "endpoint {} {}",
+            endpoint.name,
+            endpoint.state_and_reason()
+        ));
     }
 }
 
@@ -100,11 +111,12 @@ fn cancel(context: &Context, id: &str) -> CliResult {
 fn rerun(context: &Context, id: &str, from: Option<&str>, detach: bool) -> CliResult {
     let api = context.api()?;
     let body = from.map_or_else(|| json!({}), |step| json!({ "from_step": step }));
-    let answer: Value = api.post(&format!("/api/v1/runs/{}/rerun", segment(id)), &body)?;
+    let answer: CliResult<Value> = api.post(&format!("/api/v1/runs/{}/rerun", segment(id)), &body);
+    let answer = answer.map_err(|error| error.in_file(format!("project file of {id}")))?;
     let new_id = answer
         .get("id")
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned();
-    follow::submitted(context, &api, &new_id, detach)
+    follow::submitted(context, api, &new_id, detach)
 }

@@ -1,85 +1,43 @@
 //! `corliss up`: start the server in its own session and return when it is ready.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{IsTerminal, Read, Seek, SeekFrom};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use corliss_diagnostics::ErrorReport;
-use nix::fcntl::{Flock, FlockArg};
-use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::args::UpArgs;
 use crate::context::Context;
 use crate::error::{CliError, CliResult, EXIT_FAILED, cause};
-use crate::{home, output, units};
+use crate::instance::{self, POLL, READY_DEADLINE, log_path};
+use crate::{home, output, program, units};
 
-const READY_DEADLINE: Duration = Duration::from_secs(60);
-/// How often a starting server is looked at.
-const POLL: Duration = Duration::from_millis(5);
 /// What is read of the log for the server's last words.
 const LOG_TAIL: u64 = 64 * 1024;
-
-/// The server's log when it runs in the background.
-pub fn log_path(home: &Path) -> PathBuf {
-    home.join("logs").join("server.log")
-}
-
-fn lock_path(home: &Path) -> PathBuf {
-    home.join("run").join("server.lock")
-}
-
-/// Whether no server holds this home. The server keeps an exclusive lock on this file while it lives, so
-/// the answer is right even after kill -9.
-pub fn lock_is_free(home: &Path) -> bool {
-    let Ok(file) = OpenOptions::new().read(true).open(lock_path(home)) else {
-        return true;
-    };
-    Flock::lock(file, FlockArg::LockSharedNonblock).is_ok()
-}
 
 /// Starts the server, or says that it runs already.
 pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     let home = &context.home;
     let started = Instant::now();
-    if let Some(url) = running(home, started)? {
-        return already_running(context, args, &url);
+    if let Some(server) = instance::running(home, started)? {
+        return already_running(context, args, &server.url);
     }
     let log_length = std::fs::metadata(log_path(home)).map_or(0, |meta| meta.len());
     let mut child = spawn(home, args)?;
     match wait_until_ready(home, &mut child, started, log_length) {
         Ok(url) => ready(context, &url, Some(started.elapsed())),
         // Of several `up` at once one server gets the home; the others' callers are told its address.
-        Err(error) => match running(home, started)? {
-            Some(url) => already_running(context, args, &url),
+        Err(error) => match instance::running(home, started)? {
+            Some(server) => already_running(context, args, &server.url),
             None => Err(error),
         },
     }
-}
-
-/// The address of the server that holds this home, waited for while it starts; none if nobody holds it.
-fn running(home: &Path, since: Instant) -> CliResult<Option<String>> {
-    while !lock_is_free(home) {
-        if let Some((owner, url)) = announcement(home)
-            && nix::sys::signal::kill(owner, None).is_ok()
-        {
-            return Ok(Some(url));
-        }
-        if since.elapsed() > READY_DEADLINE {
-            return Err(CliError::failed(format!(
-                "another server holds this home and was not ready after {} s",
-                READY_DEADLINE.as_secs()
-            ))
-            .hint(format!("look at {}", log_path(home).display())));
-        }
-        std::thread::sleep(POLL);
-    }
-    Ok(None)
 }
 
 fn already_running(context: &Context, args: &UpArgs, url: &str) -> CliResult {
@@ -90,7 +48,9 @@ fn already_running(context: &Context, args: &UpArgs, url: &str) -> CliResult {
             "Corliss runs already at {url}, so the address {listen} was not taken"
         ))
         .hint(format!(
-            "to move it: corliss down --keep-tasks, then corliss up --listen {listen}"
+            "to move it: {}, then {}",
+            program::command("down --keep-tasks"),
+            program::command(&format!("up --listen {listen}"))
         )));
     }
     ready(context, url, None)
@@ -155,14 +115,18 @@ fn open_log(home: &Path) -> std::io::Result<File> {
         .open(log_path(home))
 }
 
+/// The address that a server announced, if this process is the server.
+fn announced_by(process: u32, home: &Path) -> Option<String> {
+    let found = instance::announcement(home)?;
+    (u32::try_from(found.process.as_raw()) == Ok(process)).then_some(found.url)
+}
+
 fn wait_until_ready(home: &Path, child: &mut Child, started: Instant, log_length: u64) -> CliResult<String> {
     loop {
         if let Ok(Some(status)) = child.try_wait() {
             return Err(ended(home, status, log_length));
         }
-        if let Some((owner, url)) = announcement(home)
-            && u32::try_from(owner.as_raw()) == Ok(child.id())
-        {
+        if let Some(url) = announced_by(child.id(), home) {
             return Ok(url);
         }
         if started.elapsed() > READY_DEADLINE {
@@ -178,13 +142,6 @@ fn wait_until_ready(home: &Path, child: &mut Child, started: Instant, log_length
     }
 }
 
-/// The process and address that a server wrote into its lock file once it answered requests.
-fn announcement(home: &Path) -> Option<(Pid, String)> {
-    let text = std::fs::read_to_string(lock_path(home)).ok()?;
-    let (owner, url) = text.strip_suffix('\n')?.split_once('\n')?;
-    Some((Pid::from_raw(owner.parse().ok()?), url.to_owned()))
-}
-
 /// Why the server ended while it started: its own error, and its own exit code.
 fn ended(home: &Path, status: ExitStatus, log_length: u64) -> CliError {
     let log = log_path(home);
@@ -194,14 +151,12 @@ fn ended(home: &Path, status: ExitStatus, log_length: u64) -> CliError {
         .filter(|code| *code != 0)
         .unwrap_or(EXIT_FAILED);
     let said = said_since(&log, log_length).unwrap_or_default();
-    let seen_in = format!("its log is {}", log.display());
     if let Some(report) = last_error(&said) {
-        let hint = report.hint.clone().unwrap_or(seen_in);
-        return CliError { report, exit_code }.hint(hint);
+        return CliError::of(report, exit_code);
     }
     let last = said.lines().next_back().unwrap_or("it said nothing");
     let message = format!("the server ended while starting ({status}): {last}");
-    CliError::new(exit_code, "server_ended", message).hint(seen_in)
+    CliError::new(exit_code, "server_ended", message).hint(format!("its log is {}", log.display()))
 }
 
 /// What was written to the log after its first `from` bytes; its end, where that is long.
@@ -241,7 +196,7 @@ fn ready(context: &Context, url: &str, took: Option<Duration>) -> CliResult {
     let token = home::own_credentials(&context.home)?.token;
     if context.json {
         output::say_json(
-            &json!({ "url": url, "home": context.home, "started": took.is_some(), "ready_ms": ready_ms }),
+            &json!({ "url": url, "home": context.home.to_string_lossy(), "started": took.is_some(), "ready_ms": ready_ms }),
         );
         return Ok(());
     }
@@ -249,9 +204,37 @@ fn ready(context: &Context, url: &str, took: Option<Duration>) -> CliResult {
         Some(ms) => output::say(&format!("Corliss is ready at {url} ({})", units::duration(ms))),
         None => output::say(&format!("Corliss is running already at {url}")),
     }
-    output::say(&format!("console   {url}/#token={token}"));
-    output::say("next      corliss run FILE, or eval \"$(corliss env)\" for mlflow, openai and others");
+    output::say(&sign_in(url, &token));
+    output::say(&format!(
+        "next      {}, or eval \"$({})\" for mlflow, openai and others",
+        program::command("run FILE"),
+        program::command("env")
+    ));
     Ok(())
+}
+
+fn sign_in(url: &str, token: &str) -> String {
+    format!("console   {url}/#token={token}")
+}
+
+/// For a server that is about to start in this process: says, on a terminal, how to sign in once it is ready.
+pub fn greet(home: &Path) {
+    if !std::io::stdout().is_terminal() {
+        return;
+    }
+    let home = home.to_path_buf();
+    std::thread::spawn(move || {
+        let started = Instant::now();
+        while started.elapsed() < READY_DEADLINE {
+            if let Some(url) = announced_by(std::process::id(), &home) {
+                if let Ok(own) = home::own_credentials(&home) {
+                    output::say(&sign_in(&url, &own.token));
+                }
+                return;
+            }
+            std::thread::sleep(POLL);
+        }
+    });
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::api::{Api, segment};
 use crate::error::{CliError, CliResult, EXIT_NOT_FOUND};
+use crate::program;
 use crate::text::short;
 use crate::views::{DatasetDetail, DatasetView};
 
@@ -92,7 +93,10 @@ fn only(wanted: &str, dataset: Option<&str>, found: BTreeSet<String>) -> CliResu
             "version_not_found",
             format!("dataset '{name}' has no version '{wanted}'"),
         )
-        .hint(format!("corliss data show {name} lists them"))),
+        .hint(format!(
+            "{} lists them",
+            program::command(&format!("data show {name}"))
+        ))),
         (None, _, None) => Err(CliError::new(
             EXIT_NOT_FOUND,
             "version_not_found",

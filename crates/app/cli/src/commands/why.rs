@@ -7,6 +7,7 @@ use crate::args::WhyArgs;
 use crate::context::Context;
 use crate::error::{CliError, CliResult, EXIT_NOT_FOUND};
 use crate::output;
+use crate::program;
 use crate::units;
 use crate::views::{RunDetail, StepView, Why};
 
@@ -18,9 +19,10 @@ pub fn run(context: &Context, args: &WhyArgs) -> CliResult {
     let api = context.api()?;
     let answer: Value = match target_of(&api, &args.target, "why")? {
         Target::Job(job) => api.get(&format!("/api/v1/jobs/{}/why", segment(&job)))?,
-        Target::Step(step) => {
-            json!({ "state": step.state, "summary": without_job(&step), "waiting_ms": 0 })
-        }
+        Target::Step(step) => match step.job_id.as_deref().filter(|_| follows_its_job(&step)) {
+            Some(job) => api.get(&format!("/api/v1/jobs/{}/why", segment(job)))?,
+            None => json!({ "state": step.state, "summary": in_words(&step), "waiting_ms": 0 }),
+        },
     };
     context.answer(answer, |why: Why| {
         output::say(&why.summary);
@@ -36,7 +38,6 @@ pub fn run(context: &Context, args: &WhyArgs) -> CliResult {
 /// What `JOB` or `RUN/STEP` names.
 enum Target {
     Job(String),
-    /// A step that has no job: it was skipped, say, or waits for another.
     Step(StepView),
 }
 
@@ -44,23 +45,51 @@ enum Target {
 pub fn job_of(api: &Api, target: &str, verb: &str) -> CliResult<String> {
     match target_of(api, target, verb)? {
         Target::Job(job) => Ok(job),
-        Target::Step(step) => Err(CliError::new(
-            EXIT_NOT_FOUND,
-            "no_job",
-            format!("it has no log: {}", without_job(&step)),
-        )
-        .hint(format!("corliss why {target}"))),
+        Target::Step(step) => match &step.job_id {
+            Some(job) => Ok(job.clone()),
+            None => Err(no_log(target, &step, verb)),
+        },
+    }
+}
+
+/// Whether the step stands as its newest job does. A step may fail although its job succeeded, if an output
+/// is missing, and waits between two jobs.
+fn follows_its_job(step: &StepView) -> bool {
+    matches!(
+        step.state.as_str(),
+        "queued" | "running" | "publishing" | "succeeded"
+    )
+}
+
+fn no_log(target: &str, step: &StepView, verb: &str) -> CliError {
+    let error = CliError::new(
+        EXIT_NOT_FOUND,
+        "no_job",
+        format!("it has no log: {}", in_words(step)),
+    );
+    match &step.cached_from {
+        Some(run) => {
+            let there = program::command(&format!("{verb} {run}/{}", step.name));
+            error.hint(format!("the run that made its result has the log: {there}"))
+        }
+        None => error.hint(program::command(&format!("why {target}"))),
     }
 }
 
 /// `step 'b' is skipped: 'a' failed`
-fn without_job(step: &StepView) -> String {
-    let reason = step.reason.as_ref().map(|reason| format!(": {reason}"));
+fn in_words(step: &StepView) -> String {
+    let reason = match (&step.reason, &step.cached_from) {
+        (Some(reason), _) => format!(": {reason}"),
+        (None, Some(run)) => format!(" from {run}"),
+        (None, None) => String::new(),
+    };
     let doing = match step.state.as_str() {
         "waiting" => "waits".to_owned(),
+        "cancelled" => "was cancelled".to_owned(),
+        "failed" => "failed".to_owned(),
         state => format!("is {state}"),
     };
-    format!("step '{}' {doing}{}", step.name, reason.unwrap_or_default())
+    format!("step '{}' {doing}{reason}", step.name)
 }
 
 fn target_of(api: &Api, target: &str, verb: &str) -> CliResult<Target> {
@@ -73,11 +102,7 @@ fn target_of(api: &Api, target: &str, verb: &str) -> CliResult<Target> {
     let mut detail: RunDetail = api.get(&run_path(run))?;
     let place = detail.steps.iter().position(|candidate| candidate.name == step);
     if let Some(place) = place {
-        let found = detail.steps.swap_remove(place);
-        return Ok(match found.job_id {
-            Some(job) => Target::Job(job),
-            None => Target::Step(found),
-        });
+        return Ok(Target::Step(detail.steps.swap_remove(place)));
     }
     let names: Vec<&str> = detail.steps.iter().map(|step| step.name.as_str()).collect();
     let error = CliError::new(
@@ -105,7 +130,8 @@ fn no_step(api: &Api, run: &str, verb: &str) -> CliError {
     let error = CliError::input(format!("{run} is a run: name one of its steps, as RUN/STEP"));
     match names.first() {
         Some(first) => error.hint(format!(
-            "corliss {verb} {run}/{first}; its steps are {}",
+            "{}; its steps are {}",
+            program::command(&format!("{verb} {run}/{first}")),
             listed(&names)
         )),
         None => error,
@@ -118,5 +144,33 @@ fn listed(names: &[&str]) -> String {
     match names.len().saturating_sub(MOST_NAMES) {
         0 => shown,
         more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_step_tells_its_own_reason() {
+        let step =
+            json!({ "name": "g", "state": "failed", "reason": "output 'o' is empty", "job_id": "job_1" });
+        let step: StepView = serde_json::from_value(step).unwrap();
+        assert!(!follows_its_job(&step));
+        assert_eq!(in_words(&step), "step 'g' failed: output 'o' is empty");
+    }
+
+    #[test]
+    fn a_reused_step_names_the_run_that_has_its_log() {
+        let step = json!({ "name": "split", "state": "reused", "cached_from": "run_1" });
+        let error = no_log("run_2/split", &serde_json::from_value(step).unwrap(), "logs");
+        assert_eq!(
+            error.report.message,
+            "it has no log: step 'split' is reused from run_1"
+        );
+        assert_eq!(
+            error.report.hint.as_deref(),
+            Some("the run that made its result has the log: corliss logs run_1/split")
+        );
     }
 }

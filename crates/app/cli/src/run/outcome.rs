@@ -53,7 +53,7 @@ fn tell_last_words(api: &Api, step: &StepView, live: bool) {
         output::say(&format!(
             "{}{worker} | {}",
             step.name,
-            text::tame(&line.text, LINE_CHARS)
+            text::tame(&text::colourless(&line.text), LINE_CHARS)
         ));
     }
 }
@@ -90,11 +90,14 @@ fn tell_metrics(api: &Api, made: &RunModel) {
     }
 }
 
-/// Where a client sends its questions.
+/// Where a client sends its questions, once there is somebody to answer them.
 fn tell_address(api: &Api, name: &str) {
     let Ok(endpoint) = api.get::<EndpointView>(&format!("/api/v1/endpoints/{}", segment(name))) else {
         return;
     };
+    if endpoint.state != "ready" {
+        return;
+    }
     let url = api.url();
     match endpoint.flavor.as_str() {
         "gguf" => output::say(&format!(

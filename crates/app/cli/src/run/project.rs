@@ -3,10 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use corliss_pipelines::project_file::{self, DataSource, Problem, ProjectFile};
-use serde_json::json;
 
-use crate::error::{CliError, CliResult, EXIT_BAD_INPUT, cause};
-use crate::units;
+use crate::error::{CliError, CliResult, cause};
 
 /// The script that by custom makes the data of an example.
 const MAKES_DATA: &str = "get_data.py";
@@ -24,7 +22,7 @@ pub struct Loaded {
 }
 
 /// Reads and checks a project file.
-pub fn load(path: &Path, as_json: bool) -> CliResult<Loaded> {
+pub fn load(path: &Path) -> CliResult<Loaded> {
     let shown = path.display();
     let meta = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     if !meta.is_file() {
@@ -40,7 +38,7 @@ pub fn load(path: &Path, as_json: bool) -> CliResult<Loaded> {
     let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
     let text = String::from_utf8(bytes).map_err(|_| CliError::input(format!("{shown} is not UTF-8 text")))?;
     let full = std::fs::canonicalize(path).map_err(|error| unreadable(path, &error))?;
-    let project = project_file::parse(&text, None).map_err(|problems| refuse(path, &problems, as_json))?;
+    let project = project_file::parse(&text, None).map_err(|problems| refuse(path, problems))?;
     let file_name = path
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
@@ -54,7 +52,7 @@ pub fn load(path: &Path, as_json: bool) -> CliResult<Loaded> {
     };
     let missing = loaded.missing_data(path);
     if !missing.is_empty() {
-        return Err(refuse(path, &missing, as_json));
+        return Err(refuse(path, missing));
     }
     Ok(loaded)
 }
@@ -107,35 +105,6 @@ fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
     }
 }
 
-/// Every problem on a line of its own, in the form that editors jump to; then one sentence.
-pub fn refuse(path: &Path, problems: &[Problem], as_json: bool) -> CliError {
-    if as_json {
-        eprintln!("{}", json!({ "problems": problems }));
-    } else {
-        for problem in problems {
-            let field = if problem.field.is_empty() {
-                String::new()
-            } else {
-                format!("{}: ", problem.field)
-            };
-            let hint = problem
-                .hint
-                .as_ref()
-                .map(|hint| format!(" ({hint})"))
-                .unwrap_or_default();
-            eprintln!(
-                "{}:{}:{}: {field}{}{hint}",
-                path.display(),
-                problem.line,
-                problem.column,
-                problem.message
-            );
-        }
-    }
-    let count = units::plural(problems.len() as u64, "problem");
-    CliError::new(
-        EXIT_BAD_INPUT,
-        "project_file_invalid",
-        format!("{} has {count}", path.display()),
-    )
+fn refuse(path: &Path, problems: Vec<Problem>) -> CliError {
+    CliError::project_file(path.display().to_string(), problems)
 }

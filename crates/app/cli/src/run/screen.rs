@@ -11,6 +11,9 @@ const LOG_LINES: usize = 6;
 /// Characters kept of a log line: more than any terminal is wide.
 const LOG_LINE_CHARS: usize = 500;
 const MAX_STEP_LINES: usize = 30;
+/// Columns that a step's mark, time, workers and state need beside its name, and the fewest that a name gets.
+const BESIDE_NAME: usize = 40;
+const SHORTEST_NAME: usize = 8;
 /// Rows and columns where the terminal does not say.
 const FALLBACK_SIZE: (usize, usize) = (24, 80);
 const HIDE_CURSOR: &str = "\x1b[?25l";
@@ -18,7 +21,10 @@ const SHOW_CURSOR: &str = "\x1b[?25h";
 
 /// Draws over what it drew before, with the cursor hidden; dropping it shows the cursor again.
 pub struct Screen {
-    address: String,
+    /// Where the console shows the run; below the steps.
+    pub address: String,
+    /// What hinders the view now; above the address.
+    pub notice: Option<String>,
     logs: VecDeque<String>,
     drawn: Vec<String>,
     size: (usize, usize),
@@ -26,10 +32,11 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// A screen that has drawn nothing; the address is shown below the steps.
-    pub fn new(address: String) -> Self {
+    /// A screen that has drawn nothing.
+    pub fn new() -> Self {
         Self {
-            address,
+            address: String::new(),
+            notice: None,
             logs: VecDeque::new(),
             drawn: Vec::new(),
             size: FALLBACK_SIZE,
@@ -39,21 +46,33 @@ impl Screen {
 
     /// Adds a log line; only the last few are shown.
     pub fn log(&mut self, step: &str, line: &str) {
-        self.logs
-            .push_back(format!("{step} │ {}", text::tame(line, LOG_LINE_CHARS)));
+        self.logs.push_back(format!(
+            "{step} │ {}",
+            text::tame(&text::colourless(line), LOG_LINE_CHARS)
+        ));
         while self.logs.len() > LOG_LINES {
             self.logs.pop_front();
         }
     }
 
-    /// Draws the run as it is now, if that is not what is there; the last drawing keeps no log lines.
-    pub fn draw(&mut self, run: &RunDetail, ended: bool) {
+    /// Draws the run as it is now, if that is not what is there.
+    pub fn draw(&mut self, run: &RunDetail) {
         self.looks += 1;
         let size = size();
-        let lines = self.fitting_lines(run, ended, size);
-        if lines == self.drawn && size == self.size {
-            return;
+        let lines = self.fitting_lines(run, size);
+        if lines != self.drawn || size != self.size {
+            self.draw_over(lines, size);
         }
+    }
+
+    /// Draws the run's end: every step and whole addresses, which may scroll, because nothing is drawn over it.
+    pub fn finish(mut self, run: &RunDetail) {
+        let size = size();
+        self.notice = None;
+        self.draw_over(self.last_lines(run, size.1), size);
+    }
+
+    fn draw_over(&mut self, lines: Vec<String>, size: (usize, usize)) {
         let mut drawing = String::from(HIDE_CURSOR);
         let height = self.height_at(size);
         if height > 0 {
@@ -79,26 +98,32 @@ impl Screen {
 
     /// The lines, cut to the terminal: a wrapped or scrolled line would break the count that the next drawing
     /// goes up by.
-    fn fitting_lines(&self, run: &RunDetail, ended: bool, (rows, columns): (usize, usize)) -> Vec<String> {
-        let mut lines = self.lines(run, ended, rows.saturating_sub(1).max(1));
-        for line in &mut lines {
-            *line = text::fit(&text::tame(line, LOG_LINE_CHARS), columns);
-        }
-        lines
+    fn fitting_lines(&self, run: &RunDetail, (rows, columns): (usize, usize)) -> Vec<String> {
+        let lines = self.lines(run, rows.saturating_sub(1).max(1), columns);
+        lines.iter().map(|line| fitted(line, columns)).collect()
+    }
+
+    /// Only a step's line is cut, so that the steps stay a table.
+    fn last_lines(&self, run: &RunDetail, columns: usize) -> Vec<String> {
+        let steps = self.step_lines(run, usize::MAX, columns);
+        let mut lines = head(run);
+        lines.extend(steps.iter().map(|line| fitted(line, columns)));
+        lines.extend(results(run));
+        lines.push(self.address.clone());
+        lines.iter().map(|line| text::tame(line, usize::MAX)).collect()
     }
 
     /// At most `room` lines: log lines go first, then steps that do not move, then what is left from below.
-    fn lines(&self, run: &RunDetail, ended: bool, room: usize) -> Vec<String> {
+    fn lines(&self, run: &RunDetail, room: usize, columns: usize) -> Vec<String> {
         let mut lines = head(run);
         let mut tail: Vec<String> = results(run);
+        tail.extend(self.notice.clone());
         tail.push(self.address.clone());
         let for_steps = room.saturating_sub(lines.len() + tail.len()).min(MAX_STEP_LINES);
-        lines.extend(self.step_lines(run, for_steps));
+        lines.extend(self.step_lines(run, for_steps, columns));
         let for_logs = room.saturating_sub(lines.len() + tail.len());
-        if !ended {
-            let shown = self.logs.iter().skip(self.logs.len().saturating_sub(for_logs));
-            lines.extend(shown.map(|line| format!("    {line}")));
-        }
+        let shown = self.logs.iter().skip(self.logs.len().saturating_sub(for_logs));
+        lines.extend(shown.map(|line| format!("    {line}")));
         lines.extend(tail);
         lines.truncate(room);
         lines
@@ -106,9 +131,10 @@ impl Screen {
 
     /// A line for each step; where there are more than lines, those that move come before the others, and the
     /// last line counts what is left out.
-    fn step_lines(&self, run: &RunDetail, room: usize) -> Vec<String> {
+    fn step_lines(&self, run: &RunDetail, room: usize, columns: usize) -> Vec<String> {
         let names = run.steps.iter().map(|step| text::width(&step.name));
-        let width = names.max().unwrap_or(0);
+        let most = columns.saturating_sub(BESIDE_NAME).max(SHORTEST_NAME);
+        let width = names.max().unwrap_or(0).min(most);
         if run.steps.len() <= room {
             return run.steps.iter().map(|step| self.step_line(step, width)).collect();
         }
@@ -139,11 +165,11 @@ impl Screen {
             String::new()
         };
         let took = units::span(step.started_ms, step.ended_ms);
-        let padding = " ".repeat(width.saturating_sub(text::width(&step.name)));
+        let name = text::fit(&step.name, width);
+        let padding = " ".repeat(width.saturating_sub(text::width(&name)));
         format!(
-            "  {} {}{padding}  {took:>9}{workers}  {}",
+            "  {} {name}{padding}  {took:>9}{workers}  {}",
             mark(&step.state, self.looks),
-            step.name,
             describe(step)
         )
     }
@@ -156,6 +182,10 @@ impl Drop for Screen {
             interrupt::drawing(false);
         }
     }
+}
+
+fn fitted(line: &str, columns: usize) -> String {
+    text::fit(&text::tame(line, LOG_LINE_CHARS), columns)
 }
 
 fn write(text: &str) {
@@ -186,7 +216,11 @@ fn results(run: &RunDetail) -> Vec<String> {
     });
     let endpoints = run.endpoints.iter().map(|endpoint| {
         let mark = mark(&endpoint.state, 0);
-        format!("  {mark} endpoint {} {}", endpoint.name, endpoint.state)
+        format!(
+            "  {mark} endpoint {} {}",
+            endpoint.name,
+            endpoint.state_and_reason()
+        )
     });
     models.chain(endpoints).collect()
 }
@@ -250,7 +284,8 @@ mod tests {
     }
 
     fn screen() -> Screen {
-        let mut screen = Screen::new("http://here/runs/run_1".to_owned());
+        let mut screen = Screen::new();
+        screen.address = "http://here/runs/run_1".to_owned();
         for at in 0..20 {
             screen.log("步0", &format!("行 {at} 🎉"));
         }
@@ -260,16 +295,45 @@ mod tests {
     #[test]
     fn a_small_terminal_loses_log_lines_then_steps_that_do_not_move() {
         let screen = screen();
-        let all = screen.fitting_lines(&run(5, 2), false, (40, 80));
+        let all = screen.fitting_lines(&run(5, 2), (40, 80));
         assert_eq!(all.len(), 2 + 5 + LOG_LINES + 2);
-        let fewer_logs = screen.fitting_lines(&run(5, 2), false, (12, 80));
+        let fewer_logs = screen.fitting_lines(&run(5, 2), (12, 80));
         assert_eq!(fewer_logs.len(), 11);
         assert!(fewer_logs.iter().any(|line| line.contains("行 19")));
         assert!(!fewer_logs.iter().any(|line| line.contains("行 17")));
-        let fewer_steps = screen.fitting_lines(&run(50, 2), false, (9, 80));
+        let fewer_steps = screen.fitting_lines(&run(50, 2), (9, 80));
         assert!(fewer_steps.iter().any(|line| line.contains("步1")));
         assert!(fewer_steps.iter().any(|line| line.contains("… 47 more")));
         assert!(!fewer_steps.iter().any(|line| line.contains("行")));
+    }
+
+    #[test]
+    fn the_last_drawing_has_every_step_and_the_whole_address() {
+        let lines = screen().last_lines(&run(50, 2), 20);
+        assert_eq!(lines.len(), 2 + 50 + 2);
+        assert_eq!(lines.last().map(String::as_str), Some("http://here/runs/run_1"));
+        assert!(!lines.iter().any(|line| line.contains("行")));
+    }
+
+    #[test]
+    fn a_long_name_leaves_the_states_where_they_are() {
+        let mut run = run(3, 1);
+        run.steps[1].name = "x".repeat(100);
+        let lines = screen().fitting_lines(&run, (40, 80));
+        assert!(lines[2].ends_with("running"), "{}", lines[2]);
+        assert!(
+            lines[3].contains("x…") && lines[3].ends_with("waiting"),
+            "{}",
+            lines[3]
+        );
+    }
+
+    #[test]
+    fn what_hinders_the_view_is_on_it() {
+        let mut screen = screen();
+        screen.notice = Some("trying again".to_owned());
+        let lines = screen.fitting_lines(&run(50, 2), (12, 80));
+        assert_eq!(lines[lines.len() - 2], "trying again");
     }
 
     #[test]
@@ -277,7 +341,7 @@ mod tests {
         let screen = screen();
         for rows in 2..40 {
             for columns in 1..60 {
-                let lines = screen.fitting_lines(&run(50, 20), false, (rows, columns));
+                let lines = screen.fitting_lines(&run(50, 20), (rows, columns));
                 assert!(lines.len() < rows);
                 assert!(lines.iter().all(|line| text::width(line) <= columns));
             }

@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::project;
 use crate::api::Api;
-use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use crate::upload;
 
@@ -18,8 +17,8 @@ struct Accepted {
 }
 
 /// Submits a project file; answers the run's id.
-pub fn submit(context: &Context, api: &Api, file: &Path) -> CliResult<String> {
-    let loaded = project::load(file, context.json)?;
+pub fn submit(api: &Api, file: &Path) -> CliResult<String> {
+    let loaded = project::load(file)?;
     let name = &loaded.project.project;
     let mut data = BTreeMap::new();
     let mut data_folders = Vec::new();
@@ -45,17 +44,17 @@ pub fn submit(context: &Context, api: &Api, file: &Path) -> CliResult<String> {
         &format!("{name}.code"),
         &format!("code of {name}"),
     )?;
-    let accepted: Accepted = api.post(
-        "/api/v1/runs",
-        &json!({
-            "project_file": loaded.text,
-            "file_name": loaded.file_name,
-            "source": code.version,
-            "data": data,
-            "environment": environment()?,
-        }),
-    )?;
-    Ok(accepted.id)
+    let request = json!({
+        "project_file": loaded.text,
+        "file_name": loaded.file_name,
+        "source": code.version,
+        "data": data,
+        "environment": environment()?,
+    });
+    let accepted: CliResult<Accepted> = api.post("/api/v1/runs", &request);
+    accepted
+        .map(|accepted| accepted.id)
+        .map_err(|error| error.in_file(file.display().to_string()))
 }
 
 /// A data folder's path relative to the code's, if it lies in it: it is not code then.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::api::{Api, segment};
 use crate::output;
+use crate::text;
 use crate::units;
 use crate::views::{LogPage, RunDetail, StepView};
 
@@ -45,11 +46,11 @@ impl LogTail {
             "/api/v1/jobs/{}/logs?rank=0&stream=both&offset={offset}&limit={LINES_A_POLL}",
             segment(job)
         );
-        let Ok(page) = api.get::<LogPage>(&path) else {
+        let Ok(page) = api.poll::<LogPage>(&path) else {
             return false;
         };
         for line in &page.lines {
-            each(&line.text);
+            each(&text::colourless(&line.text));
         }
         let drained = page.lines.is_empty() || page.next_offset == *offset;
         *offset = page.next_offset;
@@ -100,8 +101,9 @@ impl Plain {
             }
         }
         for endpoint in &run.endpoints {
-            if changed(&mut self.endpoints, &endpoint.name, &endpoint.state) && endpoint.state != "pending" {
-                output::say(&format!("endpoint {} {}", endpoint.name, endpoint.state));
+            let now = endpoint.state_and_reason();
+            if changed(&mut self.endpoints, &endpoint.name, &now) && endpoint.state != "pending" {
+                output::say(&format!("endpoint {} {now}", endpoint.name));
             }
         }
         if run.ended() {

@@ -1,0 +1,187 @@
+"""The command line beside a server that starts, stops, moves and hangs, and with files that are wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from support import processes
+from support.server import Corliss, free_port, poll, temporary_home
+
+# Whether it can be served is found out by loading it: nobody has this operator.
+UNSERVABLE = """
+import os
+import onnx
+from onnx import TensorProto, helper
+shape = [None, 2]
+node = helper.make_node("Unheard", ["x"], ["y"], domain="nobody")
+graph = helper.make_graph([node], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+                          [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)])
+opsets = [helper.make_opsetid("", 17), helper.make_opsetid("nobody", 1)]
+onnx.save(helper.make_model(graph, opset_imports=opsets), os.environ["CORLISS_OUTPUT_MODEL"] + "/model.onnx")
+"""
+
+DEPLOYS = """
+project: deploys
+steps:
+  make: {run: python make.py, outputs: [model]}
+models:
+  unservable: {from: make.model, alias: champion}
+endpoints:
+  unservable: {model: unservable@champion}
+"""
+
+SLOW = "project: slow\nsteps:\n  count: {run: sh count.sh}\n"
+COUNT = "for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 0.4; done\n"
+
+
+def started(corliss: Corliss, *arguments: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [str(corliss.binary), *map(str, arguments)], env=corliss.environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+
+
+def move(corliss: Corliss) -> None:
+    """kill -9, and a new start at another address."""
+    corliss.kill_server()
+    corliss.listen = f"127.0.0.1:{free_port()}"
+    time.sleep(0.5)
+    corliss.up()
+
+
+def test_a_run_is_not_done_before_its_endpoint_is(corliss: Corliss, project) -> None:
+    file = project(DEPLOYS, make__py=UNSERVABLE)
+    done = corliss.run_cli("run", file)
+    assert done.returncode == 1, done
+    assert "endpoint unservable deploying" in done.stdout and "POST" not in done.stdout, done.stdout
+    assert "endpoint 'unservable' failed: " in done.stderr, done.stderr
+    answered = corliss.run_cli("run", file, "--json")
+    assert answered.returncode == 1, answered
+    (endpoint,) = json.loads(answered.stdout)["endpoints"]
+    assert endpoint["state"] == "failed" and endpoint["reason"], endpoint
+
+
+def test_a_followed_run_and_log_outlive_a_server_that_moves(corliss: Corliss, project) -> None:
+    run = corliss.submit(project(SLOW, count__sh=COUNT))
+    poll("the step to begin", lambda: corliss.step(run, "count")["state"] == "running")
+    log = started(corliss, "logs", f"{run}/count", "--follow")
+    time.sleep(1.0)
+    move(corliss)
+    said, news = log.communicate(timeout=60)
+    assert said.split("\n") == [*(f"line {i}" for i in range(1, 9)), ""], said
+    assert "is not reachable; trying again" in news and f"answers again at {corliss.url}" in news, news
+
+    followed = started(corliss, "run", project(SLOW, count__sh=COUNT + "# another\n"))
+    time.sleep(1.5)
+    move(corliss)
+    said, news = followed.communicate(timeout=60)
+    assert followed.returncode == 0, (said, news)
+    assert [line for line in said.splitlines() if "| line" in line] == [f"count | line {i}" for i in range(1, 9)]
+    assert "is not reachable; trying again" in news, news
+
+
+def test_a_bad_file_is_one_document(corliss: Corliss, project) -> None:
+    bad = project("project: bad\nsteps:\n  a: {rnu: x}\n")
+    checked = corliss.run_cli("check", bad, "--json")
+    assert (checked.returncode, checked.stderr) == (2, "")
+    answer = json.loads(checked.stdout)
+    assert answer["file"] == str(bad) and answer["problems"][0]["line"] == 3, answer
+    run = corliss.run_cli("run", bad, "--json")
+    assert (run.returncode, run.stdout) == (2, "")
+    answer = json.loads(run.stderr)
+    assert answer["error"]["code"] == "project_file_invalid" and answer["problems"], answer
+
+
+def test_problems_that_only_the_server_knows_are_told_one_by_one(corliss: Corliss, project) -> None:
+    step = "{run: x, resources: {cpus: 900}}"
+    large = project(f"project: large\nsteps:\n  a: {step}\n  b: {step}\n")
+    done = corliss.run_cli("run", large)
+    assert done.returncode == 2, done
+    first, second, last = done.stderr.splitlines()
+    assert first.startswith(f"{large}:3:") and "steps.a.resources: " in first, first
+    assert second.startswith(f"{large}:4:") and last == f"error: {large} has 2 problems", done.stderr
+
+
+def test_what_is_in_a_file_does_not_command_the_terminal(corliss: Corliss, project) -> None:
+    file = project('project: bad\nsteps:\n  a:\n    run: x\n    "\\e]0;title\\a\\e[2J": 1\n')
+    done = corliss.run_cli("check", file)
+    assert done.returncode == 2 and "title" in done.stderr
+    assert not any(char < " " and char != "\n" for char in done.stderr), repr(done.stderr)
+
+
+def test_down_waits_for_a_server_that_starts_and_for_another_down() -> None:
+    with temporary_home() as home:
+        corliss = Corliss(home)
+        try:
+            starting = started(corliss, "up", "--foreground", "--listen", corliss.listen)
+            poll("the lock", lambda: (home / "run/server.lock").exists() and (home / "run/server.lock").read_text())
+            downs = [started(corliss, "down"), started(corliss, "down")]
+            for down in downs:
+                said, complained = down.communicate(timeout=120)
+                assert down.returncode == 0, complained
+                assert "stopped" in said or "was not running" in said, said
+            assert starting.wait(timeout=30) == 0
+            assert not processes.of_home(home)
+        finally:
+            corliss.kill_everything()
+
+
+def test_a_token_is_never_passed_over(corliss: Corliss) -> None:
+    own = corliss.environment
+    corliss.environment = own | {"CORLISS_TOKEN": "not-a-token"}
+    assert corliss.run_cli("status").returncode == 4
+    corliss.environment = own | {"CORLISS_URL": corliss.url}
+    done = corliss.run_cli("status")
+    assert done.returncode == 2 and "CORLISS_TOKEN is not" in done.stderr, done
+    corliss.environment = own
+
+
+def test_why_no_answer_came_is_told_apart(corliss: Corliss) -> None:
+    own = corliss.environment
+    said = {}
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        for url in ("here", corliss.url.replace("http:", "https:"), f"http://127.0.0.1:{closed.getsockname()[1]}"):
+            corliss.environment = own | {"CORLISS_URL": url, "CORLISS_TOKEN": "x"}
+            said[url.partition(":")[0]] = corliss.run_cli("status").stderr
+    corliss.environment = own
+    assert "is not the URL" in said["here"], said
+    assert "speaks plain http" in said["https"], said
+    assert "nothing answers there" in said["http"] and "CORLISS_URL" in said["http"], said
+
+
+def test_hints_name_the_home_that_was_given(corliss: Corliss, tmp_path: Path) -> None:
+    done = corliss.run_cli("--home", tmp_path / "no where", "status")
+    assert f"corliss --home '{tmp_path / 'no where'}' up" in done.stderr, done.stderr
+    assert corliss.cli("help", "run") == corliss.cli("run", "--help")
+    assert "shim" not in corliss.run_cli("--json").stderr
+
+
+@pytest.mark.parametrize("kind", ["dumb", None])
+def test_a_dumb_terminal_gets_plain_lines(corliss: Corliss, project, kind: str | None) -> None:
+    file = project("project: quick\nsteps:\n  a: {run: echo done}\n")
+    environment = {k: v for k, v in corliss.environment.items() if k != "TERM"} | ({"TERM": kind} if kind else {})
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([str(corliss.binary), "run", str(file)], env=environment, stdin=theirs, stdout=theirs,
+                          stderr=theirs) as command:
+        os.close(theirs)
+        shown = b""
+        while chunk := _read(ours):
+            shown += chunk
+    os.close(ours)
+    assert command.returncode == 0 and b"a | done" in shown and b"\x1b" not in shown, shown
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux's way to say that the other side is closed.
+        return b""
