@@ -87,6 +87,11 @@ def test_a_step_reaches_its_tracking_run(secure: Corliss, tmp_path: Path) -> Non
     done = subprocess.run([secure.binary, "run", "--json"], env=shell, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done
     environment = secure.client_environment()
-    ask = "import mlflow; print(mlflow.search_runs(search_all_experiments=True)['metrics.accuracy'].tolist())"
+    ask = """
+from mlflow import MlflowClient
+client = MlflowClient()
+experiments = [found.experiment_id for found in client.search_experiments()]
+print([run.data.metrics["accuracy"] for run in client.search_runs(experiments)])
+"""
     found = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True)
     assert found.stdout.strip() == "[0.5]", found

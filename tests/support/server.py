@@ -90,7 +90,7 @@ class Corliss:
         return found[0]
 
     def kill_server(self) -> None:
-        """kill -9, and waits until the process is gone."""
+        """kill -9; the kernel may take a moment longer than this to let go of what it held."""
         server = self.server()
         server.kill()
         poll("the server to be gone", lambda: not Path(f"/proc/{server.pid}/stat").exists() or _is_zombie(server.pid))

@@ -80,6 +80,12 @@ impl Api {
         Err(refusal(status, &body))
     }
 
+    /// Whether it answers at all.
+    pub fn answers(&self) -> bool {
+        let probe = self.request(Method::GET, "/healthz").timeout(POLL_TIMEOUT);
+        self.send(probe).is_ok()
+    }
+
     /// GET, parsed.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> CliResult<T> {
         parse(self.send(self.request(Method::GET, path).timeout(REQUEST_TIMEOUT))?)

@@ -8,7 +8,9 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Pid;
 
+use crate::api::Api;
 use crate::error::{CliError, CliResult};
+use crate::home::{self, Credentials};
 
 /// How long a server may take to start.
 pub const READY_DEADLINE: Duration = Duration::from_secs(60);
@@ -58,24 +60,41 @@ fn announced(text: &str) -> Option<Announcement> {
     })
 }
 
-/// The server that holds this home, waited for while it starts; none if nobody holds it.
+/// The server that holds this home, waited for while it starts or stops; none if nobody holds it. What it
+/// announced is not enough: after kill -9 the kernel takes a moment to let go of the lock.
 pub fn running(home: &Path, since: Instant) -> CliResult<Option<Announcement>> {
     while !lock_is_free(home) {
         if let Some(found) = announcement(home)
             && exists(found.process)
+            && answers(home, &found)?
         {
             return Ok(Some(found));
         }
         if since.elapsed() > READY_DEADLINE {
-            return Err(CliError::failed(format!(
-                "another server holds this home and was not ready after {} s",
-                READY_DEADLINE.as_secs()
-            ))
-            .hint(format!("look at {}", log_path(home).display())));
+            return Err(hangs(home));
         }
         std::thread::sleep(POLL);
     }
     Ok(None)
+}
+
+fn answers(home: &Path, server: &Announcement) -> CliResult<bool> {
+    let credentials = Credentials {
+        url: server.url.clone(),
+        ..home::own_credentials(home)?
+    };
+    Ok(Api::new(credentials)?.answers())
+}
+
+fn hangs(home: &Path) -> CliError {
+    let log = log_path(home);
+    let process = announcement(home).map(|server| format!(" (process {})", server.process));
+    CliError::failed(format!(
+        "the server of this home{} has not answered for {} s",
+        process.unwrap_or_default(),
+        READY_DEADLINE.as_secs()
+    ))
+    .hint(format!("look at {}", log.display()))
 }
 
 /// Whether this server still holds the home; another one may hold it by now.
@@ -91,6 +110,8 @@ fn exists(process: Pid) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
 
     fn home_with_lock(content: &str) -> tempfile::TempDir {
@@ -121,24 +142,40 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_starts_is_waited_for() {
+    fn a_server_that_starts_is_waited_for_and_one_that_dies_is_not_believed() {
         let home = home_with_lock(&format!("{}\n", std::process::id()));
+        let credentials = "url = \"http://127.0.0.1:1\"\ntoken = \"t\"\n";
+        std::fs::write(home.path().join("credentials"), credentials).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
         let file = OpenOptions::new()
             .read(true)
             .append(true)
             .open(lock_path(home.path()))
             .unwrap();
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).unwrap();
+        let said = format!("{url}\n");
         let starting = std::thread::spawn(move || {
-            use std::io::Write;
             std::thread::sleep(POLL * 4);
-            (&*lock).write_all(b"http://127.0.0.1:9\n").unwrap();
+            (&*lock).write_all(said.as_bytes()).unwrap();
+            let (mut client, _) = listener.accept().unwrap();
+            assert!(client.read(&mut [0; 1024]).unwrap() > 0);
+            client
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                .unwrap();
             lock
         });
         let found = running(home.path(), Instant::now()).unwrap().unwrap();
-        assert_eq!(found.url, "http://127.0.0.1:9");
+        assert_eq!(found.url, url);
+        let lock = starting.join().unwrap();
         assert!(still_runs(home.path(), &found));
-        drop(starting.join().unwrap());
+        // Its listener is gone, its lock not yet: killed, or on its way out.
+        let dying = std::thread::spawn(move || {
+            std::thread::sleep(POLL * 4);
+            drop(lock);
+        });
+        assert_eq!(running(home.path(), Instant::now()).unwrap(), None);
+        dying.join().unwrap();
         assert!(!still_runs(home.path(), &found));
     }
 }
