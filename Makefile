@@ -22,7 +22,7 @@ test:
 
 bench: build
 	scripts/python-env bench
-	.venv/bin/python benches/run.py --binary target/release/corliss
+	.venv-bench/bin/python benches/run.py --binary target/release/corliss
 
 layers:
 	cargo xtask layers

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -65,7 +66,8 @@ class Corliss:
         # Nothing of a Corliss, a tracking server or a proxy that the caller's shell points at leaks in.
         drop = ("CORLISS_", "MLFLOW_", "OPENAI_", "AWS_", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(drop)}
-        venv = ROOT / ".venv"
+        # The one this runs in; the demo runs in none.
+        venv = Path(sys.prefix) if sys.prefix != sys.base_prefix else ROOT / ".venv"
         self.environment |= {
             "CORLISS_HOME": str(self.home),
             "VIRTUAL_ENV": str(venv),
