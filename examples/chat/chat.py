@@ -6,6 +6,7 @@ Ends with exit code 1 if any client got no text.
 
 import argparse
 import json
+import os
 import sys
 import threading
 import time
@@ -65,6 +66,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     arguments = parser.parse_args()
 
+    if "OPENAI_BASE_URL" not in os.environ:
+        parser.error('OPENAI_BASE_URL is not set; first: eval "$(corliss env)"')
     client = OpenAI()
     together = threading.Barrier(arguments.clients)
     started = time.monotonic()

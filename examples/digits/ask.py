@@ -21,6 +21,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a line per image")
     arguments = parser.parse_args()
 
+    if not {"CORLISS_URL", "CORLISS_TOKEN"} <= os.environ.keys():
+        parser.error('CORLISS_URL and CORLISS_TOKEN are not set; first: eval "$(corliss env)"')
     model = f"{os.environ['CORLISS_URL']}/v2/models/{arguments.endpoint}"
     session = requests.Session()
     session.headers["authorization"] = f"Bearer {os.environ['CORLISS_TOKEN']}"

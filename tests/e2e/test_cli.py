@@ -185,3 +185,15 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 65536)
     except OSError:  # Linux's way to say that the other side is closed.
         return b""
+
+
+def test_a_home_within_the_project_is_not_uploaded(tmp_path: Path) -> None:
+    (tmp_path / "corliss.yaml").write_text("project: p\nsteps:\n  look: {run: ls -A}\n")
+    corliss = Corliss(tmp_path / "home")
+    try:
+        corliss.up()
+        done = corliss.run_cli("run", str(tmp_path / "corliss.yaml"))
+        assert done.returncode == 0, done
+        assert "look | corliss.yaml" in done.stdout and "look | home" not in done.stdout, done
+    finally:
+        corliss.down()

@@ -1,7 +1,7 @@
 //! Turns a local folder into a version on the server: hash here, send only what is missing there.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use corliss_data::snapshot::{self, Kind, Options, Snapshot};
 use corliss_data::{Entry, EntryPath};
@@ -55,17 +55,31 @@ pub fn folder(
     )
 }
 
-/// What is code: everything beside the project file but its data folders and what tools make.
-pub fn code_options(data_folders: Vec<std::path::PathBuf>) -> Options {
+/// A folder's path relative to another, if it lies in it. A Corliss home that lies in a project is neither
+/// code nor data.
+pub fn within(root: &Path, folder: &Path) -> Option<PathBuf> {
+    let (root, folder) = (
+        std::fs::canonicalize(root).ok()?,
+        std::fs::canonicalize(folder).ok()?,
+    );
+    let relative = folder.strip_prefix(root).ok()?;
+    (!relative.as_os_str().is_empty()).then(|| relative.to_path_buf())
+}
+
+/// What is code: everything beside the project file but these folders and what tools make.
+pub fn code_options(exclude: Vec<PathBuf>) -> Options {
     Options {
-        exclude: data_folders,
+        exclude,
         ..Options::of(Kind::Code)
     }
 }
 
-/// What is data: everything.
-pub fn data_options() -> Options {
-    Options::of(Kind::Data)
+/// What is data: everything but these folders.
+pub fn data_options(exclude: Vec<PathBuf>) -> Options {
+    Options {
+        exclude,
+        ..Options::of(Kind::Data)
+    }
 }
 
 fn send_missing(api: &Api, snapshot: &Snapshot, dataset: &str) -> CliResult {

@@ -109,7 +109,7 @@ fn add(context: &Context, path: &Path, name: Option<&str>, message: Option<&str>
     let uploaded = upload::folder(
         &api,
         &full,
-        &upload::data_options(),
+        &upload::data_options(upload::within(path, &context.home).into_iter().collect()),
         &name,
         message.unwrap_or_default(),
     )?;

@@ -99,6 +99,9 @@ fn target_of(api: &Api, target: &str, verb: &str) -> CliResult<Target> {
         }
         return Ok(Target::Job(target.to_owned()));
     };
+    if run.is_empty() || step.is_empty() {
+        return Err(CliError::input(format!("'{target}' names no step")).hint("write it as RUN/STEP"));
+    }
     let mut detail: RunDetail = api.get(&run_path(run))?;
     let place = detail.steps.iter().position(|candidate| candidate.name == step);
     if let Some(place) = place {

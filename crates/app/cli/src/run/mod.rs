@@ -15,6 +15,6 @@ use crate::error::CliResult;
 /// Submits a project file and follows the run unless told not to.
 pub fn run(context: &Context, args: &RunArgs) -> CliResult {
     let api = context.api()?;
-    let run_id = submit::submit(&api, &args.file)?;
+    let run_id = submit::submit(context, &api, &args.file)?;
     follow::submitted(context, api, &run_id, args.detach)
 }

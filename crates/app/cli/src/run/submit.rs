@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::project;
 use crate::api::Api;
+use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use crate::upload;
 
@@ -17,16 +18,18 @@ struct Accepted {
 }
 
 /// Submits a project file; answers the run's id.
-pub fn submit(api: &Api, file: &Path) -> CliResult<String> {
+pub fn submit(context: &Context, api: &Api, file: &Path) -> CliResult<String> {
     let loaded = project::load(file)?;
     let name = &loaded.project.project;
     let mut data = BTreeMap::new();
-    let mut data_folders = Vec::new();
+    let home = |folder: &Path| upload::within(folder, &context.home).into_iter().collect();
+    let mut not_code: Vec<PathBuf> = home(&loaded.folder);
     for source in &loaded.project.data {
         let folder = loaded.data_folder(source);
         let message = format!("data of {name}");
-        let uploaded = upload::folder(api, &folder, &upload::data_options(), &source.name, &message)
-            .map_err(|mut error| {
+        let options = upload::data_options(home(&folder));
+        let uploaded =
+            upload::folder(api, &folder, &options, &source.name, &message).map_err(|mut error| {
                 error
                     .report
                     .field
@@ -34,9 +37,9 @@ pub fn submit(api: &Api, file: &Path) -> CliResult<String> {
                 error
             })?;
         data.insert(source.name.clone(), uploaded.version);
-        data_folders.extend(within(&loaded.folder, &folder));
+        not_code.extend(upload::within(&loaded.folder, &folder));
     }
-    let options = upload::code_options(data_folders);
+    let options = upload::code_options(not_code);
     let code = upload::folder(
         api,
         &loaded.folder,
@@ -55,13 +58,6 @@ pub fn submit(api: &Api, file: &Path) -> CliResult<String> {
     accepted
         .map(|accepted| accepted.id)
         .map_err(|error| error.in_file(file.display().to_string()))
-}
-
-/// A data folder's path relative to the code's, if it lies in it: it is not code then.
-fn within(root: &Path, folder: &Path) -> Option<PathBuf> {
-    let folder = std::fs::canonicalize(folder).ok()?;
-    let relative = folder.strip_prefix(root).ok()?;
-    (!relative.as_os_str().is_empty()).then(|| relative.to_path_buf())
 }
 
 /// What of this shell's environment the steps get: where programs are, and whose they are.
