@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or knows a wire format beyond its serde form; wire DTOs and
 //! database rows live in the capability that owns them.
 
+pub mod amount;
 mod flavor;
 mod id;
 mod named;

@@ -2,7 +2,7 @@
 
 use corliss_executor::{ExitKind, LimitEnforcement, TaskExit};
 use corliss_policy_scheduling::{Resource, Shortage};
-use corliss_types::Resources;
+use corliss_types::{Resources, amount};
 
 /// "4 CPUs, 2 GiB of memory and 1 accelerator"
 pub(crate) fn amounts(resources: &Resources) -> String {
@@ -30,44 +30,23 @@ fn amount(resource: Resource, value: u64) -> String {
     let plural = |number: &str| if number == "1" { "" } else { "s" };
     match resource {
         Resource::CpuMilli => {
-            let number = decimal(value, 1000);
+            let number = amount::cpus(value);
             format!("{number} CPU{}", plural(&number))
         }
-        Resource::MemoryBytes => format!("{} of memory", bytes(value)),
+        Resource::MemoryBytes => format!("{} of memory", amount::memory(value)),
         Resource::Accelerators => format!("{value} accelerator{}", plural(&value.to_string())),
     }
-}
-
-fn bytes(value: u64) -> String {
-    for (unit, name) in [
-        (1 << 40, "TiB"),
-        (1 << 30, "GiB"),
-        (1 << 20, "MiB"),
-        (1 << 10, "KiB"),
-    ] {
-        if value >= unit {
-            return format!("{} {name}", decimal(value, unit));
-        }
-    }
-    format!("{value} bytes")
-}
-
-/// At most two decimals, without trailing zeroes.
-fn decimal(value: u64, unit: u64) -> String {
-    let hundredths = u128::from(value) * 100 / u128::from(unit.max(1));
-    let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// "it needs 4 CPUs, of which 2 are free"
 pub(crate) fn needs_but_free(shortage: &Shortage) -> String {
     let needed = amount(shortage.resource, shortage.needed);
     match shortage.resource {
-        Resource::MemoryBytes => format!("{needed}, of which {} is free", bytes(shortage.available)),
-        Resource::CpuMilli => format!(
-            "{needed}, of which {} are free",
-            decimal(shortage.available, 1000)
+        Resource::MemoryBytes => format!(
+            "{needed}, of which {} is free",
+            amount::memory(shortage.available)
         ),
+        Resource::CpuMilli => format!("{needed}, of which {} are free", amount::cpus(shortage.available)),
         Resource::Accelerators => format!("{needed}, of which {} are free", shortage.available),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use corliss_types::Resources;
+use corliss_types::{Resources, amount};
 
 use super::problem::{MAX_PROBLEMS, Problems, suggest};
 use super::read::{Raw, RawEndpoint, RawStep};
@@ -235,26 +235,18 @@ fn check_fits(
         problems.add(*at, field, message);
     };
     if asked.cpu_milli > limit.cpu_milli {
-        let (asked, has) = (cpus(asked.cpu_milli), cpus(limit.cpu_milli));
+        let (asked, has) = (amount::cpus(asked.cpu_milli), amount::cpus(limit.cpu_milli));
         refuse(format!("{asked} CPUs{each}, the machine has {has}"));
     }
     if asked.memory_bytes > limit.memory_bytes {
-        let (asked, has) = (mebibytes(asked.memory_bytes), mebibytes(limit.memory_bytes));
-        refuse(format!("{asked} MiB of memory{each}, the machine has {has} MiB"));
+        let (asked, has) = (asked.memory_bytes, limit.memory_bytes);
+        let (asked, has) = (amount::memory(asked), amount::memory(has));
+        refuse(format!("{asked} of memory{each}, the machine has {has}"));
     }
     if asked.accelerators > limit.accelerators {
         let (asked, has) = (asked.accelerators, limit.accelerators);
         refuse(format!("{asked} accelerators{each}, the machine has {has}"));
     }
-}
-
-fn cpus(milli: u64) -> String {
-    let text = format!("{}.{:03}", milli / 1000, milli % 1000);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-fn mebibytes(bytes: u64) -> u64 {
-    bytes.div_ceil(1 << 20)
 }
 
 /// Every step after all that it needs, ties in the order of the file; and the cycles that stand against it.
