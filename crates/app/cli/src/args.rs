@@ -140,7 +140,7 @@ pub struct UpArgs {
     #[arg(long)]
     pub foreground: bool,
     /// Address of the console and all protocols [default: 127.0.0.1:7070]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = some_text())]
     pub listen: Option<String>,
 }
 

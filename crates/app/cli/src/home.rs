@@ -40,7 +40,11 @@ pub fn resolve(flag: Option<&Path>) -> CliResult<PathBuf> {
 
 /// The credentials: those of the environment, and from the file in the home folder what it does not say.
 pub fn credentials(home: &Path) -> CliResult<Credentials> {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    // A line break at the end comes from the file that a secret was read from.
+    let variable = |name| {
+        let value = std::env::var(name).ok()?.trim().to_owned();
+        (!value.is_empty()).then_some(value)
+    };
     let named = Named {
         url: variable("CORLISS_URL"),
         token: variable("CORLISS_TOKEN"),

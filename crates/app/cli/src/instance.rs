@@ -40,10 +40,24 @@ fn lock_path(home: &Path) -> PathBuf {
 /// the answer is right even after kill -9.
 #[must_use]
 pub fn lock_is_free(home: &Path) -> bool {
-    let Ok(file) = OpenOptions::new().read(true).open(lock_path(home)) else {
+    is_free(&lock_path(home))
+}
+
+fn is_free(lock: &Path) -> bool {
+    let Ok(file) = OpenOptions::new().read(true).open(lock) else {
         return true;
     };
     Flock::lock(file, FlockArg::LockSharedNonblock).is_ok()
+}
+
+/// Tasks of this home that run, engines among them: each has a folder with a lock that its shim holds.
+#[must_use]
+pub fn tasks_running(home: &Path) -> usize {
+    let Ok(folders) = std::fs::read_dir(home.join("run").join("tasks")) else {
+        return 0;
+    };
+    let locks = folders.flatten().map(|folder| folder.path().join("lock"));
+    locks.filter(|lock| !is_free(lock)).count()
 }
 
 /// What the newest server of this home announced. It may be gone: see [`running`].
@@ -139,6 +153,19 @@ mod tests {
         assert_eq!(running(home.path(), Instant::now()).unwrap(), None);
         let nowhere = Path::new("/nonexistent");
         assert_eq!(running(nowhere, Instant::now()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_task_runs_while_its_lock_is_held() {
+        let home = home_with_lock("");
+        let task = home.path().join("run/tasks/task_1");
+        std::fs::create_dir_all(&task).unwrap();
+        assert_eq!(tasks_running(home.path()), 0);
+        let file = std::fs::File::create(task.join("lock")).unwrap();
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).unwrap();
+        assert_eq!(tasks_running(home.path()), 1);
+        drop(lock);
+        assert_eq!(tasks_running(home.path()), 0);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use corliss_engine::EngineArgs;
 
 use crate::args::{Cli, Command, EndpointsCommand, HelpArgs, Part, RunsCommand};
@@ -95,7 +96,12 @@ fn help(args: &HelpArgs) -> ExitCode {
 /// the same shape for this error as for any other.
 fn without_command(answer: &clap::Error) -> ExitCode {
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
-    if wants_json && answer.use_stderr() {
+    let shows_help = answer.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if wants_json && shows_help {
+        CliError::input("the command is not complete")
+            .hint("see --help for what may follow")
+            .show(true);
+    } else if wants_json && answer.use_stderr() {
         CliError::misread(&answer.render().to_string()).show(true);
     } else if answer.use_stderr() && said_by_user(char::is_control) {
         output::complain(answer.render().to_string().trim_end());

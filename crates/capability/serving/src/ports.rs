@@ -48,6 +48,8 @@ pub enum ReplicaJobState {
     Running,
     /// It has ended, for this reason.
     Ended(String),
+    /// It was ended because the server went down.
+    Interrupted,
 }
 
 /// Runs replicas.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use corliss_diagnostics::counted;
 use serde_json::{Value, json};
 
 use crate::api::Api;
@@ -10,7 +11,7 @@ use crate::context::Context;
 use crate::error::{CliError, CliResult, EXIT_UNREACHABLE};
 use crate::home::Credentials;
 use crate::instance::{self, Announcement};
-use crate::{home, output};
+use crate::{home, output, program};
 
 const STOP_DEADLINE: Duration = Duration::from_secs(90);
 /// How often a server that stops is looked at.
@@ -21,7 +22,10 @@ pub fn run(context: &Context, args: &DownArgs) -> CliResult {
     let Some(server) = instance::running(&context.home, Instant::now())? else {
         // A home that never had a server is likely not the one that was meant.
         home::own_credentials(&context.home)?;
-        return done(context, "it was not running");
+        return match instance::tasks_running(&context.home) {
+            left if left > 0 && !args.keep_tasks => Err(outlived(left)),
+            _ => done(context, "it was not running"),
+        };
     };
     // The file may still hold the address of the server before this one.
     let credentials = Credentials {
@@ -44,6 +48,16 @@ pub fn run(context: &Context, args: &DownArgs) -> CliResult {
         },
         Err(error) => Err(error),
     }
+}
+
+/// Tasks outlive a server that was killed, or that was told to keep them.
+fn outlived(tasks: usize) -> CliError {
+    let still_run = counted(tasks, "of its tasks still runs", "of its tasks still run");
+    CliError::failed(format!("the server was not running, but {still_run}")).hint(format!(
+        "to end them: {}, then {}; or go on with {0}",
+        program::command("up"),
+        program::command("down")
+    ))
 }
 
 fn wait_until_gone(context: &Context, server: &Announcement) -> CliResult {

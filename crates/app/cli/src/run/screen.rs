@@ -17,6 +17,7 @@ const SHORTEST_NAME: usize = 8;
 /// Rows and columns where the terminal does not say.
 const FALLBACK_SIZE: (usize, usize) = (24, 80);
 const HIDE_CURSOR: &str = "\x1b[?25l";
+const CLEAR_BELOW: &str = "\x1b[J";
 const SHOW_CURSOR: &str = "\x1b[?25h";
 
 /// Draws over what it drew before, with the cursor hidden; dropping it shows the cursor again.
@@ -69,20 +70,28 @@ impl Screen {
     pub fn finish(mut self, run: &RunDetail) {
         let size = size();
         self.notice = None;
+        // A line of it may wrap into a row that drawing over would not clear.
+        let clear = format!("{}{CLEAR_BELOW}", self.to_the_top(size));
+        write(&clear);
+        self.drawn.clear();
         self.draw_over(self.last_lines(run, size.1), size);
     }
 
-    fn draw_over(&mut self, lines: Vec<String>, size: (usize, usize)) {
-        let mut drawing = String::from(HIDE_CURSOR);
-        let height = self.height_at(size);
-        if height > 0 {
-            drawing.push_str(&format!("\x1b[{height}A"));
+    /// Moves the cursor to the first row of the last drawing.
+    fn to_the_top(&self, size: (usize, usize)) -> String {
+        match self.height_at(size) {
+            0 => String::new(),
+            height => format!("\x1b[{height}A"),
         }
+    }
+
+    fn draw_over(&mut self, lines: Vec<String>, size: (usize, usize)) {
+        let mut drawing = format!("{HIDE_CURSOR}{}", self.to_the_top(size));
         for line in &lines {
             drawing.push_str(&format!("\x1b[2K{line}\n"));
         }
         // What is left of a taller drawing.
-        drawing.push_str("\x1b[J");
+        drawing.push_str(CLEAR_BELOW);
         interrupt::drawing(true);
         write(&drawing);
         self.drawn = lines;

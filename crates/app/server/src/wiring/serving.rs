@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use corliss_data::{DataService, Edge, NodeKind, NodeRef, Relation};
 use corliss_diagnostics::{Diagnose, Meaning};
-use corliss_jobs::{Command, JobKind, JobSpec, JobState, Jobs, Launcher};
+use corliss_jobs::{Command, JobKind, JobSpec, JobState, Jobs, Launcher, StopCause};
 use corliss_registry::Registry;
 use corliss_serving::{
     DeployedModel, Lineage, ModelResolver, PortError, ReplicaJob, ReplicaJobState, ReplicaJobs,
@@ -117,6 +117,7 @@ impl ReplicaJobs for Replicas {
                 ReplicaJobState::Queued(job.reason.unwrap_or_else(|| "it waits for its turn".to_owned()))
             }
             JobState::Starting | JobState::Running | JobState::Stopping => ReplicaJobState::Running,
+            _ if job.stop_cause == Some(StopCause::Interrupt) => ReplicaJobState::Interrupted,
             JobState::Succeeded | JobState::Failed | JobState::Cancelled => ReplicaJobState::Ended(
                 job.reason
                     .unwrap_or_else(|| "the engine ended by itself".to_owned()),

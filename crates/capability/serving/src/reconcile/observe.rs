@@ -93,9 +93,15 @@ impl EndpointReconciler {
     async fn record(&self, live: &mut Live, index: usize, seen: Seen) -> Result<(), ServingError> {
         let phase = live.replicas[index].phase;
         match seen {
-            Seen::Job(ReplicaJobState::Ended(_)) if phase == ReplicaPhase::Stopping => {
+            Seen::Job(ReplicaJobState::Ended(_) | ReplicaJobState::Interrupted)
+                if phase == ReplicaPhase::Stopping =>
+            {
                 let reason = live.replicas[index].reason.clone();
                 self.ended(live, index, ReplicaPhase::Stopped, reason).await
+            }
+            Seen::Job(ReplicaJobState::Interrupted) => {
+                let reason = "the server went down".to_owned();
+                self.ended(live, index, ReplicaPhase::Stopped, Some(reason)).await
             }
             Seen::Job(ReplicaJobState::Ended(reason)) => {
                 self.crashed(live, index, ReplicaPhase::Failed, reason).await
