@@ -1,6 +1,7 @@
 //! Sizes, times and numbers for people, in the console's words: `ui/src/lib/format.ts` is the other half.
 
 use corliss_diagnostics::counted;
+use corliss_types::{Resources, amount};
 
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
@@ -113,13 +114,10 @@ pub fn plural(count: u64, noun: &str) -> String {
 
 /// `1 CPU, 2 GiB` or `4 CPUs, 16 GiB, 1 accelerator`
 #[must_use]
-pub fn resources(resources: &corliss_types::Resources) -> String {
+pub fn resources(resources: &Resources) -> String {
     let mut parts = Vec::new();
     if resources.cpu_milli > 0 {
-        let milli = resources.cpu_milli;
-        let hundredths = rounded(milli, 10);
-        let cpus = trim_zeros(format!("{}.{:02}", hundredths / 100, hundredths % 100));
-        parts.push(format!("{cpus} {}", if milli == 1000 { "CPU" } else { "CPUs" }));
+        parts.push(amount::cpus_in_words(resources.cpu_milli));
     }
     if resources.memory_bytes > 0 {
         parts.push(bytes(resources.memory_bytes));

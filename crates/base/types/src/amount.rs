@@ -8,6 +8,13 @@ pub fn cpus(milli: MilliCpu) -> String {
     trimmed(&format!("{}.{:03}", milli / 1000, milli % 1000))
 }
 
+/// `1 CPU`, `1.5 CPUs`
+#[must_use]
+pub fn cpus_in_words(milli: MilliCpu) -> String {
+    let unit = if milli == 1000 { "CPU" } else { "CPUs" };
+    format!("{} {unit}", cpus(milli))
+}
+
 /// Memory in its largest whole binary unit, rounded down to hundredths: `23.54 GiB`, `900 bytes`
 #[must_use]
 pub fn memory(bytes: u64) -> String {
@@ -33,6 +40,7 @@ mod tests {
     #[test]
     fn amounts_are_written_as_people_write_them() {
         assert_eq!([1000, 1500, 125, 10_000].map(cpus), ["1", "1.5", "0.125", "10"]);
+        assert_eq!([1000, 500].map(cpus_in_words), ["1 CPU", "0.5 CPUs"]);
         assert_eq!(
             [0, 1023, 1024, 3 << 29, 900 << 40, u64::MAX].map(memory),
             [

@@ -1,5 +1,6 @@
 //! Jobs in plain English: amounts, shortages, ends.
 
+use corliss_diagnostics::counted;
 use corliss_executor::{ExitKind, LimitEnforcement, TaskExit};
 use corliss_policy_scheduling::{Resource, Shortage};
 use corliss_types::{Resources, amount};
@@ -27,14 +28,10 @@ pub(crate) fn amounts(resources: &Resources) -> String {
 }
 
 fn amount(resource: Resource, value: u64) -> String {
-    let plural = |number: &str| if number == "1" { "" } else { "s" };
     match resource {
-        Resource::CpuMilli => {
-            let number = amount::cpus(value);
-            format!("{number} CPU{}", plural(&number))
-        }
+        Resource::CpuMilli => amount::cpus_in_words(value),
         Resource::MemoryBytes => format!("{} of memory", amount::memory(value)),
-        Resource::Accelerators => format!("{value} accelerator{}", plural(&value.to_string())),
+        Resource::Accelerators => counted(value, "accelerator", "accelerators"),
     }
 }
 

@@ -116,6 +116,35 @@ async fn a_replica_that_dies_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_went_down_with_the_server_has_not_failed() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let world = World::start(store);
+        world
+            .serving
+            .deploy("digits", request("digits/1", 1))
+            .await
+            .unwrap();
+        world.until("digits", |endpoint| is_ready(endpoint, 1)).await;
+        let gone = world.jobs.interrupt_one();
+        let endpoint = world
+            .until("digits", |endpoint| {
+                let replaced = endpoint
+                    .replicas
+                    .iter()
+                    .any(|replica| replica.state == ReplicaPhase::Ready && replica.id != gone);
+                is_ready(endpoint, 1) && replaced
+            })
+            .await;
+        for replica in &endpoint.replicas {
+            assert_eq!(replica.restarts, 0, "nothing is counted against the version");
+            assert_ne!(replica.state, ReplicaPhase::Failed);
+        }
+        world.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_server_keeps_its_replicas() {
     for_each_backend(&[MIGRATIONS], |store| async move {
         let world = World::start(store);

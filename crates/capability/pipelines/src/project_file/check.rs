@@ -235,8 +235,9 @@ fn check_fits(
         problems.add(*at, field, message);
     };
     if asked.cpu_milli > limit.cpu_milli {
-        let (asked, has) = (amount::cpus(asked.cpu_milli), amount::cpus(limit.cpu_milli));
-        refuse(format!("{asked} CPUs{each}, the machine has {has}"));
+        let (asked, has) = (asked.cpu_milli, limit.cpu_milli);
+        let (asked, has) = (amount::cpus_in_words(asked), amount::cpus(has));
+        refuse(format!("{asked}{each}, the machine has {has}"));
     }
     if asked.memory_bytes > limit.memory_bytes {
         let (asked, has) = (asked.memory_bytes, limit.memory_bytes);

@@ -177,7 +177,7 @@ impl Lineage for NoLineage {
 struct Running {
     replica: ReplicaId,
     engine: Option<JoinHandle<()>>,
-    ended: Option<String>,
+    ended: Option<ReplicaJobState>,
 }
 
 /// Jobs that are tasks of this process.
@@ -215,6 +215,14 @@ impl Jobs {
         job.replica.clone()
     }
 
+    /// As a server that goes down and takes its tasks along.
+    pub fn interrupt_one(&self) -> ReplicaId {
+        let mut jobs = self.jobs.lock().unwrap();
+        let job = jobs.values_mut().find(|job| job.ended.is_none()).unwrap();
+        job.end_as(ReplicaJobState::Interrupted);
+        job.replica.clone()
+    }
+
     pub fn stop_all(&self) {
         self.jobs
             .lock()
@@ -226,10 +234,14 @@ impl Jobs {
 
 impl Running {
     fn end(&mut self, reason: &str) {
+        self.end_as(ReplicaJobState::Ended(reason.to_owned()));
+    }
+
+    fn end_as(&mut self, state: ReplicaJobState) {
         if let Some(engine) = self.engine.take() {
             engine.abort();
         }
-        self.ended.get_or_insert_with(|| reason.to_owned());
+        self.ended.get_or_insert(state);
     }
 }
 
@@ -265,10 +277,7 @@ impl ReplicaJobs for Jobs {
     async fn observe(&self, job: &JobId) -> Result<ReplicaJobState, PortError> {
         let jobs = self.jobs.lock().unwrap();
         let running = jobs.get(job).unwrap();
-        Ok(running
-            .ended
-            .clone()
-            .map_or(ReplicaJobState::Running, ReplicaJobState::Ended))
+        Ok(running.ended.clone().unwrap_or(ReplicaJobState::Running))
     }
 
     async fn stop(&self, job: &JobId, failure: Option<&str>) -> Result<(), PortError> {
