@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::api::Api;
 use crate::context::Context;
 use crate::error::{CliError, CliResult, EXIT_UNREACHABLE};
-use crate::program;
+use crate::{output, program};
 
 /// How long a server may be away.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -104,6 +104,13 @@ impl<'a> Link<'a> {
     pub fn trouble(&self) -> Option<String> {
         self.lost
             .map(|_| format!("the server at {} is not reachable; trying again", self.api.url()))
+    }
+
+    /// Says on standard error what there is to say. What a program reads is the answer alone.
+    pub fn tell(&mut self) {
+        if let Some(news) = self.news().filter(|_| !self.context.json) {
+            output::complain(&news);
+        }
     }
 
     /// What there is to say since the last time: that the server has gone away, or that it is back.

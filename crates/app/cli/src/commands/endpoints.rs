@@ -1,20 +1,18 @@
 //! `corliss endpoints …`: list, show, deploy, delete.
 
 use std::io::{IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::api::Api;
 use crate::args::EndpointsCommand;
 use crate::context::{Context, typed};
 use crate::error::{CliError, CliResult};
+use crate::link::{self, Link};
 use crate::output::{self, Table};
 use crate::readiness::{self, Readiness, path};
 use crate::views::{EndpointView, Page};
 use crate::{interrupt, program, text};
-
-const POLL: Duration = Duration::from_millis(200);
 
 /// Dispatches.
 pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
@@ -104,25 +102,30 @@ fn deploy(context: &Context, name: &str, model: &str, replicas: u32, detach: boo
     let api = context.api()?;
     let mut answer: Value = api.put(&path(name), &json!({ "model": model, "replicas": replicas }))?;
     if !detach {
-        answer = wait_until_ready(&api, name, answer)?;
+        let look = format!("endpoints show {name}");
+        answer = wait_until_ready(Link::new(context, api, "the endpoint", look), name)?;
     }
     context.answer(answer, |endpoint: EndpointView| print_endpoint(&endpoint))
 }
 
 /// Polls until the desired version serves, or the endpoint says that it cannot.
-fn wait_until_ready(api: &Api, name: &str, mut answer: Value) -> CliResult<Value> {
+fn wait_until_ready(mut link: Link, name: &str) -> CliResult<Value> {
     interrupt::on_interrupt(readiness::goes_on(name));
     let started = Instant::now();
     loop {
-        match readiness::of(&typed(answer.clone())?) {
-            Readiness::Ready => return Ok(answer),
-            Readiness::Failed(reason) => return Err(readiness::failed(name, &reason)),
-            Readiness::Deploying if started.elapsed() > readiness::DEADLINE => {
-                return Err(readiness::late(name));
+        let answer = link.get(&path(name))?;
+        link.tell();
+        if let Some(answer) = answer {
+            match readiness::of(&typed(answer.clone())?) {
+                Readiness::Ready => return Ok(answer),
+                Readiness::Failed(reason) => return Err(readiness::failed(name, &reason)),
+                Readiness::Deploying => {}
             }
-            Readiness::Deploying => std::thread::sleep(POLL),
         }
-        answer = api.get(&path(name))?;
+        if started.elapsed() > readiness::DEADLINE {
+            return Err(readiness::late(name));
+        }
+        std::thread::sleep(link::PAUSE);
     }
 }
 

@@ -75,7 +75,7 @@ fn follow(context: &Context, mut link: Link, base: &str, mut tail: Option<u64>) 
     let mut place = Place::default();
     loop {
         let answer = link.get(&format!("{base}{}", query(tail, place.offset)))?;
-        tell(context, &mut link);
+        link.tell();
         let Some(answer) = answer else {
             std::thread::sleep(link::PAUSE);
             continue;
@@ -111,13 +111,6 @@ impl Place {
             (self.offset, self.shown) = (line.offset, Some(line.offset));
         }
         new
-    }
-}
-
-/// What a program reads from standard output is the log alone.
-fn tell(context: &Context, link: &mut Link) {
-    if let Some(news) = link.news().filter(|_| !context.json) {
-        output::complain(&news);
     }
 }
 
