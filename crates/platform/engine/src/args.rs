@@ -40,7 +40,7 @@ pub struct EngineArgs {
     /// The most tokens of one request's prompt and answer together; 0 is the model's own (gguf).
     #[arg(long, default_value_t = 0)]
     pub context_tokens: u32,
-    /// Tokens that all requests in flight have together; 0 is 8192, or the context if that is larger (gguf).
+    /// Tokens that the KV caches hold; 0 is the context and 1024 for each sequence beside it (gguf).
     #[arg(long, default_value_t = 0)]
     pub kv_tokens: u32,
     /// How long requests in flight may take to finish after SIGTERM, in milliseconds.

@@ -74,7 +74,7 @@ pub struct Metadata {
 pub struct LanguageMetadata {
     /// The most tokens that prompt and answer of one request may have together.
     pub context_tokens: u32,
-    /// Tokens that all requests in flight may have together.
+    /// Tokens that the KV caches hold together.
     pub kv_tokens: u32,
     /// The most requests decoded in one batch.
     pub max_sequences: u32,
@@ -209,9 +209,9 @@ pub struct Stats {
     pub prompt_tokens_total: u64,
     /// Tokens generated (GGUF).
     pub decoded_tokens_total: u64,
-    /// Tokens reserved in the KV cache now (GGUF).
+    /// Tokens reserved in the KV caches now (GGUF).
     pub kv_tokens_reserved: u64,
-    /// Tokens that the KV cache holds at most (GGUF).
+    /// Tokens that the KV caches hold at most (GGUF).
     pub kv_tokens_total: u64,
     /// How many batches had which size: sequences (GGUF) or rows (ONNX), by size.
     pub batch_sizes: BTreeMap<u32, u64>,

@@ -173,6 +173,57 @@ mod smollm2 {
         );
     }
 
+    /// Goes on counting from `first`, for so many tokens; `prompt_tokens` makes the prompt about that long.
+    fn count_on(first: u32, max_tokens: u32, prompt_tokens: u32) -> GenerateRequest {
+        let numbers = first - (prompt_tokens / 4).max(8)..first;
+        let prompt: Vec<String> = numbers.map(|number| number.to_string()).collect();
+        GenerateRequest {
+            prompt: Some(prompt.join(", ") + ","),
+            max_tokens: Some(max_tokens),
+            temperature: Some(0.0),
+            ..GenerateRequest::default()
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn short_and_long_requests_run_beside_each_other_and_none_reads_anothers_cells() {
+        let (engine, _dir) = engine(|_| ()).await;
+        // They leave in another order than they came in, so that places move while others run; two of
+        // them are too long for cells of their own.
+        let asked = [
+            (100, 12, 0),
+            (200, 48, 0),
+            (700, 20, 1600),
+            (300, 24, 0),
+            (400, 40, 0),
+            (900, 30, 1600),
+            (500, 8, 0),
+            (600, 32, 0),
+        ];
+        let running: Vec<_> = asked
+            .iter()
+            .map(|(first, max_tokens, prompt_tokens)| {
+                let client = engine.client.clone();
+                let request = count_on(*first, *max_tokens, *prompt_tokens);
+                tokio::spawn(async move { collect(client.generate(&request).await.unwrap()).await })
+            })
+            .collect();
+        for ((first, max_tokens, prompt_tokens), answer) in asked.iter().zip(running) {
+            let answer = answer.await.unwrap();
+            assert_eq!(answer.tokens, *max_tokens, "{answer:?}");
+            assert_eq!(answer.prompt_tokens > 1024, *prompt_tokens > 0, "{answer:?}");
+            // The last number may be cut.
+            let mut numbers: Vec<&str> = answer.text.split(',').map(str::trim).collect();
+            numbers.pop();
+            let right: Vec<String> = (*first..).take(numbers.len()).map(|n| n.to_string()).collect();
+            assert_eq!(numbers, right, "{answer:?}");
+        }
+        let stats = stats_until(&engine, |stats| stats.running == 0).await;
+        assert_eq!((stats.completed_total, stats.kv_tokens_reserved), (8, 0));
+        assert_eq!(stats.kv_tokens_total, 8 * 1024 + 8192);
+    }
+
     #[tokio::test]
     #[ignore = "needs a model file; scripts/check --all names one"]
     async fn sampling_repeats_for_a_seed_and_stops_where_told() {

@@ -8,12 +8,13 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 
+use super::cache;
 use super::template::ChatTemplate;
 use crate::model_dir::summarise_gguf;
 use crate::{EngineArgs, EngineError};
 
-/// KV cache cells when not told otherwise: eight requests of a thousand tokens, or one of eight.
-const DEFAULT_KV_TOKENS: u32 = 8192;
+/// Tokens of one request at most when not told otherwise, however long the model's own context is.
+const DEFAULT_CONTEXT_TOKENS: u32 = 8192;
 /// llama.cpp's own bound on sequences.
 const MAX_SEQUENCES: u32 = 256;
 
@@ -22,7 +23,7 @@ const MAX_SEQUENCES: u32 = 256;
 pub(super) struct Limits {
     /// Tokens of one request.
     pub context_tokens: u32,
-    /// Tokens of all requests in flight.
+    /// Cells of all KV caches together.
     pub kv_tokens: u32,
     /// Requests decoded together.
     pub max_sequences: u32,
@@ -102,18 +103,19 @@ impl Loaded {
 fn limits(model: &LlamaModel, args: &EngineArgs) -> Limits {
     let trained = model.n_ctx_train().max(1);
     let context_tokens = match args.context_tokens {
-        0 => trained.min(DEFAULT_KV_TOKENS),
+        0 => trained.min(DEFAULT_CONTEXT_TOKENS),
         given => given.min(trained),
     };
-    let kv_tokens = match args.kv_tokens {
-        0 => context_tokens.max(DEFAULT_KV_TOKENS),
+    let max_sequences = args.max_sequences.clamp(1, MAX_SEQUENCES);
+    let cells = match args.kv_tokens {
+        0 => cache::default_cells(context_tokens, max_sequences),
         given => given.max(context_tokens),
     };
+    let caches = cache::shapes(cells, context_tokens, max_sequences);
     Limits {
         context_tokens,
-        // llama.cpp pads the cache to this itself; rounding here keeps our books equal to its.
-        kv_tokens: kv_tokens.next_multiple_of(256),
-        max_sequences: args.max_sequences.clamp(1, MAX_SEQUENCES),
+        kv_tokens: caches.iter().map(|shape| shape.cells(max_sequences)).sum(),
+        max_sequences,
         threads: i32::try_from(args.compute_threads()).unwrap_or(1),
     }
 }

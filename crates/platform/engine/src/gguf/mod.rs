@@ -3,15 +3,17 @@
 //! - `loaded` holds the model, its vocabulary and its template, shared with the HTTP side, which
 //!   tokenises and checks requests before they queue;
 //! - `queue` is the bounded line between the two;
-//! - `worker` is the one thread that owns the context: each turn it admits, joins every sequence's next
-//!   tokens into one batch, decodes, samples and sends;
+//! - `worker` is the one thread that computes: each turn it admits, joins every sequence's next tokens
+//!   into one batch, decodes, samples and sends;
+//! - `cache` is where the keys and values of sequences lie;
 //! - `schedule` decides what goes into a batch, and nothing else;
 //! - `sampler`, `text` and `template` are what their names say.
 //!
-//! A request reserves its prompt and `max_tokens` in the KV cache when it is admitted, so one that is
+//! A request reserves its prompt and `max_tokens` in a KV cache when it is admitted, so one that is
 //! running is never thrown out again. Admission is first come, first served: a large request at the head
 //! waits for room and is not overtaken, so none starves.
 
+mod cache;
 mod loaded;
 mod queue;
 mod request;
@@ -42,7 +44,7 @@ pub(crate) struct GgufEngine {
 }
 
 impl GgufEngine {
-    /// Loads a checked file and starts its thread. Returns once the context stands and has decoded once.
+    /// Loads a checked file and starts its thread. Returns once its caches stand and each has decoded once.
     pub fn load(path: &Path, args: &EngineArgs) -> Result<Self, EngineError> {
         crate::cpu::check()?;
         let loaded = Arc::new(Loaded::open(path, args)?);

@@ -78,7 +78,7 @@ impl Queue {
     }
 
     /// Takes the first request if `fits` says so. Requests whose caller left are dropped on the way.
-    pub fn pop_if(&self, fits: impl Fn(&Job) -> bool) -> Option<Job> {
+    pub fn pop_if(&self, fits: impl FnOnce(&Job) -> bool) -> Option<Job> {
         let mut state = self.lock();
         while state.waiting.front().is_some_and(|job| job.events.is_closed()) {
             state.waiting.pop_front();

@@ -1,20 +1,17 @@
-//! The one thread that owns llama.cpp's context. Each turn: drop sequences whose caller left, admit new
-//! ones, join everybody's next tokens into one batch, decode it, then sample and send.
+//! The one thread that owns llama.cpp's contexts. Each turn: drop sequences whose caller left, admit new
+//! ones, join everybody's next tokens into one batch for each cache, decode it, then sample and send.
 
-use std::num::NonZeroU32;
 use std::sync::{Arc, mpsc};
 
 use corliss_diagnostics::ErrorReport;
-use llama_cpp_2::context::LlamaContext;
-use llama_cpp_2::context::params::LlamaContextParams;
-use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
-use super::loaded::{Limits, Loaded, backend, unsupported};
+use super::cache::{Cache, shapes};
+use super::loaded::{Loaded, unsupported};
 use super::queue::Queue;
 use super::request::Job;
 use super::sampler::{Sampler, log_probabilities};
-use super::schedule::{BATCH_TOKENS, Phase, shares};
+use super::schedule::{Phase, shares};
 use super::text::{Piece, TextBuffer};
 use crate::EngineError;
 use crate::protocol::{FinishReason, GenerateEvent, TokenLogprob};
@@ -22,7 +19,7 @@ use crate::protocol::{FinishReason, GenerateEvent, TokenLogprob};
 /// Decoding that fails this often in a row will not heal; the process ends and is started again.
 const MAX_FAILURES: u32 = 3;
 
-/// Starts the thread and waits until its context stands.
+/// Starts the thread and waits until its caches stand.
 pub(super) fn start(loaded: Arc<Loaded>, queue: Arc<Queue>) -> Result<(), EngineError> {
     let (ready, is_ready) = mpsc::sync_channel(1);
     std::thread::Builder::new()
@@ -47,10 +44,10 @@ impl Drop for CloseOnPanic<'_> {
 
 fn run(loaded: &Loaded, queue: &Queue, ready: &mpsc::SyncSender<Result<(), EngineError>>) {
     let _guard = CloseOnPanic(queue);
-    let mut context = match open_context(loaded) {
-        Ok(context) => {
+    let caches = match open_caches(loaded) {
+        Ok(caches) => {
             let _ = ready.send(Ok(()));
-            context
+            caches
         }
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -60,50 +57,27 @@ fn run(loaded: &Loaded, queue: &Queue, ready: &mpsc::SyncSender<Result<(), Engin
     let mut worker = Worker {
         loaded,
         queue,
-        batch: LlamaBatch::new(BATCH_TOKENS, 1),
+        caches,
         running: Vec::new(),
-        free: (0..i32::try_from(loaded.limits.max_sequences).unwrap_or(1))
-            .rev()
-            .collect(),
-        reserved: 0,
         failures: 0,
     };
-    while worker.turn(&mut context) {}
+    while worker.turn() {}
     worker.end();
 }
 
-/// Makes the context and decodes one token, so that an engine that reports ready has computed.
-fn open_context(loaded: &Loaded) -> Result<LlamaContext<'_>, EngineError> {
-    let mut context = loaded
-        .model
-        .new_context(backend()?, context_params(loaded.limits))
-        .map_err(|error| unsupported(format!("llama.cpp made no context ({error})")))?;
-    let mut batch = LlamaBatch::new(1, 1);
-    batch
-        .add(LlamaToken::new(0), 0, &[0], true)
-        .map_err(|error| unsupported(error.to_string()))?;
-    context
-        .decode(&mut batch)
-        .map_err(|error| unsupported(format!("its first decoding failed ({error})")))?;
-    context.clear_kv_cache();
-    Ok(context)
+fn open_caches(loaded: &Loaded) -> Result<Vec<Cache<'_>>, EngineError> {
+    let limits = loaded.limits;
+    shapes(limits.kv_tokens, limits.context_tokens, limits.max_sequences)
+        .into_iter()
+        .map(|shape| Cache::open(loaded, shape))
+        .collect()
 }
 
-fn context_params(limits: Limits) -> LlamaContextParams {
-    LlamaContextParams::default()
-        .with_n_ctx(NonZeroU32::new(limits.kv_tokens))
-        .with_n_batch(BATCH_TOKENS as u32)
-        .with_n_ubatch(BATCH_TOKENS as u32)
-        .with_n_seq_max(limits.max_sequences)
-        // One pool of cells for all sequences: a lone request may use the whole context.
-        .with_kv_unified(true)
-        .with_n_threads(limits.threads)
-        .with_n_threads_batch(limits.threads)
-}
-
-/// A request with a place in the context.
+/// A request with a place in a cache.
 struct Sequence {
-    id: i32,
+    /// Which of the worker's caches.
+    cache: usize,
+    place: usize,
     job: Job,
     /// Prompt tokens computed.
     computed: usize,
@@ -113,14 +87,60 @@ struct Sequence {
     sampler: Sampler,
     text: TextBuffer,
     logprobs: Vec<TokenLogprob>,
+    finished: Option<FinishReason>,
 }
 
 impl Sequence {
+    fn new(job: Job, cache: usize, place: usize) -> Self {
+        Self {
+            cache,
+            place,
+            computed: 0,
+            next: None,
+            generated: 0,
+            sampler: Sampler::new(job.sampling.clone(), job.seed),
+            text: TextBuffer::new(job.stops.clone()),
+            logprobs: Vec::new(),
+            finished: None,
+            job,
+        }
+    }
+
     fn phase(&self) -> Phase {
         match self.job.prompt.len() - self.computed {
             0 => Phase::Answer,
             waiting => Phase::Prompt(waiting),
         }
+    }
+
+    /// Adds the next tokens to the cache's batch; answers where the scores after them will be, if they are
+    /// wanted.
+    fn add_to(&mut self, cache: &mut Cache<'_>, share: usize) -> Result<Option<i32>, String> {
+        let prompt = &self.job.prompt;
+        if let Some(token) = self.next {
+            // The token sampled k-th (k from 1) stands k-1 places after the prompt.
+            let position = prompt.len() + self.generated as usize - 1;
+            return cache.add(token, position, self.place, true).map(Some);
+        }
+        let mut scores = None;
+        for position in self.computed..self.computed + share {
+            let last = position + 1 == prompt.len();
+            let at = cache.add(prompt[position], position, self.place, last)?;
+            scores = last.then_some(at);
+        }
+        self.computed += share;
+        Ok(scores)
+    }
+
+    /// Samples the next token and sends what it adds to the answer; answers whether it added any.
+    fn advance(&mut self, scores: &[f32], loaded: &Loaded) -> bool {
+        if self.job.max_tokens == 0 {
+            self.finished = Some(FinishReason::Length);
+            return false;
+        }
+        let before = self.generated;
+        self.finished = step(self, scores, loaded);
+        self.generated > before
     }
 
     fn send(&self, event: GenerateEvent) {
@@ -132,53 +152,38 @@ impl Sequence {
 struct Worker<'a> {
     loaded: &'a Loaded,
     queue: &'a Queue,
-    batch: LlamaBatch<'static>,
+    /// Those for shorter requests first.
+    caches: Vec<Cache<'a>>,
     /// Oldest first.
     running: Vec<Sequence>,
-    /// Sequence ids that are not in use.
-    free: Vec<i32>,
-    /// KV cells promised to running sequences.
-    reserved: usize,
     failures: u32,
 }
 
 impl Worker<'_> {
     /// One iteration; false when it is time to end.
-    fn turn(&mut self, context: &mut LlamaContext<'_>) -> bool {
+    fn turn(&mut self) -> bool {
         if self.running.is_empty() && !self.queue.wait() {
             return false;
         }
         if self.queue.stopped() {
             return false;
         }
-        self.drop_cancelled(context);
+        self.drop_cancelled();
         self.admit();
-        if self.running.is_empty() {
-            return true;
-        }
-        let wanted = match self.fill() {
-            Ok(wanted) => wanted,
-            Err(reason) => return self.fail_all(context, &reason),
-        };
-        if let Err(error) = context.decode(&mut self.batch) {
-            return self.fail_all(context, &error.to_string());
+        let phases: Vec<Phase> = self.running.iter().map(Sequence::phase).collect();
+        let shares = shares(&phases);
+        for cache in 0..self.caches.len() {
+            if let Err(reason) = self.compute(cache, &shares) {
+                return self.fail_all(&reason);
+            }
         }
         self.failures = 0;
-        self.advance(context, &wanted);
-        self.note_reservations();
+        self.finish();
         true
     }
 
-    fn drop_cancelled(&mut self, context: &mut LlamaContext<'_>) {
-        let left: Vec<i32> = self
-            .running
-            .iter()
-            .filter(|sequence| sequence.job.events.is_closed())
-            .map(|left| left.id)
-            .collect();
-        for id in &left {
-            self.release(context, *id);
-        }
+    fn drop_cancelled(&mut self) {
+        let left = self.release(|sequence| sequence.job.events.is_closed());
         if !left.is_empty() {
             self.queue
                 .count(|stats| stats.cancelled_total += left.len() as u64);
@@ -186,23 +191,17 @@ impl Worker<'_> {
     }
 
     fn admit(&mut self) {
-        while let Some(id) = self.free.last().copied() {
-            let room = (self.loaded.limits.kv_tokens as usize).saturating_sub(self.reserved);
-            let Some(job) = self.queue.pop_if(|job| job.reservation() <= room) else {
+        while self.running.len() < self.loaded.limits.max_sequences as usize {
+            let mut taken = None;
+            let caches = &mut self.caches;
+            let job = self.queue.pop_if(|job| {
+                taken = take_place(caches, job.reservation());
+                taken.is_some()
+            });
+            let (Some(job), Some((cache, place))) = (job, taken) else {
                 break;
             };
-            self.free.pop();
-            self.reserved += job.reservation();
-            let sequence = Sequence {
-                id,
-                computed: 0,
-                next: None,
-                generated: 0,
-                sampler: Sampler::new(job.sampling.clone(), job.seed),
-                text: TextBuffer::new(job.stops.clone()),
-                logprobs: Vec::new(),
-                job,
-            };
+            let sequence = Sequence::new(job, cache, place);
             let prompt_tokens = u32::try_from(sequence.job.prompt.len()).unwrap_or(u32::MAX);
             sequence.send(GenerateEvent::Start { prompt_tokens });
             self.running.push(sequence);
@@ -210,104 +209,85 @@ impl Worker<'_> {
         self.note_reservations();
     }
 
-    /// Fills the batch; answers, for each sequence, where its scores will be, if it has any.
-    fn fill(&mut self) -> Result<Vec<Option<i32>>, String> {
-        self.batch.clear();
-        let phases: Vec<Phase> = self.running.iter().map(Sequence::phase).collect();
-        let mut wanted = Vec::with_capacity(phases.len());
-        for (sequence, share) in self.running.iter_mut().zip(shares(&phases)) {
-            let mut scores = None;
-            match sequence.next {
-                Some(token) => {
-                    // The token sampled k-th (k from 1) stands k-1 places after the prompt.
-                    let position = sequence.job.prompt.len() + sequence.generated as usize - 1;
-                    scores = Some(self.batch.n_tokens());
-                    add(&mut self.batch, token, position, sequence.id, true)?;
-                }
-                None => {
-                    for position in sequence.computed..sequence.computed + share {
-                        let last = position + 1 == sequence.job.prompt.len();
-                        if last {
-                            scores = Some(self.batch.n_tokens());
-                        }
-                        add(
-                            &mut self.batch,
-                            sequence.job.prompt[position],
-                            position,
-                            sequence.id,
-                            last,
-                        )?;
-                    }
-                    sequence.computed += share;
-                }
-            }
-            wanted.push(scores);
+    /// Decodes the next tokens of one cache's sequences, given each sequence's share of the turn, and goes
+    /// on from their scores.
+    fn compute(&mut self, cache: usize, shares: &[usize]) -> Result<(), String> {
+        let mut members: Vec<usize> = (0..self.running.len())
+            .filter(|at| self.running[*at].cache == cache && shares[*at] > 0)
+            .collect();
+        if members.is_empty() {
+            return Ok(());
         }
-        Ok(wanted)
+        members.sort_by_key(|at| self.running[*at].place);
+        let cache = &mut self.caches[cache];
+        cache.begin_batch();
+        let mut scored = Vec::with_capacity(members.len());
+        for at in &members {
+            let scores = self.running[*at].add_to(cache, shares[*at])?;
+            scored.extend(scores.map(|scores| (*at, scores)));
+        }
+        cache.decode()?;
+        let mut decoded = 0;
+        for (at, scores) in scored {
+            decoded += u64::from(self.running[at].advance(cache.scores(scores), self.loaded));
+        }
+        let size = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        self.queue.count(|stats| {
+            *stats.batch_sizes.entry(size).or_default() += 1;
+            stats.decoded_tokens_total += decoded;
+        });
+        Ok(())
     }
 
-    /// Samples for every sequence that has scores, sends, and releases those that ended.
-    fn advance(&mut self, context: &mut LlamaContext<'_>, wanted: &[Option<i32>]) {
-        let mut ended = Vec::new();
-        let mut decoded = 0_u64;
-        for (sequence, scores) in self.running.iter_mut().zip(wanted) {
-            let Some(scores) = scores else { continue };
-            let finished = if sequence.job.max_tokens == 0 {
-                Some(FinishReason::Length)
-            } else {
-                let before = sequence.generated;
-                let finished = step(sequence, context.get_logits_ith(*scores), self.loaded);
-                decoded += u64::from(sequence.generated - before);
-                finished
-            };
-            if let Some(finish_reason) = finished {
+    /// Ends the answers that are complete. What they held is counted as free before their callers hear it.
+    fn finish(&mut self) {
+        let ended = self.release(|sequence| sequence.finished.is_some());
+        self.note_reservations();
+        let prompt_tokens: usize = ended.iter().map(|sequence| sequence.job.prompt.len()).sum();
+        self.queue.count(|stats| {
+            stats.completed_total += ended.len() as u64;
+            stats.prompt_tokens_total += prompt_tokens as u64;
+        });
+        for sequence in ended {
+            if let Some(finish_reason) = sequence.finished {
                 sequence.send(GenerateEvent::End {
                     finish_reason,
                     completion_tokens: sequence.generated,
                 });
-                ended.push((sequence.id, sequence.job.prompt.len() as u64));
             }
-        }
-        let size = u32::try_from(self.running.len()).unwrap_or(u32::MAX);
-        self.queue.count(|stats| {
-            *stats.batch_sizes.entry(size).or_default() += 1;
-            stats.decoded_tokens_total += decoded;
-            stats.completed_total += ended.len() as u64;
-            stats.prompt_tokens_total += ended.iter().map(|(_, prompt)| prompt).sum::<u64>();
-        });
-        for (id, _) in ended {
-            self.release(context, id);
         }
     }
 
-    /// Frees a sequence's place and its cells.
-    fn release(&mut self, context: &mut LlamaContext<'_>, id: i32) {
-        let Some(at) = self.running.iter().position(|sequence| sequence.id == id) else {
-            return;
-        };
-        let sequence = self.running.remove(at);
-        self.reserved -= sequence.job.reservation();
-        self.free.push(id);
-        // Removing a whole sequence cannot fail: only partial removals can, on recurrent models.
-        let _ = context.clear_kv_cache_seq(u32::try_from(id).ok(), None, None);
+    /// Takes the sequences that leave out of their places.
+    fn release(&mut self, leaves: impl Fn(&Sequence) -> bool) -> Vec<Sequence> {
+        let mut left = Vec::new();
+        while let Some(at) = self.running.iter().position(&leaves) {
+            let gone = self.running.remove(at);
+            let moved = self.caches[gone.cache].give_back(gone.place, gone.job.reservation());
+            let in_moved = |other: &&mut Sequence| other.cache == gone.cache && Some(other.place) == moved;
+            if let Some(other) = self.running.iter_mut().find(in_moved) {
+                other.place = gone.place;
+            }
+            left.push(gone);
+        }
+        left
     }
 
     /// Ends every running sequence with an error; false when failures go on and the engine must end.
-    fn fail_all(&mut self, context: &mut LlamaContext<'_>, reason: &str) -> bool {
+    fn fail_all(&mut self, reason: &str) -> bool {
         self.failures += 1;
         tracing::error!(reason, "decoding failed");
         let error = ErrorReport::of(&EngineError::Compute {
             detail: reason.to_owned(),
         });
-        let failed = self.running.len() as u64;
-        for sequence in std::mem::take(&mut self.running) {
-            sequence.send(GenerateEvent::Error { error: error.clone() });
-            self.free.push(sequence.id);
-        }
-        self.reserved = 0;
-        context.clear_kv_cache();
-        self.queue.count(|stats| stats.failed_total += failed);
+        let failed = std::mem::take(&mut self.running);
+        self.caches.iter_mut().for_each(Cache::clear);
+        self.queue
+            .count(|stats| stats.failed_total += failed.len() as u64);
         self.note_reservations();
+        for sequence in failed {
+            sequence.send(GenerateEvent::Error { error: error.clone() });
+        }
         if self.failures >= MAX_FAILURES {
             self.queue
                 .fail(format!("decoding failed {MAX_FAILURES} times in a row: {reason}"));
@@ -317,9 +297,10 @@ impl Worker<'_> {
     }
 
     fn note_reservations(&self) {
-        let (reserved, running) = (self.reserved as u64, self.running.len() as u64);
+        let reserved: usize = self.caches.iter().map(Cache::reserved).sum();
+        let running = self.running.len() as u64;
         self.queue.count(|stats| {
-            stats.kv_tokens_reserved = reserved;
+            stats.kv_tokens_reserved = reserved as u64;
             stats.running = running;
         });
     }
@@ -333,17 +314,13 @@ impl Worker<'_> {
     }
 }
 
-fn add(
-    batch: &mut LlamaBatch<'_>,
-    token: LlamaToken,
-    at: usize,
-    id: i32,
-    scores: bool,
-) -> Result<(), String> {
-    let position = i32::try_from(at).map_err(|error| error.to_string())?;
-    batch
-        .add(token, position, &[id], scores)
-        .map_err(|error| error.to_string())
+/// A place for so many tokens, in the first cache that takes as many.
+fn take_place(caches: &mut [Cache<'_>], tokens: usize) -> Option<(usize, usize)> {
+    let (at, cache) = caches
+        .iter_mut()
+        .enumerate()
+        .find(|(_, cache)| cache.takes(tokens))?;
+    Some((at, cache.take(tokens)?))
 }
 
 /// Samples one token and sends what it adds to the answer.

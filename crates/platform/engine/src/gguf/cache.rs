@@ -1,0 +1,257 @@
+//! A KV cache of llama.cpp, the places in it, and the batch that is computed over it.
+//!
+//! llama.cpp lays a cache out in one of two ways. Where every sequence has cells of its own, the keys that
+//! an answer attends to lie side by side and are read at the speed of memory; but each sequence then holds
+//! room for the longest request, whether it needs it or not. Where all sequences share one pool, a lone
+//! request may have all of it; but the cells of those that run together lie scattered among each other,
+//! and at eight sequences of a small model attention takes 40 % of the time instead of 8 %.
+//!
+//! So there are two caches: one with cells of their own for requests of usual length, and one pool, which
+//! holds a request of the model's whole context, for those that are longer ([`shapes`]).
+
+use std::num::NonZeroU32;
+
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::llama_batch::LlamaBatch;
+use llama_cpp_2::token::LlamaToken;
+
+use super::loaded::{Limits, Loaded, backend, unsupported};
+use super::schedule::BATCH_TOKENS;
+use crate::EngineError;
+
+/// Cells of its own that a sequence has when not told otherwise. Most requests are shorter, prompt and
+/// answer together.
+const USUAL_TOKENS: u32 = 1024;
+/// llama.cpp rounds caches up to this many cells; rounding here keeps our books equal to its.
+const CELLS_MULTIPLE: u32 = 256;
+
+/// How a cache is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// So many cells for each sequence.
+    Own(u32),
+    /// So many cells for all sequences together.
+    Pool(u32),
+}
+
+impl Shape {
+    /// Cells of the whole cache.
+    pub fn cells(self, sequences: u32) -> u32 {
+        match self {
+            Self::Own(each) => each.saturating_mul(sequences),
+            Self::Pool(cells) => cells,
+        }
+    }
+
+    /// Tokens of the longest request that it takes.
+    pub fn longest(self) -> u32 {
+        match self {
+            Self::Own(cells) | Self::Pool(cells) => cells,
+        }
+    }
+}
+
+/// Cells to make when not told otherwise: a request of usual length for every sequence, and one of the
+/// whole context beside them.
+pub(super) fn default_cells(context_tokens: u32, sequences: u32) -> u32 {
+    match context_tokens {
+        short if short <= USUAL_TOKENS => round_up(short).saturating_mul(sequences),
+        long => USUAL_TOKENS.saturating_mul(sequences).saturating_add(long),
+    }
+}
+
+/// The caches that `cells` (at least the context) are divided into, those for shorter requests first. The
+/// last takes a request of the whole context.
+pub(super) fn shapes(cells: u32, context_tokens: u32, sequences: u32) -> Vec<Shape> {
+    let (context, cells) = (round_up(context_tokens), round_up(cells));
+    if cells / sequences >= context {
+        return vec![Shape::Own(context)];
+    }
+    let own = (cells.saturating_sub(context) / sequences) / CELLS_MULTIPLE * CELLS_MULTIPLE;
+    if own == 0 {
+        return vec![Shape::Pool(cells)];
+    }
+    vec![Shape::Own(own), Shape::Pool(cells - own * sequences)]
+}
+
+fn round_up(cells: u32) -> u32 {
+    cells
+        .checked_next_multiple_of(CELLS_MULTIPLE)
+        .unwrap_or(u32::MAX / CELLS_MULTIPLE * CELLS_MULTIPLE)
+}
+
+/// A cache, its places (sequence ids of llama.cpp) and the next batch over them.
+///
+/// Places in use are always the first ones: llama.cpp computes sequences with cells of their own in one
+/// pass over the weights only if their ids follow each other.
+pub(super) struct Cache<'model> {
+    context: LlamaContext<'model>,
+    batch: LlamaBatch<'static>,
+    shape: Shape,
+    places: usize,
+    /// Cells promised to the places in use.
+    reserved: usize,
+    in_use: usize,
+}
+
+impl<'model> Cache<'model> {
+    /// Makes the cache and decodes one token, so that an engine that reports ready has computed.
+    pub fn open(loaded: &'model Loaded, shape: Shape) -> Result<Self, EngineError> {
+        let limits = loaded.limits;
+        let context = loaded
+            .model
+            .new_context(backend()?, context_params(limits, shape))
+            .map_err(|error| unsupported(format!("llama.cpp made no context ({error})")))?;
+        let mut cache = Self {
+            context,
+            batch: LlamaBatch::new(BATCH_TOKENS, 1),
+            shape,
+            places: limits.max_sequences as usize,
+            reserved: 0,
+            in_use: 0,
+        };
+        cache
+            .add(LlamaToken::new(0), 0, 0, true)
+            .and_then(|_| cache.decode())
+            .map_err(|error| unsupported(format!("its first decoding failed ({error})")))?;
+        cache.clear();
+        Ok(cache)
+    }
+
+    /// Whether a request of so many tokens may ever have a place.
+    pub fn takes(&self, tokens: usize) -> bool {
+        tokens <= self.shape.longest() as usize
+    }
+
+    /// Takes a place for so many tokens, if there is one now.
+    pub fn take(&mut self, tokens: usize) -> Option<usize> {
+        let has_room = match self.shape {
+            Shape::Own(cells) => tokens <= cells as usize,
+            Shape::Pool(cells) => tokens <= (cells as usize).saturating_sub(self.reserved),
+        };
+        if self.in_use == self.places || !has_room {
+            return None;
+        }
+        self.reserved += tokens;
+        self.in_use += 1;
+        Some(self.in_use - 1)
+    }
+
+    /// Gives a place back with the tokens it was taken for. Answers the place, if any, whose sequence has
+    /// moved to it.
+    pub fn give_back(&mut self, place: usize, tokens: usize) -> Option<usize> {
+        self.reserved -= tokens;
+        self.in_use -= 1;
+        let last = self.in_use;
+        self.forget(place);
+        if place == last {
+            return None;
+        }
+        // Fails only for positions beyond i32, and none is given.
+        let _ = self.context.copy_kv_cache_seq(id(last), id(place), None, None);
+        self.forget(last);
+        Some(last)
+    }
+
+    fn forget(&mut self, place: usize) {
+        // Removing a whole sequence cannot fail: only partial removals can, on recurrent models.
+        let _ = self
+            .context
+            .clear_kv_cache_seq(u32::try_from(place).ok(), None, None);
+    }
+
+    /// Gives all places back.
+    pub fn clear(&mut self) {
+        self.context.clear_kv_cache();
+        self.batch.clear();
+        (self.reserved, self.in_use) = (0, 0);
+    }
+
+    /// Tokens promised to the places in use.
+    pub fn reserved(&self) -> usize {
+        self.reserved
+    }
+
+    /// Empties the batch.
+    pub fn begin_batch(&mut self) {
+        self.batch.clear();
+    }
+
+    /// Adds a token to the batch, in order of places; answers where its scores will be, if it has any.
+    pub fn add(
+        &mut self,
+        token: LlamaToken,
+        position: usize,
+        place: usize,
+        scores: bool,
+    ) -> Result<i32, String> {
+        let at = self.batch.n_tokens();
+        let position = i32::try_from(position).map_err(|error| error.to_string())?;
+        self.batch
+            .add(token, position, &[id(place)], scores)
+            .map_err(|error| error.to_string())?;
+        Ok(at)
+    }
+
+    /// Computes the batch.
+    pub fn decode(&mut self) -> Result<(), String> {
+        self.context
+            .decode(&mut self.batch)
+            .map_err(|error| error.to_string())
+    }
+
+    /// The score of each token of the vocabulary, after the token that [`Self::add`] put there.
+    pub fn scores(&self, at: i32) -> &[f32] {
+        self.context.get_logits_ith(at)
+    }
+}
+
+/// Places are bounded by llama.cpp's own limit of sequences, 256.
+fn id(place: usize) -> i32 {
+    i32::try_from(place).unwrap_or(i32::MAX)
+}
+
+fn context_params(limits: Limits, shape: Shape) -> LlamaContextParams {
+    LlamaContextParams::default()
+        .with_n_ctx(NonZeroU32::new(shape.cells(limits.max_sequences)))
+        .with_n_batch(BATCH_TOKENS as u32)
+        .with_n_ubatch(BATCH_TOKENS as u32)
+        .with_n_seq_max(limits.max_sequences)
+        .with_kv_unified(matches!(shape, Shape::Pool(_)))
+        .with_n_threads(limits.threads)
+        .with_n_threads_batch(limits.threads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn usual_requests_have_cells_of_their_own_and_long_ones_share_a_pool() {
+        let default = |context, sequences| shapes(default_cells(context, sequences), context, sequences);
+        assert_eq!(default(8192, 8), [Shape::Own(1024), Shape::Pool(8192)]);
+        assert_eq!(default(8192, 1), [Shape::Own(8192)]);
+        assert_eq!(default(1000, 8), [Shape::Own(1024)]);
+        assert_eq!(default(256, 4), [Shape::Own(256)]);
+        // Too few for cells of their own beside a whole context.
+        assert_eq!(shapes(8192, 8192, 8), [Shape::Pool(8192)]);
+        assert_eq!(shapes(9000, 8192, 8), [Shape::Pool(9216)]);
+        assert_eq!(shapes(8192, 8192, 1), [Shape::Own(8192)]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_request_has_a_cache_and_no_cell_is_made_twice(
+            context in 1_u32..200_000, spare in 0_u32..200_000, sequences in 1_u32..=256,
+        ) {
+            let cells = round_up(context + spare);
+            let shapes = shapes(cells, context, sequences);
+            prop_assert!(shapes.last().is_some_and(|last| last.longest() >= context));
+            prop_assert!(shapes.is_sorted_by_key(|shape| shape.longest()));
+            prop_assert!(shapes.iter().all(|shape| shape.longest() % CELLS_MULTIPLE == 0));
+            prop_assert!(shapes.iter().map(|shape| shape.cells(sequences)).sum::<u32>() <= cells);
+        }
+    }
+}
