@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use corliss_blobstore::{BlobStore, DiskStore};
+use corliss_blobstore::BlobStore;
 use corliss_clock::Sources;
 use corliss_data::{DataService, Limits};
 use corliss_executor::inventory::{DeclaredInventory, Inventory, NvmlProbe};
@@ -11,6 +11,7 @@ use corliss_executor::{LocalConfig, LocalExecutor};
 use corliss_gateway::{Gateway, GatewayConfig};
 use corliss_http::{Perimeter, Routes};
 use corliss_jobs::{Jobs, JobsConfig};
+use corliss_keyring::FileRootKey;
 use corliss_metastore::{Metastore, MetastoreConfig};
 use corliss_pipelines::ports::Ports;
 use corliss_pipelines::{Pipelines, PipelinesConfig};
@@ -64,11 +65,11 @@ impl Rooms {
         let key = home.root().join("key");
         let security = Security::open(store.clone(), sources.clone(), keeper_wake.clone(), &key)
             .map_err(ServerError::room("security"))?;
-        let blobs: Arc<dyn BlobStore> = Arc::new(
-            DiskStore::open(home.blobs())
-                .await
-                .map_err(ServerError::room("the blob store"))?,
-        );
+        let root_key = FileRootKey::open_or_create(&home.root().join("root.key"))
+            .map_err(ServerError::room("the root key"))?;
+        let blobs = BlobStore::open_folder(&home.blobs(), Arc::new(root_key))
+            .await
+            .map_err(ServerError::room("the blob store"))?;
         let data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default());
         let artifacts = Arc::new(wiring::tracking::ArtifactBlobs(blobs));
         let tracking = Tracking::open(store.clone(), sources.clone(), artifacts)

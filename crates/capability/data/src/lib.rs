@@ -1,7 +1,6 @@
 //! Datasets: folders as immutable versions, named by what is in them, and the lineage that they stand in.
 //!
-//! A version is the BLAKE3 digest of its canonical tree ([`Tree`]); the tree is itself a blob under that
-//! digest, and so are its files. Names point at versions and move; versions never change.
+//! A version is the id of its canonical tree ([`Tree`]) as a blob; its files are blobs too. Names point at versions and move; versions never change.
 //!
 //! Invariants:
 //! - A version is recorded only after every blob of it, and its tree, would survive a power cut.

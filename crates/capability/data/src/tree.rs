@@ -107,7 +107,7 @@ impl Tree {
     /// The version that these files are.
     #[must_use]
     pub fn version(&self) -> VersionId {
-        VersionId::from_digest(BlobId::of(&self.canonical()).digest())
+        VersionId::from_digest(BlobId::of_blob(&self.canonical()).digest())
     }
 
     /// Reads a canonical form back; what went wrong is for [`DataError::Damaged`].
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     fn entry(path: &str, bytes: &[u8], executable: bool) -> Entry {
-        let (blob, size_bytes) = (BlobId::of(bytes), bytes.len() as u64);
+        let (blob, size_bytes) = (BlobId::of_blob(bytes), bytes.len() as u64);
         Entry {
             path: path.parse().unwrap(),
             blob,

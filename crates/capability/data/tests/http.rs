@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use corliss_blobstore::{BlobId, MemoryStore};
+use corliss_blobstore::{BlobId, BlobStore};
 use corliss_clock::Sources;
 use corliss_data::{DataService, Limits, MIGRATIONS, routes};
 use corliss_http::{AuthFailure, Credential, Denial, Guard};
@@ -40,7 +40,12 @@ async fn router() -> Router {
         blob_bytes: 1000,
         ..Limits::default()
     };
-    let service = DataService::new(store, Arc::new(MemoryStore::new()), Sources::system(), limits);
+    let service = DataService::new(
+        store,
+        BlobStore::in_memory().await.unwrap(),
+        Sources::system(),
+        limits,
+    );
     let id = PrincipalId::new(Sources::system().id_seed());
     let guard = Open(Principal {
         id,
@@ -81,7 +86,7 @@ async fn every_route_demands_a_data_permission() {
     let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
     let service = DataService::new(
         store,
-        Arc::new(MemoryStore::new()),
+        BlobStore::in_memory().await.unwrap(),
         Sources::system(),
         Limits::default(),
     );

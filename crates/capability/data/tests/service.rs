@@ -13,24 +13,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use corliss_blobstore::{
-    BlobError, BlobId, BlobInfo, BlobReader, BlobStore, DiskStore, Incoming, MemoryStore, OpenFile,
-    Placement, PutOptions, Stored,
-};
+use bytes::Bytes;
+use corliss_blobstore::{Backend, BlobError, BlobId, BlobStore, MemoryBackend, Object, PutOptions};
 use corliss_clock::{ManualClock, Sources};
 use corliss_data::{
     DataError, DataService, Direction, Edge, Entry, Limits, MIGRATIONS, NodeKind, NodeRef, Reference,
     Relation, Tree, snapshot,
 };
+use corliss_keyring::MemoryRootKey;
 use corliss_metastore::Metastore;
 use corliss_testkit::metastore::for_each_backend;
 use corliss_types::{DatasetName, DurationMs, Timestamp};
 
-fn service_with(
-    store: Metastore,
-    blobs: Arc<dyn BlobStore>,
-    limits: Limits,
-) -> (DataService, Arc<ManualClock>) {
+fn service_with(store: Metastore, blobs: BlobStore, limits: Limits) -> (DataService, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000)));
     (
         DataService::new(store, blobs, Sources::replayable(Arc::clone(&clock), 7), limits),
@@ -38,8 +33,8 @@ fn service_with(
     )
 }
 
-fn service(store: Metastore) -> (DataService, Arc<ManualClock>) {
-    service_with(store, Arc::new(MemoryStore::new()), Limits::default())
+async fn service(store: Metastore) -> (DataService, Arc<ManualClock>) {
+    service_with(store, BlobStore::in_memory().await.unwrap(), Limits::default())
 }
 
 async fn entry(service: &DataService, path: &str, text: &str) -> Entry {
@@ -68,7 +63,7 @@ fn name(text: &str) -> DatasetName {
 #[tokio::test]
 async fn names_move_and_versions_stay() {
     for_each_backend(&[MIGRATIONS], |store| async move {
-        let (service, clock) = service(store);
+        let (service, clock) = service(store).await;
         let digits = Some(name("digits"));
         let first = tree(&service, &[("a", "1"), ("b/c", "22")]).await;
         let committed = service
@@ -164,7 +159,7 @@ async fn names_move_and_versions_stay() {
 #[tokio::test]
 async fn a_version_is_refused_until_its_bytes_are_stored() {
     for_each_backend(&[MIGRATIONS], |store| async move {
-        let (service, _) = service(store);
+        let (service, _) = service(store).await;
         let blob = BlobId::of(b"later");
         let mut late = Entry {
             path: "late".parse().unwrap(),
@@ -227,7 +222,7 @@ async fn lineage_is_followed_one_way_at_a_time() {
     for_each_backend(&[MIGRATIONS], |store| async move {
         let (service, _) = service_with(
             store,
-            Arc::new(MemoryStore::new()),
+            BlobStore::in_memory().await.unwrap(),
             Limits {
                 lineage_nodes: 6,
                 ..Limits::default()
@@ -317,9 +312,14 @@ async fn lineage_is_followed_one_way_at_a_time() {
     .await;
 }
 
+async fn blobs_in(folder: &Path) -> BlobStore {
+    let root = Arc::new(MemoryRootKey::new().unwrap());
+    BlobStore::open_folder(&folder.join("blobs"), root).await.unwrap()
+}
+
 async fn on_disk(folder: &Path) -> DataService {
     let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
-    let blobs = Arc::new(DiskStore::open(folder.join("blobs")).await.unwrap());
+    let blobs = blobs_in(folder).await;
     service_with(store, blobs, Limits::default()).0
 }
 
@@ -471,12 +471,12 @@ async fn many_steps_may_want_the_same_folder_at_once() {
 async fn damage_is_named_and_nothing_is_laid_out() {
     let folder = tempfile::tempdir().unwrap();
     let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
-    let blobs = Arc::new(DiskStore::open(folder.path().join("blobs")).await.unwrap());
+    let blobs = blobs_in(folder.path()).await;
     let (first, _) = service_with(store.clone(), blobs, Limits::default());
     let tree = tree(&first, &[("a", "1")]).await;
     let version = first.commit(None, tree, "").await.unwrap().version;
     // Other bytes under the metadata: the version is known, its tree and files are not.
-    let empty = Arc::new(MemoryStore::new());
+    let empty = BlobStore::in_memory().await.unwrap();
     let (second, _) = service_with(store, empty.clone(), Limits::default());
     let target = folder.path().join("input");
     let gone = second.materialise(&version, &target).await.unwrap_err();
@@ -493,7 +493,7 @@ async fn damage_is_named_and_nothing_is_laid_out() {
 
 /// Fails every operation after the first few, as a machine does that stops.
 struct Stopping {
-    inner: MemoryStore,
+    inner: MemoryBackend,
     left: AtomicUsize,
 }
 
@@ -509,35 +509,26 @@ impl Stopping {
 }
 
 #[async_trait::async_trait]
-impl BlobStore for Stopping {
-    async fn put(&self, bytes: Incoming<'_>, options: PutOptions) -> Result<Stored, BlobError> {
+impl Backend for Stopping {
+    fn place(&self) -> String {
+        self.inner.place()
+    }
+    async fn put(&self, name: &str, parts: Vec<Bytes>) -> Result<(), BlobError> {
         self.step()?;
-        self.inner.put(bytes, options).await
+        self.inner.put(name, parts).await
     }
-    async fn put_files(&self, files: Vec<OpenFile>) -> Result<Vec<Stored>, BlobError> {
-        let mut stored = Vec::new();
-        for file in files {
-            self.step()?;
-            stored.extend(self.inner.put_files(vec![file]).await?);
-        }
-        Ok(stored)
+    async fn get(&self, name: &str) -> Result<Option<Bytes>, BlobError> {
+        self.inner.get(name).await
     }
-    async fn stat_all(&self, ids: Vec<BlobId>) -> Result<Vec<Option<BlobInfo>>, BlobError> {
+    async fn read(&self, name: &str, ranges: Vec<Range<u64>>) -> Result<Option<Vec<Bytes>>, BlobError> {
         self.step()?;
-        self.inner.stat_all(ids).await
+        self.inner.read(name, ranges).await
     }
-    async fn open(&self, id: BlobId, range: Option<Range<u64>>) -> Result<BlobReader, BlobError> {
-        self.inner.open(id, range).await
+    async fn list(&self, folder: &str) -> Result<Vec<Object>, BlobError> {
+        self.inner.list(folder).await
     }
-    async fn materialise(&self, files: Vec<Placement>) -> Result<(), BlobError> {
-        self.step()?;
-        self.inner.materialise(files).await
-    }
-    async fn verify(&self, id: BlobId) -> Result<(), BlobError> {
-        self.inner.verify(id).await
-    }
-    async fn list(&self, after: Option<BlobId>, limit: usize) -> Result<Vec<BlobInfo>, BlobError> {
-        self.inner.list(after, limit).await
+    async fn remove(&self, name: &str) -> Result<(), BlobError> {
+        self.inner.remove(name).await
     }
 }
 
@@ -551,18 +542,25 @@ async fn wherever_publishing_stops_what_is_recorded_is_whole() {
     }
     let mut stopped = 0;
     for steps in 0.. {
-        let blobs = Arc::new(Stopping {
-            inner: MemoryStore::new(),
-            left: steps.into(),
+        let backend = Arc::new(Stopping {
+            inner: MemoryBackend::default(),
+            left: usize::MAX.into(),
         });
+        let root = Arc::new(MemoryRootKey::new().unwrap());
+        let index = folder.path().join(format!("index-{steps}"));
+        let blobs = BlobStore::open_backend(Arc::clone(&backend) as _, root, &index);
+        let blobs = blobs.await.unwrap();
         let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
-        let (service, _) = service_with(store, Arc::clone(&blobs) as _, Limits::default());
+        let (service, _) = service_with(store, blobs.clone(), Limits::default());
+        backend.left.store(steps, Ordering::SeqCst);
         let target = folder.path().join(format!("input-{steps}"));
         let first = service.publish_directory(&source, Some(name("out")), "").await;
         let laid_out = match &first {
             Ok(published) => service.materialise(&published.version, &target).await.is_ok(),
             Err(_) => false,
         };
+        // Started again, the same call ends the work.
+        backend.left.store(usize::MAX, Ordering::SeqCst);
         for dataset in service.datasets("", 10).await.unwrap() {
             let tree = service.tree(&dataset.latest).await.unwrap();
             for entry in tree.entries() {
@@ -570,8 +568,6 @@ async fn wherever_publishing_stops_what_is_recorded_is_whole() {
             }
         }
         assert_eq!(target.exists(), laid_out, "a folder appears whole or not at all");
-        // Started again, the same call ends the work.
-        blobs.left.store(usize::MAX, Ordering::SeqCst);
         let second = service
             .publish_directory(&source, Some(name("out")), "")
             .await
@@ -585,5 +581,8 @@ async fn wherever_publishing_stops_what_is_recorded_is_whole() {
         }
         stopped += 1;
     }
-    assert_eq!(stopped, 6, "three files, the check, the tree, the laying out");
+    assert_eq!(
+        stopped, 4,
+        "the pack of the files, that of the tree, reading the tree, reading the files"
+    );
 }

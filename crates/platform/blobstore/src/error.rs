@@ -4,6 +4,8 @@ use std::io;
 
 use corliss_diagnostics::{Diagnose, Meaning};
 
+use corliss_keyring::KeyError;
+
 use crate::BlobId;
 
 /// An error of the blob store.
@@ -51,10 +53,33 @@ pub enum BlobError {
         /// The blob.
         id: BlobId,
     },
+    /// A piece that was sent cannot be one.
+    #[error("a piece is not valid: {problem}")]
+    BadPiece {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The keys that the bytes are encrypted with failed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The index of pieces cannot be read; the packs are not touched by that.
+    #[error("the index {path} is damaged: {message}")]
+    IndexDamaged {
+        /// Its folder.
+        path: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// Another process has the store open.
+    #[error("the blob folder {path} is in use by another process")]
+    InUse {
+        /// The folder.
+        path: String,
+    },
     /// No space.
     #[error("the disk that holds the blobs is full")]
     StorageFull,
-    /// A newer program has made the folder.
+    /// Another version of the program has made the folder.
     #[error("the blob folder has format {found}, this program knows {supported}")]
     Newer {
         /// What the folder says.
@@ -98,6 +123,10 @@ impl Diagnose for BlobError {
             Self::Incoming { .. } => "blob_incoming",
             Self::Range { .. } => "blob_range",
             Self::Damaged { .. } => "blob_damaged",
+            Self::BadPiece { .. } => "blob_bad_piece",
+            Self::Key(error) => error.code(),
+            Self::IndexDamaged { .. } => "blob_index_damaged",
+            Self::InUse { .. } => "blob_folder_in_use",
             Self::StorageFull => "blob_storage_full",
             Self::Newer { .. } => "blob_folder_newer",
             Self::Io { .. } => "blob_io",
@@ -107,10 +136,18 @@ impl Diagnose for BlobError {
     fn meaning(&self) -> Meaning {
         match self {
             Self::NotFound { .. } => Meaning::NotFound,
-            Self::DigestMismatch { .. } | Self::Incoming { .. } | Self::Range { .. } => Meaning::InvalidInput,
+            Self::DigestMismatch { .. }
+            | Self::Incoming { .. }
+            | Self::Range { .. }
+            | Self::BadPiece { .. } => Meaning::InvalidInput,
+            Self::Key(error) => error.meaning(),
             Self::TooLarge { .. } => Meaning::TooLarge,
             Self::StorageFull => Meaning::StorageFull,
-            Self::Damaged { .. } | Self::Newer { .. } | Self::Io { .. } => Meaning::Internal,
+            Self::Damaged { .. }
+            | Self::IndexDamaged { .. }
+            | Self::InUse { .. }
+            | Self::Newer { .. }
+            | Self::Io { .. } => Meaning::Internal,
         }
     }
 
@@ -120,8 +157,12 @@ impl Diagnose for BlobError {
             Self::DigestMismatch { .. } => {
                 Some("the file changed while it was sent: send it again".to_owned())
             }
-            Self::Damaged { .. } => Some("restore the blob's file from a backup".to_owned()),
-            Self::Newer { .. } => Some("use the newer version of Corliss".to_owned()),
+            Self::Damaged { .. } => Some("restore the blob folder from a backup".to_owned()),
+            Self::Key(error) => error.hint(),
+            Self::IndexDamaged { .. } => {
+                Some("start again: the index is then made anew from the packs".to_owned())
+            }
+            Self::Newer { .. } => Some("use the version of Corliss that made it".to_owned()),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! The name of a blob: the BLAKE3 digest of its bytes.
+//! The name of a blob: a BLAKE3 digest, of its bytes or of the node that lists its pieces.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct BlobId([u8; 32]);
 
 impl BlobId {
-    /// The id of these bytes.
+    /// The digest of these bytes: the id of a blob of at most [`crate::CHUNK_MAX`] bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
@@ -26,39 +26,6 @@ impl BlobId {
     #[must_use]
     pub const fn digest(&self) -> [u8; 32] {
         self.0
-    }
-}
-
-/// Computes the id of bytes that come in pieces.
-#[derive(Debug, Clone, Default)]
-pub struct Hasher(blake3::Hasher);
-
-impl Hasher {
-    /// No bytes yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    /// Adds everything that a reader has; answers how many bytes that was.
-    ///
-    /// # Errors
-    /// The reader's own.
-    pub fn update_reader(&mut self, reader: impl std::io::Read) -> std::io::Result<u64> {
-        let before = self.0.count();
-        self.0.update_reader(reader)?;
-        Ok(self.0.count() - before)
-    }
-
-    /// The id of all bytes so far.
-    #[must_use]
-    pub fn id(&self) -> BlobId {
-        BlobId(*self.0.finalize().as_bytes())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The promises of the port, held against both stores.
+//! The promises of the store, held over every backend.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -14,25 +14,27 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use corliss_blobstore::{
-    BlobError, BlobId, BlobStore, DiskStore, MemoryStore, OpenFile, Placement, PutOptions, read_all,
+    BlobError, BlobId, BlobStore, CHUNK_MAX, Cutter, Kind, OpenFile, Piece, Placement, PutOptions,
 };
+use corliss_keyring::MemoryRootKey;
 use tokio::io::{AsyncRead, ReadBuf};
 
 async fn for_each_store<F, Fut>(suite: F)
 where
-    F: Fn(Arc<dyn BlobStore>, PathBuf) -> Fut,
+    F: Fn(BlobStore, PathBuf) -> Fut,
     Fut: Future<Output = ()>,
 {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["disk", "memory"] {
+    for name in ["folder", "memory"] {
         eprintln!("store: {name}");
         let work = folder.path().join(format!("work-{name}"));
         fs::create_dir(&work).unwrap();
-        let store: Arc<dyn BlobStore> = match name {
-            "disk" => Arc::new(DiskStore::open(folder.path().join("blobs")).await.unwrap()),
-            _ => Arc::new(MemoryStore::new()),
+        let root = Arc::new(MemoryRootKey::new().unwrap());
+        let store = match name {
+            "folder" => BlobStore::open_folder(&folder.path().join("blobs"), root).await,
+            _ => BlobStore::in_memory().await,
         };
-        suite(store, work).await;
+        suite(store.unwrap(), work).await;
     }
 }
 
@@ -46,7 +48,7 @@ fn noise(len: usize, seed: u64) -> Vec<u8> {
         .collect()
 }
 
-async fn put(store: &dyn BlobStore, bytes: &[u8]) -> BlobId {
+async fn put(store: &BlobStore, bytes: &[u8]) -> BlobId {
     store
         .put(&mut &*bytes, PutOptions::default())
         .await
@@ -77,19 +79,25 @@ impl AsyncRead for Broken {
 #[tokio::test]
 async fn bytes_come_back_as_they_went_in() {
     for_each_store(|store, _| async move {
-        for len in [0, 1, 4096, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3_500_000] {
+        for len in [
+            0,
+            1,
+            4096,
+            CHUNK_MAX - 1,
+            CHUNK_MAX,
+            CHUNK_MAX + 1,
+            3_500_000,
+            21_000_000,
+        ] {
             let bytes = noise(len, 3);
             let first = store.put(&mut &*bytes, PutOptions::default()).await.unwrap();
             assert!(first.created);
-            assert_eq!(first.blob.id, BlobId::of(&bytes));
+            assert_eq!(first.blob.id, BlobId::of_blob(&bytes));
             assert_eq!(first.blob.size_bytes, len as u64);
             let again = store.put(&mut &*bytes, PutOptions::default()).await.unwrap();
             assert_eq!((again.blob, again.created), (first.blob, false));
             assert_eq!(store.stat(first.blob.id).await.unwrap(), Some(first.blob));
-            assert_eq!(
-                read_all(store.as_ref(), first.blob.id, u64::MAX).await.unwrap(),
-                bytes
-            );
+            assert_eq!(store.read_all(first.blob.id, u64::MAX).await.unwrap(), bytes);
             store.verify(first.blob.id).await.unwrap();
         }
     })
@@ -99,7 +107,7 @@ async fn bytes_come_back_as_they_went_in() {
 #[tokio::test]
 async fn ranges_are_exact_and_checked() {
     for_each_store(|store, _| async move {
-        let id = put(store.as_ref(), b"0123456789").await;
+        let id = put(&store, b"0123456789").await;
         for (range, expected) in [(0..10, "0123456789"), (3..7, "3456"), (10..10, ""), (9..10, "9")] {
             let mut reader = store.open(id, Some(range)).await.unwrap();
             let mut text = String::new();
@@ -116,6 +124,67 @@ async fn ranges_are_exact_and_checked() {
                 Err(BlobError::Range { .. })
             ));
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ranges_of_large_blobs_are_exact() {
+    for_each_store(|store, _| async move {
+        let bytes = noise(9_000_000, 8);
+        let id = put(&store, &bytes).await;
+        let len = bytes.len() as u64;
+        for (start, end) in [
+            (0, 1),
+            (len - 1, len),
+            (len, len),
+            (299_999, 300_001),
+            (1, len - 1),
+            (4_000_000, 8_500_000),
+        ] {
+            let mut reader = store.open(id, Some(start..end)).await.unwrap();
+            assert_eq!((reader.len, reader.size_bytes), (end - start, len));
+            let mut read = Vec::new();
+            tokio::io::AsyncReadExt::read_to_end(&mut reader.bytes, &mut read)
+                .await
+                .unwrap();
+            assert!(read == bytes[start as usize..end as usize], "{start}..{end}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pieces_sent_one_by_one_make_the_blob_and_nodes_wait_for_what_they_list() {
+    for_each_store(|store, _| async move {
+        let bytes = noise(1_000_000, 21);
+        let mut pieces = Vec::new();
+        let mut cutter = Cutter::new();
+        cutter.push(&bytes, &mut |piece| pieces.push(piece));
+        let blob = cutter.finish(&mut |piece| pieces.push(piece));
+        let node = pieces.pop().unwrap();
+        assert_eq!((node.id, node.kind), (blob.id, Kind::Node(1)));
+        let early = store.put_pieces(vec![node.clone()]).await.unwrap_err();
+        assert!(matches!(early, BlobError::BadPiece { .. }), "{early:?}");
+        let last = pieces.pop().unwrap();
+        assert_eq!(
+            store.put_pieces(pieces.clone()).await.unwrap().len(),
+            pieces.len()
+        );
+        assert!(
+            store.put_pieces(vec![node.clone()]).await.is_err(),
+            "one chunk is missing"
+        );
+        assert_eq!(store.stat(blob.id).await.unwrap(), None);
+        // What comes before it in one request counts.
+        let written = store.put_pieces(vec![last.clone(), node.clone()]).await.unwrap();
+        assert_eq!(written.len(), 2);
+        assert_eq!(store.read_all(blob.id, u64::MAX).await.unwrap(), bytes);
+        assert!(store.put_pieces(vec![last, node]).await.unwrap().is_empty());
+        let large = Piece::received(Kind::Chunk, vec![0; CHUNK_MAX + 1]);
+        assert!(matches!(large, Err(BlobError::BadPiece { .. })));
+        let content = Piece::received(Kind::Node(1), b"no node".to_vec());
+        assert!(matches!(content, Err(BlobError::BadPiece { .. })));
     })
     .await;
 }
@@ -148,7 +217,14 @@ async fn what_does_not_hold_is_not_stored() {
             .await
             .unwrap_err();
         assert!(matches!(error, BlobError::Incoming { .. }), "{error:?}");
-        assert_eq!(store.list(None, 10).await.unwrap().len(), 1);
+        assert_eq!(
+            store
+                .missing(vec![BlobId::of(b"wrong"), BlobId::of(b"large")])
+                .await
+                .unwrap()
+                .len(),
+            2
+        );
         let absent = BlobId::of(b"absent");
         assert_eq!(store.stat(absent).await.unwrap(), None);
         assert!(matches!(
@@ -181,7 +257,7 @@ async fn files_are_stored_in_order_and_once() {
             };
             let path = work.join(index.to_string());
             fs::write(&path, &bytes).unwrap();
-            expected.push(BlobId::of(&bytes));
+            expected.push(BlobId::of_blob(&bytes));
             files.push(Box::new(move || File::open(path)));
         }
         let stored = store.put_files(files).await.unwrap();
@@ -210,7 +286,7 @@ async fn files_are_stored_in_order_and_once() {
 async fn laid_out_files_share_nothing_with_their_blob() {
     for_each_store(|store, work| async move {
         let bytes = noise(200_000, 5);
-        let id = put(store.as_ref(), &bytes).await;
+        let id = put(&store, &bytes).await;
         let place = |name: &str, executable| Placement {
             id,
             path: work.join(name).into(),
@@ -247,42 +323,24 @@ async fn laid_out_files_share_nothing_with_their_blob() {
     .await;
 }
 
-#[tokio::test]
-async fn listing_pages_through_everything_in_order() {
-    for_each_store(|store, _| async move {
-        let mut ids = Vec::new();
-        for index in 0..50_u64 {
-            ids.push(put(store.as_ref(), &index.to_le_bytes()).await);
-        }
-        ids.sort();
-        let mut listed = Vec::new();
-        loop {
-            let page = store.list(listed.last().copied(), 7).await.unwrap();
-            if page.is_empty() {
-                break;
-            }
-            assert!(page.len() <= 7);
-            listed.extend(page.iter().map(|blob| blob.id));
-        }
-        assert_eq!(listed, ids);
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_same_bytes_from_many_sides_are_stored_once() {
     for_each_store(|store, _| async move {
         let bytes = Arc::new(noise(1_500_000, 1));
         let mut tasks = Vec::new();
         for _ in 0..16 {
-            let (store, bytes) = (Arc::clone(&store), Arc::clone(&bytes));
-            tasks.push(tokio::spawn(async move { put(store.as_ref(), &bytes).await }));
+            let (store, bytes) = (store.clone(), Arc::clone(&bytes));
+            tasks.push(tokio::spawn(async move { put(&store, &bytes).await }));
         }
         for task in tasks {
-            assert_eq!(task.await.unwrap(), BlobId::of(&bytes));
+            assert_eq!(task.await.unwrap(), BlobId::of_blob(&bytes));
         }
-        assert_eq!(store.list(None, 10).await.unwrap().len(), 1);
-        store.verify(BlobId::of(&bytes)).await.unwrap();
+        let mut pieces = 0;
+        let mut cutter = Cutter::new();
+        cutter.push(&bytes, &mut |_| pieces += 1);
+        let _ = cutter.finish(&mut |_| pieces += 1);
+        assert_eq!(store.pieces().await.unwrap(), pieces);
+        store.verify(BlobId::of_blob(&bytes)).await.unwrap();
     })
     .await;
 }

@@ -1,7 +1,5 @@
 //! Artifacts of tracking are blobs.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use corliss_blobstore::{BlobStore, PutOptions};
 use corliss_diagnostics::{Diagnose, Meaning};
@@ -10,7 +8,7 @@ use futures_util::TryStreamExt;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 /// Artifact bytes over the blob store.
-pub struct ArtifactBlobs(pub Arc<dyn BlobStore>);
+pub struct ArtifactBlobs(pub BlobStore);
 
 /// What the tracking room kept as a blob's id is not one.
 #[derive(Debug, thiserror::Error)]

@@ -14,7 +14,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use corliss_blobstore::{Hasher, Placement};
+use corliss_blobstore::{Placement, id_of_reader};
 use corliss_types::VersionId;
 
 use crate::snapshot::Root;
@@ -114,12 +114,9 @@ impl Place {
         }
         let root = Root::hold(&self.folder)?;
         for entry in tree.entries() {
-            let mut hasher = Hasher::new();
-            let read = root.open(Path::new(entry.path.as_str())).ok().and_then(|file| {
-                hasher.update_reader(&file).ok()?;
-                Some(hasher.id())
-            });
-            if read != Some(entry.blob) {
+            let file = root.open(Path::new(entry.path.as_str())).ok();
+            let read = file.and_then(|file| id_of_reader(&file).ok());
+            if read.map(|blob| blob.id) != Some(entry.blob) {
                 return Err(damaged(format!("'{}' is not what was laid out", entry.path)));
             }
         }

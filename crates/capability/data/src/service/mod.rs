@@ -21,7 +21,7 @@ use crate::{DataError, Limits};
 #[derive(Clone)]
 pub struct DataService {
     store: Metastore,
-    blobs: Arc<dyn BlobStore>,
+    blobs: BlobStore,
     sources: Sources,
     limits: Limits,
     trees: Arc<trees::TreeCache>,
@@ -31,7 +31,7 @@ pub struct DataService {
 impl DataService {
     /// A service over these stores; the metastore was opened with [`crate::MIGRATIONS`].
     #[must_use]
-    pub fn new(store: Metastore, blobs: Arc<dyn BlobStore>, sources: Sources, limits: Limits) -> Self {
+    pub fn new(store: Metastore, blobs: BlobStore, sources: Sources, limits: Limits) -> Self {
         Self {
             store,
             blobs,

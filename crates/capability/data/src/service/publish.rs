@@ -12,7 +12,7 @@ use crate::snapshot::{Found, Kind, Options, Root, Stamp, pause, scan};
 use crate::{Committed, DataError, Entry, Tree};
 
 /// Files brought in between two looks at whether they changed.
-const BATCH: usize = 512;
+const BATCH: usize = 4096;
 
 impl DataService {
     /// Stores a folder's files and records them as a version; durable when this returns. It may be called

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use corliss_blobstore::{BlobError, BlobId, read_all};
+use corliss_blobstore::{BlobError, BlobId};
 use corliss_types::VersionId;
 
 use super::DataService;
@@ -59,7 +59,9 @@ impl DataService {
             .strip_prefix("v_")
             .and_then(|digest| digest.parse().ok())
             .ok_or_else(|| damaged("its id is not a digest".to_owned()))?;
-        let bytes = read_all(self.blobs.as_ref(), id, TREE_MAX_BYTES)
+        let bytes = self
+            .blobs
+            .read_all(id, TREE_MAX_BYTES)
             .await
             .map_err(|error| match error {
                 BlobError::NotFound { .. } => damaged("its tree is gone".to_owned()),

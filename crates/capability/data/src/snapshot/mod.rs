@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use corliss_blobstore::{BlobId, Hasher};
+use corliss_blobstore::{BlobInfo, id_of_reader};
 
 use crate::config::{Limits, READ_ATTEMPTS};
 use crate::{DataError, Entry, EntryPath, Tree};
@@ -142,11 +142,7 @@ impl Snapshot {
 
 fn hash(root: &Root, found: &Found) -> Result<Entry, DataError> {
     unchanging(root, found, |file| {
-        let mut hasher = Hasher::new();
-        let size_bytes = hasher
-            .update_reader(&file)
-            .map_err(|error| DataError::io("read", &found.source, &error))?;
-        Ok((hasher.id(), size_bytes))
+        id_of_reader(&file).map_err(|error| DataError::io("read", &found.source, &error))
     })
 }
 
@@ -154,15 +150,15 @@ fn hash(root: &Root, found: &Found) -> Result<Entry, DataError> {
 fn unchanging(
     root: &Root,
     found: &Found,
-    mut read: impl FnMut(File) -> Result<(BlobId, u64), DataError>,
+    mut read: impl FnMut(File) -> Result<BlobInfo, DataError>,
 ) -> Result<Entry, DataError> {
     for attempt in 1..=READ_ATTEMPTS {
         let before = root.stamp(&found.source)?;
-        let (blob, size_bytes) = read(root.open(&found.source)?)?;
+        let BlobInfo { id, size_bytes } = read(root.open(&found.source)?)?;
         if root.stamp(&found.source)? == before && size_bytes == before.size_bytes {
             return Ok(Entry {
                 path: found.path.clone(),
-                blob,
+                blob: id,
                 size_bytes,
                 executable: before.executable(),
             });

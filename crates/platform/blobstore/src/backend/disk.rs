@@ -1,0 +1,260 @@
+//! Objects as files of a folder, `tmp/` for what is on its way.
+//!
+//! Order of effects of a put: write a scratch file, sync it, rename it to its name, sync the folder. So a
+//! name always stands for whole, synced bytes, whenever the machine stops. One process at a time has the
+//! folder: its lock is held as long as the backend lives, and goes with the process.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+
+use super::{Backend, Object};
+use crate::{BlobError, blocking};
+
+/// Raise when the layout changes; a newer one is refused.
+const FORMAT: &str = "corliss-blobs 2";
+
+/// A folder of objects; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct DiskBackend {
+    folder: Arc<Folder>,
+}
+
+#[derive(Debug)]
+struct Folder {
+    root: PathBuf,
+    scratch: AtomicU64,
+    /// Held, never read.
+    _lock: File,
+}
+
+impl DiskBackend {
+    /// Opens the folder, makes it if it is missing, and removes what an interrupted put left in it.
+    ///
+    /// # Errors
+    /// The folder cannot be used, another process uses it, or a newer program has made it.
+    pub async fn open(root: impl Into<PathBuf>) -> Result<Self, BlobError> {
+        let root = root.into();
+        let folder = blocking(move || Folder::open(root)).await?;
+        Ok(Self {
+            folder: Arc::new(folder),
+        })
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Folder) -> Result<T, BlobError> + Send + 'static,
+    ) -> Result<T, BlobError> {
+        let folder = Arc::clone(&self.folder);
+        blocking(move || work(&folder)).await
+    }
+}
+
+#[async_trait]
+impl Backend for DiskBackend {
+    fn place(&self) -> String {
+        self.folder.root.display().to_string()
+    }
+
+    async fn put(&self, name: &str, parts: Vec<Bytes>) -> Result<(), BlobError> {
+        let name = name.to_owned();
+        self.run(move |folder| folder.put(&name, &parts)).await
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Bytes>, BlobError> {
+        let name = name.to_owned();
+        self.run(move |folder| {
+            let path = folder.root.join(name);
+            found(&path, fs::read(&path)).map(|bytes| bytes.map(Bytes::from))
+        })
+        .await
+    }
+
+    async fn read(&self, name: &str, ranges: Vec<Range<u64>>) -> Result<Option<Vec<Bytes>>, BlobError> {
+        let name = name.to_owned();
+        self.run(move |folder| folder.read(&name, &ranges)).await
+    }
+
+    async fn list(&self, within: &str) -> Result<Vec<Object>, BlobError> {
+        let within = within.to_owned();
+        self.run(move |folder| folder.list(&within)).await
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), BlobError> {
+        let name = name.to_owned();
+        self.run(move |folder| {
+            let path = folder.root.join(name);
+            found(&path, fs::remove_file(&path)).map(|_| ())
+        })
+        .await
+    }
+}
+
+impl Folder {
+    fn open(root: PathBuf) -> Result<Self, BlobError> {
+        make_folder(&root)?;
+        let path = root.join("lock");
+        let lock = File::create(&path).map_err(|error| io_at("write", &path, &error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let path = root.display().to_string();
+                return Err(BlobError::InUse { path });
+            }
+            Err(TryLockError::Error(error)) => return Err(io_at("lock", &path, &error)),
+        }
+        check_format(&root)?;
+        let tmp = root.join("tmp");
+        found(&tmp, fs::remove_dir_all(&tmp))?;
+        make_folder(&tmp)?;
+        Ok(Self {
+            root,
+            scratch: AtomicU64::new(0),
+            _lock: lock,
+        })
+    }
+
+    fn put(&self, name: &str, parts: &[Bytes]) -> Result<(), BlobError> {
+        let number = self.scratch.fetch_add(1, Ordering::Relaxed);
+        let scratch = Scratch(self.root.join("tmp").join(number.to_string()));
+        let path = self.root.join(name);
+        let written = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&scratch.0)
+            .and_then(|mut file| {
+                write_all(&mut file, parts)?;
+                file.sync_all()
+            });
+        written.map_err(|error| io_at("write", &scratch.0, &error))?;
+        let folder = path.parent().unwrap_or(&self.root);
+        match fs::rename(&scratch.0, &path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && !folder.exists() => {
+                make_folder(folder)?;
+                fs::rename(&scratch.0, &path).map_err(|error| io_at("write", &path, &error))?;
+            }
+            other => other.map_err(|error| io_at("write", &path, &error))?,
+        }
+        sync_folder(folder)
+    }
+
+    fn read(&self, name: &str, ranges: &[Range<u64>]) -> Result<Option<Vec<Bytes>>, BlobError> {
+        let path = self.root.join(name);
+        let Some(file) = found(&path, File::open(&path))? else {
+            return Ok(None);
+        };
+        let read = ranges.iter().map(|range| {
+            let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+            let mut bytes = BytesMut::zeroed(len);
+            file.read_exact_at(&mut bytes, range.start)?;
+            Ok(bytes.freeze())
+        });
+        match read.collect::<io::Result<Vec<Bytes>>>() {
+            Ok(read) => Ok(Some(read)),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(io_at("read", &path, &error)),
+        }
+    }
+
+    fn list(&self, within: &str) -> Result<Vec<Object>, BlobError> {
+        let mut objects = Vec::new();
+        let mut folders = vec![within.to_owned()];
+        while let Some(folder) = folders.pop() {
+            let path = self.root.join(&folder);
+            let failed = |error: io::Error| io_at("list", &path, &error);
+            let Some(entries) = found(&path, fs::read_dir(&path))? else {
+                continue;
+            };
+            for entry in entries {
+                let entry = entry.map_err(failed)?;
+                let name = format!("{folder}/{}", entry.file_name().display());
+                let metadata = entry.metadata().map_err(failed)?;
+                if metadata.is_dir() {
+                    folders.push(name);
+                } else {
+                    let size_bytes = metadata.len();
+                    objects.push(Object { name, size_bytes });
+                }
+            }
+        }
+        Ok(objects)
+    }
+}
+
+/// Removed when dropped, unless it was renamed away before.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn write_all(file: &mut File, parts: &[Bytes]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let mut left = slices.as_mut_slice();
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut left, written),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// None if what was looked for is not there.
+fn found<T>(path: &Path, result: io::Result<T>) -> Result<Option<T>, BlobError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_at("use", path, &error)),
+    }
+}
+
+/// Makes a folder, private, and its name durable; that it exists already is fine.
+fn make_folder(folder: &Path) -> Result<(), BlobError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| io_at("make the folder", folder, &error))?;
+    folder.parent().map_or(Ok(()), sync_folder)
+}
+
+fn sync_folder(folder: &Path) -> Result<(), BlobError> {
+    File::open(folder)
+        .and_then(|handle| handle.sync_all())
+        .map_err(|error| io_at("sync the folder", folder, &error))
+}
+
+fn check_format(root: &Path) -> Result<(), BlobError> {
+    let path = root.join("format");
+    match found(&path, fs::read_to_string(&path))? {
+        Some(text) if text.trim() == FORMAT => Ok(()),
+        Some(text) => Err(BlobError::Newer {
+            found: text.trim().chars().take(40).collect(),
+            supported: FORMAT,
+        }),
+        None => {
+            let partial = root.join("format.tmp");
+            fs::write(&partial, format!("{FORMAT}\n"))
+                .and_then(|()| File::open(&partial)?.sync_all())
+                .and_then(|()| fs::rename(&partial, &path))
+                .map_err(|error| io_at("write", &path, &error))?;
+            sync_folder(root)
+        }
+    }
+}
+
+/// A file system's error on a path.
+fn io_at(action: &'static str, path: &Path, error: &io::Error) -> BlobError {
+    BlobError::io(action, &path.display().to_string(), error)
+}

@@ -1,0 +1,95 @@
+//! Pieces: what blobs are cut into, and what is stored.
+//!
+//! A blob of at most [`CHUNK_MAX`] bytes is one chunk, and its id is the BLAKE3 digest of its bytes. A larger
+//! one is cut where its content says (FastCDC, Xia et al. 2020), so that an insertion changes the chunks
+//! around it only; nodes list the chunks, and nodes of a higher level list nodes. Its id is that of the node
+//! at the top, a BLAKE3 digest in a mode of its own, so that no content can pass for a node.
+//!
+//! Ids depend on the cut: how blobs are cut is frozen with the format.
+
+mod cutter;
+pub(crate) mod node;
+
+pub use cutter::{Cutter, id_of_reader};
+pub use node::{Child, Node};
+
+use crate::{BlobError, BlobId};
+
+/// The most bytes of a chunk, and of a node.
+pub const CHUNK_MAX: usize = 256 << 10;
+
+/// What a piece is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Content.
+    Chunk,
+    /// A list of chunks (level 1), or of nodes of the level below.
+    Node(u8),
+}
+
+impl Kind {
+    /// One byte: 0 is a chunk, else the node's level.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Chunk => 0,
+            Self::Node(level) => level,
+        }
+    }
+
+    /// The kind of a code.
+    #[must_use]
+    pub const fn of(code: u8) -> Self {
+        match code {
+            0 => Self::Chunk,
+            level => Self::Node(level),
+        }
+    }
+}
+
+/// A piece with its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Its name.
+    pub id: BlobId,
+    /// What it is.
+    pub kind: Kind,
+    /// Bytes of content that it stands for: its own, or those of all chunks below.
+    pub size_bytes: u64,
+    /// The bytes of the piece itself.
+    pub bytes: Vec<u8>,
+}
+
+impl Piece {
+    /// Content.
+    #[must_use]
+    pub fn chunk(bytes: Vec<u8>) -> Self {
+        Self {
+            id: BlobId::of(&bytes),
+            kind: Kind::Chunk,
+            size_bytes: bytes.len() as u64,
+            bytes,
+        }
+    }
+
+    /// A piece from the bytes that somebody sent: its id and size are computed, not believed.
+    ///
+    /// # Errors
+    /// It is larger than a piece may be, or not the node that it is said to be.
+    pub fn received(kind: Kind, bytes: Vec<u8>) -> Result<Self, BlobError> {
+        if bytes.len() > CHUNK_MAX {
+            return Err(BlobError::BadPiece {
+                problem: "it is larger than 262144 bytes".to_owned(),
+            });
+        }
+        match kind {
+            Kind::Chunk => Ok(Self::chunk(bytes)),
+            Kind::Node(level) => match Node::decode(&bytes) {
+                Some(node) if node.level() == level => Ok(node.into_piece()),
+                _ => Err(BlobError::BadPiece {
+                    problem: format!("it is not a node of level {level}"),
+                }),
+            },
+        }
+    }
+}

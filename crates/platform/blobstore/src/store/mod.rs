@@ -1,0 +1,247 @@
+//! Blobs as others see them.
+
+mod commit;
+mod ingest;
+mod open;
+mod place;
+mod read;
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use corliss_keyring::Keyring;
+use tokio::io::AsyncRead;
+
+use crate::backend::Backend;
+use crate::index::Index;
+use crate::piece::Piece;
+use crate::{BlobError, BlobId, Kind, blocking};
+
+use commit::Committer;
+
+/// A stored blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BlobInfo {
+    /// Its digest.
+    pub id: BlobId,
+    /// Its length in bytes.
+    pub size_bytes: u64,
+}
+
+/// What a put did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// The blob.
+    pub blob: BlobInfo,
+    /// Whether it was not there before.
+    pub created: bool,
+}
+
+/// Bytes to be stored, as they arrive.
+pub type Incoming<'a> = &'a mut (dyn AsyncRead + Send + Unpin);
+
+/// Opens a local file to be stored. A closure, so that a thousand files are not open at once, and so that the
+/// caller decides how a path is resolved.
+pub type OpenFile = Box<dyn FnOnce() -> io::Result<File> + Send>;
+
+/// What a put is held to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PutOptions {
+    /// The digest that the bytes must have.
+    pub expected: Option<BlobId>,
+    /// The most bytes that are accepted.
+    pub limit_bytes: Option<u64>,
+}
+
+/// A blob being read.
+pub struct BlobReader {
+    /// The bytes of the range asked for.
+    pub bytes: Box<dyn AsyncRead + Send + Unpin>,
+    /// How many of them there are.
+    pub len: u64,
+    /// The length of the whole blob.
+    pub size_bytes: u64,
+}
+
+/// One file for [`BlobStore::materialise`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    /// The bytes.
+    pub id: BlobId,
+    /// Where they go; the folder exists.
+    pub path: Box<Path>,
+    /// Whether the file may be executed.
+    pub executable: bool,
+}
+
+/// Content-addressed storage; cheap to clone. Needs a tokio runtime as long as it lives.
+#[derive(Clone)]
+pub struct BlobStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    backend: Arc<dyn Backend>,
+    keyring: Arc<Keyring>,
+    index: Arc<Index>,
+    committer: Committer,
+}
+
+impl BlobStore {
+    /// Stores a stream. Durable when this returns; storing the same bytes again is cheap and changes nothing.
+    ///
+    /// # Errors
+    /// The stream broke or is not what was announced, or the storage failed.
+    pub async fn put(&self, bytes: Incoming<'_>, options: PutOptions) -> Result<Stored, BlobError> {
+        ingest::stream(self, bytes, options).await
+    }
+
+    /// Stores local files, in order, with as few syncs as their bytes allow. Durable when this returns; if one
+    /// fails, those before it may be stored.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the storage failed.
+    pub async fn put_files(&self, files: Vec<OpenFile>) -> Result<Vec<Stored>, BlobError> {
+        ingest::files(self, files).await
+    }
+
+    /// Stores pieces, in one pack or none of them; durable when this returns. A node must list pieces that are
+    /// stored, or come before it here.
+    ///
+    /// # Errors
+    /// A node lists what is not there, or the storage failed.
+    pub async fn put_pieces(&self, pieces: Vec<Piece>) -> Result<HashSet<BlobId>, BlobError> {
+        self.check_nodes(&pieces).await?;
+        self.write(pieces).await
+    }
+
+    /// Those of the ids that are not stored, in the order given.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub async fn missing(&self, ids: Vec<BlobId>) -> Result<Vec<BlobId>, BlobError> {
+        let found = self.stat_all(ids.clone()).await?;
+        let both = ids.into_iter().zip(found);
+        Ok(both
+            .filter(|(_, blob)| blob.is_none())
+            .map(|(id, _)| id)
+            .collect())
+    }
+
+    /// The sizes of blobs, in the order of the ids; None for one that is not stored.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub async fn stat_all(&self, ids: Vec<BlobId>) -> Result<Vec<Option<BlobInfo>>, BlobError> {
+        let index = Arc::clone(&self.inner.index);
+        let found = blocking(move || index.find(&ids)).await?;
+        let info = |location: crate::index::Location| BlobInfo {
+            id: location.row.id,
+            size_bytes: location.row.size_bytes,
+        };
+        Ok(found.into_iter().map(|location| location.map(info)).collect())
+    }
+
+    /// The blob's size; None if it is not stored.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub async fn stat(&self, id: BlobId) -> Result<Option<BlobInfo>, BlobError> {
+        Ok(self.stat_all(vec![id]).await?.pop().flatten())
+    }
+
+    /// Opens a blob, or the given range of its bytes. What is read is compared with its digests on the way; a
+    /// damaged blob ends in an error, never in wrong bytes.
+    ///
+    /// # Errors
+    /// There is no such blob or range, or the storage failed.
+    pub async fn open(&self, id: BlobId, range: Option<Range<u64>>) -> Result<BlobReader, BlobError> {
+        read::open(self, id, range).await
+    }
+
+    /// Reads a blob that is known to be small into memory.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; also if the blob is larger than `limit_bytes`, or damaged.
+    pub async fn read_all(&self, id: BlobId, limit_bytes: u64) -> Result<Vec<u8>, BlobError> {
+        read::all(self, id, limit_bytes).await
+    }
+
+    /// Lays blobs out as new read-only files (mode 0444, or 0555 where executable). Each path must not exist.
+    ///
+    /// # Errors
+    /// A blob is not stored or damaged, or a file cannot be written.
+    pub async fn materialise(&self, files: Vec<Placement>) -> Result<(), BlobError> {
+        place::files(self, files).await
+    }
+
+    /// Reads the whole blob and compares it with its digests.
+    ///
+    /// # Errors
+    /// It is not stored, damaged, or the storage failed.
+    pub async fn verify(&self, id: BlobId) -> Result<(), BlobError> {
+        read::verify(self, id).await
+    }
+
+    /// Pieces that are stored.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub async fn pieces(&self) -> Result<u64, BlobError> {
+        let index = Arc::clone(&self.inner.index);
+        blocking(move || index.len()).await
+    }
+
+    /// Every child of a node must be stored as what the node says, or come before it.
+    async fn check_nodes(&self, pieces: &[Piece]) -> Result<(), BlobError> {
+        let mut before: HashSet<(BlobId, Kind, u64)> = HashSet::new();
+        for piece in pieces {
+            if let Some(node) = crate::Node::decode(&piece.bytes).filter(|_| piece.kind != Kind::Chunk) {
+                let ids: Vec<BlobId> = node.children().iter().map(|child| child.id).collect();
+                let index = Arc::clone(&self.inner.index);
+                let stored = blocking(move || index.find(&ids)).await?;
+                for (child, location) in node.children().iter().zip(stored) {
+                    let is_stored = location.is_some_and(|location| {
+                        location.row.kind == node.child_kind() && location.row.size_bytes == child.size_bytes
+                    });
+                    let key = (child.id, node.child_kind(), child.size_bytes);
+                    if !is_stored && !before.contains(&key) {
+                        return Err(BlobError::BadPiece {
+                            problem: format!("the node {} lists {}, which is not stored", piece.id, child.id),
+                        });
+                    }
+                }
+            }
+            before.insert((piece.id, piece.kind, piece.size_bytes));
+        }
+        Ok(())
+    }
+
+    /// Writes those of the pieces that are new; answers which they were.
+    async fn write(&self, pieces: Vec<Piece>) -> Result<HashSet<BlobId>, BlobError> {
+        let (index, keyring) = (Arc::clone(&self.inner.index), Arc::clone(&self.inner.keyring));
+        let sealed = blocking(move || {
+            let ids: Vec<BlobId> = pieces.iter().map(|piece| piece.id).collect();
+            let known = index.find(&ids)?;
+            let mut new = HashSet::new();
+            let fresh: Vec<Piece> = pieces
+                .into_iter()
+                .zip(known)
+                .filter(|(piece, known)| known.is_none() && new.insert(piece.id))
+                .map(|(piece, _)| piece)
+                .collect();
+            let (key, seal) = keyring.current(fresh.len() as u64);
+            Ok((crate::pack::seal_pieces(&fresh, key, &seal)?, new))
+        })
+        .await?;
+        let (batch, new) = sealed;
+        if !new.is_empty() {
+            self.inner.committer.commit(batch).await?;
+        }
+        Ok(new)
+    }
+}

@@ -1,0 +1,144 @@
+//! Laying blobs out as files: small ones many at a time in the order in which they lie, large ones as streams.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+
+use tokio::task::JoinSet;
+
+use super::read::{Walk, locate, read_located};
+use super::{BlobStore, Placement};
+use crate::index::Location;
+use crate::piece::Kind;
+use crate::{BlobError, blocking};
+
+/// Bytes of small files that are read together.
+const BATCH_BYTES: u64 = 8 << 20;
+/// Small files that are written by one task, so that others are written beside it.
+const BATCH_FILES: usize = 2048;
+/// Batches, or large files, on their way at once.
+const TASKS: usize = 4;
+
+pub(super) async fn files(store: &BlobStore, files: Vec<Placement>) -> Result<(), BlobError> {
+    let ids = files.iter().map(|file| file.id).collect();
+    let found = locate(store, ids).await?;
+    let mut small: Vec<(Location, Placement)> = Vec::new();
+    let mut tasks = JoinSet::new();
+    let mut large = Vec::new();
+    for (file, location) in files.into_iter().zip(found) {
+        let location = location.ok_or(BlobError::NotFound { id: file.id })?;
+        match location.row.kind {
+            Kind::Chunk => small.push((location, file)),
+            Kind::Node(_) => large.push(file),
+        }
+    }
+    small.sort_by_key(|(location, _)| (location.pack, location.row.offset));
+    for batch in batches(small) {
+        let store = store.clone();
+        start(&mut tasks, async move { write_batch(&store, batch).await }).await?;
+    }
+    for file in large {
+        let store = store.clone();
+        start(&mut tasks, async move { write_large(&store, file).await }).await?;
+    }
+    while let Some(ended) = tasks.join_next().await {
+        outcome(ended)?;
+    }
+    Ok(())
+}
+
+/// Starts a task once there is room for it.
+async fn start(
+    tasks: &mut JoinSet<Result<(), BlobError>>,
+    work: impl Future<Output = Result<(), BlobError>> + Send + 'static,
+) -> Result<(), BlobError> {
+    while tasks.len() >= TASKS
+        && let Some(ended) = tasks.join_next().await
+    {
+        outcome(ended)?;
+    }
+    tasks.spawn(work);
+    Ok(())
+}
+
+fn outcome(ended: Result<Result<(), BlobError>, tokio::task::JoinError>) -> Result<(), BlobError> {
+    ended.unwrap_or_else(|error| {
+        Err(BlobError::Io {
+            action: "finish work on",
+            path: "files being laid out".to_owned(),
+            message: error.to_string(),
+        })
+    })
+}
+
+fn batches(small: Vec<(Location, Placement)>) -> Vec<Vec<(Location, Placement)>> {
+    let mut batches: Vec<Vec<(Location, Placement)>> = Vec::new();
+    let mut bytes = 0;
+    for one in small {
+        let len = one.0.row.size_bytes;
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH_FILES && bytes + len <= BATCH_BYTES => {
+                bytes += len;
+                batch.push(one);
+            }
+            _ => {
+                bytes = len;
+                batches.push(vec![one]);
+            }
+        }
+    }
+    batches
+}
+
+async fn write_batch(store: &BlobStore, batch: Vec<(Location, Placement)>) -> Result<(), BlobError> {
+    let located = batch.iter().map(|(location, _)| *location).collect();
+    let contents = read_located(store, located).await?;
+    blocking(move || {
+        for ((_, file), bytes) in batch.iter().zip(contents) {
+            let mut target = create(file)?;
+            target.write_all(&bytes).map_err(|error| failed(file, &error))?;
+            close(file, &target)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn write_large(store: &BlobStore, file: Placement) -> Result<(), BlobError> {
+    let (mut walk, _) = Walk::start(store, file.id, None).await?;
+    let (mut file, mut target) = blocking(move || create(&file).map(|target| (file, target))).await?;
+    let mut window = walk.window(store).await?;
+    while !window.is_empty() {
+        // The next window is read while this one is written.
+        let written = blocking(move || {
+            for part in &window {
+                target.write_all(part).map_err(|error| failed(&file, &error))?;
+            }
+            Ok((file, target))
+        });
+        let (written, next) = tokio::join!(written, walk.window(store));
+        ((file, target), window) = (written?, next?);
+    }
+    blocking(move || close(&file, &target)).await
+}
+
+fn create(file: &Placement) -> Result<File, BlobError> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&file.path)
+        .map_err(|error| failed(file, &error))
+}
+
+/// The mode is set at the end, by handle: a umask takes no part in it.
+fn close(file: &Placement, target: &File) -> Result<(), BlobError> {
+    let mode = if file.executable { 0o555 } else { 0o444 };
+    target
+        .set_permissions(std::fs::Permissions::from_mode(mode))
+        .map_err(|error| failed(file, &error))
+}
+
+fn failed(file: &Placement, error: &std::io::Error) -> BlobError {
+    BlobError::io("write", &file.path.display().to_string(), error)
+}

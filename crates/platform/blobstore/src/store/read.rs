@@ -1,0 +1,278 @@
+//! Bytes out: down the nodes to the chunks, window by window, each piece compared with its id.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::io::StreamReader;
+
+use super::{BlobReader, BlobStore};
+use crate::index::Location;
+use crate::pack::open_piece;
+use crate::piece::{Child, Kind, Node};
+use crate::{BlobError, BlobId, blocking};
+
+/// Content that is read and checked at once; one such window is read ahead.
+const WINDOW_BYTES: u64 = 4 << 20;
+/// Ranges of a pack that lie this close are read as one.
+const GAP_BYTES: u64 = 64 << 10;
+/// Ranges are joined up to this length.
+const RUN_BYTES: u64 = 8 << 20;
+
+/// Opens a blob or a range of it. The first window is read before this answers, so that what is damaged or
+/// gone at the beginning is an error and not a broken stream.
+pub(super) async fn open(
+    store: &BlobStore,
+    id: BlobId,
+    range: Option<Range<u64>>,
+) -> Result<BlobReader, BlobError> {
+    let (mut walk, size_bytes) = Walk::start(store, id, range).await?;
+    let len = walk.range.end - walk.range.start;
+    let first = walk.window(store).await?;
+    let bytes: Box<dyn tokio::io::AsyncRead + Send + Unpin> = if walk.is_done() {
+        Box::new(io::Cursor::new(first.concat()))
+    } else {
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::spawn(send_windows(store.clone(), walk, first, sender));
+        Box::new(StreamReader::new(ReceiverStream::new(receiver)))
+    };
+    Ok(BlobReader {
+        bytes,
+        len,
+        size_bytes,
+    })
+}
+
+/// Ends when everything is sent, something is damaged, or nobody reads any more.
+async fn send_windows(
+    store: BlobStore,
+    mut walk: Walk,
+    mut window: Vec<Bytes>,
+    sender: mpsc::Sender<io::Result<Bytes>>,
+) {
+    loop {
+        for part in window {
+            if sender.send(Ok(part)).await.is_err() {
+                return;
+            }
+        }
+        if walk.is_done() {
+            return;
+        }
+        match walk.window(&store).await {
+            Ok(next) => window = next,
+            Err(error) => {
+                tracing::error!(%error, "a blob broke off while it was read");
+                let _ = sender.send(Err(io::Error::other(error))).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Reads a small blob into memory.
+pub(super) async fn all(store: &BlobStore, id: BlobId, limit_bytes: u64) -> Result<Vec<u8>, BlobError> {
+    let (mut walk, size_bytes) = Walk::start(store, id, None).await?;
+    if size_bytes > limit_bytes {
+        return Err(BlobError::TooLarge { limit_bytes });
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).unwrap_or(0));
+    while !walk.is_done() {
+        let window = walk.window(store).await?;
+        window.iter().for_each(|part| bytes.extend_from_slice(part));
+    }
+    Ok(bytes)
+}
+
+/// Reads everything and keeps nothing.
+pub(super) async fn verify(store: &BlobStore, id: BlobId) -> Result<(), BlobError> {
+    let (mut walk, _) = Walk::start(store, id, None).await?;
+    while !walk.is_done() {
+        walk.window(store).await?;
+    }
+    Ok(())
+}
+
+/// A blob's chunks in order, found as they are needed.
+pub(super) struct Walk {
+    root: BlobId,
+    /// Content asked for.
+    range: Range<u64>,
+    /// What is still to be visited: pieces of one kind with their place in the content, deepest last.
+    left: Vec<(Kind, VecDeque<(Child, u64)>)>,
+}
+
+impl Walk {
+    /// Answers the blob's size too.
+    pub async fn start(
+        store: &BlobStore,
+        root: BlobId,
+        range: Option<Range<u64>>,
+    ) -> Result<(Self, u64), BlobError> {
+        let found = locate(store, vec![root]).await?.pop().flatten();
+        let row = found.ok_or(BlobError::NotFound { id: root })?.row;
+        let size_bytes = row.size_bytes;
+        let range = range.unwrap_or(0..size_bytes);
+        if range.start > range.end || range.end > size_bytes {
+            return Err(BlobError::Range {
+                start: range.start,
+                end: range.end,
+                size_bytes,
+            });
+        }
+        let child = Child { id: root, size_bytes };
+        let left = vec![(row.kind, VecDeque::from([(child, 0)]))];
+        Ok((Self { root, range, left }, size_bytes))
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.left.iter().all(|(_, pieces)| pieces.is_empty())
+    }
+
+    /// The next window of content, cut to the range.
+    pub async fn window(&mut self, store: &BlobStore) -> Result<Vec<Bytes>, BlobError> {
+        let mut chunks: Vec<(Child, u64)> = Vec::new();
+        let mut bytes = 0;
+        while bytes < WINDOW_BYTES
+            && let Some((child, start)) = self.next_chunk(store).await?
+        {
+            bytes += child.size_bytes;
+            chunks.push((child, start));
+        }
+        let ids = chunks.iter().map(|(child, _)| child.id).collect();
+        let pieces = self.whole(read_pieces(store, ids).await)?;
+        let cut = chunks.into_iter().zip(pieces).map(|((child, start), piece)| {
+            let from = self.range.start.saturating_sub(start).min(child.size_bytes);
+            let to = (self.range.end - start).min(child.size_bytes);
+            let len = piece.len();
+            let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(len);
+            Bytes::from(piece).slice(within(from)..within(to))
+        });
+        Ok(cut.collect())
+    }
+
+    async fn next_chunk(&mut self, store: &BlobStore) -> Result<Option<(Child, u64)>, BlobError> {
+        while let Some((kind, pieces)) = self.left.last_mut() {
+            let kind = *kind;
+            let Some((child, start)) = pieces.pop_front() else {
+                self.left.pop();
+                continue;
+            };
+            if kind == Kind::Chunk {
+                return Ok(Some((child, start)));
+            }
+            let read = self.whole(read_pieces(store, vec![child.id]).await)?.pop();
+            let damaged = BlobError::Damaged { id: self.root };
+            let node = read.and_then(|bytes| Node::decode(&bytes)).ok_or(damaged)?;
+            let mut at = start;
+            let placed = node.children().iter().map(|child| {
+                let start = at;
+                at += child.size_bytes;
+                (*child, start)
+            });
+            let range = &self.range;
+            let needed =
+                placed.filter(|(child, start)| *start < range.end && start + child.size_bytes > range.start);
+            let needed: VecDeque<_> = needed.collect();
+            self.left.push((node.child_kind(), needed));
+        }
+        Ok(None)
+    }
+
+    /// A blob of which a piece is gone is as damaged as one of which a piece was changed.
+    fn whole<T>(&self, read: Result<T, BlobError>) -> Result<T, BlobError> {
+        read.map_err(|error| match error {
+            BlobError::NotFound { .. } | BlobError::Damaged { .. } => BlobError::Damaged { id: self.root },
+            other => other,
+        })
+    }
+}
+
+/// Where pieces lie, in the order of the ids.
+pub(super) async fn locate(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Option<Location>>, BlobError> {
+    let index = Arc::clone(&store.inner.index);
+    blocking(move || index.find(&ids)).await
+}
+
+/// The bytes of pieces, in the order of the ids.
+async fn read_pieces(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Vec<u8>>, BlobError> {
+    let found = locate(store, ids.clone()).await?;
+    let found: Vec<Location> = ids
+        .into_iter()
+        .zip(found)
+        .map(|(id, location)| location.ok_or(BlobError::NotFound { id }))
+        .collect::<Result<_, _>>()?;
+    read_located(store, found).await
+}
+
+/// The bytes of pieces whose places are known, in order. Neighbours in a pack are read together.
+pub(super) async fn read_located(store: &BlobStore, found: Vec<Location>) -> Result<Vec<Vec<u8>>, BlobError> {
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    order.sort_by_key(|at| (found[*at].pack, found[*at].row.offset));
+    let mut opened: Vec<Vec<u8>> = vec![Vec::new(); found.len()];
+    for of_pack in order.chunk_by(|left, right| found[*left].pack == found[*right].pack) {
+        let runs = runs(of_pack, &found);
+        let ranges = runs.iter().map(|run| run.range.clone()).collect();
+        let pack = found[of_pack[0]].pack;
+        let read = store.inner.backend.read(&pack.object(), ranges).await?;
+        // A pack that is gone or cut short after the start.
+        let id = found[of_pack[0]].row.id;
+        let parts = read.ok_or(BlobError::Damaged { id })?;
+        let keyring = Arc::clone(&store.inner.keyring);
+        let rows: Vec<(usize, Location)> = of_pack.iter().map(|at| (*at, found[*at])).collect();
+        let pieces = blocking(move || {
+            let mut pieces = Vec::with_capacity(rows.len());
+            let mut rows = rows.into_iter();
+            for (run, bytes) in runs.iter().zip(parts) {
+                for (at, location) in rows.by_ref().take(run.pieces) {
+                    let start = usize::try_from(u64::from(location.row.offset) - run.range.start);
+                    let start = start.unwrap_or(usize::MAX);
+                    let len = usize::try_from(location.row.sealed_bytes).unwrap_or(usize::MAX);
+                    let sealed = bytes.get(start..start.saturating_add(len));
+                    let damaged = BlobError::Damaged { id: location.row.id };
+                    let mut sealed = sealed.ok_or(damaged)?.to_vec();
+                    let seal = keyring.get(location.row.key)?;
+                    pieces.push((at, open_piece(&location.row, &seal, &mut sealed)?));
+                }
+            }
+            Ok(pieces)
+        })
+        .await?;
+        for (at, bytes) in pieces {
+            opened[at] = bytes;
+        }
+    }
+    Ok(opened)
+}
+
+/// A stretch of a pack that is read at once.
+struct Run {
+    range: Range<u64>,
+    pieces: usize,
+}
+
+fn runs(of_pack: &[usize], found: &[Location]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for at in of_pack {
+        let row = &found[*at].row;
+        let (start, end) = (
+            u64::from(row.offset),
+            u64::from(row.offset) + u64::from(row.sealed_bytes),
+        );
+        match runs.last_mut() {
+            Some(run) if start <= run.range.end + GAP_BYTES && end - run.range.start <= RUN_BYTES => {
+                run.range.end = run.range.end.max(end);
+                run.pieces += 1;
+            }
+            _ => runs.push(Run {
+                range: start..end,
+                pieces: 1,
+            }),
+        }
+    }
+    runs
+}
