@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use corliss_diagnostics::ErrorReport;
 use corliss_pipelines::project_file::Problem;
-use reqwest::blocking::{Body, Client, RequestBuilder, Response};
+use reqwest::blocking::{Client, RequestBuilder, Response};
 use reqwest::{Certificate, Method, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -96,11 +96,6 @@ impl Api {
         parse(self.send(self.request(Method::GET, path).timeout(POLL_TIMEOUT))?)
     }
 
-    /// GET, as it came.
-    pub fn download(&self, path: &str) -> CliResult<Response> {
-        self.send(self.request(Method::GET, path).timeout(UPLOAD_TIMEOUT))
-    }
-
     /// POST of a JSON body, parsed.
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> CliResult<T> {
         self.send_json(Method::POST, path, body, REQUEST_TIMEOUT)
@@ -126,10 +121,18 @@ impl Api {
         parse(self.send(self.request(method, path).timeout(timeout).json(body))?)
     }
 
-    /// PUT of raw bytes.
-    pub fn upload(&self, path: &str, body: Body) -> CliResult {
-        self.send(self.request(Method::PUT, path).timeout(UPLOAD_TIMEOUT).body(body))
-            .map(drop)
+    /// POST of a JSON body, answered with bytes.
+    pub fn post_for_bytes(&self, path: &str, body: &impl Serialize) -> CliResult<Vec<u8>> {
+        let request = self.request(Method::POST, path).timeout(UPLOAD_TIMEOUT);
+        let response = self.send(request.json(body))?;
+        response.bytes().map(Vec::from).map_err(|error| broke_off(&error))
+    }
+
+    /// POST of raw bytes.
+    pub fn post_bytes(&self, path: &str, body: Vec<u8>) -> CliResult {
+        let request = self.request(Method::POST, path).timeout(UPLOAD_TIMEOUT);
+        let octets = request.header("content-type", "application/octet-stream");
+        self.send(octets.body(body)).map(drop)
     }
 
     /// DELETE.
@@ -184,14 +187,13 @@ fn private_authority(path: Option<&Path>) -> CliResult<Vec<Certificate>> {
     Ok(found)
 }
 
+fn broke_off(error: &reqwest::Error) -> CliError {
+    let message = format!("the answer broke off: {error}");
+    CliError::new(EXIT_UNREACHABLE, "unreachable", message)
+}
+
 fn parse<T: DeserializeOwned>(response: Response) -> CliResult<T> {
-    let bytes = response.bytes().map_err(|error| {
-        CliError::new(
-            EXIT_UNREACHABLE,
-            "unreachable",
-            format!("the answer broke off: {error}"),
-        )
-    })?;
+    let bytes = response.bytes().map_err(|error| broke_off(&error))?;
     let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
     serde_json::from_slice(text).map_err(|error| {
         CliError::new(

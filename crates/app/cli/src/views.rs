@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use corliss_data::Entry;
 use corliss_types::Resources;
 use serde::Deserialize;
 
@@ -268,17 +269,8 @@ pub struct VersionView {
     pub version: String,
     pub size_bytes: u64,
     pub files: u64,
-    pub entries: Vec<VersionEntry>,
+    pub entries: Vec<Entry>,
     pub next_page_token: Option<String>,
-}
-
-/// A file of a version.
-#[derive(Debug, Deserialize)]
-pub struct VersionEntry {
-    pub path: String,
-    pub size_bytes: u64,
-    #[serde(default)]
-    pub executable: bool,
 }
 
 /// What came from what.

@@ -47,6 +47,9 @@ pub enum DataError {
         /// Its blob.
         blob: BlobId,
     },
+    /// A body of pieces ends in the middle of one.
+    #[error("the body ends in the middle of a piece")]
+    TransferCutShort,
     /// An entry's size is not that of its blob.
     #[error("'{path}' is said to have {announced} bytes, its blob has {stored}")]
     SizeMismatch {
@@ -209,6 +212,7 @@ impl Diagnose for DataError {
             Self::PathConflict { .. } => "data_path_conflict",
             Self::TooManyFiles { .. } => "data_too_many_files",
             Self::BlobMissing { .. } => "data_blob_missing",
+            Self::TransferCutShort => "data_transfer_cut_short",
             Self::SizeMismatch { .. } => "data_size_mismatch",
             Self::DatasetNotFound { .. } => "dataset_not_found",
             Self::VersionNotFound { .. } => "version_not_found",

@@ -18,6 +18,7 @@ mod reference;
 mod service;
 pub mod snapshot;
 mod store;
+pub mod transfer;
 mod tree;
 mod types;
 

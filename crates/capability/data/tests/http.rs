@@ -11,9 +11,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use corliss_blobstore::{BlobId, BlobStore};
+use corliss_blobstore::{BlobId, BlobStore, Kind};
 use corliss_clock::Sources;
-use corliss_data::{DataService, Limits, MIGRATIONS, routes};
+use corliss_data::{DataService, Limits, MIGRATIONS, routes, transfer};
 use corliss_http::{AuthFailure, Credential, Denial, Guard};
 use corliss_metastore::Metastore;
 use corliss_types::{Access, Permission, Principal, PrincipalId, Role};
@@ -93,6 +93,7 @@ async fn every_route_demands_a_data_permission() {
     for route in routes(service).table() {
         let wanted = match route.method {
             Method::GET => Permission::DataRead,
+            Method::POST if route.path.ends_with("/read") => Permission::DataRead,
             _ => Permission::DataWrite,
         };
         assert_eq!(
@@ -117,15 +118,13 @@ async fn a_folder_is_uploaded_and_read_back() {
     )
     .await;
     assert_eq!(answer, json!({"missing": [id]}));
-    let path = format!("/api/v1/data/blobs/{id}");
-    assert_eq!(
-        call(&router, Method::PUT, &path, Body::from("hello")).await.0,
-        StatusCode::CREATED
-    );
-    assert_eq!(
-        call(&router, Method::PUT, &path, Body::from("hello")).await.0,
-        StatusCode::OK
-    );
+    let path = "/api/v1/data/blobs";
+    for status in [StatusCode::CREATED, StatusCode::OK] {
+        let (answered, stored) = call(&router, Method::POST, path, Body::from("hello")).await;
+        assert_eq!(answered, status);
+        let stored: Value = serde_json::from_slice(&stored).unwrap();
+        assert_eq!(stored, json!({"id": id, "size_bytes": 5}));
+    }
     let (_, answer) = json(
         &router,
         Method::POST,
@@ -183,6 +182,40 @@ async fn a_folder_is_uploaded_and_read_back() {
 }
 
 #[tokio::test]
+async fn pieces_are_stored_read_back_and_never_believed() {
+    let router = router().await;
+    let pieces = "/api/v1/data/pieces";
+    let mut body = Vec::new();
+    transfer::append(Kind::Chunk, b"one", &mut body);
+    transfer::append(Kind::Chunk, b"two", &mut body);
+    let (status, answer) = call(&router, Method::POST, pieces, Body::from(body.clone())).await;
+    assert_eq!(
+        (status, answer.as_slice()),
+        (StatusCode::OK, &br#"{"stored":2}"#[..])
+    );
+    let (_, again) = call(&router, Method::POST, pieces, Body::from(body.clone())).await;
+    assert_eq!(again, br#"{"stored":0}"#);
+    let ids = json!({"ids": [BlobId::of(b"one"), BlobId::of(b"two")]});
+    let path = "/api/v1/data/pieces/read";
+    let (status, read) = call(&router, Method::POST, path, Body::from(ids.to_string())).await;
+    assert_eq!((status, read), (StatusCode::OK, body.clone()));
+    let absent = json!({"ids": [BlobId::of(b"absent")]});
+    let (status, _) = json(&router, Method::POST, path, absent).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    for (bad, code) in [
+        (body[..6].to_vec(), "data_transfer_cut_short"),
+        (vec![1, 0, 0, 0, 0], "blob_bad_piece"),
+    ] {
+        let (status, answer) = call(&router, Method::POST, pieces, Body::from(bad)).await;
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(
+            (status, &answer["error"]["code"]),
+            (StatusCode::BAD_REQUEST, &json!(code))
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_refused_with_its_reason() {
     let router = router().await;
     let id = BlobId::of(b"hello").to_string();
@@ -197,19 +230,14 @@ async fn what_is_wrong_is_refused_with_its_reason() {
         answer["error"]["message"].as_str().unwrap().contains("'a'"),
         "{answer}"
     );
-    let blob = format!("/api/v1/data/blobs/{id}");
+    let blobs = "/api/v1/data/blobs";
+    let large = Body::from("x".repeat(1001));
     assert_eq!(
-        call(&router, Method::PUT, &blob, Body::from("hellO")).await.0,
-        StatusCode::BAD_REQUEST
-    );
-    let large = "x".repeat(1001);
-    let too_large = format!("/api/v1/data/blobs/{}", BlobId::of(large.as_bytes()));
-    assert_eq!(
-        call(&router, Method::PUT, &too_large, Body::from(large)).await.0,
+        call(&router, Method::POST, blobs, large).await.0,
         StatusCode::PAYLOAD_TOO_LARGE
     );
     assert_eq!(
-        call(&router, Method::PUT, &blob, Body::from("hello")).await.0,
+        call(&router, Method::POST, blobs, Body::from("hello")).await.0,
         StatusCode::CREATED
     );
     for bad in ["../../etc/passwd", "/etc/passwd", "a/../b", "", "a//b", "a\u{0}"] {
@@ -247,15 +275,5 @@ async fn what_is_wrong_is_refused_with_its_reason() {
     assert_eq!(
         (status, &answer["error"]["field"]),
         (StatusCode::BAD_REQUEST, &json!("node"))
-    );
-    assert_eq!(
-        get(&router, "/api/v1/data/blobs/zz").await.0,
-        StatusCode::METHOD_NOT_ALLOWED
-    );
-    assert_eq!(
-        call(&router, Method::PUT, "/api/v1/data/blobs/zz", Body::empty())
-            .await
-            .0,
-        StatusCode::BAD_REQUEST
     );
 }

@@ -1,23 +1,21 @@
 //! `corliss data …`: list, show, add, get, lineage.
 
-use std::fs::File;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use corliss_data::EntryPath;
+use corliss_data::Entry;
 use serde_json::{Value, json};
 
 use super::versions::version_of;
 use crate::api::{Api, segment};
 use crate::args::DataCommand;
-use crate::context::{Context, typed};
+use crate::context::Context;
 use crate::error::{CliError, CliResult, cause};
 use crate::output::{self, Table};
 use crate::program;
 use crate::text::short;
 use crate::units;
-use crate::upload;
 use crate::views::{DatasetDetail, DatasetView, LineageNode, LineageView, Page, VersionView};
+use crate::{download, progress, upload};
 
 /// Dispatches.
 pub fn run(context: &Context, command: &DataCommand) -> CliResult {
@@ -83,7 +81,7 @@ fn print_version(version: &VersionView) {
     ));
     let mut table = Table::new(&["size", "path"]);
     for entry in &version.entries {
-        table.row([units::bytes(entry.size_bytes), entry.path.clone()]);
+        table.row([units::bytes(entry.size_bytes), entry.path.to_string()]);
     }
     table.print("It has no files.");
     if version.next_page_token.is_some() {
@@ -137,27 +135,12 @@ fn get(context: &Context, target: &str, path: &Path) -> CliResult {
             .hint("name a folder that does not exist yet"),
         _ => CliError::input(format!("cannot make {}: {}", path.display(), cause(&error))),
     })?;
-    let mut page_token = None::<String>;
-    let (mut files, mut bytes) = (0_u64, 0_u64);
-    loop {
-        let token = page_token
-            .as_ref()
-            .map(|token| format!("&page_token={}", segment(token)))
-            .unwrap_or_default();
-        let answer: Value = api.get(&format!("/api/v1/data/versions/{version}?limit=1000{token}"))?;
-        let page: VersionView = typed(answer)?;
-        for entry in &page.entries {
-            // Checked again here: a server is not to be trusted with where a file goes on this machine.
-            let safe: EntryPath = entry.path.parse().map_err(|error| CliError::diagnosed(&error))?;
-            download(&api, &version, &safe, &path.join(safe.as_str()), entry.executable)?;
-            files += 1;
-            bytes += entry.size_bytes;
-        }
-        page_token = page.next_page_token;
-        if page_token.is_none() {
-            break;
-        }
+    let written = lay_out(&api, &version, path);
+    if written.is_err() {
+        // It was made here and is not whole.
+        let _ = std::fs::remove_dir_all(path);
     }
+    let (files, bytes) = written?;
     if context.json {
         output::say_json(&json!({ "version": version, "path": path.to_string_lossy(), "files": files }));
     } else {
@@ -171,24 +154,26 @@ fn get(context: &Context, target: &str, path: &Path) -> CliResult {
     Ok(())
 }
 
-fn download(api: &Api, version: &str, entry: &EntryPath, to: &Path, executable: bool) -> CliResult {
-    let failed =
-        |error: std::io::Error| CliError::failed(format!("cannot write {}: {}", to.display(), cause(&error)));
-    if let Some(folder) = to.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
+/// Answers the files and their bytes.
+fn lay_out(api: &Api, version: &str, folder: &Path) -> CliResult<(u64, u64)> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut token = String::new();
+    loop {
+        let path = format!("/api/v1/data/versions/{version}?limit=10000{token}");
+        // Read as entries, whose paths cannot lead out of the folder: a server is not to be trusted with
+        // where a file goes on this machine.
+        let mut page: VersionView = api.get(&path)?;
+        entries.append(&mut page.entries);
+        match page.next_page_token {
+            Some(next) => token = format!("&page_token={}", segment(&next)),
+            None => break,
+        }
     }
-    let path: Vec<String> = entry.as_str().split('/').map(segment).collect();
-    let mut response = api.download(&format!(
-        "/api/v1/data/versions/{version}/files/{}",
-        path.join("/")
-    ))?;
-    let mut file = File::create_new(to).map_err(failed)?;
-    std::io::copy(&mut response, &mut file).map_err(failed)?;
-    if executable {
-        file.set_permissions(std::fs::Permissions::from_mode(0o755))
-            .map_err(failed)?;
-    }
-    Ok(())
+    let bytes = entries.iter().map(|entry| entry.size_bytes).sum();
+    let bar = progress::bytes(&format!("fetching {}", short(version)), bytes);
+    download::entries(api, &entries, folder, &bar)?;
+    bar.finish_and_clear();
+    Ok((entries.len() as u64, bytes))
 }
 
 fn lineage(context: &Context, node: &str, direction: &str) -> CliResult {

@@ -1,16 +1,17 @@
 //! The native routes of the data capability.
 
-mod blobs;
 mod datasets;
 mod lineage;
+mod pieces;
 mod versions;
 
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use corliss_http::{Dialect, Routes};
 use corliss_types::{Access, Permission};
 use http::Method;
 
 use crate::DataService;
+use crate::transfer::BODY_MAX_BYTES;
 
 /// A list of entries with long paths.
 const ENTRIES_BODY_BYTES: u64 = 64 << 20;
@@ -28,14 +29,29 @@ pub fn routes(service: DataService) -> Routes {
             "/api/v1/data/blobs/missing",
             write,
             native,
-            post(blobs::missing).with_state(service.clone()),
+            post(pieces::missing).with_state(service.clone()),
         )
         .route(
-            Method::PUT,
-            "/api/v1/data/blobs/{id}",
+            Method::POST,
+            "/api/v1/data/pieces",
             write,
             native,
-            put(blobs::upload).with_state(service.clone()),
+            post(pieces::store).with_state(service.clone()),
+        )
+        .body_limit(BODY_MAX_BYTES)
+        .route(
+            Method::POST,
+            "/api/v1/data/pieces/read",
+            read,
+            native,
+            post(pieces::read).with_state(service.clone()),
+        )
+        .route(
+            Method::POST,
+            "/api/v1/data/blobs",
+            write,
+            native,
+            post(pieces::upload).with_state(service.clone()),
         )
         // A little more than a blob may have, so that the blob store's own limit answers.
         .body_limit(blob_bytes.saturating_add(1 << 20))

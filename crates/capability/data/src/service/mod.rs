@@ -1,9 +1,9 @@
 //! The operations of the data capability, one file each.
 
-mod blobs;
 mod commit;
 mod lineage;
 mod materialise;
+mod pieces;
 mod publish;
 mod read;
 mod resolve;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use corliss_blobstore::BlobStore;
 use corliss_clock::Sources;
 use corliss_metastore::Metastore;
+use tokio::sync::Semaphore;
 
 use crate::{DataError, Limits};
 
@@ -26,6 +27,7 @@ pub struct DataService {
     limits: Limits,
     trees: Arc<trees::TreeCache>,
     turns: Arc<materialise::Turns>,
+    bodies: Arc<Semaphore>,
 }
 
 impl DataService {
@@ -39,6 +41,7 @@ impl DataService {
             limits,
             trees: Arc::default(),
             turns: Arc::default(),
+            bodies: Arc::new(Semaphore::new(pieces::BODIES)),
         }
     }
 

@@ -6,18 +6,24 @@ mod beneath;
 mod ignore;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::num::NonZero;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use corliss_blobstore::{BlobInfo, id_of_reader};
+use corliss_blobstore::{BlobId, BlobInfo, Cutter, Kind as PieceKind, Piece};
 
 use crate::config::{Limits, READ_ATTEMPTS};
 use crate::{DataError, Entry, EntryPath, Tree};
 
 pub(crate) use beneath::Root;
+
+/// Bytes read at a time.
+const READ_BYTES: usize = 1 << 20;
 
 /// What a folder is, which decides what is left out of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +90,8 @@ pub(crate) struct Found {
     pub(crate) path: EntryPath,
     /// Where its bytes are, relative to the root; another path if it was a link.
     pub(crate) source: PathBuf,
+    /// Its length when it was listed, which is good enough for a progress bar.
+    pub(crate) size_bytes: u64,
 }
 
 /// The files of a folder, in byte order of their paths.
@@ -93,30 +101,71 @@ pub(crate) fn scan(root: &Path, options: &Options) -> Result<(Root, Vec<Found>),
     Ok((root, found))
 }
 
+/// How a blob is cut, for sending only the pieces that are missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Its chunks in order: id and length.
+    pub chunks: Vec<(BlobId, u32)>,
+    /// The nodes above them, each after what it lists; the last is the blob itself.
+    pub nodes: Vec<Piece>,
+}
+
 /// A folder as it was.
 #[derive(Debug)]
 pub struct Snapshot {
     tree: Tree,
     root: Root,
     sources: BTreeMap<EntryPath, PathBuf>,
+    cuts: HashMap<BlobId, Cut>,
 }
 
-/// Reads and hashes a folder.
+/// Told what there is to read, then how much was read, from several threads.
+pub trait Progress: Sync {
+    /// The folder was listed.
+    fn found(&self, files: u64, bytes: u64);
+    /// So many more bytes were read.
+    fn read(&self, bytes: u64);
+}
+
+/// Nobody wants to know.
+impl Progress for () {
+    fn found(&self, _: u64, _: u64) {}
+    fn read(&self, _: u64) {}
+}
+
+/// Reads and hashes a folder, on as many threads as there are CPUs.
 ///
 /// # Errors
 /// Something in it cannot be part of a version, changes all the time, or cannot be read.
-pub fn take(root: &Path, options: &Options) -> Result<Snapshot, DataError> {
+pub fn take(root: &Path, options: &Options, progress: &impl Progress) -> Result<Snapshot, DataError> {
     let (root, found) = scan(root, options)?;
+    let bytes = found.iter().map(|file| file.size_bytes).sum();
+    progress.found(found.len() as u64, bytes);
+    let next = AtomicUsize::new(0);
+    let hashed = std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let work = || hash_files(&root, &found, &next, progress);
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let joined = running.into_iter().map(|thread| match thread.join() {
+            Ok(hashed) => hashed,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect::<Result<Vec<_>, DataError>>()
+    })?;
     let mut entries = Vec::with_capacity(found.len());
-    let mut sources = BTreeMap::new();
-    for file in found {
-        entries.push(hash(&root, &file)?);
-        sources.insert(file.path, file.source);
+    let mut cuts = HashMap::new();
+    for (entry, cut) in hashed.into_iter().flatten() {
+        if !cut.nodes.is_empty() {
+            cuts.insert(entry.blob, cut);
+        }
+        entries.push(entry);
     }
+    let sources = found.into_iter().map(|file| (file.path, file.source));
     Ok(Snapshot {
         tree: Tree::new(entries)?,
         root,
-        sources,
+        sources: sources.collect(),
+        cuts,
     })
 }
 
@@ -125,6 +174,12 @@ impl Snapshot {
     #[must_use]
     pub const fn tree(&self) -> &Tree {
         &self.tree
+    }
+
+    /// How a blob of the snapshot is cut; None if it is one chunk.
+    #[must_use]
+    pub fn cut(&self, blob: BlobId) -> Option<&Cut> {
+        self.cuts.get(&blob)
     }
 
     /// Opens a file of the snapshot to send it. It may have changed since: the receiver compares digests.
@@ -140,28 +195,76 @@ impl Snapshot {
     }
 }
 
-fn hash(root: &Root, found: &Found) -> Result<Entry, DataError> {
-    unchanging(root, found, |file| {
-        id_of_reader(&file).map_err(|error| DataError::io("read", &found.source, &error))
-    })
+/// Takes one file after another until none is left.
+fn hash_files(
+    root: &Root,
+    found: &[Found],
+    next: &AtomicUsize,
+    progress: &impl Progress,
+) -> Result<Vec<(Entry, Cut)>, DataError> {
+    let mut hashed = Vec::new();
+    let mut buffer = vec![0; READ_BYTES];
+    while let Some(file) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
+        let one = unchanging(root, file, |opened| {
+            read_and_cut(opened, &mut buffer, progress)
+                .map_err(|error| DataError::io("read", &file.source, &error))
+        });
+        match one {
+            Ok(one) => hashed.push(one),
+            Err(error) => {
+                // The other threads need not go on.
+                next.store(found.len(), Ordering::Relaxed);
+                return Err(error);
+            }
+        }
+    }
+    Ok(hashed)
+}
+
+fn read_and_cut(
+    mut file: File,
+    buffer: &mut [u8],
+    progress: &impl Progress,
+) -> std::io::Result<(BlobInfo, Cut)> {
+    let mut cut = Cut::default();
+    let mut note = |piece: Piece| match piece.kind {
+        PieceKind::Chunk => cut
+            .chunks
+            .push((piece.id, u32::try_from(piece.size_bytes).unwrap_or(u32::MAX))),
+        PieceKind::Node(_) => cut.nodes.push(piece),
+    };
+    let mut cutter = Cutter::new();
+    loop {
+        match file.read(buffer) {
+            Ok(0) => break,
+            Ok(read) => {
+                cutter.push(&buffer[..read], &mut note);
+                progress.read(read as u64);
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((cutter.finish(&mut note), cut))
 }
 
 /// Reads a file until its stamp is the same before and after, at most [`READ_ATTEMPTS`] times.
 fn unchanging(
     root: &Root,
     found: &Found,
-    mut read: impl FnMut(File) -> Result<BlobInfo, DataError>,
-) -> Result<Entry, DataError> {
+    mut read: impl FnMut(File) -> Result<(BlobInfo, Cut), DataError>,
+) -> Result<(Entry, Cut), DataError> {
     for attempt in 1..=READ_ATTEMPTS {
         let before = root.stamp(&found.source)?;
-        let BlobInfo { id, size_bytes } = read(root.open(&found.source)?)?;
-        if root.stamp(&found.source)? == before && size_bytes == before.size_bytes {
-            return Ok(Entry {
+        let (blob, cut) = read(root.open(&found.source)?)?;
+        if root.stamp(&found.source)? == before && blob.size_bytes == before.size_bytes {
+            let entry = Entry {
                 path: found.path.clone(),
-                blob: id,
-                size_bytes,
+                blob: blob.id,
+                size_bytes: blob.size_bytes,
                 executable: before.executable(),
-            });
+            };
+            return Ok((entry, cut));
         }
         std::thread::sleep(pause(attempt));
     }

@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 
-use corliss_blobstore::BlobId;
+use corliss_blobstore::id_of_reader;
 
 use super::*;
 
 fn data(root: &Path) -> Result<Snapshot, DataError> {
-    take(root, &Options::of(Kind::Data))
+    take(root, &Options::of(super::Kind::Data), &())
 }
 
 fn paths(snapshot: &Snapshot) -> Vec<&str> {
@@ -45,7 +45,7 @@ fn the_same_content_is_the_same_version_and_code_leaves_tools_out() {
         exclude: vec!["b".into()],
         ..Options::of(Kind::Code)
     };
-    assert_eq!(paths(&take(&first, &options).unwrap()), ["a"]);
+    assert_eq!(paths(&take(&first, &options, &()).unwrap()), ["a"]);
     assert_eq!(paths(&data(&first).unwrap()), ["__pycache__/a.pyc", "a", "b/x"]);
 }
 
@@ -163,7 +163,7 @@ fn special_files_and_names_are_refused() {
     };
     fs::rename(folder.path().join(name), folder.path().join("fine")).unwrap();
     assert_eq!(
-        take(folder.path(), &few).unwrap_err(),
+        take(folder.path(), &few, &()).unwrap_err(),
         DataError::TooManyFiles { limit: 0 }
     );
 }
@@ -178,6 +178,7 @@ fn a_file_that_changes_is_read_again_and_at_last_named() {
     let found = Found {
         path: "busy".parse().unwrap(),
         source: "busy".into(),
+        size_bytes: 0,
     };
     let mut changes = 2;
     let mut reads = 0;
@@ -187,14 +188,14 @@ fn a_file_that_changes_is_read_again_and_at_last_named() {
             changes -= 1;
             fs::write(&path, "x".repeat(reads * 7)).unwrap();
         }
-        Ok(id_of_reader(&file).unwrap())
+        Ok((id_of_reader(&file).unwrap(), Cut::default()))
     });
-    assert_eq!((entry.unwrap().blob, reads), (BlobId::of(&[b'x'; 14]), 3));
+    assert_eq!((entry.unwrap().0.blob, reads), (BlobId::of(&[b'x'; 14]), 3));
     let mut len = 20;
     let error = unchanging(&root, &found, |_| {
         len += 1;
         fs::write(&path, "x".repeat(len)).unwrap();
-        Ok(id_of_reader(&b""[..]).unwrap())
+        Ok((id_of_reader(&b""[..]).unwrap(), Cut::default()))
     });
     assert_eq!(
         error,

@@ -83,7 +83,12 @@ impl Walk<'_> {
                 limit: self.options.max_files,
             });
         }
-        self.found.push(Found { path, source });
+        let size_bytes = metadata.len();
+        self.found.push(Found {
+            path,
+            source,
+            size_bytes,
+        });
         Ok(())
     }
 

@@ -119,6 +119,14 @@ impl BlobStore {
         self.write(pieces).await
     }
 
+    /// Pieces by their ids: as many from the front as fit into the limit, and at least one.
+    ///
+    /// # Errors
+    /// One is not stored or damaged, or the storage failed.
+    pub async fn read_pieces(&self, ids: Vec<BlobId>, limit_bytes: u64) -> Result<Vec<Piece>, BlobError> {
+        read::pieces(self, ids, limit_bytes).await
+    }
+
     /// Those of the ids that are not stored, in the order given.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use tokio_util::io::StreamReader;
 use super::{BlobReader, BlobStore};
 use crate::index::Location;
 use crate::pack::open_piece;
-use crate::piece::{Child, Kind, Node};
+use crate::piece::{Child, Kind, Node, Piece};
 use crate::{BlobError, BlobId, blocking};
 
 /// Content that is read and checked at once; one such window is read ahead.
@@ -192,6 +192,31 @@ impl Walk {
     }
 }
 
+/// Pieces from the front that fit into the limit, and at least one.
+pub(super) async fn pieces(
+    store: &BlobStore,
+    ids: Vec<BlobId>,
+    limit_bytes: u64,
+) -> Result<Vec<Piece>, BlobError> {
+    let mut located = locate_all(store, ids).await?;
+    let mut bytes = 0;
+    let fit = located.iter().take_while(|location| {
+        let is_first = bytes == 0;
+        bytes += u64::from(location.row.piece_bytes) + 1;
+        is_first || bytes <= limit_bytes
+    });
+    let fit = fit.count();
+    located.truncate(fit);
+    let contents = read_located(store, located.clone()).await?;
+    let pieces = located.iter().zip(contents).map(|(location, bytes)| Piece {
+        id: location.row.id,
+        kind: location.row.kind,
+        size_bytes: location.row.size_bytes,
+        bytes,
+    });
+    Ok(pieces.collect())
+}
+
 /// Where pieces lie, in the order of the ids.
 pub(super) async fn locate(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Option<Location>>, BlobError> {
     let index = Arc::clone(&store.inner.index);
@@ -200,13 +225,15 @@ pub(super) async fn locate(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Op
 
 /// The bytes of pieces, in the order of the ids.
 async fn read_pieces(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Vec<u8>>, BlobError> {
+    read_located(store, locate_all(store, ids).await?).await
+}
+
+/// Where pieces lie, every one of them.
+async fn locate_all(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Location>, BlobError> {
     let found = locate(store, ids.clone()).await?;
-    let found: Vec<Location> = ids
-        .into_iter()
-        .zip(found)
-        .map(|(id, location)| location.ok_or(BlobError::NotFound { id }))
-        .collect::<Result<_, _>>()?;
-    read_located(store, found).await
+    let both = ids.into_iter().zip(found);
+    both.map(|(id, location)| location.ok_or(BlobError::NotFound { id }))
+        .collect()
 }
 
 /// The bytes of pieces whose places are known, in order. Neighbours in a pack are read together.
