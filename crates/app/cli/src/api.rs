@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::Bytes;
 use corliss_diagnostics::ErrorReport;
 use corliss_pipelines::project_file::Problem;
 use reqwest::blocking::{Client, RequestBuilder, Response};
@@ -122,10 +123,10 @@ impl Api {
     }
 
     /// POST of a JSON body, answered with bytes.
-    pub fn post_for_bytes(&self, path: &str, body: &impl Serialize) -> CliResult<Vec<u8>> {
+    pub fn post_for_bytes(&self, path: &str, body: &impl Serialize) -> CliResult<Bytes> {
         let request = self.request(Method::POST, path).timeout(UPLOAD_TIMEOUT);
         let response = self.send(request.json(body))?;
-        response.bytes().map(Vec::from).map_err(|error| broke_off(&error))
+        response.bytes().map_err(|error| broke_off(&error))
     }
 
     /// POST of raw bytes.

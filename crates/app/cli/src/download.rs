@@ -17,7 +17,7 @@ use crate::api::Api;
 use crate::error::{CliError, CliResult, cause};
 
 /// Content that is fetched in one request.
-const BATCH_BYTES: u64 = transfer::BODY_BYTES as u64 / 2;
+const BATCH_BYTES: u64 = transfer::BODY_BYTES as u64;
 /// Pieces that are fetched in one request.
 const BATCH_PIECES: usize = 4096;
 /// Requests at once.
@@ -53,6 +53,7 @@ pub fn entries(api: &Api, entries: &[Entry], folder: &Path, bar: &ProgressBar) -
         batches.push(batch);
         rest = later;
     }
+    let batches = apart(&batches);
     let next = AtomicUsize::new(0);
     let fetch_next = || {
         while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -72,6 +73,14 @@ pub fn entries(api: &Api, entries: &[Entry], folder: &Path, bar: &ProgressBar) -
         });
         joined.collect()
     })
+}
+
+/// Reorders so that those that are taken one after another lie far apart: threads that make files in one folder
+/// wait for each other.
+fn apart<T: Copy>(batches: &[T]) -> Vec<T> {
+    let stride = batches.len().div_ceil(FETCHERS).max(1);
+    let columns = (0..stride).flat_map(|row| batches.iter().skip(row).step_by(stride));
+    columns.copied().collect()
 }
 
 /// Makes every folder once; answers the path of each entry.
@@ -184,7 +193,7 @@ fn fetch(api: &Api, ids: &[BlobId]) -> CliResult<HashMap<BlobId, Piece>> {
     let mut found = HashMap::with_capacity(ids.len());
     while !wanted.is_empty() {
         let body = api.post_for_bytes("/api/v1/data/pieces/read", &json!({ "ids": wanted }))?;
-        let pieces = transfer::parse(&body).map_err(|error| CliError::diagnosed(&error))?;
+        let pieces = transfer::parse(body).map_err(|error| CliError::diagnosed(&error))?;
         if pieces.is_empty() || pieces.len() > wanted.len() {
             return Err(unexpected());
         }

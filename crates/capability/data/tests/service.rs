@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use corliss_blobstore::{Backend, BlobError, BlobId, BlobStore, MemoryBackend, Object, PutOptions};
 use corliss_clock::{ManualClock, Sources};
 use corliss_data::{
@@ -518,7 +518,7 @@ impl Backend for Stopping {
     async fn get(&self, name: &str) -> Result<Option<Bytes>, BlobError> {
         self.inner.get(name).await
     }
-    async fn read(&self, name: &str, ranges: Vec<Range<u64>>) -> Result<Option<Vec<Bytes>>, BlobError> {
+    async fn read(&self, name: &str, ranges: Vec<Range<u64>>) -> Result<Option<Vec<BytesMut>>, BlobError> {
         self.step()?;
         self.inner.read(name, ranges).await
     }

@@ -181,9 +181,9 @@ async fn pieces_sent_one_by_one_make_the_blob_and_nodes_wait_for_what_they_list(
         assert_eq!(written.len(), 2);
         assert_eq!(store.read_all(blob.id, u64::MAX).await.unwrap(), bytes);
         assert!(store.put_pieces(vec![last, node]).await.unwrap().is_empty());
-        let large = Piece::received(Kind::Chunk, vec![0; CHUNK_MAX + 1]);
+        let large = Piece::received(Kind::Chunk, vec![0; CHUNK_MAX + 1].into());
         assert!(matches!(large, Err(BlobError::BadPiece { .. })));
-        let content = Piece::received(Kind::Node(1), b"no node".to_vec());
+        let content = Piece::received(Kind::Node(1), b"no node".to_vec().into());
         assert!(matches!(content, Err(BlobError::BadPiece { .. })));
     })
     .await;

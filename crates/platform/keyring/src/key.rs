@@ -38,6 +38,8 @@ impl std::fmt::Debug for SealKey {
 }
 
 impl SealKey {
+    /// What sealing puts before the ciphertext.
+    pub const NONCE_BYTES: usize = NONCE_LEN;
     /// What sealing adds.
     pub const OVERHEAD_BYTES: usize = NONCE_LEN + 16;
 

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use corliss_blobstore::BlobId;
 use corliss_http::{ApiError, Json};
-use futures_util::TryStreamExt;
+use futures_util::{TryStreamExt, stream};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tokio_util::io::StreamReader;
@@ -52,8 +52,13 @@ pub(super) async fn read(
     State(service): State<DataService>,
     Json(question): Json<Ids>,
 ) -> Result<Response, ApiError> {
-    let body = service.read_pieces(question.ids).await?;
-    let headers = [(header::CONTENT_TYPE, "application/octet-stream")];
+    let parts = service.read_pieces(question.ids).await?;
+    let len: usize = parts.iter().map(Bytes::len).sum();
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, len.to_string()),
+    ];
+    let body = Body::from_stream(stream::iter(parts.into_iter().map(Ok::<_, std::io::Error>)));
     Ok((headers, body).into_response())
 }
 

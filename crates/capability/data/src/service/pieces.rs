@@ -9,7 +9,7 @@ use crate::{DataError, transfer};
 /// Ids that one question may name; a client asks again for more.
 pub(crate) const IDS_MAX: usize = 10_000;
 /// Bodies of pieces that are worked on at once; others wait, so that memory stays bounded.
-pub(super) const BODIES: usize = 4;
+pub(super) const BODIES: usize = 3;
 
 impl DataService {
     /// Which of these blobs, or pieces of blobs, have to be sent. A blob that is stored is stored whole.
@@ -27,23 +27,23 @@ impl DataService {
     /// The body is malformed, a node lists what is not stored, or the blob store failed.
     pub async fn put_pieces(&self, body: Bytes) -> Result<usize, DataError> {
         let _turn = self.bodies.acquire().await;
-        let pieces = blocking(move || transfer::parse(&body)).await?;
+        let pieces = blocking(move || transfer::parse(body)).await?;
         Ok(self.blobs.put_pieces(pieces).await?.len())
     }
 
-    /// A body of pieces: as many from the front as fit, and at least one.
+    /// The parts of a body of pieces: as many from the front as fit, and at least one.
     ///
     /// # Errors
     /// Too many ids, one is not stored or damaged, or the blob store failed.
-    pub async fn read_pieces(&self, ids: Vec<BlobId>) -> Result<Vec<u8>, DataError> {
+    pub async fn read_pieces(&self, ids: Vec<BlobId>) -> Result<Vec<Bytes>, DataError> {
         check_count(&ids)?;
         let _turn = self.bodies.acquire().await;
         let pieces = self.blobs.read_pieces(ids, transfer::BODY_BYTES as u64).await?;
-        let mut body = Vec::with_capacity(pieces.iter().map(|piece| piece.bytes.len() + 8).sum());
-        for piece in &pieces {
-            transfer::append(piece.kind, &piece.bytes, &mut body);
-        }
-        Ok(body)
+        let parts = pieces.into_iter().flat_map(|piece| {
+            let head = Bytes::from_owner(transfer::head(piece.kind, &piece.bytes));
+            [head, piece.bytes]
+        });
+        Ok(parts.collect())
     }
 
     /// Stores one blob; durable when this returns.

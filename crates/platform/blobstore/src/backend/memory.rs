@@ -39,7 +39,7 @@ impl Backend for MemoryBackend {
         Ok(self.lock().get(name).cloned())
     }
 
-    async fn read(&self, name: &str, ranges: Vec<Range<u64>>) -> Result<Option<Vec<Bytes>>, BlobError> {
+    async fn read(&self, name: &str, ranges: Vec<Range<u64>>) -> Result<Option<Vec<BytesMut>>, BlobError> {
         let Some(object) = self.lock().get(name).cloned() else {
             return Ok(None);
         };
@@ -48,7 +48,7 @@ impl Backend for MemoryBackend {
                 usize::try_from(range.start).ok()?,
                 usize::try_from(range.end).ok()?,
             );
-            (start <= end && end <= object.len()).then(|| object.slice(start..end))
+            object.get(start..end).map(BytesMut::from)
         };
         Ok(ranges.into_iter().map(part).collect())
     }

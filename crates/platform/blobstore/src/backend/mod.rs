@@ -6,7 +6,7 @@ mod memory;
 use std::ops::Range;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::BlobError;
 
@@ -35,8 +35,9 @@ pub trait Backend: Send + Sync {
     /// The whole of a small object; None if there is none.
     async fn get(&self, name: &str) -> Result<Option<Bytes>, BlobError>;
 
-    /// Ranges of an object, in the order asked for; None if there is no such object or it is too short.
-    async fn read(&self, name: &str, ranges: Vec<Range<u64>>) -> Result<Option<Vec<Bytes>>, BlobError>;
+    /// Ranges of an object, in the order asked for, each in memory of its own; None if there is no such object
+    /// or it is too short.
+    async fn read(&self, name: &str, ranges: Vec<Range<u64>>) -> Result<Option<Vec<BytesMut>>, BlobError>;
 
     /// All objects whose names begin with `folder/`, in no order.
     async fn list(&self, folder: &str) -> Result<Vec<Object>, BlobError>;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use bytes::{Bytes, BytesMut};
 use corliss_keyring::SealKey;
 
 use super::{Encoding, Row, small};
@@ -58,14 +59,17 @@ pub(crate) fn seal_pieces(pieces: &[Piece], key: u32, seal: &SealKey) -> Result<
     Ok(batch)
 }
 
-/// The piece's own bytes; an error names it as damaged if they are not what was stored.
-pub(crate) fn open_piece(row: &Row, seal: &SealKey, sealed: &mut [u8]) -> Result<Vec<u8>, BlobError> {
+/// The piece's own bytes, opened where they are; an error names it as damaged if they are not what was stored.
+pub(crate) fn open_piece(row: &Row, seal: &SealKey, mut sealed: BytesMut) -> Result<Bytes, BlobError> {
     let damaged = || BlobError::Damaged { id: row.id };
-    let kept = seal.open(&context(row), sealed).ok_or_else(damaged)?;
+    let kept = seal.open(&context(row), &mut sealed).ok_or_else(damaged)?;
     let len = usize::try_from(row.piece_bytes).map_err(|_| damaged())?;
     let bytes = match row.encoding {
-        Encoding::Plain => kept.to_vec(),
-        Encoding::Zstd => zstd::bulk::decompress(kept, len).map_err(|_| damaged())?,
+        Encoding::Plain => {
+            let kept = SealKey::NONCE_BYTES..SealKey::NONCE_BYTES + kept.len();
+            sealed.freeze().slice(kept)
+        }
+        Encoding::Zstd => zstd::bulk::decompress(kept, len).map_err(|_| damaged())?.into(),
     };
     let id = match row.kind {
         Kind::Chunk => BlobId::of(&bytes),

@@ -3,6 +3,8 @@
 use corliss_keyring::{FileRootKey, Keyring, MemoryShelf};
 use std::sync::Arc;
 
+use bytes::BytesMut;
+
 use super::*;
 use crate::piece::{Cutter, Piece};
 
@@ -38,9 +40,10 @@ fn read(id: PackId, bytes: &[u8], ring: &Keyring) -> Option<Vec<(BlobId, Vec<u8>
     let rows = trailer.rows(id, ring.get(trailer.key).ok()?.as_ref(), table)?;
     let open = |row: &Row| {
         let start = row.offset as usize;
-        let mut sealed = bytes.get(start..start + row.sealed_bytes as usize)?.to_vec();
+        let sealed = bytes.get(start..start + row.sealed_bytes as usize)?;
         let key = ring.get(row.key).ok()?;
-        Some((row.id, open_piece(row, &key, &mut sealed).ok()?))
+        let opened = open_piece(row, &key, BytesMut::from(sealed)).ok()?;
+        Some((row.id, opened.to_vec()))
     };
     rows.iter().map(open).collect()
 }
@@ -61,7 +64,7 @@ async fn pieces_come_back_from_a_pack_and_text_is_smaller_in_it() {
     assert_eq!(&bytes[..16], b"corliss-pack 1\n\0");
     let expected: Vec<(BlobId, Vec<u8>)> = pieces
         .iter()
-        .map(|piece| (piece.id, piece.bytes.clone()))
+        .map(|piece| (piece.id, piece.bytes.to_vec()))
         .collect();
     assert_eq!(read(packed.id, &bytes, &ring).unwrap(), expected);
     assert_eq!(PackId::of_object(&packed.id.object()), Some(packed.id));

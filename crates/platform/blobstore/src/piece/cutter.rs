@@ -181,7 +181,7 @@ mod tests {
     fn join(id: BlobId, pieces: &HashMap<BlobId, Piece>) -> Vec<u8> {
         let piece = &pieces[&id];
         match piece.kind {
-            Kind::Chunk => piece.bytes.clone(),
+            Kind::Chunk => piece.bytes.to_vec(),
             Kind::Node(_) => {
                 let node = Node::decode(&piece.bytes).unwrap();
                 let parts = node.children().iter().map(|child| {

@@ -13,6 +13,8 @@ pub(crate) mod node;
 pub use cutter::{Cutter, id_of_reader};
 pub use node::{Child, Node};
 
+use bytes::Bytes;
+
 use crate::{BlobError, BlobId};
 
 /// The most bytes of a chunk, and of a node.
@@ -57,13 +59,14 @@ pub struct Piece {
     /// Bytes of content that it stands for: its own, or those of all chunks below.
     pub size_bytes: u64,
     /// The bytes of the piece itself.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 impl Piece {
     /// Content.
     #[must_use]
-    pub fn chunk(bytes: Vec<u8>) -> Self {
+    pub fn chunk(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
         Self {
             id: BlobId::of(&bytes),
             kind: Kind::Chunk,
@@ -76,7 +79,7 @@ impl Piece {
     ///
     /// # Errors
     /// It is larger than a piece may be, or not the node that it is said to be.
-    pub fn received(kind: Kind, bytes: Vec<u8>) -> Result<Self, BlobError> {
+    pub fn received(kind: Kind, bytes: Bytes) -> Result<Self, BlobError> {
         if bytes.len() > CHUNK_MAX {
             return Err(BlobError::BadPiece {
                 problem: "it is larger than 262144 bytes".to_owned(),

@@ -92,7 +92,7 @@ impl Node {
             id: id(&bytes),
             kind: Kind::Node(self.level),
             size_bytes: self.children.iter().map(|child| child.size_bytes).sum(),
-            bytes,
+            bytes: bytes.into(),
         }
     }
 }
@@ -120,7 +120,7 @@ mod tests {
         let mut expected = b"corliss-node 1\n\x01".to_vec();
         expected.extend_from_slice(&BlobId::of(b"a").digest());
         expected.extend_from_slice(&[2, 1, 0, 0, 0, 0, 0, 0]);
-        assert_eq!((&piece.bytes, piece.size_bytes), (&expected, 258));
+        assert_eq!((&piece.bytes[..], piece.size_bytes), (&expected[..], 258));
         assert_ne!(piece.id, BlobId::of(&expected), "content cannot pass for a node");
         assert_eq!(
             piece.id.to_string(),
@@ -142,11 +142,11 @@ mod tests {
         .bytes;
         assert!(Node::decode(&good).is_some());
         let with = |at: usize, byte: u8| {
-            let mut bytes = good.clone();
+            let mut bytes = good.to_vec();
             bytes[at] = byte;
             bytes
         };
-        let mut twice = good.clone();
+        let mut twice = good.to_vec();
         twice.extend_from_slice(&good[16..]);
         for (bad, why) in [
             (Vec::new(), "empty"),

@@ -5,14 +5,15 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use corliss_keyring::Keyring;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::io::StreamReader;
 
 use super::{BlobReader, BlobStore};
 use crate::index::Location;
-use crate::pack::open_piece;
+use crate::pack::{Row, open_piece};
 use crate::piece::{Child, Kind, Node, Piece};
 use crate::{BlobError, BlobId, blocking};
 
@@ -150,7 +151,7 @@ impl Walk {
             let to = (self.range.end - start).min(child.size_bytes);
             let len = piece.len();
             let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(len);
-            Bytes::from(piece).slice(within(from)..within(to))
+            piece.slice(within(from)..within(to))
         });
         Ok(cut.collect())
     }
@@ -224,7 +225,7 @@ pub(super) async fn locate(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Op
 }
 
 /// The bytes of pieces, in the order of the ids.
-async fn read_pieces(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Vec<u8>>, BlobError> {
+async fn read_pieces(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Bytes>, BlobError> {
     read_located(store, locate_all(store, ids).await?).await
 }
 
@@ -237,34 +238,26 @@ async fn locate_all(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Location>
 }
 
 /// The bytes of pieces whose places are known, in order. Neighbours in a pack are read together.
-pub(super) async fn read_located(store: &BlobStore, found: Vec<Location>) -> Result<Vec<Vec<u8>>, BlobError> {
+pub(super) async fn read_located(store: &BlobStore, found: Vec<Location>) -> Result<Vec<Bytes>, BlobError> {
     let mut order: Vec<usize> = (0..found.len()).collect();
     order.sort_by_key(|at| (found[*at].pack, found[*at].row.offset));
-    let mut opened: Vec<Vec<u8>> = vec![Vec::new(); found.len()];
+    let mut opened: Vec<Bytes> = vec![Bytes::new(); found.len()];
     for of_pack in order.chunk_by(|left, right| found[*left].pack == found[*right].pack) {
+        let first = found[of_pack[0]];
         let runs = runs(of_pack, &found);
         let ranges = runs.iter().map(|run| run.range.clone()).collect();
-        let pack = found[of_pack[0]].pack;
-        let read = store.inner.backend.read(&pack.object(), ranges).await?;
-        // A pack that is gone or cut short after the start.
-        let id = found[of_pack[0]].row.id;
-        let parts = read.ok_or(BlobError::Damaged { id })?;
+        let read = store.inner.backend.read(&first.pack.object(), ranges).await?;
+        // None: a pack that is gone or was cut short after the start.
+        let parts = read.ok_or(BlobError::Damaged { id: first.row.id })?;
         let keyring = Arc::clone(&store.inner.keyring);
-        let rows: Vec<(usize, Location)> = of_pack.iter().map(|at| (*at, found[*at])).collect();
+        let rows: Vec<(usize, Row)> = of_pack.iter().map(|at| (*at, found[*at].row)).collect();
         let pieces = blocking(move || {
             let mut pieces = Vec::with_capacity(rows.len());
-            let mut rows = rows.into_iter();
+            let mut rows = rows.as_slice();
             for (run, bytes) in runs.iter().zip(parts) {
-                for (at, location) in rows.by_ref().take(run.pieces) {
-                    let start = usize::try_from(u64::from(location.row.offset) - run.range.start);
-                    let start = start.unwrap_or(usize::MAX);
-                    let len = usize::try_from(location.row.sealed_bytes).unwrap_or(usize::MAX);
-                    let sealed = bytes.get(start..start.saturating_add(len));
-                    let damaged = BlobError::Damaged { id: location.row.id };
-                    let mut sealed = sealed.ok_or(damaged)?.to_vec();
-                    let seal = keyring.get(location.row.key)?;
-                    pieces.push((at, open_piece(&location.row, &seal, &mut sealed)?));
-                }
+                let (of_run, later) = rows.split_at(run.pieces);
+                open_run(run, bytes, of_run, &keyring, &mut pieces)?;
+                rows = later;
             }
             Ok(pieces)
         })
@@ -274,6 +267,39 @@ pub(super) async fn read_located(store: &BlobStore, found: Vec<Location>) -> Res
         }
     }
     Ok(opened)
+}
+
+/// Opens pieces in the memory that they were read into; they come in order of their offsets.
+fn open_run(
+    run: &Run,
+    mut bytes: BytesMut,
+    rows: &[(usize, Row)],
+    keyring: &Keyring,
+    opened: &mut Vec<(usize, Bytes)>,
+) -> Result<(), BlobError> {
+    let mut start = run.range.start;
+    let mut last: Option<(Row, Bytes)> = None;
+    for (at, row) in rows {
+        // Asked for twice; its sealed bytes are used up.
+        if let Some((_, piece)) = last.as_ref().filter(|(before, _)| before == row) {
+            opened.push((*at, piece.clone()));
+            continue;
+        }
+        let damaged = || BlobError::Damaged { id: row.id };
+        let skip = u64::from(row.offset).checked_sub(start).ok_or_else(damaged)?;
+        let skip = usize::try_from(skip).map_err(|_| damaged())?;
+        let len = usize::try_from(row.sealed_bytes).map_err(|_| damaged())?;
+        if bytes.len() < skip.saturating_add(len) {
+            return Err(damaged());
+        }
+        let _gap = bytes.split_to(skip);
+        let sealed = bytes.split_to(len);
+        start = u64::from(row.offset) + u64::from(row.sealed_bytes);
+        let piece = open_piece(row, keyring.get(row.key)?.as_ref(), sealed)?;
+        last = Some((*row, piece.clone()));
+        opened.push((*at, piece));
+    }
+    Ok(())
 }
 
 /// A stretch of a pack that is read at once.

@@ -1,0 +1,131 @@
+"""Versions of folders, beside DVC on the same disk in the same run: 70,000 files of 270 bytes and 25,000 of 35 KB,
+first added, added again unchanged, added with one file changed, and laid out. Then one file of 1 GB beside `cp`, an
+fsync and one BLAKE3 pass, which is what no store that keeps a copy can beat; and how much a second version of it
+takes in which 1 % was inserted in the middle. Corliss encrypts, answers when the bytes are synced, and is a client
+and a server over loopback; DVC copies into its cache."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Callable
+
+import blake3
+from common import arguments, fresh, report
+
+from support.server import Corliss, temporary_home
+
+SHAPES = {"70,000 of 270 B": (70_000, 270), "25,000 of 35 KB": (25_000, 35_000)}
+LARGE_BYTES = 1 << 30
+DVC = Path(sys.executable).parent / "dvc"
+
+
+def seconds(work: Callable[[], object]) -> float:
+    os.sync()
+    begin = time.monotonic()
+    work()
+    return time.monotonic() - begin
+
+
+def fill(folder: Path, files: int, size: int, seed: int = 1) -> None:
+    noise = random.Random(seed)
+    for number in range(files):
+        path = folder / f"{number // 1000:03d}" / f"{number}.bin"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(noise.randbytes(size))
+
+
+def change_one(folder: Path) -> None:
+    (folder / "007" / "7007.bin").write_bytes(b"changed")
+
+
+def corliss_times(corliss: Corliss, folder: Path, name: str) -> dict[str, float]:
+    add = lambda: corliss.cli("data", "add", str(folder), "--name", name, timeout_s=600)  # noqa: E731
+    times = {"add": seconds(add), "unchanged": seconds(add)}
+    change_one(folder)
+    times["one file changed"] = seconds(add)
+    target = folder.parent / "laid-out"
+    times["lay out"] = seconds(lambda: corliss.cli("data", "get", name, str(target), timeout_s=600))
+    shutil.rmtree(target)
+    return times
+
+
+def dvc_times(work: Path, files: int, size: int) -> dict[str, float]:
+    def dvc(*arguments: str) -> None:
+        subprocess.run([DVC, *arguments, "--quiet"], cwd=work, check=True, env=os.environ | {"DVC_NO_ANALYTICS": "1"})
+
+    dvc("init", "--no-scm")
+    folder = work / "data"
+    fill(folder, files, size)
+    times = {"add": seconds(lambda: dvc("add", "data")), "unchanged": seconds(lambda: dvc("add", "data"))}
+    change_one(folder)
+    times["one file changed"] = seconds(lambda: dvc("add", "data"))
+    shutil.rmtree(folder)
+    times["lay out"] = seconds(lambda: dvc("checkout"))
+    return times
+
+
+def compare_folders(corliss: Corliss, work: Path) -> None:
+    for shape, (files, size) in SHAPES.items():
+        folder = work / "ours"
+        fill(folder, files, size)
+        ours = corliss_times(corliss, folder, f"f{files}")
+        shutil.rmtree(folder)
+        peer = work / "dvc"
+        peer.mkdir()
+        theirs = dvc_times(peer, files, size)
+        shutil.rmtree(peer)
+        for step, own in ours.items():
+            report(f"{shape}, {step}", own, "s", f"dvc {theirs[step]:.1f} s")
+            report(f"{shape}, {step}, dvc over corliss", theirs[step] / own, "ratio", "at least 10")
+
+
+def stored_bytes(corliss: Corliss) -> int:
+    return sum(path.stat().st_size for path in (corliss.home / "blobs/packs").rglob("*") if path.is_file())
+
+
+def large_file(corliss: Corliss, work: Path) -> None:
+    folder = work / "large"
+    folder.mkdir()
+    path = folder / "one.bin"
+    noise = random.Random(2)
+    with path.open("wb") as file:
+        for _ in range(LARGE_BYTES >> 20):
+            file.write(noise.randbytes(1 << 20))
+
+    def copy_and_hash() -> None:
+        with path.open("rb") as source, (work / "copy").open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+            os.fsync(target.fileno())
+        blake3.blake3().update_mmap(path)
+
+    limit = seconds(copy_and_hash)
+    own = seconds(lambda: corliss.cli("data", "add", str(folder), "--name", "large", timeout_s=600))
+    report("1 GB file, add", LARGE_BYTES / own / 1e6, "MB/s", f"cp + fsync + BLAKE3: {LARGE_BYTES / limit / 1e6:.0f}")
+    report("1 GB file, add, of the limit", limit / own, "ratio", "at least 0.7")
+    (work / "copy").unlink()
+    limit = seconds(lambda: (shutil.copyfile(path, work / "copy"), blake3.blake3().update_mmap(path)))
+    own = seconds(lambda: corliss.cli("data", "get", "large", str(work / "laid-out"), timeout_s=600))
+    report("1 GB file, lay out, of cp + BLAKE3", limit / own, "ratio", "at least 0.7")
+    assert (work / "laid-out/one.bin").stat().st_size == LARGE_BYTES
+    before = stored_bytes(corliss)
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + noise.randbytes(LARGE_BYTES // 100) + whole[middle:])
+    corliss.cli("data", "add", str(folder), "--name", "large", timeout_s=600)
+    added = (stored_bytes(corliss) - before) / LARGE_BYTES
+    report("1 GB file, 1 % inserted: stored anew", added * 100, "%", "under 5")
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    with temporary_home() as work, fresh(options.binary) as corliss:
+        compare_folders(corliss, work)
+        large_file(corliss, work)
+
+
+if __name__ == "__main__":
+    main()
