@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use corliss_blobstore::{Backend, BlobError, BlobId, BlobStore, MemoryBackend, Object, PutOptions};
+use corliss_blobstore::{Backend, BlobError, BlobId, BlobStore, MemoryBackend, Object};
 use corliss_clock::{ManualClock, Sources};
 use corliss_data::{
     DataError, DataService, Direction, Edge, Entry, Limits, MIGRATIONS, NodeKind, NodeRef, Reference,
@@ -480,10 +480,7 @@ async fn damage_is_named_and_nothing_is_laid_out() {
     let gone = second.materialise(&version, &target).await.unwrap_err();
     assert!(matches!(gone, DataError::Damaged { .. }), "{gone:?}");
     let canonical = first.tree(&version).await.unwrap().canonical();
-    empty
-        .put(&mut canonical.as_slice(), PutOptions::default())
-        .await
-        .unwrap();
+    empty.put(&mut canonical.as_slice(), None).await.unwrap();
     let gone = second.materialise(&version, &target).await.unwrap_err();
     assert!(matches!(gone, DataError::Blob(_)), "{gone:?}");
     assert!(!target.exists());
@@ -524,9 +521,6 @@ impl Backend for Stopping {
     }
     async fn list(&self, folder: &str) -> Result<Vec<Object>, BlobError> {
         self.inner.list(folder).await
-    }
-    async fn remove(&self, name: &str) -> Result<(), BlobError> {
-        self.inner.remove(name).await
     }
 }
 

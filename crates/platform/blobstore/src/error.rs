@@ -17,14 +17,6 @@ pub enum BlobError {
         /// The id asked for.
         id: BlobId,
     },
-    /// The bytes are not those that the caller announced.
-    #[error("the bytes have the digest {got}, not {expected}")]
-    DigestMismatch {
-        /// What the caller announced.
-        expected: BlobId,
-        /// What the bytes have.
-        got: BlobId,
-    },
     /// More bytes than allowed.
     #[error("the bytes are more than the limit of {limit_bytes}")]
     TooLarge {
@@ -118,7 +110,6 @@ impl Diagnose for BlobError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "blob_not_found",
-            Self::DigestMismatch { .. } => "blob_digest_mismatch",
             Self::TooLarge { .. } => "blob_too_large",
             Self::Incoming { .. } => "blob_incoming",
             Self::Range { .. } => "blob_range",
@@ -136,10 +127,7 @@ impl Diagnose for BlobError {
     fn meaning(&self) -> Meaning {
         match self {
             Self::NotFound { .. } => Meaning::NotFound,
-            Self::DigestMismatch { .. }
-            | Self::Incoming { .. }
-            | Self::Range { .. }
-            | Self::BadPiece { .. } => Meaning::InvalidInput,
+            Self::Incoming { .. } | Self::Range { .. } | Self::BadPiece { .. } => Meaning::InvalidInput,
             Self::Key(error) => error.meaning(),
             Self::TooLarge { .. } => Meaning::TooLarge,
             Self::StorageFull => Meaning::StorageFull,
@@ -154,9 +142,6 @@ impl Diagnose for BlobError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::StorageFull => Some("free some space and try again".to_owned()),
-            Self::DigestMismatch { .. } => {
-                Some("the file changed while it was sent: send it again".to_owned())
-            }
             Self::Damaged { .. } => Some("restore the blob folder from a backup".to_owned()),
             Self::Key(error) => error.hint(),
             Self::IndexDamaged { .. } => {

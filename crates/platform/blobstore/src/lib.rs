@@ -23,7 +23,7 @@ pub use backend::{Backend, DiskBackend, MemoryBackend, Object};
 pub use error::BlobError;
 pub use id::{BlobId, BlobIdError};
 pub use piece::{CHUNK_MAX, Child, Cutter, Kind, Node, Piece, id_of_reader};
-pub use store::{BlobInfo, BlobReader, BlobStore, Incoming, OpenFile, Placement, PutOptions, Stored};
+pub use store::{BlobInfo, BlobReader, BlobStore, Incoming, OpenFile, Placement, Stored};
 
 /// File systems, ciphers and digests take their time, so they run on threads that may block.
 async fn blocking<T: Send + 'static>(

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use corliss_blobstore::{BlobError, BlobId, BlobStore, OpenFile, Piece, Placement, PutOptions};
+use corliss_blobstore::{BlobError, BlobId, BlobStore, OpenFile, Piece, Placement};
 use corliss_keyring::FileRootKey;
 use corliss_testkit::full_disk::tiny_disk;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -25,7 +25,7 @@ async fn open(folder: &Path) -> Result<BlobStore, BlobError> {
 }
 
 async fn put(store: &BlobStore, bytes: &[u8]) -> BlobId {
-    let stored = store.put(&mut &*bytes, PutOptions::default()).await;
+    let stored = store.put(&mut &*bytes, None).await;
     stored.unwrap().blob.id
 }
 
@@ -208,10 +208,7 @@ async fn a_full_disk_is_told_and_leaves_nothing_behind() {
     for round in 0..6 {
         let filler = folder.join("filler");
         fs::write(&filler, noise(6 << 20, round)).unwrap();
-        let error = store
-            .put(&mut Endless(round << 32), PutOptions::default())
-            .await
-            .unwrap_err();
+        let error = store.put(&mut Endless(round << 32), None).await.unwrap_err();
         assert_eq!(error, BlobError::StorageFull, "round {round}");
         fill(&folder.join("rest"));
         let copied: OpenFile = Box::new({
@@ -219,9 +216,7 @@ async fn a_full_disk_is_told_and_leaves_nothing_behind() {
             move || fs::File::open(path)
         });
         assert_eq!(store.put_files(vec![copied]).await, Err(BlobError::StorageFull));
-        let small = store
-            .put(&mut &noise(9000, 99 + round)[..], PutOptions::default())
-            .await;
+        let small = store.put(&mut &noise(9000, 99 + round)[..], None).await;
         assert_eq!(small, Err(BlobError::StorageFull));
         // Room for a pack, but for less and less beside it: some time the index has none.
         for pages in 1..12 {
@@ -282,7 +277,7 @@ async fn put_until_killed() {
     let store = open(Path::new(&folder)).await.unwrap();
     let id = put(&store, b"acknowledged").await;
     println!("\nstored {id}");
-    store.put(&mut Endless(1), PutOptions::default()).await.unwrap();
+    store.put(&mut Endless(1), None).await.unwrap();
 }
 
 #[tokio::test]

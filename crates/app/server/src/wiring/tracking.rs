@@ -1,7 +1,7 @@
 //! Artifacts of tracking are blobs.
 
 use async_trait::async_trait;
-use corliss_blobstore::{BlobStore, PutOptions};
+use corliss_blobstore::BlobStore;
 use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_tracking::{ArtifactBytes, ByteStream, PortError, StoredBytes};
 use futures_util::TryStreamExt;
@@ -30,7 +30,7 @@ impl ArtifactBytes for ArtifactBlobs {
         let mut reader = StreamReader::new(bytes.map_err(std::io::Error::other));
         let stored = self
             .0
-            .put(&mut reader, PutOptions::default())
+            .put(&mut reader, None)
             .await
             .map_err(|error| PortError::of(&error))?;
         Ok(StoredBytes {

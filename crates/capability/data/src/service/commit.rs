@@ -1,6 +1,5 @@
 //! Recording a version whose bytes are stored, and pointing a dataset's name at it.
 
-use corliss_blobstore::PutOptions;
 use corliss_types::DatasetName;
 
 use super::DataService;
@@ -33,9 +32,7 @@ impl DataService {
         self.check_blobs(&tree).await?;
         // The tree is durable before the row that names it: a row never points at nothing.
         let canonical = tree.canonical();
-        self.blobs
-            .put(&mut canonical.as_slice(), PutOptions::default())
-            .await?;
+        self.blobs.put(&mut canonical.as_slice(), None).await?;
         self.record(dataset, &tree, message.to_owned()).await
     }
 

@@ -1,7 +1,7 @@
 //! The bytes of files, on their way in and out.
 
 use bytes::Bytes;
-use corliss_blobstore::{BlobId, Incoming, PutOptions, Stored};
+use corliss_blobstore::{BlobId, Incoming, Stored};
 
 use super::{DataService, blocking};
 use crate::{DataError, transfer};
@@ -51,11 +51,7 @@ impl DataService {
     /// # Errors
     /// The bytes are too many or stop coming; or the blob store failed.
     pub async fn put_blob(&self, bytes: Incoming<'_>) -> Result<Stored, DataError> {
-        let options = PutOptions {
-            expected: None,
-            limit_bytes: Some(self.limits.blob_bytes),
-        };
-        Ok(self.blobs.put(bytes, options).await?)
+        Ok(self.blobs.put(bytes, Some(self.limits.blob_bytes)).await?)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{BlobError, blocking};
 /// Raise when the layout changes; a newer one is refused.
 const FORMAT: &str = "corliss-blobs 2";
 
-/// Objects from this size on are written past the page cache.
+/// Objects from this size on are written, and ranges from it on are read, past the page cache.
 const DIRECT_FROM: usize = 1 << 20;
 /// Bytes written at once on that way.
 const DIRECT_BUFFER: usize = 4 << 20;
@@ -95,15 +95,6 @@ impl Backend for DiskBackend {
         let within = within.to_owned();
         self.run(move |folder| folder.list(&within)).await
     }
-
-    async fn remove(&self, name: &str) -> Result<(), BlobError> {
-        let name = name.to_owned();
-        self.run(move |folder| {
-            let path = folder.root.join(name);
-            found(&path, fs::remove_file(&path)).map(|_| ())
-        })
-        .await
-    }
 }
 
 impl Folder {
@@ -151,11 +142,17 @@ impl Folder {
         let Some(file) = found(&path, File::open(&path))? else {
             return Ok(None);
         };
-        let read = ranges.iter().map(|range| {
-            let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-            let mut bytes = BytesMut::zeroed(len);
-            file.read_exact_at(&mut bytes, range.start)?;
-            Ok(bytes)
+        let is_long = |range: &Range<u64>| range.end - range.start >= DIRECT_FROM as u64;
+        // Some file systems have no such way; then the page cache has to do.
+        let direct = ranges.iter().any(is_long).then(|| open_direct(&path)).flatten();
+        let read = ranges.iter().map(|range| match &direct {
+            Some(direct) if is_long(range) => read_direct(direct, range),
+            _ => {
+                let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+                let mut bytes = BytesMut::zeroed(len);
+                file.read_exact_at(&mut bytes, range.start)?;
+                Ok(bytes)
+            }
         });
         match read.collect::<io::Result<Vec<BytesMut>>>() {
             Ok(read) => Ok(Some(read)),
@@ -246,6 +243,38 @@ fn write_direct(file: &File, parts: &[Bytes]) -> io::Result<()> {
         file.set_len(written + filled as u64)?;
     }
     file.sync_all()
+}
+
+fn open_direct(path: &Path) -> Option<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(OFlag::O_DIRECT.bits());
+    options.open(path).ok()
+}
+
+/// As [`write_direct`]: the whole blocks that the range touches, into aligned memory.
+fn read_direct(file: &File, range: &Range<u64>) -> io::Result<BytesMut> {
+    let block = BLOCK as u64;
+    let start = range.start / block * block;
+    let skip = usize::try_from(range.start - start).unwrap_or(usize::MAX);
+    let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    let blocks = (skip + len).next_multiple_of(BLOCK);
+    let mut memory = BytesMut::zeroed(blocks + BLOCK);
+    let aligned = memory.as_ptr().align_offset(BLOCK).min(BLOCK);
+    let mut bytes = memory.split_off(aligned);
+    bytes.truncate(blocks);
+    let mut filled = 0;
+    // The last block of a file is read short.
+    while filled < skip + len {
+        match file.read_at(&mut bytes[filled..], start + filled as u64) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let _before = bytes.split_to(skip);
+    bytes.truncate(len);
+    Ok(bytes)
 }
 
 /// None if what was looked for is not there.

@@ -41,7 +41,4 @@ pub trait Backend: Send + Sync {
 
     /// All objects whose names begin with `folder/`, in no order.
     async fn list(&self, folder: &str) -> Result<Vec<Object>, BlobError>;
-
-    /// Removes an object; that there is none is fine.
-    async fn remove(&self, name: &str) -> Result<(), BlobError>;
 }

@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{BlobInfo, BlobStore, Incoming, OpenFile, PutOptions, Stored};
+use super::{BlobInfo, BlobStore, Incoming, OpenFile, Stored};
 use crate::piece::{Cutter, Kind, Piece};
 use crate::{BlobError, BlobId, blocking};
 
@@ -116,7 +116,7 @@ impl Batch {
 pub(super) async fn stream(
     store: &BlobStore,
     incoming: Incoming<'_>,
-    options: PutOptions,
+    limit_bytes: Option<u64>,
 ) -> Result<Stored, BlobError> {
     let mut ingest = Ingest::new(store);
     let mut cutter = Cutter::new();
@@ -133,7 +133,7 @@ pub(super) async fn stream(
         if buffer.is_empty() {
             break;
         }
-        if let Some(limit_bytes) = options.limit_bytes
+        if let Some(limit_bytes) = limit_bytes
             && cutter.size_bytes() + buffer.len() as u64 > limit_bytes
         {
             return Err(BlobError::TooLarge { limit_bytes });
@@ -153,10 +153,6 @@ pub(super) async fn stream(
         Ok((blob, batch.pieces))
     })
     .await?;
-    if let Some(expected) = options.expected.filter(|expected| *expected != blob.id) {
-        let got = blob.id;
-        return Err(BlobError::DigestMismatch { expected, got });
-    }
     ingest.send(pieces).await?;
     let created = ingest.finish().await?.contains(&blob.id);
     Ok(Stored { blob, created })

@@ -48,15 +48,6 @@ pub type Incoming<'a> = &'a mut (dyn AsyncRead + Send + Unpin);
 /// caller decides how a path is resolved.
 pub type OpenFile = Box<dyn FnOnce() -> io::Result<File> + Send>;
 
-/// What a put is held to.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct PutOptions {
-    /// The digest that the bytes must have.
-    pub expected: Option<BlobId>,
-    /// The most bytes that are accepted.
-    pub limit_bytes: Option<u64>,
-}
-
 /// A blob being read.
 pub struct BlobReader {
     /// The bytes of the range asked for.
@@ -92,12 +83,13 @@ struct Inner {
 }
 
 impl BlobStore {
-    /// Stores a stream. Durable when this returns; storing the same bytes again is cheap and changes nothing.
+    /// Stores a stream of at most so many bytes. Durable when this returns; storing the same bytes again is cheap
+    /// and changes nothing.
     ///
     /// # Errors
-    /// The stream broke or is not what was announced, or the storage failed.
-    pub async fn put(&self, bytes: Incoming<'_>, options: PutOptions) -> Result<Stored, BlobError> {
-        ingest::stream(self, bytes, options).await
+    /// The stream broke or is too long, or the storage failed.
+    pub async fn put(&self, bytes: Incoming<'_>, limit_bytes: Option<u64>) -> Result<Stored, BlobError> {
+        ingest::stream(self, bytes, limit_bytes).await
     }
 
     /// Stores local files, in order, with as few syncs as their bytes allow. Durable when this returns; if one
