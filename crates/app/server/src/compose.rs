@@ -65,8 +65,8 @@ impl Rooms {
         let key = home.root().join("key");
         let security = Security::open(store.clone(), sources.clone(), keeper_wake.clone(), &key)
             .map_err(ServerError::room("security"))?;
-        let root_key = FileRootKey::open_or_create(&home.root().join("root.key"))
-            .map_err(ServerError::room("the root key"))?;
+        let root_key = FileRootKey::open(&home.root().join("root.key"))
+            .map_err(ServerError::room("encryption at rest"))?;
         let blobs = BlobStore::open_folder(&home.blobs(), Arc::new(root_key))
             .await
             .map_err(ServerError::room("the blob store"))?;

@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 
 use corliss_blobstore::{BlobError, BlobId, BlobStore, CHUNK_MAX, Cutter, Kind, OpenFile, Piece, Placement};
 use corliss_keyring::MemoryRootKey;
+use corliss_testkit::noise::noise;
 use tokio::io::{AsyncRead, ReadBuf};
 
 async fn for_each_store<F, Fut>(suite: F)
@@ -34,16 +35,6 @@ where
         };
         suite(store.unwrap(), work).await;
     }
-}
-
-fn noise(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    (0..len)
-        .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 56) as u8
-        })
-        .collect()
 }
 
 async fn put(store: &BlobStore, bytes: &[u8]) -> BlobId {

@@ -16,11 +16,12 @@ use std::task::{Context, Poll};
 use corliss_blobstore::{BlobError, BlobId, BlobStore, OpenFile, Piece, Placement};
 use corliss_keyring::FileRootKey;
 use corliss_testkit::full_disk::tiny_disk;
+use corliss_testkit::noise::noise;
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// The root key lies beside the folder, as in a home.
 async fn open(folder: &Path) -> Result<BlobStore, BlobError> {
-    let root = FileRootKey::open_or_create(&folder.with_extension("key"))?;
+    let root = FileRootKey::open(&folder.with_extension("key"))?;
     BlobStore::open_folder(folder, Arc::new(root)).await
 }
 
@@ -39,16 +40,6 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         }
     }
     files
-}
-
-fn noise(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    (0..len)
-        .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 56) as u8
-        })
-        .collect()
 }
 
 /// Bytes without end that no two chunks of are the same.

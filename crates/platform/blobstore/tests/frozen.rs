@@ -40,7 +40,7 @@ fn blobs() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 async fn open(folder: &Path) -> BlobStore {
-    let root = FileRootKey::open_or_create(&folder.join("root.key")).unwrap();
+    let root = FileRootKey::open(&folder.join("root.key")).unwrap();
     BlobStore::open_folder(&folder.join("blobs"), Arc::new(root))
         .await
         .unwrap()

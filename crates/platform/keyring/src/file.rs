@@ -1,4 +1,4 @@
-//! The root key in a file of this machine, made at first start.
+//! The root key in a file of this machine, made when it is first needed.
 //!
 //! A header line, then one line per key, the newest first: its id and the key, both in hex. Older keys
 //! unwrap; only the newest wraps. Whoever has this file and the data can read the data: keep a backup of it
@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use zeroize::Zeroizing;
@@ -22,45 +23,72 @@ const MAX_BYTES: u64 = 64 << 10;
 /// Root keys from a file.
 pub struct FileRootKey {
     path: PathBuf,
-    /// Newest first; never empty.
-    keys: Vec<(String, SealKey)>,
+    /// Newest first; empty until the first key is needed.
+    keys: RwLock<Vec<Arc<Named>>>,
 }
 
+/// A key and its id.
+type Named = (String, SealKey);
+
 impl FileRootKey {
-    /// Reads the file; makes it, with a new key, if there is none.
+    /// Reads the file. If there is none, it is made when something is wrapped for the first time; where there
+    /// is something to unwrap, a key that was lost is told and no other takes its place.
     ///
     /// # Errors
     /// Others may read the file, it has another form, or the file system refused.
-    pub fn open_or_create(path: &Path) -> Result<Self, KeyError> {
-        let failed = |action, error: &std::io::Error| KeyError::io(action, path, error);
-        let mut file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                create(path)?;
-                File::open(path).map_err(|error| failed("read", &error))?
-            }
-            Err(error) => return Err(failed("read", &error)),
-        };
-        let metadata = file.metadata().map_err(|error| failed("read", &error))?;
-        if metadata.mode() & 0o077 != 0 {
-            let (path, mode) = (path.to_path_buf(), metadata.mode() & 0o7777);
-            return Err(KeyError::FileOpen { path, mode });
-        }
-        let mut text = Zeroizing::new(String::new());
-        (&mut file)
-            .take(MAX_BYTES)
-            .read_to_string(&mut text)
-            .map_err(|error| failed("read", &error))?;
-        let keys = parse(&text).map_err(|(line, problem)| KeyError::FileForm {
-            path: path.to_path_buf(),
-            line,
-            problem,
-        })?;
+    pub fn open(path: &Path) -> Result<Self, KeyError> {
         Ok(Self {
             path: path.to_path_buf(),
-            keys,
+            keys: RwLock::new(read(path)?),
         })
     }
+
+    fn newest(&self) -> Result<Arc<Named>, KeyError> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.is_empty() {
+            create(&self.path)?;
+            *keys = read(&self.path)?;
+        }
+        keys.first().cloned().ok_or_else(|| self.missing("", "any"))
+    }
+
+    fn named(&self, id: &str) -> Option<Arc<Named>> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().find(|key| key.0 == id).cloned()
+    }
+
+    fn missing(&self, tenant: &str, wanted: &str) -> KeyError {
+        KeyError::RootMissing {
+            tenant: tenant.to_owned(),
+            wanted: wanted.to_owned(),
+            place: self.path.display().to_string(),
+        }
+    }
+}
+
+/// The keys of the file; none if there is no file.
+fn read(path: &Path) -> Result<Vec<Arc<Named>>, KeyError> {
+    let failed = |error: &std::io::Error| KeyError::io("read", path, error);
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(&error)),
+    };
+    let metadata = file.metadata().map_err(|error| failed(&error))?;
+    if metadata.mode() & 0o077 != 0 {
+        let (path, mode) = (path.to_path_buf(), metadata.mode() & 0o7777);
+        return Err(KeyError::FileOpen { path, mode });
+    }
+    let mut text = Zeroizing::new(String::new());
+    (&mut file)
+        .take(MAX_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|error| failed(&error))?;
+    parse(&text).map_err(|(line, problem)| KeyError::FileForm {
+        path: path.to_path_buf(),
+        line,
+        problem,
+    })
 }
 
 /// Makes the file whole or not at all; another process that makes it at the same time is not overwritten.
@@ -97,7 +125,7 @@ fn create(path: &Path) -> Result<(), KeyError> {
         .map_err(failed)
 }
 
-fn parse(text: &str) -> Result<Vec<(String, SealKey)>, (usize, &'static str)> {
+fn parse(text: &str) -> Result<Vec<Arc<Named>>, (usize, &'static str)> {
     let mut lines = text.lines().enumerate().map(|(at, line)| (at + 1, line));
     if lines.next().is_none_or(|(_, line)| line != HEADER) {
         return Err((1, "the first line must be 'corliss-root-keys 1'"));
@@ -107,7 +135,7 @@ fn parse(text: &str) -> Result<Vec<(String, SealKey)>, (usize, &'static str)> {
         let form = (at, "a line must hold a key's id and 64 hex digits");
         let (id, digits) = line.split_once(' ').ok_or(form)?;
         let key = unhex(digits.trim()).filter(|_| !id.is_empty()).ok_or(form)?;
-        keys.push((id.to_owned(), SealKey::new(&key).map_err(|_| form)?));
+        keys.push(Arc::new((id.to_owned(), SealKey::new(&key).map_err(|_| form)?)));
     }
     if keys.is_empty() {
         return Err((2, "there is no key in the file"));
@@ -146,7 +174,7 @@ fn unhex(digits: &str) -> Option<KeyBytes> {
 #[async_trait]
 impl RootKey for FileRootKey {
     async fn wrap(&self, context: &str, key: &KeyBytes) -> Result<Wrapped, KeyError> {
-        let newest = self.keys.first().ok_or_else(|| self.missing("", "any"))?;
+        let newest = self.newest()?;
         Ok(Wrapped {
             by: newest.0.clone(),
             bytes: seal_key(&newest.1, context, key)?,
@@ -154,19 +182,9 @@ impl RootKey for FileRootKey {
     }
 
     async fn unwrap(&self, tenant: &str, context: &str, wrapped: &Wrapped) -> Result<KeyBytes, KeyError> {
-        let named = self.keys.iter().find(|(id, _)| *id == wrapped.by);
-        let (_, root) = named.ok_or_else(|| self.missing(tenant, &wrapped.by))?;
-        open_key(root, context, &wrapped.bytes)
-    }
-}
-
-impl FileRootKey {
-    fn missing(&self, tenant: &str, wanted: &str) -> KeyError {
-        KeyError::RootMissing {
-            tenant: tenant.to_owned(),
-            wanted: wanted.to_owned(),
-            place: self.path.display().to_string(),
-        }
+        let by = self.named(&wrapped.by);
+        let by = by.ok_or_else(|| self.missing(tenant, &wrapped.by))?;
+        open_key(&by.1, context, &wrapped.bytes)
     }
 }
 
@@ -180,12 +198,14 @@ mod tests {
     async fn the_file_is_made_private_once_and_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys/root");
-        let first = FileRootKey::open_or_create(&path).unwrap();
+        let first = FileRootKey::open(&path).unwrap();
+        assert!(!path.exists(), "nothing was wrapped yet");
+        first.wrap("a", &random_key().unwrap()).await.unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         let key = random_key().unwrap();
         let wrapped = first.wrap("a", &key).await.unwrap();
-        let again = FileRootKey::open_or_create(&path).unwrap();
+        let again = FileRootKey::open(&path).unwrap();
         assert_eq!(again.unwrap("t", "a", &wrapped).await.unwrap(), key);
         let other = again.unwrap("t", "b", &wrapped).await.unwrap_err();
         assert!(matches!(other, KeyError::Sealed { .. }));
@@ -196,7 +216,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("root");
         let key = random_key().unwrap();
-        let old = FileRootKey::open_or_create(&path).unwrap();
+        let old = FileRootKey::open(&path).unwrap();
         let wrapped = old.wrap("a", &key).await.unwrap();
         let line = fs::read_to_string(&path)
             .unwrap()
@@ -206,22 +226,27 @@ mod tests {
             .to_owned();
         let newer = format!("{HEADER}\nfeed {}\n", "ab".repeat(32));
         fs::write(&path, format!("{newer}{line}\n")).unwrap();
-        let both = FileRootKey::open_or_create(&path).unwrap();
+        let both = FileRootKey::open(&path).unwrap();
         assert_eq!(both.unwrap("t", "a", &wrapped).await.unwrap(), key);
         assert_eq!(both.wrap("a", &key).await.unwrap().by, "feed");
         fs::write(&path, newer).unwrap();
-        let without = FileRootKey::open_or_create(&path).unwrap();
+        let without = FileRootKey::open(&path).unwrap();
         let error = without.unwrap("t", "a", &wrapped).await.unwrap_err();
         assert!(error.to_string().contains(&wrapped.by), "{error}");
+        fs::remove_file(&path).unwrap();
+        let lost = FileRootKey::open(&path).unwrap();
+        assert!(lost.unwrap("t", "a", &wrapped).await.is_err());
+        assert!(!path.exists(), "no other key takes the place of a lost one");
     }
 
-    #[test]
-    fn a_file_that_others_can_read_or_that_is_not_one_is_refused_by_name() {
+    #[tokio::test]
+    async fn a_file_that_others_can_read_or_that_is_not_one_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("root");
-        FileRootKey::open_or_create(&path).unwrap();
+        let made = FileRootKey::open(&path).unwrap();
+        made.wrap("a", &random_key().unwrap()).await.unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let error = FileRootKey::open_or_create(&path).err().unwrap();
+        let error = FileRootKey::open(&path).err().unwrap();
         assert!(error.to_string().contains("0644"), "{error}");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         for (text, line) in [
@@ -232,7 +257,7 @@ mod tests {
             (&format!("corliss-root-keys 1\nx {}\n", "g".repeat(64)), 2),
         ] {
             fs::write(&path, text).unwrap();
-            let error = FileRootKey::open_or_create(&path).err().unwrap();
+            let error = FileRootKey::open(&path).err().unwrap();
             assert!(
                 matches!(error, KeyError::FileForm { line: at, .. } if at == line),
                 "{error}"

@@ -283,7 +283,7 @@ mod tests {
     use crate::FileRootKey;
 
     fn root(folder: &tempfile::TempDir) -> Arc<dyn RootKey> {
-        Arc::new(FileRootKey::open_or_create(&folder.path().join("root")).unwrap())
+        Arc::new(FileRootKey::open(&folder.path().join("root")).unwrap())
     }
 
     #[tokio::test]

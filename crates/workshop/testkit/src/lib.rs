@@ -5,5 +5,6 @@
 
 pub mod full_disk;
 pub mod metastore;
+pub mod noise;
 pub mod postgres;
 pub mod walk;

@@ -10,7 +10,7 @@ use crate::piece::{Cutter, Piece};
 
 async fn keyring() -> (Keyring, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let root = FileRootKey::open_or_create(&folder.path().join("root")).unwrap();
+    let root = FileRootKey::open(&folder.path().join("root")).unwrap();
     let ring = Keyring::open("t", Arc::new(root), Arc::new(MemoryShelf::default())).await;
     (ring.unwrap(), folder)
 }

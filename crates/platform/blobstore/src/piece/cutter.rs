@@ -153,19 +153,11 @@ impl BlobId {
 mod tests {
     use std::collections::HashMap;
 
+    use corliss_testkit::noise::noise;
     use proptest::prelude::*;
 
     use super::*;
     use crate::piece::Kind;
-
-    fn noise(len: usize, seed: u64) -> Vec<u8> {
-        let mut state = seed;
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 56) as u8
-        };
-        (0..len).map(|_| next()).collect()
-    }
 
     fn cut(bytes: &[u8], step: usize) -> (BlobInfo, Vec<Piece>) {
         let mut pieces = Vec::new();
