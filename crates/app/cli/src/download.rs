@@ -5,8 +5,6 @@ use std::collections::{HashMap, VecDeque};
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use corliss_blobstore::{BlobId, CHUNK_MAX, Child, Kind, Node, Piece};
 use corliss_data::{Entry, transfer};
@@ -15,11 +13,14 @@ use serde_json::json;
 
 use crate::api::Api;
 use crate::error::{CliError, CliResult, cause};
+use crate::parallel::on_threads;
 
 /// Content that is fetched in one request.
 const BATCH_BYTES: u64 = transfer::BODY_BYTES as u64;
 /// Pieces that are fetched in one request.
 const BATCH_PIECES: usize = 4096;
+/// Nodes that are fetched in one request; each is at most 82 KB.
+const BATCH_NODES: usize = 64;
 /// Requests at once.
 const FETCHERS: usize = 3;
 
@@ -27,14 +28,9 @@ const FETCHERS: usize = 3;
 struct Target {
     id: BlobId,
     size_bytes: u64,
-    into: Into,
-}
-
-enum Into {
-    /// A file of its own.
-    Whole(usize),
-    /// A part of a file that is open.
-    Part(Arc<File>, u64),
+    /// Which of the entries.
+    entry: usize,
+    offset: u64,
 }
 
 /// Writes the entries below `folder`, which exists and is empty; `bar` is told every byte.
@@ -54,24 +50,11 @@ pub fn entries(api: &Api, entries: &[Entry], folder: &Path, bar: &ProgressBar) -
         rest = later;
     }
     let batches = apart(&batches);
-    let next = AtomicUsize::new(0);
-    let fetch_next = || {
-        while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(error) = write_batch(api, batch, entries, &paths, bar) {
-                // The other threads need not go on.
-                next.store(batches.len(), Ordering::Relaxed);
-                return Err(error);
-            }
+    on_threads(FETCHERS, &batches, |line| {
+        for batch in line {
+            write_batch(api, batch, entries, &paths, bar)?;
         }
         Ok(())
-    };
-    std::thread::scope(|scope| {
-        let running: Vec<_> = (0..FETCHERS).map(|_| scope.spawn(fetch_next)).collect();
-        let joined = running.into_iter().map(|thread| match thread.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        joined.collect()
     })
 }
 
@@ -99,64 +82,79 @@ fn make_folders(entries: &[Entry], folder: &Path) -> CliResult<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// What goes where. The nodes of large files are fetched here; there are few of them.
+/// What goes where. Large files are made here, empty, at their full length.
 fn targets(api: &Api, entries: &[Entry], paths: &[PathBuf]) -> CliResult<Vec<Target>> {
-    let mut targets = Vec::with_capacity(entries.len());
-    for (at, entry) in entries.iter().enumerate() {
-        if entry.size_bytes <= CHUNK_MAX as u64 {
-            targets.push(Target {
-                id: entry.blob,
-                size_bytes: entry.size_bytes,
-                into: Into::Whole(at),
-            });
-            continue;
-        }
-        let file = Arc::new(create(&paths[at])?);
-        file.set_len(entry.size_bytes)
-            .and_then(|()| set_mode(&file, entry))
+    let (large, small): (Vec<usize>, Vec<usize>) =
+        (0..entries.len()).partition(|at| entries[*at].size_bytes > CHUNK_MAX as u64);
+    let whole = small.into_iter().map(|at| Target {
+        id: entries[at].blob,
+        size_bytes: entries[at].size_bytes,
+        entry: at,
+        offset: 0,
+    });
+    let mut targets: Vec<Target> = whole.collect();
+    let lists = chunks(api, &large.iter().map(|at| &entries[*at]).collect::<Vec<_>>())?;
+    for (at, chunks) in large.into_iter().zip(lists) {
+        let file = create(&paths[at])?;
+        file.set_len(entries[at].size_bytes)
+            .and_then(|()| set_mode(&file, &entries[at]))
             .map_err(|error| unwritable(&paths[at], &error))?;
         let mut offset = 0;
-        for chunk in chunks(api, entry)? {
+        for chunk in chunks {
             targets.push(Target {
                 id: chunk.id,
                 size_bytes: chunk.size_bytes,
-                into: Into::Part(Arc::clone(&file), offset),
+                entry: at,
+                offset,
             });
             offset += chunk.size_bytes;
-        }
-        if offset != entry.size_bytes {
-            return Err(not_what_it_is(entry));
         }
     }
     Ok(targets)
 }
 
-/// The chunks of a large file, in order.
-fn chunks(api: &Api, entry: &Entry) -> CliResult<Vec<Child>> {
-    let mut level: Vec<Child> = vec![Child {
+/// The chunks of each large file, in order; the nodes of all of them are fetched together, level by level.
+fn chunks(api: &Api, entries: &[&Entry]) -> CliResult<Vec<Vec<Child>>> {
+    let top = |entry: &&Entry| Child {
         id: entry.blob,
         size_bytes: entry.size_bytes,
-    }];
-    loop {
-        let mut below = Vec::new();
-        let mut kind = Kind::Chunk;
-        for batch in level.chunks(64) {
-            let ids: Vec<BlobId> = batch.iter().map(|child| child.id).collect();
-            let mut found = fetch(api, &ids)?;
-            for id in ids {
-                let node = found.remove(&id).and_then(|piece| Node::decode(&piece.bytes));
-                let node = node.ok_or_else(|| not_what_it_is(entry))?;
+    };
+    let mut lists: Vec<Vec<Child>> = entries.iter().map(|entry| vec![top(entry)]).collect();
+    let mut open: Vec<usize> = (0..lists.len()).collect();
+    while !open.is_empty() {
+        let ids: Vec<BlobId> = open
+            .iter()
+            .flat_map(|at| lists[*at].iter().map(|child| child.id))
+            .collect();
+        let mut nodes: HashMap<BlobId, Node> = HashMap::new();
+        for some in ids.chunks(BATCH_NODES) {
+            let found = fetch(api, some)?.into_iter();
+            nodes.extend(found.filter_map(|(id, piece)| Some((id, Node::decode(&piece.bytes)?))));
+        }
+        let mut higher = Vec::new();
+        for at in open {
+            let mut below = Vec::new();
+            let mut kind = Kind::Chunk;
+            for child in &lists[at] {
+                let node = nodes.get(&child.id).filter(|node| {
+                    let sizes = node.children().iter().map(|child| child.size_bytes);
+                    sizes.sum::<u64>() == child.size_bytes
+                });
+                let node = node.ok_or_else(|| not_what_it_is(entries[at]))?;
                 kind = node.child_kind();
                 below.extend_from_slice(node.children());
             }
+            lists[at] = below;
+            if kind != Kind::Chunk {
+                higher.push(at);
+            }
         }
-        if kind == Kind::Chunk {
-            return Ok(below);
-        }
-        level = below;
+        open = higher;
     }
+    Ok(lists)
 }
 
+/// Pieces of one file follow each other, so that a file is opened about once a batch, and few are open.
 fn write_batch(
     api: &Api,
     batch: &[Target],
@@ -166,23 +164,26 @@ fn write_batch(
 ) -> CliResult {
     let ids: Vec<BlobId> = batch.iter().map(|target| target.id).collect();
     let found = fetch(api, &ids)?;
-    for target in batch {
-        // Fetched by its id, which was computed from its bytes.
-        let Some(piece) = found.get(&target.id) else {
-            continue;
+    for of_file in batch.chunk_by(|left, right| left.entry == right.entry) {
+        let (path, entry) = (&paths[of_file[0].entry], &entries[of_file[0].entry]);
+        let file = if entry.size_bytes > CHUNK_MAX as u64 {
+            let opened = File::options().write(true).open(path);
+            opened.map_err(|error| unwritable(path, &error))?
+        } else {
+            let file = create(path)?;
+            set_mode(&file, entry).map_err(|error| unwritable(path, &error))?;
+            file
         };
-        match &target.into {
-            Into::Whole(at) => {
-                let file = create(&paths[*at])?;
-                file.write_all_at(&piece.bytes, 0)
-                    .and_then(|()| set_mode(&file, &entries[*at]))
-                    .map_err(|error| unwritable(&paths[*at], &error))?;
+        for target in of_file {
+            // Fetched by its id, which was computed from its bytes.
+            let piece = found.get(&target.id).ok_or_else(|| not_what_it_is(entry))?;
+            if piece.size_bytes != target.size_bytes {
+                return Err(not_what_it_is(entry));
             }
-            Into::Part(file, offset) => file
-                .write_all_at(&piece.bytes, *offset)
-                .map_err(|error| CliError::failed(format!("cannot write a file: {}", cause(&error))))?,
+            file.write_all_at(&piece.bytes, target.offset)
+                .map_err(|error| unwritable(path, &error))?;
+            bar.inc(target.size_bytes);
         }
-        bar.inc(piece.bytes.len() as u64);
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ mod instance;
 mod interrupt;
 mod link;
 mod output;
+mod parallel;
 mod program;
 mod progress;
 mod readiness;

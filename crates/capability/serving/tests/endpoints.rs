@@ -6,6 +6,7 @@ mod world;
 
 use std::sync::atomic::Ordering;
 
+use corliss_metastore::Metastore;
 use corliss_serving::{DeployRequest, EndpointPhase, EndpointView, MIGRATIONS, ReplicaPhase};
 use corliss_testkit::metastore::for_each_backend;
 use corliss_types::Resources;
@@ -72,16 +73,19 @@ async fn an_endpoint_comes_up_rolls_and_goes() {
     .await;
 }
 
+/// A world in which one replica serves `digits`.
+async fn serving_one(store: Metastore) -> World {
+    let world = World::start(store);
+    let wanted = request("digits/1", 1);
+    world.serving.deploy("digits", wanted).await.unwrap();
+    world.until("digits", |endpoint| is_ready(endpoint, 1)).await;
+    world
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_dies_is_replaced() {
     for_each_backend(&[MIGRATIONS], |store| async move {
-        let world = World::start(store);
-        world
-            .serving
-            .deploy("digits", request("digits/1", 1))
-            .await
-            .unwrap();
-        world.until("digits", |endpoint| is_ready(endpoint, 1)).await;
+        let world = serving_one(store).await;
         let killed = world.jobs.kill_one();
         let endpoint = world
             .until("digits", |endpoint| {
@@ -118,13 +122,7 @@ async fn a_replica_that_dies_is_replaced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_went_down_with_the_server_has_not_failed() {
     for_each_backend(&[MIGRATIONS], |store| async move {
-        let world = World::start(store);
-        world
-            .serving
-            .deploy("digits", request("digits/1", 1))
-            .await
-            .unwrap();
-        world.until("digits", |endpoint| is_ready(endpoint, 1)).await;
+        let world = serving_one(store).await;
         let gone = world.jobs.interrupt_one();
         let endpoint = world
             .until("digits", |endpoint| {

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use corliss_blobstore::{BlobId, CHUNK_MAX, Kind};
 use corliss_data::snapshot::Snapshot;
@@ -14,6 +13,7 @@ use serde_json::json;
 
 use crate::api::Api;
 use crate::error::{CliError, CliResult, cause};
+use crate::parallel::on_threads;
 
 /// Ids asked about in one request.
 const QUESTION_IDS: usize = 10_000;
@@ -56,15 +56,12 @@ pub(super) fn missing(api: &Api, snapshot: &Snapshot, bar: &ProgressBar) -> CliR
     let wanted: HashSet<BlobId> = ask(api, chunks.into_iter().collect())?.into_iter().collect();
     let work = divide(snapshot, &files, &wanted);
     bar.set_length(work.iter().map(bytes_to_send).sum());
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        let sender = || Sender::new(api, snapshot, bar).work_through(&work, &next);
-        let running: Vec<_> = (0..SENDERS).map(|_| scope.spawn(sender)).collect();
-        let joined = running.into_iter().map(|thread| match thread.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        joined.collect::<CliResult>()
+    on_threads(SENDERS, &work, |line| {
+        let mut sender = Sender::new(api, snapshot, bar);
+        for one in line {
+            sender.send(one)?;
+        }
+        sender.flush()
     })?;
     let mut sender = Sender::new(api, snapshot, bar);
     for node in cuts.iter().flat_map(|cut| &cut.nodes) {
@@ -139,17 +136,6 @@ impl<'a> Sender<'a> {
             body: Vec::new(),
             content: 0,
         }
-    }
-
-    fn work_through(mut self, work: &[Work<'_>], next: &AtomicUsize) -> CliResult {
-        while let Some(one) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(error) = self.send(one) {
-                // The other threads need not go on.
-                next.store(work.len(), Ordering::Relaxed);
-                return Err(error);
-            }
-        }
-        self.flush()
     }
 
     fn send(&mut self, work: &Work<'_>) -> CliResult {

@@ -69,7 +69,8 @@ impl Node {
         for child in listed {
             let (id, size) = child.split_first_chunk::<32>()?;
             let size_bytes = u64::from_le_bytes(size.try_into().ok()?);
-            total = total.checked_add(size_bytes)?;
+            // What stands for nothing could be listed without end.
+            total = total.checked_add(size_bytes).filter(|_| size_bytes > 0)?;
             read.push(Child {
                 id: BlobId::from_digest(*id),
                 size_bytes,
@@ -156,6 +157,7 @@ mod tests {
             (with(15, 0), "level 0"),
             (with(15, 5), "a level too high"),
             (twice, "sizes that overflow"),
+            ([&good[..48], &[0; 8]].concat(), "a child of no bytes"),
         ] {
             assert_eq!(Node::decode(&bad), None, "{why}");
         }

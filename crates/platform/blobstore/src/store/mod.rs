@@ -17,8 +17,8 @@ use corliss_keyring::Keyring;
 use tokio::io::AsyncRead;
 
 use crate::backend::Backend;
-use crate::index::Index;
-use crate::piece::Piece;
+use crate::index::{Index, Location};
+use crate::piece::{Node, Piece};
 use crate::{BlobError, BlobId, Kind, blocking};
 
 use commit::Committer;
@@ -137,9 +137,8 @@ impl BlobStore {
     /// # Errors
     /// The storage failed.
     pub async fn stat_all(&self, ids: Vec<BlobId>) -> Result<Vec<Option<BlobInfo>>, BlobError> {
-        let index = Arc::clone(&self.inner.index);
-        let found = blocking(move || index.find(&ids)).await?;
-        let info = |location: crate::index::Location| BlobInfo {
+        let found = self.locate(ids).await?;
+        let info = |location: Location| BlobInfo {
             id: location.row.id,
             size_bytes: location.row.size_bytes,
         };
@@ -196,14 +195,23 @@ impl BlobStore {
         blocking(move || index.len()).await
     }
 
+    /// Where pieces lie, in the order of the ids.
+    async fn locate(&self, ids: Vec<BlobId>) -> Result<Vec<Option<Location>>, BlobError> {
+        let index = Arc::clone(&self.inner.index);
+        blocking(move || index.find(&ids)).await
+    }
+
     /// Every child of a node must be stored as what the node says, or come before it.
     async fn check_nodes(&self, pieces: &[Piece]) -> Result<(), BlobError> {
         let mut before: HashSet<(BlobId, Kind, u64)> = HashSet::new();
         for piece in pieces {
-            if let Some(node) = crate::Node::decode(&piece.bytes).filter(|_| piece.kind != Kind::Chunk) {
+            let node = match piece.kind {
+                Kind::Chunk => None,
+                Kind::Node(_) => Node::decode(&piece.bytes),
+            };
+            if let Some(node) = node {
                 let ids: Vec<BlobId> = node.children().iter().map(|child| child.id).collect();
-                let index = Arc::clone(&self.inner.index);
-                let stored = blocking(move || index.find(&ids)).await?;
+                let stored = self.locate(ids).await?;
                 for (child, location) in node.children().iter().zip(stored) {
                     let is_stored = location.is_some_and(|location| {
                         location.row.kind == node.child_kind() && location.row.size_bytes == child.size_bytes

@@ -138,7 +138,7 @@ async fn agreeing_index(backend: &dyn Backend, keyring: &Keyring, path: &Path) -
     let known = index.packs();
     for (id, bytes) in there.into_iter().filter(|(id, _)| !known.contains_key(id)) {
         match read_table(backend, keyring, id, bytes).await {
-            Ok(rows) => index.add(id, bytes, &rows)?,
+            Ok(rows) => index = blocking(move || index.add(id, bytes, &rows).map(|()| index)).await?,
             Err(BlobError::Io { message, .. }) => {
                 let pack = id.object();
                 tracing::error!(pack, message, "a pack cannot be read and is left out");

@@ -6,7 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
 use tokio::task::JoinSet;
 
-use super::read::{Walk, locate, read_located};
+use super::read::{Walk, read_located};
 use super::{BlobStore, Placement};
 use crate::index::Location;
 use crate::piece::Kind;
@@ -21,7 +21,7 @@ const TASKS: usize = 4;
 
 pub(super) async fn files(store: &BlobStore, files: Vec<Placement>) -> Result<(), BlobError> {
     let ids = files.iter().map(|file| file.id).collect();
-    let found = locate(store, ids).await?;
+    let found = store.locate(ids).await?;
     let mut small: Vec<(Location, Placement)> = Vec::new();
     let mut tasks = JoinSet::new();
     let mut large = Vec::new();

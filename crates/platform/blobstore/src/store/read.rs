@@ -19,6 +19,8 @@ use crate::{BlobError, BlobId, blocking};
 
 /// Content that is read and checked at once; one such window is read ahead.
 const WINDOW_BYTES: u64 = 4 << 20;
+/// Chunks of a window: a node that others made may list many of a byte.
+const WINDOW_CHUNKS: usize = 4096;
 /// Ranges of a pack that lie this close are read as one.
 const GAP_BYTES: u64 = 64 << 10;
 /// Ranges are joined up to this length.
@@ -114,7 +116,7 @@ impl Walk {
         root: BlobId,
         range: Option<Range<u64>>,
     ) -> Result<(Self, u64), BlobError> {
-        let found = locate(store, vec![root]).await?.pop().flatten();
+        let found = store.locate(vec![root]).await?.pop().flatten();
         let row = found.ok_or(BlobError::NotFound { id: root })?.row;
         let size_bytes = row.size_bytes;
         let range = range.unwrap_or(0..size_bytes);
@@ -139,6 +141,7 @@ impl Walk {
         let mut chunks: Vec<(Child, u64)> = Vec::new();
         let mut bytes = 0;
         while bytes < WINDOW_BYTES
+            && chunks.len() < WINDOW_CHUNKS
             && let Some((child, start)) = self.next_chunk(store).await?
         {
             bytes += child.size_bytes;
@@ -218,12 +221,6 @@ pub(super) async fn pieces(
     Ok(pieces.collect())
 }
 
-/// Where pieces lie, in the order of the ids.
-pub(super) async fn locate(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Option<Location>>, BlobError> {
-    let index = Arc::clone(&store.inner.index);
-    blocking(move || index.find(&ids)).await
-}
-
 /// The bytes of pieces, in the order of the ids.
 async fn read_pieces(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Bytes>, BlobError> {
     read_located(store, locate_all(store, ids).await?).await
@@ -231,7 +228,7 @@ async fn read_pieces(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Bytes>, 
 
 /// Where pieces lie, every one of them.
 async fn locate_all(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Location>, BlobError> {
-    let found = locate(store, ids.clone()).await?;
+    let found = store.locate(ids.clone()).await?;
     let both = ids.into_iter().zip(found);
     both.map(|(id, location)| location.ok_or(BlobError::NotFound { id }))
         .collect()

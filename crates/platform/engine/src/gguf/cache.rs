@@ -126,11 +126,11 @@ impl<'model> Cache<'model> {
 
     /// Takes a place for so many tokens, if there is one now.
     pub fn take(&mut self, tokens: usize) -> Option<usize> {
-        let has_room = match self.shape {
-            Shape::Own(cells) => tokens <= cells as usize,
-            Shape::Pool(cells) => tokens <= (cells as usize).saturating_sub(self.reserved),
+        let taken = match self.shape {
+            Shape::Own(_) => 0,
+            Shape::Pool(_) => self.reserved,
         };
-        if self.in_use == self.places || !has_room {
+        if self.in_use == self.places || !self.takes(tokens + taken) {
             return None;
         }
         self.reserved += tokens;
