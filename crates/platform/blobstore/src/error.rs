@@ -51,6 +51,14 @@ pub enum BlobError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A node or record lists what is not stored.
+    #[error("piece {id} lists {child}, which is not stored")]
+    Incomplete {
+        /// The piece.
+        id: BlobId,
+        /// What it lists.
+        child: BlobId,
+    },
     /// The keys that the bytes are encrypted with failed.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -115,6 +123,7 @@ impl Diagnose for BlobError {
             Self::Range { .. } => "blob_range",
             Self::Damaged { .. } => "blob_damaged",
             Self::BadPiece { .. } => "blob_bad_piece",
+            Self::Incomplete { .. } => "blob_incomplete",
             Self::Key(error) => error.code(),
             Self::IndexDamaged { .. } => "blob_index_damaged",
             Self::InUse { .. } => "blob_folder_in_use",
@@ -127,7 +136,9 @@ impl Diagnose for BlobError {
     fn meaning(&self) -> Meaning {
         match self {
             Self::NotFound { .. } => Meaning::NotFound,
-            Self::Incoming { .. } | Self::Range { .. } | Self::BadPiece { .. } => Meaning::InvalidInput,
+            Self::Incoming { .. } | Self::Range { .. } | Self::BadPiece { .. } | Self::Incomplete { .. } => {
+                Meaning::InvalidInput
+            }
             Self::Key(error) => error.meaning(),
             Self::TooLarge { .. } => Meaning::TooLarge,
             Self::StorageFull => Meaning::StorageFull,
@@ -143,6 +154,7 @@ impl Diagnose for BlobError {
         match self {
             Self::StorageFull => Some("free some space and try again".to_owned()),
             Self::Damaged { .. } => Some("restore the blob folder from a backup".to_owned()),
+            Self::Incomplete { .. } => Some("ask which pieces are missing, and send those first".to_owned()),
             Self::Key(error) => error.hint(),
             Self::IndexDamaged { .. } => {
                 Some("start again: the index is then made anew from the packs".to_owned())

@@ -13,7 +13,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use corliss_blobstore::{BlobError, BlobId, BlobStore, CHUNK_MAX, Cutter, Kind, OpenFile, Piece, Placement};
+use bytes::Bytes;
+use corliss_blobstore::{
+    BlobError, BlobId, BlobStore, CHUNK_MAX, Cutter, Kind, OpenFile, Piece, Placement, Record,
+};
 use corliss_keyring::MemoryRootKey;
 use corliss_testkit::noise::noise;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -139,6 +142,41 @@ async fn ranges_of_large_blobs_are_exact() {
 }
 
 #[tokio::test]
+async fn records_wait_for_what_they_list_and_are_no_blobs() {
+    for_each_store(|store, work| async move {
+        let blob = BlobId::of(b"listed");
+        let record = |links: Vec<BlobId>| Record {
+            links,
+            body: Bytes::from_static(b"what is said of it"),
+        };
+        let low = record(vec![blob, blob]);
+        let high = record(vec![low.to_piece().id]);
+        let early = store.put_pieces(vec![low.to_piece()]).await.unwrap_err();
+        let (id, child) = (low.to_piece().id, blob);
+        assert_eq!(early, BlobError::Incomplete { id, child });
+        let pieces = vec![Piece::chunk(b"listed".to_vec()), low.to_piece(), high.to_piece()];
+        assert_eq!(store.put_pieces(pieces).await.unwrap().len(), 3);
+        let ids = vec![high.to_piece().id, low.to_piece().id];
+        assert!(store.missing(ids.clone()).await.unwrap().is_empty());
+        assert_eq!(store.read_records(ids.clone()).await.unwrap(), [high, low]);
+        let id = ids[0];
+        let not_found = BlobError::NotFound { id };
+        assert_eq!(store.stat(id).await.unwrap(), None);
+        assert_eq!(store.read_all(id, u64::MAX).await, Err(not_found.clone()));
+        let path = work.join("record").into_boxed_path();
+        let laid_out = store.materialise(vec![Placement {
+            id,
+            path,
+            executable: false,
+        }]);
+        assert_eq!(laid_out.await, Err(not_found));
+        let sent = Piece::received(Kind::Record, b"no record".to_vec().into());
+        assert!(matches!(sent, Err(BlobError::BadPiece { .. })));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn pieces_sent_one_by_one_make_the_blob_and_nodes_wait_for_what_they_list() {
     for_each_store(|store, _| async move {
         let bytes = noise(1_000_000, 21);
@@ -149,7 +187,7 @@ async fn pieces_sent_one_by_one_make_the_blob_and_nodes_wait_for_what_they_list(
         let node = pieces.pop().unwrap();
         assert_eq!((node.id, node.kind), (blob.id, Kind::Node(1)));
         let early = store.put_pieces(vec![node.clone()]).await.unwrap_err();
-        assert!(matches!(early, BlobError::BadPiece { .. }), "{early:?}");
+        assert!(matches!(early, BlobError::Incomplete { .. }), "{early:?}");
         let last = pieces.pop().unwrap();
         assert_eq!(
             store.put_pieces(pieces.clone()).await.unwrap().len(),
@@ -164,7 +202,15 @@ async fn pieces_sent_one_by_one_make_the_blob_and_nodes_wait_for_what_they_list(
         let written = store.put_pieces(vec![last.clone(), node.clone()]).await.unwrap();
         assert_eq!(written.len(), 2);
         assert_eq!(store.read_all(blob.id, u64::MAX).await.unwrap(), bytes);
-        assert!(store.put_pieces(vec![last, node]).await.unwrap().is_empty());
+        assert!(
+            store
+                .put_pieces(vec![last, node.clone()])
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        let kind = BlobError::NotFound { id: node.id };
+        assert_eq!(store.read_records(vec![node.id]).await, Err(kind), "not a record");
         let large = Piece::received(Kind::Chunk, vec![0; CHUNK_MAX + 1].into());
         assert!(matches!(large, Err(BlobError::BadPiece { .. })));
         let content = Piece::received(Kind::Node(1), b"no node".to_vec().into());

@@ -180,12 +180,14 @@ async fn a_folder_of_another_version_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let blobs = folder.path().join("blobs");
     fs::create_dir(&blobs).unwrap();
-    fs::write(blobs.join("format"), "corliss-blobs 3\n").unwrap();
-    let error = open(&blobs).await.err().unwrap();
-    assert!(
-        matches!(&error, BlobError::Newer { found, .. } if found == "corliss-blobs 3"),
-        "{error:?}"
-    );
+    for format in ["corliss-blobs 2", "corliss-blobs 4"] {
+        fs::write(blobs.join("format"), format!("{format}\n")).unwrap();
+        let error = open(&blobs).await.err().unwrap();
+        assert!(
+            matches!(&error, BlobError::Newer { found, .. } if found == format),
+            "{error:?}"
+        );
+    }
 }
 
 #[tokio::test]

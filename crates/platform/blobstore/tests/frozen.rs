@@ -1,4 +1,4 @@
-//! A folder that an earlier version of the program wrote is read by this one: `tests/fixtures/blobs-2`.
+//! A folder that an earlier version of the program wrote is read by this one: `tests/fixtures/blobs-3`.
 //!
 //! When the form of anything in it changes, this test must go on with the old folder: raise the format, keep
 //! reading the old one or refuse it by name, and add a folder of the new one beside it.
@@ -9,11 +9,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use corliss_blobstore::{BlobId, BlobStore};
+use bytes::Bytes;
+use corliss_blobstore::{BlobId, BlobStore, Record};
 use corliss_keyring::FileRootKey;
 
 fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/blobs-2")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/blobs-3")
 }
 
 /// One blob of each sort: nothing, a little, one that is compressed, one that is cut.
@@ -39,6 +40,14 @@ fn blobs() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// A record that lists all of them.
+fn record() -> Record {
+    Record {
+        links: blobs().iter().map(|(id, _)| id.parse().unwrap()).collect(),
+        body: Bytes::from_static(b"four blobs"),
+    }
+}
+
 async fn open(folder: &Path) -> BlobStore {
     let root = FileRootKey::open(&folder.join("root.key")).unwrap();
     BlobStore::open_folder(&folder.join("blobs"), Arc::new(root))
@@ -61,7 +70,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[tokio::test]
-async fn a_folder_of_format_2_is_read() {
+async fn a_folder_of_format_3_is_read() {
     let folder = tempfile::tempdir().unwrap();
     copy(&fixture(), folder.path());
     let store = open(folder.path()).await;
@@ -70,12 +79,16 @@ async fn a_folder_of_format_2_is_read() {
         assert_eq!(BlobId::of_blob(&bytes), id);
         assert_eq!(store.read_all(id, u64::MAX).await.unwrap(), bytes);
     }
-    assert_eq!(store.pieces().await.unwrap(), 11);
+    assert_eq!(
+        store.read_records(vec![record().to_piece().id]).await.unwrap(),
+        [record()]
+    );
+    assert_eq!(store.pieces().await.unwrap(), 12);
 }
 
 /// Not a test: writes the folder. It was run once.
 #[tokio::test]
-#[ignore = "writes tests/fixtures/blobs-2"]
+#[ignore = "writes tests/fixtures/blobs-3"]
 async fn write_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
@@ -83,6 +96,7 @@ async fn write_the_folder() {
         let stored = store.put(&mut bytes.as_slice(), None).await.unwrap();
         eprintln!("{} {}", stored.blob.id, stored.blob.size_bytes);
     }
+    store.put_pieces(vec![record().to_piece()]).await.unwrap();
     for name in ["root.key", "blobs/format", "blobs/keys", "blobs/packs"] {
         let (from, to) = (folder.path().join(name), fixture().join(name));
         fs::create_dir_all(to.parent().unwrap()).unwrap();

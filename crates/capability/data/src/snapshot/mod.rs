@@ -231,7 +231,7 @@ fn read_and_cut(
         PieceKind::Chunk => cut
             .chunks
             .push((piece.id, u32::try_from(piece.size_bytes).unwrap_or(u32::MAX))),
-        PieceKind::Node(_) => cut.nodes.push(piece),
+        PieceKind::Node(_) | PieceKind::Record => cut.nodes.push(piece),
     };
     let mut cutter = Cutter::new();
     loop {

@@ -21,7 +21,7 @@ use super::{Backend, Object};
 use crate::{BlobError, blocking};
 
 /// Raise when the layout changes; a newer one is refused.
-const FORMAT: &str = "corliss-blobs 2";
+const FORMAT: &str = "corliss-blobs 3";
 
 /// Objects from this size on are written, and ranges from it on are read, past the page cache.
 const DIRECT_FROM: usize = 1 << 20;

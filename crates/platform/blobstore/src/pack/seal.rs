@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use corliss_keyring::SealKey;
 
 use super::{Encoding, Row, small};
-use crate::piece::{Kind, Piece, node};
+use crate::piece::{Kind, Piece, node, record};
 use crate::{BlobError, BlobId};
 
 const PIECE_CONTEXT: &[u8] = b"corliss piece 1";
@@ -74,6 +74,7 @@ pub(crate) fn open_piece(row: &Row, seal: &SealKey, mut sealed: BytesMut) -> Res
     let id = match row.kind {
         Kind::Chunk => BlobId::of(&bytes),
         Kind::Node(_) => node::id(&bytes),
+        Kind::Record => record::id(&bytes),
     };
     if id != row.id || bytes.len() != len {
         return Err(damaged());

@@ -183,6 +183,7 @@ mod tests {
                 });
                 parts.flatten().collect()
             }
+            Kind::Record => unreachable!("nothing is cut into records"),
         }
     }
 

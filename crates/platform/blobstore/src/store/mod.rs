@@ -2,6 +2,7 @@
 
 mod commit;
 mod ingest;
+mod links;
 mod open;
 mod place;
 mod read;
@@ -18,7 +19,7 @@ use tokio::io::AsyncRead;
 
 use crate::backend::Backend;
 use crate::index::{Index, Location};
-use crate::piece::{Node, Piece};
+use crate::piece::{Piece, Record};
 use crate::{BlobError, BlobId, Kind, blocking};
 
 use commit::Committer;
@@ -101,13 +102,13 @@ impl BlobStore {
         ingest::files(self, files).await
     }
 
-    /// Stores pieces, in one pack or none of them; durable when this returns. A node must list pieces that are
-    /// stored, or come before it here.
+    /// Stores pieces, in one pack or none of them; durable when this returns. What nodes and records list must be
+    /// stored, or come before them here.
     ///
     /// # Errors
-    /// A node lists what is not there, or the storage failed.
+    /// Something that is listed is not there, or the storage failed.
     pub async fn put_pieces(&self, pieces: Vec<Piece>) -> Result<HashSet<BlobId>, BlobError> {
-        self.check_nodes(&pieces).await?;
+        links::check(self, &pieces).await?;
         self.write(pieces).await
     }
 
@@ -119,15 +120,23 @@ impl BlobStore {
         read::pieces(self, ids, limit_bytes).await
     }
 
-    /// Those of the ids that are not stored, in the order given.
+    /// Records by their ids, in order.
+    ///
+    /// # Errors
+    /// One is not stored, not a record, or damaged; or the storage failed.
+    pub async fn read_records(&self, ids: Vec<BlobId>) -> Result<Vec<Record>, BlobError> {
+        read::records(self, ids).await
+    }
+
+    /// Those of the ids, of pieces of any kind, that are not stored, in the order given.
     ///
     /// # Errors
     /// The storage failed.
     pub async fn missing(&self, ids: Vec<BlobId>) -> Result<Vec<BlobId>, BlobError> {
-        let found = self.stat_all(ids.clone()).await?;
+        let found = self.locate(ids.clone()).await?;
         let both = ids.into_iter().zip(found);
         Ok(both
-            .filter(|(_, blob)| blob.is_none())
+            .filter(|(_, location)| location.is_none())
             .map(|(id, _)| id)
             .collect())
     }
@@ -142,7 +151,11 @@ impl BlobStore {
             id: location.row.id,
             size_bytes: location.row.size_bytes,
         };
-        Ok(found.into_iter().map(|location| location.map(info)).collect())
+        let blobs = found.into_iter().map(|location| {
+            let location = location.filter(|location| location.row.kind != Kind::Record);
+            location.map(info)
+        });
+        Ok(blobs.collect())
     }
 
     /// The blob's size; None if it is not stored.
@@ -199,34 +212,6 @@ impl BlobStore {
     async fn locate(&self, ids: Vec<BlobId>) -> Result<Vec<Option<Location>>, BlobError> {
         let index = Arc::clone(&self.inner.index);
         blocking(move || index.find(&ids)).await
-    }
-
-    /// Every child of a node must be stored as what the node says, or come before it.
-    async fn check_nodes(&self, pieces: &[Piece]) -> Result<(), BlobError> {
-        let mut before: HashSet<(BlobId, Kind, u64)> = HashSet::new();
-        for piece in pieces {
-            let node = match piece.kind {
-                Kind::Chunk => None,
-                Kind::Node(_) => Node::decode(&piece.bytes),
-            };
-            if let Some(node) = node {
-                let ids: Vec<BlobId> = node.children().iter().map(|child| child.id).collect();
-                let stored = self.locate(ids).await?;
-                for (child, location) in node.children().iter().zip(stored) {
-                    let is_stored = location.is_some_and(|location| {
-                        location.row.kind == node.child_kind() && location.row.size_bytes == child.size_bytes
-                    });
-                    let key = (child.id, node.child_kind(), child.size_bytes);
-                    if !is_stored && !before.contains(&key) {
-                        return Err(BlobError::BadPiece {
-                            problem: format!("the node {} lists {}, which is not stored", piece.id, child.id),
-                        });
-                    }
-                }
-            }
-            before.insert((piece.id, piece.kind, piece.size_bytes));
-        }
-        Ok(())
     }
 
     /// Writes those of the pieces that are new; answers which they were.

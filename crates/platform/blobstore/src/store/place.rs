@@ -30,6 +30,7 @@ pub(super) async fn files(store: &BlobStore, files: Vec<Placement>) -> Result<()
         match location.row.kind {
             Kind::Chunk => small.push((location, file)),
             Kind::Node(_) => large.push(file),
+            Kind::Record => return Err(BlobError::NotFound { id: file.id }),
         }
     }
     small.sort_by_key(|(location, _)| (location.pack, location.row.offset));

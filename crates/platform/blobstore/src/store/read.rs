@@ -14,7 +14,7 @@ use tokio_util::io::StreamReader;
 use super::{BlobReader, BlobStore};
 use crate::index::Location;
 use crate::pack::{Row, open_piece};
-use crate::piece::{Child, Kind, Node, Piece};
+use crate::piece::{Child, Kind, Node, Piece, Record};
 use crate::{BlobError, BlobId, blocking};
 
 /// Content that is read and checked at once; one such window is read ahead.
@@ -117,6 +117,7 @@ impl Walk {
         range: Option<Range<u64>>,
     ) -> Result<(Self, u64), BlobError> {
         let found = store.locate(vec![root]).await?.pop().flatten();
+        let found = found.filter(|location| location.row.kind != Kind::Record);
         let row = found.ok_or(BlobError::NotFound { id: root })?.row;
         let size_bytes = row.size_bytes;
         let range = range.unwrap_or(0..size_bytes);
@@ -219,6 +220,18 @@ pub(super) async fn pieces(
         bytes,
     });
     Ok(pieces.collect())
+}
+
+/// Records by their ids, in order.
+pub(super) async fn records(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Record>, BlobError> {
+    let located = locate_all(store, ids).await?;
+    if let Some(other) = located.iter().find(|location| location.row.kind != Kind::Record) {
+        return Err(BlobError::NotFound { id: other.row.id });
+    }
+    let contents = read_located(store, located.clone()).await?;
+    let both = located.iter().zip(contents);
+    both.map(|(location, bytes)| Record::decode(&bytes).ok_or(BlobError::Damaged { id: location.row.id }))
+        .collect()
 }
 
 /// The bytes of pieces, in the order of the ids.
