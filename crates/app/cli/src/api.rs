@@ -136,6 +136,16 @@ impl Api {
         self.send(octets.body(body)).map(drop)
     }
 
+    /// PATCH of a JSON body, parsed.
+    pub fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> CliResult<T> {
+        self.send_json(Method::PATCH, path, body, REQUEST_TIMEOUT)
+    }
+
+    /// DELETE, parsed.
+    pub fn delete_for<T: DeserializeOwned>(&self, path: &str) -> CliResult<T> {
+        parse(self.send(self.request(Method::DELETE, path).timeout(REQUEST_TIMEOUT))?)
+    }
+
     /// DELETE.
     pub fn delete(&self, path: &str) -> CliResult {
         self.send(self.request(Method::DELETE, path).timeout(REQUEST_TIMEOUT))

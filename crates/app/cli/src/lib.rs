@@ -7,8 +7,9 @@
 mod api;
 mod args;
 mod commands;
+mod confirm;
 mod context;
-mod download;
+mod data;
 mod error;
 mod home;
 mod instance;
@@ -23,7 +24,6 @@ mod run;
 mod text;
 mod units;
 mod unreachable;
-mod upload;
 mod views;
 
 use std::path::PathBuf;

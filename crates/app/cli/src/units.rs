@@ -112,6 +112,12 @@ pub fn plural(count: u64, noun: &str) -> String {
     counted(count, noun, &format!("{noun}s"))
 }
 
+/// `1 branch`, `2 branches`
+#[must_use]
+pub fn plural_of(count: u64, one: &str, many: &str) -> String {
+    counted(count, one, many)
+}
+
 /// `1 CPU, 2 GiB` or `4 CPUs, 16 GiB, 1 accelerator`
 #[must_use]
 pub fn resources(resources: &Resources) -> String {

@@ -248,19 +248,84 @@ pub struct DatasetView {
 /// A dataset with its history.
 #[derive(Debug, Deserialize)]
 pub struct DatasetDetail {
-    pub latest: String,
-    pub history: Vec<DatasetVersion>,
+    pub versions: u64,
+    #[serde(default)]
+    pub branches: Vec<RefView>,
+    #[serde(default)]
+    pub tags: Vec<RefView>,
+    pub history: Vec<CommitView>,
 }
 
-/// A version's row within a dataset.
+/// A branch or tag.
 #[derive(Debug, Deserialize)]
-pub struct DatasetVersion {
+pub struct RefView {
+    pub name: String,
+    pub commit: String,
+    pub updated_ms: i64,
+    #[serde(default)]
+    pub protected: bool,
+}
+
+/// A commit.
+#[derive(Debug, Deserialize)]
+pub struct CommitView {
+    pub commit: String,
     pub version: String,
+    #[serde(default)]
+    pub parents: Vec<String>,
+    #[serde(default)]
+    pub author: String,
     pub created_ms: i64,
     #[serde(default)]
     pub message: String,
     pub size_bytes: u64,
     pub files: u64,
+}
+
+/// What a merge did.
+#[derive(Debug, Deserialize)]
+pub struct MergeView {
+    pub version: String,
+    #[serde(default)]
+    pub branch: Option<String>,
+    pub created: bool,
+    #[serde(default)]
+    pub fast_forward: bool,
+    #[serde(default)]
+    pub settled: u64,
+}
+
+/// What differs between two versions.
+#[derive(Debug, Deserialize)]
+pub struct DiffView {
+    pub from: String,
+    pub to: String,
+    pub items: Vec<ChangeView>,
+    #[serde(default)]
+    pub summary: Option<DiffSummary>,
+    #[serde(default)]
+    pub next_page_token: Option<String>,
+}
+
+/// A file that differs.
+#[derive(Debug, Deserialize)]
+pub struct ChangeView {
+    pub path: String,
+    pub change: String,
+    #[serde(default)]
+    pub old: Option<Entry>,
+    #[serde(default)]
+    pub new: Option<Entry>,
+}
+
+/// How much differs.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct DiffSummary {
+    pub added: u64,
+    pub removed: u64,
+    pub changed: u64,
+    pub bytes_new: u64,
+    pub bytes_old: u64,
 }
 
 /// A version and its files.

@@ -185,37 +185,49 @@ name_type!(
 /// Which try of a step or job this is; the first is 1.
 pub type AttemptNumber = u32;
 
-/// An immutable version of a folder: the BLAKE3 digest of its tree, 64 hex digits after `v_`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VersionId(String);
+macro_rules! digest_type {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
 
-impl VersionId {
-    /// Names the tree whose canonical form has this digest.
-    #[must_use]
-    pub fn from_digest(digest: [u8; 32]) -> Self {
-        Self(format!("v_{}", hex(&digest)))
-    }
+        impl $name {
+            /// Names what has this digest.
+            #[must_use]
+            pub fn from_digest(digest: [u8; 32]) -> Self {
+                Self(format!(concat!($prefix, "_{}"), hex(&digest)))
+            }
 
-    /// The first 12 hex digits, for people.
-    #[must_use]
-    pub fn short(&self) -> &str {
-        &self.0[2..14]
-    }
-}
-
-impl FromStr for VersionId {
-    type Err = IdError;
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        match text.strip_prefix("v_") {
-            Some(body) if is_lower_hex(body, 64) => Ok(Self(text.to_owned())),
-            _ => Err(IdError {
-                expected: "a version id (v_ and 64 hex digits)",
-                got: shortened(text),
-            }),
+            /// The first 12 hex digits, for people.
+            #[must_use]
+            pub fn short(&self) -> &str {
+                &self.0[2..14]
+            }
         }
-    }
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                match text.strip_prefix(concat!($prefix, "_")) {
+                    Some(body) if is_lower_hex(body, 64) => Ok(Self(text.to_owned())),
+                    _ => Err(IdError {
+                        expected: concat!("a ", $what, " id (", $prefix, "_ and 64 hex digits)"),
+                        got: shortened(text),
+                    }),
+                }
+            }
+        }
+        text_newtype!($name);
+    };
 }
-text_newtype!(VersionId);
+
+digest_type!(
+    /// An immutable version of a folder: the BLAKE3 digest of its tree, 64 hex digits after `v_`.
+    VersionId, "v", "version"
+);
+digest_type!(
+    /// An entry in the history of a dataset: the BLAKE3 digest of what it says, 64 hex digits after `c_`.
+    CommitId, "c", "commit"
+);
 
 /// An MLflow run id: 32 hex digits, as its clients make and expect them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

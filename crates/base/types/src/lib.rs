@@ -13,8 +13,8 @@ mod time;
 
 pub use flavor::Flavor;
 pub use id::{
-    AttemptNumber, DatasetName, EndpointId, IdError, IdSeed, JobId, ModelName, PrincipalId, ReplicaId, RunId,
-    TaskId, TokenId, TrackingRunId, VersionId,
+    AttemptNumber, CommitId, DatasetName, EndpointId, IdError, IdSeed, JobId, ModelName, PrincipalId,
+    ReplicaId, RunId, TaskId, TokenId, TrackingRunId, VersionId,
 };
 pub use permission::{Access, Permission, Principal, Role};
 pub use resources::{Accelerator, MilliCpu, Resources};

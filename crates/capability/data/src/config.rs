@@ -16,7 +16,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            files: 200_000,
+            files: 100_000_000,
             blob_bytes: 64 << 30,
             lineage_nodes: 1_000,
             lineage_depth: 64,

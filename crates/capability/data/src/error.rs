@@ -6,7 +6,10 @@ use std::path::Path;
 use corliss_blobstore::{BlobError, BlobId};
 use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_metastore::StoreError;
-use corliss_types::{DatasetName, VersionId};
+use corliss_types::{CommitId, DatasetName, VersionId};
+
+use crate::EntryPath;
+use crate::history::{RefKind, RefName};
 
 /// An error of the data capability.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +35,28 @@ pub enum DataError {
         path: String,
         /// What lies below it.
         inside: String,
+    },
+    /// Two paths differ only in how their characters are encoded.
+    #[error("two paths look like '{path}' and differ only in the Unicode form of their letters")]
+    PathTwin {
+        /// One of them.
+        path: String,
+    },
+    /// A tree that was sent is not the tree of its files.
+    #[error("the tree is not valid: record {record}: {problem}")]
+    BadTree {
+        /// The record.
+        record: BlobId,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A stored record of a tree is not what it was.
+    #[error("record {record} of a tree is damaged: {message}")]
+    TreeDamaged {
+        /// The record.
+        record: BlobId,
+        /// What was found.
+        message: String,
     },
     /// More files than a version may have.
     #[error("there are more than {limit} files")]
@@ -66,6 +91,92 @@ pub enum DataError {
         /// The name asked for.
         name: DatasetName,
     },
+    /// A dataset has no branch or tag of this name.
+    #[error("dataset '{dataset}' has no {kind} '{name}'")]
+    RefNotFound {
+        /// The dataset.
+        dataset: DatasetName,
+        /// What was asked for.
+        kind: RefKind,
+        /// Its name.
+        name: RefName,
+    },
+    /// A branch or tag of this name is there already.
+    #[error("there is a {kind} '{name}' already")]
+    RefExists {
+        /// What it is.
+        kind: RefKind,
+        /// Its name.
+        name: RefName,
+    },
+    /// A name cannot be that of a branch or tag.
+    #[error("the name '{name}' {problem}")]
+    BadRefName {
+        /// The name, shortened.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A branch is not where the caller believed it to be.
+    #[error("branch '{branch}' has moved: {}", head_text(head.as_ref()))]
+    BranchMoved {
+        /// The branch.
+        branch: RefName,
+        /// Where it is.
+        head: Option<CommitId>,
+    },
+    /// A branch is only moved by merges.
+    #[error("branch '{branch}' is protected")]
+    BranchProtected {
+        /// The branch.
+        branch: RefName,
+    },
+    /// A dataset's name alone means this branch.
+    #[error("branch '{branch}' is the default branch")]
+    DefaultBranch {
+        /// The branch.
+        branch: RefName,
+    },
+    /// A version was named where a commit is needed.
+    #[error("version {version} is not an entry in the dataset's history")]
+    NoCommit {
+        /// The version.
+        version: VersionId,
+    },
+    /// Two commits that did not come from one.
+    #[error("the two histories have no commit in common")]
+    UnrelatedHistories,
+    /// A commit that cannot be taken back or over as it has not one commit before it.
+    #[error("commit {commit} has {parents} parents")]
+    NotOneParent {
+        /// The commit.
+        commit: CommitId,
+        /// How many.
+        parents: usize,
+    },
+    /// Both sides of a merge changed a file.
+    #[error("{count} files were changed on both sides: {}", some_paths(paths))]
+    Conflicts {
+        /// How many.
+        count: u64,
+        /// The first of them.
+        paths: Vec<EntryPath>,
+    },
+    /// A tree that was not sent is to be committed.
+    #[error("the tree of version '{version}' is not stored")]
+    TreeMissing {
+        /// The version.
+        version: VersionId,
+    },
+    /// A commit is a tree or a list of edits.
+    #[error("a commit has either a version or edits")]
+    VersionOrEdits,
+    /// A page token that no page gave.
+    #[error("the page token is not one")]
+    BadPageToken,
+    /// Others were faster each time.
+    #[error("the branch moved each time this was tried")]
+    Busy,
     /// There is no such version.
     #[error("there is no version '{version}'")]
     VersionNotFound {
@@ -87,6 +198,12 @@ pub enum DataError {
         reference: String,
         /// What is wrong with it.
         problem: &'static str,
+    },
+    /// The beginning of an id is that of several.
+    #[error("more than one id begins with '{reference}'")]
+    Ambiguous {
+        /// What was asked for.
+        reference: String,
     },
     /// A lineage node or relation is malformed.
     #[error("'{node}' is not a lineage node")]
@@ -186,6 +303,11 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// A tree that was sent is wrong.
+    pub(crate) const fn bad_tree(record: BlobId, problem: &'static str) -> Self {
+        Self::BadTree { record, problem }
+    }
+
     /// A file system's error on a path.
     pub(crate) fn io(action: &'static str, path: &Path, error: &io::Error) -> Self {
         match error.kind() {
@@ -199,6 +321,23 @@ impl DataError {
     }
 }
 
+fn head_text(head: Option<&CommitId>) -> String {
+    match head {
+        Some(head) => format!("its head is {head}"),
+        None => "it is gone or was just made".to_owned(),
+    }
+}
+
+/// The first few, for people; an error holds more for programs.
+fn some_paths(paths: &[EntryPath]) -> String {
+    const SHOWN: usize = 5;
+    let mut text: Vec<&str> = paths.iter().take(SHOWN).map(EntryPath::as_str).collect();
+    if paths.len() > SHOWN {
+        text.push("…");
+    }
+    text.join(", ")
+}
+
 /// At most 120 characters of a text that somebody else chose.
 pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(120).collect()
@@ -210,14 +349,32 @@ impl Diagnose for DataError {
             Self::InvalidPath { .. } => "data_path_invalid",
             Self::DuplicatePath { .. } => "data_path_duplicate",
             Self::PathConflict { .. } => "data_path_conflict",
+            Self::PathTwin { .. } => "data_path_twin",
+            Self::BadTree { .. } => "data_tree_invalid",
+            Self::TreeDamaged { .. } => "data_tree_damaged",
             Self::TooManyFiles { .. } => "data_too_many_files",
             Self::BlobMissing { .. } => "data_blob_missing",
             Self::TransferCutShort => "data_transfer_cut_short",
             Self::SizeMismatch { .. } => "data_size_mismatch",
             Self::DatasetNotFound { .. } => "dataset_not_found",
+            Self::RefNotFound { .. } => "data_ref_not_found",
+            Self::RefExists { .. } => "data_ref_exists",
+            Self::BadRefName { .. } => "data_ref_name_invalid",
+            Self::BranchMoved { .. } => "data_branch_moved",
+            Self::BranchProtected { .. } => "data_branch_protected",
+            Self::DefaultBranch { .. } => "data_default_branch",
+            Self::NoCommit { .. } => "data_no_commit",
+            Self::UnrelatedHistories => "data_histories_unrelated",
+            Self::NotOneParent { .. } => "data_not_one_parent",
+            Self::Conflicts { .. } => "data_conflicts",
+            Self::TreeMissing { .. } => "data_tree_missing",
+            Self::VersionOrEdits => "data_version_or_edits",
+            Self::BadPageToken => "data_page_token_invalid",
+            Self::Busy => "data_busy",
             Self::VersionNotFound { .. } => "version_not_found",
             Self::FileNotFound { .. } => "file_not_found",
             Self::BadReference { .. } => "data_reference_invalid",
+            Self::Ambiguous { .. } => "version_ambiguous",
             Self::BadNode { .. } => "lineage_node_invalid",
             Self::MessageTooLong { .. } => "data_message_too_long",
             Self::TooMany { .. } => "data_too_many",
@@ -238,15 +395,24 @@ impl Diagnose for DataError {
 
     fn meaning(&self) -> Meaning {
         match self {
-            Self::DatasetNotFound { .. } | Self::VersionNotFound { .. } | Self::FileNotFound { .. } => {
-                Meaning::NotFound
-            }
-            Self::BlobMissing { .. } | Self::Changed { .. } => Meaning::Conflict,
+            Self::DatasetNotFound { .. }
+            | Self::RefNotFound { .. }
+            | Self::VersionNotFound { .. }
+            | Self::FileNotFound { .. } => Meaning::NotFound,
+            Self::BlobMissing { .. }
+            | Self::TreeMissing { .. }
+            | Self::RefExists { .. }
+            | Self::BranchMoved { .. }
+            | Self::BranchProtected { .. }
+            | Self::DefaultBranch { .. }
+            | Self::Conflicts { .. }
+            | Self::Busy
+            | Self::Changed { .. } => Meaning::Conflict,
             Self::TooManyFiles { .. } | Self::MessageTooLong { .. } | Self::TooMany { .. } => {
                 Meaning::TooLarge
             }
             Self::StorageFull => Meaning::StorageFull,
-            Self::Damaged { .. } | Self::Io { .. } => Meaning::Internal,
+            Self::Damaged { .. } | Self::TreeDamaged { .. } | Self::Io { .. } => Meaning::Internal,
             Self::Blob(error) => error.meaning(),
             Self::Store(error) => error.meaning(),
             _ => Meaning::InvalidInput,
@@ -257,6 +423,8 @@ impl Diagnose for DataError {
         match self {
             Self::BadNode { .. } => Some("node".to_owned()),
             Self::MessageTooLong { .. } => Some("message".to_owned()),
+            Self::BadPageToken => Some("page_token".to_owned()),
+            Self::VersionOrEdits => Some("version".to_owned()),
             Self::InvalidPath { .. } | Self::DuplicatePath { .. } | Self::PathConflict { .. } => {
                 Some("entries".to_owned())
             }
@@ -275,11 +443,34 @@ impl Diagnose for DataError {
             Self::SpecialFile { path, .. } => format!("remove '{path}', {ignored}"),
             Self::DatasetNotFound { .. } => "list datasets with: corliss data list".to_owned(),
             Self::VersionNotFound { .. } => "list versions with: corliss data show NAME".to_owned(),
-            Self::BlobMissing { .. } => "send it with PUT /api/v1/data/blobs/{id} first".to_owned(),
+            Self::BlobMissing { .. } => "send it with POST /api/v1/data/blobs first".to_owned(),
+            Self::TreeMissing { .. } => "send its records with POST /api/v1/data/pieces first".to_owned(),
+            Self::RefNotFound { dataset, .. } => {
+                format!("list branches and tags with: corliss data branches {dataset}")
+            }
+            Self::BranchMoved { .. } => {
+                "look at what changed with `corliss data log`, then commit again or merge".to_owned()
+            }
+            Self::BranchProtected { branch } => {
+                format!("commit to another branch and merge it, or unprotect '{branch}'")
+            }
+            Self::DefaultBranch { .. } => "delete the dataset to remove all of it".to_owned(),
+            Self::NoCommit { .. } => "name a branch, a tag or a commit".to_owned(),
+            Self::NotOneParent { .. } => "name a commit that is neither the first nor a merge".to_owned(),
+            Self::Conflicts { .. } => {
+                "choose a side with `--on-conflict ours` or `theirs`, or make them equal first".to_owned()
+            }
+            Self::Busy => "try again".to_owned(),
             Self::Changed { .. } => "wait until nothing writes to the folder, then try again".to_owned(),
+            Self::PathTwin { .. } => "rename one of them: other systems take them for one file".to_owned(),
+            Self::BadTree { .. } => {
+                "build it as docs/design/data.md says, or send a list of changes".to_owned()
+            }
+            Self::TreeDamaged { .. } => "look for what is damaged with: corliss data check".to_owned(),
             Self::TooManyFiles { .. } => "pack small files together, or split the folder".to_owned(),
+            Self::Ambiguous { .. } => "write more of it".to_owned(),
             Self::BadNode { .. } => "use kind:id, where kind is version, run, model or endpoint".to_owned(),
-            Self::BadReference { .. } => "use name, name@latest, name@v_… or v_…".to_owned(),
+            Self::BadReference { .. } => "use name, name@branch, name@tag, name@v_…, v_… or c_…".to_owned(),
             Self::StorageFull => "free some space and try again".to_owned(),
             Self::Blob(error) => return error.hint(),
             Self::Store(error) => return error.hint(),

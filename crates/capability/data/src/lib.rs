@@ -1,6 +1,9 @@
-//! Datasets: folders as immutable versions, named by what is in them, and the lineage that they stand in.
+//! Datasets: folders as immutable versions, named by what is in them, their histories, and the lineage that they
+//! stand in.
 //!
-//! A version is the id of its canonical tree ([`Tree`]) as a blob; its files are blobs too. Names point at versions and move; versions never change.
+//! A version is the id of the record at the root of its tree (module `tree`); its files are blobs. A commit is a
+//! version with its parents, author, time and message; branches and tags point at commits and move; versions and
+//! commits never change.
 //!
 //! Invariants:
 //! - A version is recorded only after every blob of it, and its tree, would survive a power cut.
@@ -10,25 +13,29 @@
 
 mod config;
 mod error;
+mod history;
 mod http;
+mod leb128;
 mod lineage;
 mod path;
 mod place;
-mod reference;
 mod service;
 pub mod snapshot;
 mod store;
 pub mod transfer;
-mod tree;
+pub mod tree;
 mod types;
 
 pub use config::Limits;
 pub use error::DataError;
+pub use history::{At, Commit, CommitInfo, RefKind, RefName, Reference};
 pub use http::routes;
 pub use lineage::{Direction, Edge, LineageGraph, NodeKind, NodeRef, NodeView, Relation};
 pub use path::EntryPath;
-pub use reference::Reference;
 pub use service::DataService;
 pub use store::MIGRATIONS;
-pub use tree::{Entry, Tree};
-pub use types::{Committed, DatasetDetail, DatasetSummary, DatasetVersion, VersionSummary};
+pub use tree::Entry;
+pub use types::{
+    ChangeKind, Committed, ConflictPolicy, DatasetDetail, DatasetSummary, DiffSummary, Edit, FileChange,
+    FolderItem, Merged, RefInfo, Resolved, Signature, Target, VersionSummary,
+};

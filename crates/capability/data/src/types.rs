@@ -1,17 +1,27 @@
-//! What the service answers.
+//! What the service takes and answers.
 
-use corliss_types::{DatasetName, Timestamp, VersionId};
-use serde::Serialize;
+use corliss_blobstore::BlobId;
+use corliss_types::{CommitId, DatasetName, Timestamp, VersionId};
+use serde::{Deserialize, Serialize};
+
+use crate::history::{CommitInfo, RefKind, RefName};
+use crate::{Entry, EntryPath};
 
 /// A version that is now recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Committed {
     /// The version.
     pub version: VersionId,
-    /// The dataset whose name points at it now.
+    /// The dataset, if the version is part of one's history now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<DatasetName>,
-    /// Whether the name was moved (with a dataset), or the version was new (without).
+    /// The branch whose head it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<RefName>,
+    /// The commit at that head.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitId>,
+    /// Whether there is a new commit (with a dataset), or the version is new (without).
     pub created: bool,
     /// Files.
     pub files: u64,
@@ -19,36 +29,75 @@ pub struct Committed {
     pub size_bytes: u64,
 }
 
+/// Who does something, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// The caller's name.
+    pub author: String,
+    /// In the caller's words.
+    pub message: String,
+}
+
+/// Which branch something is done to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The dataset; a commit makes one that is not there.
+    pub dataset: DatasetName,
+    /// The branch; the default one if none is named.
+    pub branch: Option<RefName>,
+    /// Where the caller believes its head to be; if it is elsewhere, nothing is done.
+    pub expected: Option<CommitId>,
+}
+
+/// A file to be put into a version, or removed from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    /// Which file.
+    pub path: EntryPath,
+    /// Its new bytes; none removes it.
+    pub blob: Option<BlobId>,
+    /// Whether it may be executed.
+    #[serde(default)]
+    pub executable: bool,
+}
+
 /// A dataset in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DatasetSummary {
     /// Its name.
     pub name: DatasetName,
-    /// Where the name points.
+    /// The branch that the name alone means.
+    pub default_branch: RefName,
+    /// The commit at its head.
+    pub head: CommitId,
+    /// The version at its head.
     pub latest: VersionId,
-    /// How often it was moved.
+    /// Commits on the longest way from the first to the head.
     pub versions: u64,
     /// Bytes of the latest version.
     pub size_bytes: u64,
     /// Files of the latest version.
     pub files: u64,
-    /// When the name was last moved.
+    /// When it was made.
+    pub created_ms: Timestamp,
+    /// When one of its names was last moved.
     pub updated_ms: Timestamp,
 }
 
-/// One move of a dataset's name.
+/// A branch or tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DatasetVersion {
-    /// Where it was moved to.
-    pub version: VersionId,
-    /// When.
-    pub created_ms: Timestamp,
-    /// Why, in the words of whoever did it.
-    pub message: String,
-    /// Bytes of the version.
-    pub size_bytes: u64,
-    /// Files of the version.
-    pub files: u64,
+pub struct RefInfo {
+    /// Which of both.
+    pub kind: RefKind,
+    /// Its name.
+    pub name: RefName,
+    /// Where it points.
+    pub commit: CommitId,
+    /// When it was last moved.
+    pub updated_ms: Timestamp,
+    /// Whether only merges move it.
+    pub protected: bool,
 }
 
 /// A dataset with its history.
@@ -57,8 +106,12 @@ pub struct DatasetDetail {
     /// What a list shows of it.
     #[serde(flatten)]
     pub summary: DatasetSummary,
-    /// The moves of its name, newest first; at most the thousand newest.
-    pub history: Vec<DatasetVersion>,
+    /// Its branches by name; at most the first thousand.
+    pub branches: Vec<RefInfo>,
+    /// Its tags by name; at most the first thousand.
+    pub tags: Vec<RefInfo>,
+    /// The history of the default branch, newest first; at most the thousand newest commits.
+    pub history: Vec<CommitInfo>,
 }
 
 /// A version without its files.
@@ -72,6 +125,102 @@ pub struct VersionSummary {
     pub size_bytes: u64,
     /// Number of files.
     pub files: u64,
-    /// Datasets whose names point or pointed at it.
+    /// Datasets that have a commit of it.
     pub names: Vec<DatasetName>,
+}
+
+/// What a reference means now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Resolved {
+    /// The version.
+    pub version: VersionId,
+    /// The commit, unless the version itself was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitId>,
+    /// The branch, if one was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<RefName>,
+}
+
+/// What happened to a file between two versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// It was not there before.
+    Added,
+    /// It is not there any more.
+    Removed,
+    /// Its bytes differ.
+    Changed,
+    /// Only whether it may be executed differs.
+    Mode,
+}
+
+/// A file that differs between two versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileChange {
+    /// Where it lies.
+    pub path: EntryPath,
+    /// How it differs.
+    pub change: ChangeKind,
+    /// As it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<Entry>,
+    /// As it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new: Option<Entry>,
+}
+
+/// How much differs between two versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct DiffSummary {
+    /// Files that were not there before.
+    pub added: u64,
+    /// Files that are not there any more.
+    pub removed: u64,
+    /// Files whose bytes or mode differ.
+    pub changed: u64,
+    /// Bytes of the files that are new or differ, as they are.
+    pub bytes_new: u64,
+    /// Bytes of the files that are gone or differ, as they were.
+    pub bytes_old: u64,
+}
+
+/// Something in a folder of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FolderItem {
+    /// Its name within the folder.
+    pub name: String,
+    /// The file; none is a folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<Entry>,
+    /// Files: one, or those below.
+    pub files: u64,
+    /// Their bytes.
+    pub size_bytes: u64,
+}
+
+/// Which side is taken where both changed a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConflictPolicy {
+    /// None: nothing is merged, and the conflicts are told.
+    #[default]
+    Fail,
+    /// That of the branch that is merged into.
+    Ours,
+    /// That of what is merged.
+    Theirs,
+}
+
+/// What a merge did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Merged {
+    /// The head of the branch now.
+    #[serde(flatten)]
+    pub committed: Committed,
+    /// Whether the branch was only moved forward, without a commit of its own.
+    pub fast_forward: bool,
+    /// Files that both sides had changed, settled by the policy.
+    pub settled: u64,
 }

@@ -134,12 +134,12 @@ async fn a_folder_is_uploaded_and_read_back() {
     .await;
     assert_eq!(answer, json!({"missing": []}));
 
-    let entries = json!([
-        {"path": "b/index.html", "blob": id, "size_bytes": 5, "executable": true},
-        {"path": "a", "blob": id, "size_bytes": 5},
+    let edits = json!([
+        {"path": "b/index.html", "blob": id, "executable": true},
+        {"path": "a", "blob": id},
     ]);
-    let path = "/api/v1/data/datasets/digits/versions";
-    let body = json!({"entries": entries, "message": "first"});
+    let path = "/api/v1/data/datasets/digits/commits";
+    let body = json!({"edits": edits, "message": "first"});
     let (status, committed) = json(&router, Method::POST, path, body.clone()).await;
     assert_eq!(
         (status, &committed["created"]),
@@ -157,6 +157,7 @@ async fn a_folder_is_uploaded_and_read_back() {
     );
     let (_, detail) = get(&router, "/api/v1/data/datasets/digits").await;
     assert_eq!(detail["history"][0]["message"], "first");
+    assert_eq!(detail["history"][0]["author"], "test");
     let (_, page) = get(&router, &format!("/api/v1/data/versions/{version}?limit=1")).await;
     assert_eq!(
         (&page["entries"][0]["path"], &page["next_page_token"]),
@@ -219,9 +220,9 @@ async fn pieces_are_stored_read_back_and_never_believed() {
 async fn what_is_wrong_is_refused_with_its_reason() {
     let router = router().await;
     let id = BlobId::of(b"hello").to_string();
-    let path = "/api/v1/data/datasets/digits/versions";
-    let entry = |path: &str| json!({"path": path, "blob": id, "size_bytes": 5});
-    let (status, answer) = json(&router, Method::POST, path, json!({"entries": [entry("a")]})).await;
+    let path = "/api/v1/data/datasets/digits/commits";
+    let entry = |path: &str| json!({"path": path, "blob": id});
+    let (status, answer) = json(&router, Method::POST, path, json!({"edits": [entry("a")]})).await;
     assert_eq!(
         (status, &answer["error"]["code"]),
         (StatusCode::CONFLICT, &json!("data_blob_missing"))
@@ -241,14 +242,14 @@ async fn what_is_wrong_is_refused_with_its_reason() {
         StatusCode::CREATED
     );
     for bad in ["../../etc/passwd", "/etc/passwd", "a/../b", "", "a//b", "a\u{0}"] {
-        let (status, answer) = json(&router, Method::POST, path, json!({"entries": [entry(bad)]})).await;
+        let (status, answer) = json(&router, Method::POST, path, json!({"edits": [entry(bad)]})).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{bad:?} {answer}");
     }
     let (status, answer) = json(
         &router,
         Method::POST,
         path,
-        json!({"entries": [entry("a"), entry("a")]}),
+        json!({"edits": [entry("a"), entry("a")]}),
     )
     .await;
     assert_eq!(
@@ -259,10 +260,20 @@ async fn what_is_wrong_is_refused_with_its_reason() {
         &router,
         Method::POST,
         path,
-        json!({"entries": [entry("a"), entry("a/b")]}),
+        json!({"edits": [entry("a"), entry("a/b")]}),
     )
     .await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
+    for neither in [
+        json!({}),
+        json!({"edits": [], "version": format!("v_{}", "0".repeat(64))}),
+    ] {
+        let (status, answer) = json(&router, Method::POST, path, neither).await;
+        assert_eq!(
+            (status, &answer["error"]["code"]),
+            (StatusCode::BAD_REQUEST, &json!("data_version_or_edits"))
+        );
+    }
     let absent = format!("v_{}", "0".repeat(64));
     for missing in [
         "/api/v1/data/datasets/none".to_owned(),
@@ -276,4 +287,76 @@ async fn what_is_wrong_is_refused_with_its_reason() {
         (status, &answer["error"]["field"]),
         (StatusCode::BAD_REQUEST, &json!("node"))
     );
+}
+
+#[tokio::test]
+async fn branches_are_worked_on_and_merged() {
+    let router = router().await;
+    let blob = |text: &str| BlobId::of(text.as_bytes()).to_string();
+    for text in ["one", "two"] {
+        call(&router, Method::POST, "/api/v1/data/blobs", Body::from(text)).await;
+    }
+    let dataset = "/api/v1/data/datasets/digits";
+    let post = async |path: &str, body: Value| json(&router, Method::POST, path, body).await;
+    let commits = format!("{dataset}/commits");
+    let edit = |path: &str, text: &str| json!([{"path": path, "blob": blob(text)}]);
+    let (_, first) = post(&commits, json!({"edits": edit("a", "one")})).await;
+    let (status, made) = post(&format!("{dataset}/branches"), json!({"name": "fix/1"})).await;
+    assert_eq!((status, &made["commit"]), (StatusCode::CREATED, &first["commit"]));
+    let (status, _) = post(&format!("{dataset}/tags"), json!({"name": "v1", "at": "fix/1"})).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let (_, side) = post(
+        &commits,
+        json!({"edits": edit("b", "two"), "branch": "fix/1", "expected": first["commit"]}),
+    )
+    .await;
+    assert_eq!(side["branch"], "fix/1", "{side}");
+    let (_, resolved) = get(&router, "/api/v1/data/resolve?reference=digits@fix/1").await;
+    assert_eq!(
+        (&resolved["version"], &resolved["commit"], &resolved["branch"]),
+        (&side["version"], &side["commit"], &json!("fix/1"))
+    );
+    let (_, diff) = get(&router, "/api/v1/data/diff?from=digits&to=digits@fix/1").await;
+    assert_eq!(
+        (&diff["summary"]["added"], &diff["items"][0]["path"]),
+        (&json!(1), &json!("b"))
+    );
+    let one = format!("{dataset}/branches/fix%2F1");
+    let (status, protected) = json(&router, Method::PATCH, &one, json!({"protected": true})).await;
+    assert_eq!((status, &protected["protected"]), (StatusCode::OK, &json!(true)));
+    let (status, merged) = post(
+        &format!("{dataset}/merge"),
+        json!({"from": "fix/1", "always_commit": true}),
+    )
+    .await;
+    assert_eq!(
+        (status, &merged["fast_forward"]),
+        (StatusCode::OK, &json!(false)),
+        "{merged}"
+    );
+    let (_, log) = get(&router, "/api/v1/data/log?reference=digits&limit=2").await;
+    assert_eq!(log["items"][0]["message"], "Merge fix/1");
+    let token = log["next_page_token"].as_str().unwrap();
+    let (_, rest) = get(
+        &router,
+        &format!("/api/v1/data/log?reference=digits&limit=2&page_token={token}"),
+    )
+    .await;
+    assert_eq!(rest["items"][0]["commit"], first["commit"]);
+    let (status, refused) = json(&router, Method::DELETE, &one, Value::Null).await;
+    assert_eq!(
+        (status, &refused["error"]["code"]),
+        (StatusCode::CONFLICT, &json!("data_branch_protected"))
+    );
+    json(&router, Method::PATCH, &one, json!({"protected": false})).await;
+    let (status, _) = json(&router, Method::DELETE, &one, Value::Null).await;
+    assert_eq!(status, StatusCode::OK);
+    let (_, tags) = get(&router, &format!("{dataset}/tags")).await;
+    assert_eq!(tags["items"][0]["name"], "v1");
+    let version = merged["version"].as_str().unwrap();
+    let (_, folder) = get(&router, &format!("/api/v1/data/versions/{version}/folder")).await;
+    assert_eq!(folder["items"].as_array().unwrap().len(), 2);
+    let (status, _) = json(&router, Method::DELETE, dataset, Value::Null).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    assert_eq!(get(&router, dataset).await.0, StatusCode::NOT_FOUND);
 }

@@ -1,8 +1,8 @@
 //! The five kinds of value that both databases share.
 
 use corliss_types::{
-    DatasetName, DurationMs, EndpointId, JobId, ModelName, PrincipalId, ReplicaId, RunId, TaskId, Timestamp,
-    TokenId, TrackingRunId, VersionId,
+    CommitId, DatasetName, DurationMs, EndpointId, JobId, ModelName, PrincipalId, ReplicaId, RunId, TaskId,
+    Timestamp, TokenId, TrackingRunId, VersionId,
 };
 
 /// One parameter or column.
@@ -147,6 +147,7 @@ from_id!(
     TaskId,
     TokenId,
     TrackingRunId,
+    CommitId,
     VersionId,
 );
 

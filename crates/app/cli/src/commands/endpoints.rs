@@ -1,18 +1,18 @@
 //! `corliss endpoints …`: list, show, deploy, delete.
 
-use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::args::EndpointsCommand;
+use crate::confirm::confirm;
 use crate::context::{Context, typed};
-use crate::error::{CliError, CliResult};
+use crate::error::CliResult;
 use crate::link::{self, Link};
 use crate::output::{self, Table};
 use crate::readiness::{self, Readiness, path};
 use crate::views::{EndpointView, Page};
-use crate::{interrupt, program, text};
+use crate::{interrupt, program};
 
 /// Dispatches.
 pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
@@ -141,18 +141,4 @@ fn delete(context: &Context, name: &str, yes: bool) -> CliResult {
         output::say(&format!("Endpoint '{name}' is being removed."));
     }
     Ok(())
-}
-
-fn confirm(question: &str) -> CliResult {
-    if !std::io::stdin().is_terminal() {
-        return Err(CliError::input("this needs a confirmation").hint("pass --yes"));
-    }
-    let mut out = std::io::stderr();
-    let _ = write!(out, "{} [y/N] ", text::harmless(question)).and_then(|()| out.flush());
-    let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer);
-    if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
-        return Ok(());
-    }
-    Err(CliError::failed("nothing was changed"))
 }

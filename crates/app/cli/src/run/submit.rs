@@ -9,8 +9,8 @@ use serde_json::json;
 use super::project;
 use crate::api::Api;
 use crate::context::Context;
+use crate::data::upload::{self, Destination};
 use crate::error::{CliError, CliResult};
-use crate::upload;
 
 #[derive(Deserialize)]
 struct Accepted {
@@ -26,27 +26,29 @@ pub fn submit(context: &Context, api: &Api, file: &Path) -> CliResult<String> {
     let mut not_code: Vec<PathBuf> = home(&loaded.folder);
     for source in &loaded.project.data {
         let folder = loaded.data_folder(source);
-        let message = format!("data of {name}");
         let options = upload::data_options(home(&folder));
-        let uploaded =
-            upload::folder(api, &folder, &options, &source.name, &message).map_err(|mut error| {
-                error
-                    .report
-                    .field
-                    .get_or_insert_with(|| format!("data.{}", source.name));
-                error
-            })?;
+        let to = Destination {
+            dataset: source.name.clone(),
+            message: format!("data of {name}"),
+            ..Destination::default()
+        };
+        let uploaded = upload::folder(api, &context.home, &folder, &options, &to).map_err(|mut error| {
+            error
+                .report
+                .field
+                .get_or_insert_with(|| format!("data.{}", source.name));
+            error
+        })?;
         data.insert(source.name.clone(), uploaded.version);
         not_code.extend(upload::within(&loaded.folder, &folder));
     }
     let options = upload::code_options(not_code);
-    let code = upload::folder(
-        api,
-        &loaded.folder,
-        &options,
-        &format!("{name}.code"),
-        &format!("code of {name}"),
-    )?;
+    let to = Destination {
+        dataset: format!("{name}.code"),
+        message: format!("code of {name}"),
+        ..Destination::default()
+    };
+    let code = upload::folder(api, &context.home, &loaded.folder, &options, &to)?;
     let request = json!({
         "project_file": loaded.text,
         "file_name": loaded.file_name,

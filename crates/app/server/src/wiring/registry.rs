@@ -1,7 +1,7 @@
 //! The registry's sources are versions of data and artifacts of tracking; its lineage is the data room's.
 
 use async_trait::async_trait;
-use corliss_data::{DataError, DataService, Edge, Entry, NodeKind, NodeRef, Relation, Tree};
+use corliss_data::{DataError, DataService, Edge, Entry, NodeKind, NodeRef, Relation};
 use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_registry::{ForeignSource, Lineage, ModelSources, ModelVersion, Pinned, PortError};
 use corliss_tracking::{ArtifactFile, Tracking};
@@ -11,6 +11,8 @@ use super::tracking::NotABlob;
 
 /// What `flavor_of` looks for: engines tell a model by the ending of its file, and check its bytes later.
 const ENDINGS: [(&str, Flavor); 2] = [(".onnx", Flavor::Onnx), (".gguf", Flavor::Gguf)];
+/// Files of a model that are looked at for what it is; models are few files.
+const FILES_MAX: usize = 10_000;
 /// The scheme of logged models.
 const LOGGED_MODEL: &str = "models:/";
 
@@ -29,14 +31,12 @@ fn carried(error: impl Diagnose) -> PortError {
 #[async_trait]
 impl ModelSources for Sources {
     async fn flavor_of(&self, version: &VersionId) -> Result<Option<Flavor>, PortError> {
-        let tree = match self.data.tree(version).await {
-            Ok(tree) => tree,
+        let files = match self.data.files(version, "", FILES_MAX).await {
+            Ok(files) => files,
             Err(error) if error.meaning() == Meaning::NotFound => return Ok(None),
             Err(error) => return Err(carried(error)),
         };
-        Ok(Some(flavor(
-            tree.entries().iter().map(|entry| entry.path.as_str()),
-        )))
+        Ok(Some(flavor(files.iter().map(|entry| entry.path.as_str()))))
     }
 
     async fn pin(&self, source: &ForeignSource) -> Result<Option<Pinned>, PortError> {
@@ -51,8 +51,7 @@ impl ModelSources for Sources {
         }
         let flavor = flavor(files.iter().map(|file| file.path.as_str()));
         let entries = files.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
-        let tree = Tree::new(entries).map_err(carried)?;
-        let committed = self.data.commit(None, tree, "").await.map_err(carried)?;
+        let committed = self.data.record_files(entries).await.map_err(carried)?;
         Ok(Some(Pinned {
             version: committed.version,
             flavor,

@@ -1,31 +1,45 @@
-//! `GET /data/datasets…`, `POST /data/datasets/{name}/versions`.
+//! `/data/datasets…`: datasets, and commits to their branches.
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use corliss_http::{ApiError, Json, List, PageQuery, Path, Query};
-use corliss_types::DatasetName;
+use corliss_types::{CommitId, DatasetName, Principal, VersionId};
 use http::StatusCode;
 use serde::Deserialize;
 
+use super::page;
 use crate::types::{Committed, DatasetDetail, DatasetSummary};
-use crate::{DataService, Entry, Tree};
+use crate::{DataError, DataService, Edit, RefName, Signature, Target};
 
+/// Either the tree that the branch is to have, or what is to change in the one that it has.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewVersion {
-    entries: Vec<Entry>,
+pub(super) struct NewCommit {
+    version: Option<VersionId>,
+    edits: Option<Vec<Edit>>,
+    branch: Option<RefName>,
+    expected: Option<CommitId>,
     #[serde(default)]
     message: String,
 }
 
-/// 201 if the dataset's name was moved, 200 if it pointed there already.
+/// 201 if there is a new commit, 200 if the branch had this version already.
 pub(super) async fn commit(
     State(service): State<DataService>,
-    Path(name): Path<DatasetName>,
-    Json(new): Json<NewVersion>,
+    Extension(caller): Extension<Principal>,
+    Path(dataset): Path<DatasetName>,
+    Json(new): Json<NewCommit>,
 ) -> Result<(StatusCode, Json<Committed>), ApiError> {
-    let committed = service
-        .commit(Some(name), Tree::new(new.entries)?, &new.message)
-        .await?;
+    let target = Target {
+        dataset,
+        branch: new.branch,
+        expected: new.expected,
+    };
+    let by = signature(&caller, new.message);
+    let committed = match (new.version, new.edits) {
+        (Some(version), None) => service.commit(&target, &version, by).await?,
+        (None, Some(edits)) => service.commit_edits(&target, edits, by).await?,
+        _ => return Err(DataError::VersionOrEdits.into()),
+    };
     let status = if committed.created {
         StatusCode::CREATED
     } else {
@@ -34,22 +48,22 @@ pub(super) async fn commit(
     Ok((status, Json(committed)))
 }
 
+pub(super) fn signature(caller: &Principal, message: String) -> Signature {
+    Signature {
+        author: caller.name.clone(),
+        message,
+    }
+}
+
 /// The page token is the last name of the page before.
 pub(super) async fn list(
     State(service): State<DataService>,
-    Query(page): Query<PageQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<DatasetSummary>>, ApiError> {
-    let limit = page.limit(100, 1000)?;
-    let mut items = service
-        .datasets(page.page_token.as_deref().unwrap_or_default(), limit + 1)
-        .await?;
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next_page_token = items.last().filter(|_| more).map(|last| last.name.to_string());
-    Ok(Json(List {
-        items,
-        next_page_token,
-    }))
+    let limit = query.limit(100, 1000)?;
+    let after = query.page_token.unwrap_or_default();
+    let items = service.datasets(&after, limit + 1).await?;
+    Ok(Json(page(items, limit as usize, |last| last.name.to_string())))
 }
 
 pub(super) async fn detail(
@@ -57,4 +71,12 @@ pub(super) async fn detail(
     Path(name): Path<DatasetName>,
 ) -> Result<Json<DatasetDetail>, ApiError> {
     Ok(Json(service.dataset(&name).await?))
+}
+
+pub(super) async fn delete(
+    State(service): State<DataService>,
+    Path(name): Path<DatasetName>,
+) -> Result<StatusCode, ApiError> {
+    service.delete_dataset(&name).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -1,103 +1,149 @@
 //! The native routes of the data capability.
 
 mod datasets;
+mod history;
 mod lineage;
 mod pieces;
 mod versions;
 
-use axum::routing::{get, post};
-use corliss_http::{Dialect, Routes};
+use axum::routing::{MethodRouter, delete, get, patch, post};
+use corliss_http::{Dialect, List, Routes};
 use corliss_types::{Access, Permission};
 use http::Method;
 
 use crate::DataService;
 use crate::transfer::BODY_MAX_BYTES;
 
-/// A list of entries with long paths.
-const ENTRIES_BODY_BYTES: u64 = 64 << 20;
+/// A list of edits with long paths.
+const EDITS_BODY_BYTES: u64 = 64 << 20;
 
 /// Every route under `/api/v1` that this capability answers.
 #[must_use]
 pub fn routes(service: DataService) -> Routes {
-    let read = Access::Requires(Permission::DataRead);
-    let write = Access::Requires(Permission::DataWrite);
-    let native = Dialect::Native;
     let blob_bytes = service.limits().blob_bytes;
-    Routes::new()
-        .route(
+    let read = |path: &str, handler: MethodRouter<DataService>| {
+        let (access, handler) = (
+            Access::Requires(Permission::DataRead),
+            handler.with_state(service.clone()),
+        );
+        Routes::new().route(Method::GET, path, access, Dialect::Native, handler)
+    };
+    let ask = |path: &str, handler: MethodRouter<DataService>| {
+        let (access, handler) = (
+            Access::Requires(Permission::DataRead),
+            handler.with_state(service.clone()),
+        );
+        Routes::new().route(Method::POST, path, access, Dialect::Native, handler)
+    };
+    let write = |method: Method, path: &str, handler: MethodRouter<DataService>| {
+        let (access, handler) = (
+            Access::Requires(Permission::DataWrite),
+            handler.with_state(service.clone()),
+        );
+        Routes::new().route(method, path, access, Dialect::Native, handler)
+    };
+    let pieces = Routes::new()
+        .merge(write(
             Method::POST,
             "/api/v1/data/blobs/missing",
-            write,
-            native,
-            post(pieces::missing).with_state(service.clone()),
-        )
-        .route(
-            Method::POST,
-            "/api/v1/data/pieces",
-            write,
-            native,
-            post(pieces::store).with_state(service.clone()),
-        )
-        .body_limit(BODY_MAX_BYTES)
-        .route(
-            Method::POST,
-            "/api/v1/data/pieces/read",
-            read,
-            native,
-            post(pieces::read).with_state(service.clone()),
-        )
-        .route(
-            Method::POST,
-            "/api/v1/data/blobs",
-            write,
-            native,
-            post(pieces::upload).with_state(service.clone()),
-        )
+            post(pieces::missing),
+        ))
+        .merge(write(Method::POST, "/api/v1/data/pieces", post(pieces::store)).body_limit(BODY_MAX_BYTES))
+        .merge(ask("/api/v1/data/pieces/read", post(pieces::read)))
         // A little more than a blob may have, so that the blob store's own limit answers.
-        .body_limit(blob_bytes.saturating_add(1 << 20))
-        .streaming()
-        .route(
-            Method::POST,
-            "/api/v1/data/datasets/{name}/versions",
-            write,
-            native,
-            post(datasets::commit).with_state(service.clone()),
-        )
-        .body_limit(ENTRIES_BODY_BYTES)
-        .route(
-            Method::GET,
-            "/api/v1/data/datasets",
-            read,
-            native,
-            get(datasets::list).with_state(service.clone()),
-        )
-        .route(
-            Method::GET,
+        .merge(
+            write(Method::POST, "/api/v1/data/blobs", post(pieces::upload))
+                .body_limit(blob_bytes.saturating_add(1 << 20))
+                .streaming(),
+        );
+    let datasets = Routes::new()
+        .merge(read("/api/v1/data/datasets", get(datasets::list)))
+        .merge(read("/api/v1/data/datasets/{name}", get(datasets::detail)))
+        .merge(write(
+            Method::DELETE,
             "/api/v1/data/datasets/{name}",
-            read,
-            native,
-            get(datasets::detail).with_state(service.clone()),
+            delete(datasets::delete),
+        ))
+        .merge(
+            write(
+                Method::POST,
+                "/api/v1/data/datasets/{name}/commits",
+                post(datasets::commit),
+            )
+            .body_limit(EDITS_BODY_BYTES)
+            .streaming(),
+        );
+    let refs = Routes::new()
+        .merge(read(
+            "/api/v1/data/datasets/{name}/branches",
+            get(history::branches),
+        ))
+        .merge(write(
+            Method::POST,
+            "/api/v1/data/datasets/{name}/branches",
+            post(history::create_branch),
+        ))
+        .merge(write(
+            Method::PATCH,
+            "/api/v1/data/datasets/{name}/branches/{branch}",
+            patch(history::change_branch),
+        ))
+        .merge(write(
+            Method::DELETE,
+            "/api/v1/data/datasets/{name}/branches/{branch}",
+            delete(history::delete_branch),
+        ))
+        .merge(read("/api/v1/data/datasets/{name}/tags", get(history::tags)))
+        .merge(write(
+            Method::POST,
+            "/api/v1/data/datasets/{name}/tags",
+            post(history::create_tag),
+        ))
+        .merge(write(
+            Method::DELETE,
+            "/api/v1/data/datasets/{name}/tags/{tag}",
+            delete(history::delete_tag),
+        ));
+    let joins = [
+        ("merge", post(history::merge)),
+        ("revert", post(history::revert)),
+        ("cherry-pick", post(history::cherry_pick)),
+    ];
+    let joins = joins.into_iter().fold(Routes::new(), |routes, (verb, handler)| {
+        let path = format!("/api/v1/data/datasets/{{name}}/{verb}");
+        // Costs what differs, which may be much.
+        routes.merge(write(Method::POST, &path, handler).streaming())
+    });
+    Routes::new()
+        .merge(pieces)
+        .merge(datasets)
+        .merge(refs)
+        .merge(joins)
+        .merge(read("/api/v1/data/resolve", get(history::resolve)))
+        .merge(read("/api/v1/data/log", get(history::log)))
+        .merge(read("/api/v1/data/diff", get(versions::diff)).streaming())
+        .merge(read("/api/v1/data/versions/{version}", get(versions::detail)))
+        .merge(read(
+            "/api/v1/data/versions/{version}/folder",
+            get(versions::folder),
+        ))
+        .merge(
+            read(
+                "/api/v1/data/versions/{version}/files/{*path}",
+                get(versions::file),
+            )
+            .streaming(),
         )
-        .route(
-            Method::GET,
-            "/api/v1/data/versions/{version}",
-            read,
-            native,
-            get(versions::detail).with_state(service.clone()),
-        )
-        .route(
-            Method::GET,
-            "/api/v1/data/versions/{version}/files/{*path}",
-            read,
-            native,
-            get(versions::file).with_state(service.clone()),
-        )
-        .streaming()
-        .route(
-            Method::GET,
-            "/api/v1/lineage",
-            read,
-            native,
-            get(lineage::graph).with_state(service),
-        )
+        .merge(read("/api/v1/lineage", get(lineage::graph)))
+}
+
+/// A page of what was asked for with one item more than the page holds.
+fn page<T>(mut items: Vec<T>, limit: usize, token: impl FnOnce(&T) -> String) -> List<T> {
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next_page_token = items.last().filter(|_| more).map(token);
+    List {
+        items,
+        next_page_token,
+    }
 }

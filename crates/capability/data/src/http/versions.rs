@@ -1,15 +1,17 @@
-//! `GET /data/versions/{version}` and the bytes of its files.
+//! `/data/versions/{version}…`: the files of a version, its folders, what differs, and the bytes.
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use corliss_http::{ApiError, Json, PageQuery, Path, Query};
+use corliss_http::{ApiError, Json, List, PageQuery, Path, Query};
 use corliss_types::VersionId;
 use http::header;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio_util::io::ReaderStream;
 
-use crate::{DataService, Entry, VersionSummary};
+use super::page;
+use crate::types::{DiffSummary, FileChange, FolderItem};
+use crate::{DataService, Entry, Reference, VersionSummary};
 
 #[derive(Debug, Serialize)]
 pub(super) struct VersionAnswer {
@@ -24,25 +26,85 @@ pub(super) struct VersionAnswer {
 pub(super) async fn detail(
     State(service): State<DataService>,
     Path(version): Path<VersionId>,
-    Query(page): Query<PageQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<VersionAnswer>, ApiError> {
-    let limit = page.limit(1000, 10_000)? as usize;
+    let limit = query.limit(1000, 10_000)? as usize;
     let summary = service.version(&version).await?;
-    let tree = service.tree(&version).await?;
-    let after = page.page_token.unwrap_or_default();
-    let start = tree
-        .entries()
-        .partition_point(|entry| entry.path.as_str() <= after.as_str());
-    let rest = &tree.entries()[start..];
-    let entries: Vec<Entry> = rest.iter().take(limit).cloned().collect();
-    let next_page_token = entries
-        .last()
-        .filter(|_| rest.len() > limit)
-        .map(|entry| entry.path.to_string());
+    let after = query.page_token.unwrap_or_default();
+    let entries = service.files(&version, &after, limit + 1).await?;
+    let page = page(entries, limit, |last: &Entry| last.path.to_string());
     Ok(Json(VersionAnswer {
         summary,
-        entries,
-        next_page_token,
+        entries: page.items,
+        next_page_token: page.next_page_token,
+    }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FolderQuery {
+    #[serde(default)]
+    path: String,
+    limit: Option<usize>,
+    page_token: Option<String>,
+}
+
+/// The page token is the last name of the page before, with a `/` if it was a folder.
+pub(super) async fn folder(
+    State(service): State<DataService>,
+    Path(version): Path<VersionId>,
+    Query(query): Query<FolderQuery>,
+) -> Result<Json<List<FolderItem>>, ApiError> {
+    let limit = query.limit.unwrap_or(1000).clamp(1, 10_000);
+    let after = query.page_token.unwrap_or_default();
+    let items = service.folder(&version, &query.path, &after, limit + 1).await?;
+    Ok(Json(page(items, limit, |last: &FolderItem| match last.file {
+        Some(_) => last.name.clone(),
+        None => format!("{}/", last.name),
+    })))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DiffQuery {
+    from: String,
+    to: String,
+    limit: Option<usize>,
+    page_token: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct DiffAnswer {
+    from: VersionId,
+    to: VersionId,
+    /// Of all that differs; only on the first page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<DiffSummary>,
+    #[serde(flatten)]
+    page: List<FileChange>,
+}
+
+/// The page token is the last path of the page before.
+pub(super) async fn diff(
+    State(service): State<DataService>,
+    Query(query): Query<DiffQuery>,
+) -> Result<Json<DiffAnswer>, ApiError> {
+    let (from, to): (Reference, Reference) = (query.from.parse()?, query.to.parse()?);
+    let from = service.resolve(&from).await?.version;
+    let to = service.resolve(&to).await?.version;
+    let limit = query.limit.unwrap_or(1000).clamp(1, 10_000);
+    let after = query.page_token.unwrap_or_default();
+    let changes = service.diff(&from, &to, &after, limit + 1).await?;
+    let summary = match after.is_empty() {
+        true => Some(service.diff_summary(&from, &to).await?),
+        false => None,
+    };
+    let page = page(changes, limit, |last: &FileChange| last.path.to_string());
+    Ok(Json(DiffAnswer {
+        from,
+        to,
+        summary,
+        page,
     }))
 }
 

@@ -18,7 +18,7 @@ use corliss_blobstore::{Placement, id_of_reader};
 use corliss_types::VersionId;
 
 use crate::snapshot::Root;
-use crate::{DataError, Tree};
+use crate::{DataError, Entry};
 
 use remove::remove_tree;
 
@@ -61,8 +61,8 @@ impl Place {
         Ok(fs::read_to_string(&self.stamps).is_ok_and(|then| then == now))
     }
 
-    /// Clears the way, makes the folders, and answers what the blob store is to put into them.
-    pub(crate) fn prepare(&self, tree: &Tree) -> Result<Vec<Placement>, DataError> {
+    /// Clears the way and makes the folder in which the version is built.
+    pub(crate) fn prepare(&self) -> Result<(), DataError> {
         for remains in [&self.building, &self.discarded] {
             remove_tree(remains)?;
         }
@@ -71,27 +71,39 @@ impl Place {
                 .map_err(|error| DataError::io("set aside", &self.folder, &error))?;
             remove_tree(&self.discarded)?;
         }
-        make_folder(&self.building)?;
-        for folder in folders(tree) {
-            make_folder(&self.building.join(folder))?;
+        make_folder(&self.building)
+    }
+
+    /// Makes the folders of some entries, which come in order of their paths, and answers what the blob store is
+    /// to put into them. `last` is the folder of the entry before.
+    pub(crate) fn placements(
+        &self,
+        entries: &[Entry],
+        last: &mut PathBuf,
+    ) -> Result<Vec<Placement>, DataError> {
+        let mut placements = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let path = self.building.join(entry.path.as_str());
+            let folder = path.parent().unwrap_or(&self.building);
+            if folder != last {
+                fs::create_dir_all(folder)
+                    .map_err(|error| DataError::io("make the folder", folder, &error))?;
+                *last = folder.to_path_buf();
+            }
+            placements.push(Placement {
+                id: entry.blob,
+                path: path.into(),
+                executable: entry.executable,
+            });
         }
-        let place = |entry: &crate::Entry| Placement {
-            id: entry.blob,
-            path: self.building.join(entry.path.as_str()).into(),
-            executable: entry.executable,
-        };
-        Ok(tree.entries().iter().map(place).collect())
+        Ok(placements)
     }
 
     /// Closes the folders to writers, records the stamps and lets the folder appear.
-    pub(crate) fn finish(&self, version: &VersionId, tree: &Tree) -> Result<(), DataError> {
+    pub(crate) fn finish(&self, version: &VersionId) -> Result<(), DataError> {
         let failed = |path: &Path, error: std::io::Error| DataError::io("write", path, &error);
-        for folder in folders(tree)
-            .iter()
-            .rev()
-            .map(|folder| self.building.join(folder))
-        {
-            close(&folder)?;
+        for folder in stamps::folders(&self.building)? {
+            close(&self.building.join(folder))?;
         }
         close(&self.building)?;
         let partial = self.stamps.with_extension("stamps-new");
@@ -101,35 +113,32 @@ impl Place {
         fs::rename(&self.building, &self.folder).map_err(|error| failed(&self.folder, error))
     }
 
-    /// Reads every file and compares the folder with the tree.
-    pub(crate) fn verify(&self, version: &VersionId, tree: &Tree) -> Result<(), DataError> {
-        let damaged = |message: String| DataError::Damaged {
-            version: version.clone(),
-            message,
-        };
-        for path in stamps::files(&self.folder)? {
-            if tree.find(&path).is_none() {
-                return Err(damaged(format!("'{path}' does not belong to it")));
-            }
-        }
+    /// What lies in the folder.
+    pub(crate) fn files(&self) -> Result<BTreeSet<String>, DataError> {
+        Ok(stamps::files(&self.folder)?.into_iter().collect())
+    }
+
+    /// Reads some files and compares them with their entries; takes each out of `files`.
+    pub(crate) fn verify(
+        &self,
+        version: &VersionId,
+        entries: &[Entry],
+        files: &mut BTreeSet<String>,
+    ) -> Result<(), DataError> {
         let root = Root::hold(&self.folder)?;
-        for entry in tree.entries() {
+        for entry in entries {
+            files.remove(entry.path.as_str());
             let file = root.open(Path::new(entry.path.as_str())).ok();
             let read = file.and_then(|file| id_of_reader(&file).ok());
             if read.map(|blob| blob.id) != Some(entry.blob) {
-                return Err(damaged(format!("'{}' is not what was laid out", entry.path)));
+                return Err(DataError::Damaged {
+                    version: version.clone(),
+                    message: format!("'{}' is not what was laid out", entry.path),
+                });
             }
         }
         Ok(())
     }
-}
-
-/// The folders of a tree, each after the one it lies in.
-fn folders(tree: &Tree) -> BTreeSet<&str> {
-    tree.entries()
-        .iter()
-        .flat_map(|entry| entry.path.folders())
-        .collect()
 }
 
 fn make_folder(folder: &Path) -> Result<(), DataError> {

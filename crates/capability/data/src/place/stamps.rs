@@ -44,6 +44,15 @@ pub(super) fn files(folder: &Path) -> Result<Vec<String>, DataError> {
         .collect())
 }
 
+/// The paths of the folders in a folder.
+pub(super) fn folders(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let all = walk(folder)?.into_iter();
+    Ok(all
+        .filter(|(_, metadata)| metadata.is_dir())
+        .map(|(path, _)| path)
+        .collect())
+}
+
 /// Everything below a folder, sorted, links not followed.
 fn walk(folder: &Path) -> Result<Vec<(PathBuf, fs::Metadata)>, DataError> {
     let mut all = Vec::new();

@@ -1,89 +1,366 @@
-//! Recording a version whose bytes are stored, and pointing a dataset's name at it.
+//! Recording versions whose bytes are stored, and putting them at the head of a branch.
 
-use corliss_types::DatasetName;
+use corliss_blobstore::BlobId;
+use corliss_metastore::Tx;
+use corliss_types::{CommitId, DatasetName, Timestamp, VersionId};
 
 use super::DataService;
 use crate::config::MESSAGE_MAX_BYTES;
-use crate::store::{datasets, versions};
-use crate::{Committed, DataError, Tree};
+use crate::history::{Commit, RefKind, RefName};
+use crate::store::{commits, datasets, refs, versions};
+use crate::tree::{self, Builder, Editor, RecordWriter, Root};
+use crate::types::{Committed, Edit, RefInfo, Signature, Target};
+use crate::{DataError, Entry};
+
+/// Edits of one commit that are sent as a list; who has more sends a tree.
+pub(crate) const EDITS_MAX: usize = 100_000;
+/// Bytes of an author's name.
+const AUTHOR_MAX_BYTES: usize = 200;
+/// How often an edit is tried again when somebody else was faster.
+const ATTEMPTS: u32 = 5;
+
+/// The head that a commit goes on.
+pub(super) struct Head {
+    pub branch: RefName,
+    /// None in a dataset that is yet to be made.
+    pub info: Option<RefInfo>,
+    pub root: Option<BlobId>,
+}
 
 impl DataService {
-    /// Records the tree as a version, and points the dataset's name at it if one is given. The same again
-    /// changes nothing.
+    /// Puts a tree whose records are stored at the head of a branch. The version that is there already changes
+    /// nothing.
     ///
     /// # Errors
-    /// A blob is missing or has another size than its entry says; a limit; or a store failed.
+    /// The tree is not valid or a blob is missing, the branch is protected or elsewhere than expected, a limit;
+    /// or a store failed.
     pub async fn commit(
         &self,
-        dataset: Option<DatasetName>,
-        tree: Tree,
-        message: &str,
+        target: &Target,
+        version: &VersionId,
+        by: Signature,
     ) -> Result<Committed, DataError> {
-        if message.len() > MESSAGE_MAX_BYTES {
-            return Err(DataError::MessageTooLong {
-                limit: MESSAGE_MAX_BYTES,
+        check_signature(&by)?;
+        let head = self.head(target).await?;
+        let root = self.checked(version, head.root).await?;
+        let by_whom = Change {
+            by,
+            action: "commit",
+            merged: None,
+        };
+        self.record(target, &head, root, by_whom).await
+    }
+
+    /// Puts a version that differs in some files from the head of a branch there in its place.
+    ///
+    /// # Errors
+    /// As [`Self::commit`]; or a file to be removed is not there.
+    pub async fn commit_edits(
+        &self,
+        target: &Target,
+        mut edits: Vec<Edit>,
+        by: Signature,
+    ) -> Result<Committed, DataError> {
+        check_signature(&by)?;
+        if edits.len() > EDITS_MAX {
+            return Err(DataError::TooMany {
+                what: "edits",
+                limit: EDITS_MAX,
             });
         }
-        if tree.entries().len() > self.limits.files {
+        edits.sort_by(|left, right| left.path.cmp(&right.path));
+        if let Some(twice) = edits.windows(2).find(|pair| pair[0].path == pair[1].path) {
+            let path = twice[0].path.to_string();
+            return Err(DataError::DuplicatePath { path });
+        }
+        let entries = self.entries_of(&edits).await?;
+        for attempt in 1.. {
+            let head = self.head(target).await?;
+            let edited = self.edited(&head, &edits, &entries).await?;
+            let root = self.checked(&edited.version(), head.root).await?;
+            let change = Change {
+                by: by.clone(),
+                action: "commit",
+                merged: None,
+            };
+            match self.record(target, &head, root, change).await {
+                // Edits go on whatever is there, unless the caller said on what.
+                Err(DataError::BranchMoved { .. }) if target.expected.is_none() && attempt < ATTEMPTS => {}
+                result => return result,
+            }
+        }
+        Err(DataError::Busy)
+    }
+
+    /// Records a list of files as a version that belongs to no dataset.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn record_files(&self, mut entries: Vec<Entry>) -> Result<Committed, DataError> {
+        entries.sort_by(|left, right| left.path.cmp(&right.path));
+        let mut builder = Builder::default();
+        let mut writer = RecordWriter::new(self.blobs.clone());
+        for entry in &entries {
+            builder.push(entry)?;
+            writer.add(builder.take_pieces()).await?;
+        }
+        let root = builder.finish()?;
+        writer.add(builder.take_pieces()).await?;
+        writer.flush().await?;
+        self.record_version(&root.version()).await
+    }
+
+    /// Records a tree as a version that belongs to no dataset.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn record_version(&self, version: &VersionId) -> Result<Committed, DataError> {
+        let root = self.checked(version, None).await?;
+        let now = self.sources.clock.now();
+        let created = self
+            .store
+            .write(move |tx| Ok::<_, DataError>(versions::insert(tx, &root, now)?))
+            .await?;
+        Ok(Committed {
+            version: root.version(),
+            dataset: None,
+            branch: None,
+            commit: None,
+            created,
+            files: root.files,
+            size_bytes: root.size_bytes,
+        })
+    }
+
+    /// A tree that may be recorded; what it shares with `base` is not looked at again.
+    pub(super) async fn checked(&self, version: &VersionId, base: Option<BlobId>) -> Result<Root, DataError> {
+        let not_found = || DataError::VersionNotFound {
+            version: version.to_string(),
+        };
+        let id = tree::root_of(version).ok_or_else(not_found)?;
+        if !self.blobs.missing(vec![id]).await?.is_empty() {
+            return Err(DataError::TreeMissing {
+                version: version.clone(),
+            });
+        }
+        let root = tree::check(&self.reader, &self.blobs, id, base).await?;
+        if root.files > self.limits.files as u64 {
             return Err(DataError::TooManyFiles {
                 limit: self.limits.files,
             });
         }
-        self.check_blobs(&tree).await?;
-        // The tree is durable before the row that names it: a row never points at nothing.
-        let canonical = tree.canonical();
-        self.blobs.put(&mut canonical.as_slice(), None).await?;
-        self.record(dataset, &tree, message.to_owned()).await
+        Ok(root)
     }
 
-    async fn check_blobs(&self, tree: &Tree) -> Result<(), DataError> {
-        let ids = tree.entries().iter().map(|entry| entry.blob).collect();
-        let found = self.blobs.stat_all(ids).await?;
-        for (entry, blob) in tree.entries().iter().zip(found) {
-            let path = || entry.path.to_string();
-            let Some(blob) = blob else {
-                return Err(DataError::BlobMissing {
-                    path: path(),
-                    blob: entry.blob,
-                });
-            };
-            if blob.size_bytes != entry.size_bytes {
-                let (announced, stored) = (entry.size_bytes, blob.size_bytes);
-                return Err(DataError::SizeMismatch {
-                    path: path(),
-                    announced,
-                    stored,
+    /// The head of the branch that is meant.
+    pub(super) async fn head(&self, target: &Target) -> Result<Head, DataError> {
+        let target = target.clone();
+        let (branch, found) = self
+            .store
+            .read(move |tx| {
+                let default = datasets::default_branch(tx, &target.dataset)?;
+                let Some(default) = default else {
+                    let branch = target.branch.clone().unwrap_or_else(RefName::main);
+                    return Ok::<_, DataError>((branch, None));
+                };
+                let branch = target.branch.clone().unwrap_or(default);
+                let found = refs::get(tx, &target.dataset, RefKind::Branch, &branch)?;
+                let info = found.ok_or_else(|| DataError::RefNotFound {
+                    dataset: target.dataset.clone(),
+                    kind: RefKind::Branch,
+                    name: branch.clone(),
+                })?;
+                let commit = commits::get(tx, &info.commit)?;
+                Ok((branch, Some((info, commit.map(|commit| commit.what.version)))))
+            })
+            .await?;
+        let (info, version) = found.unzip();
+        Ok(Head {
+            branch,
+            info,
+            root: version.flatten().as_ref().and_then(tree::root_of),
+        })
+    }
+
+    async fn entries_of(&self, edits: &[Edit]) -> Result<Vec<Option<Entry>>, DataError> {
+        let ids: Vec<BlobId> = edits.iter().filter_map(|edit| edit.blob).collect();
+        let mut found = self.blobs.stat_all(ids).await?.into_iter();
+        let mut entries = Vec::with_capacity(edits.len());
+        for edit in edits {
+            entries.push(match edit.blob {
+                None => None,
+                Some(blob) => {
+                    let missing = || DataError::BlobMissing {
+                        path: edit.path.to_string(),
+                        blob,
+                    };
+                    let info = found.next().flatten().ok_or_else(missing)?;
+                    Some(Entry {
+                        path: edit.path.clone(),
+                        blob,
+                        size_bytes: info.size_bytes,
+                        executable: edit.executable,
+                    })
+                }
+            });
+        }
+        Ok(entries)
+    }
+
+    async fn edited(
+        &self,
+        head: &Head,
+        edits: &[Edit],
+        entries: &[Option<Entry>],
+    ) -> Result<Root, DataError> {
+        let base = match head.root {
+            Some(root) => root,
+            None => self.empty_tree().await?,
+        };
+        let mut editor = Editor::new(self.reader.cursor(base).await?, self.blobs.clone());
+        for (edit, entry) in edits.iter().zip(entries) {
+            if entry.is_none() && self.reader.find(base, &edit.path).await?.is_none() {
+                return Err(DataError::FileNotFound {
+                    version: tree::version_of(base),
+                    path: edit.path.to_string(),
                 });
             }
+            editor.apply(&edit.path, entry.as_ref()).await?;
         }
-        Ok(())
+        editor.finish().await
     }
 
-    async fn record(
-        &self,
-        dataset: Option<DatasetName>,
-        tree: &Tree,
-        message: String,
-    ) -> Result<Committed, DataError> {
-        let now = self.sources.clock.now();
-        let version = tree.version();
-        let (files, size_bytes) = (tree.entries().len() as u64, tree.size_bytes());
-        self.store
-            .write(move |tx| {
-                let new = versions::insert(tx, &version, now, files, size_bytes)?;
-                let created = match &dataset {
-                    Some(name) => datasets::point(tx, name, &version, &message, now)?,
-                    None => new,
-                };
-                let (version, dataset) = (version.clone(), dataset.clone());
-                Ok(Committed {
-                    version,
-                    dataset,
-                    created,
-                    files,
-                    size_bytes,
-                })
-            })
-            .await
+    async fn empty_tree(&self) -> Result<BlobId, DataError> {
+        let mut builder = Builder::default();
+        let root = builder.finish()?;
+        self.blobs.put_pieces(builder.take_pieces()).await?;
+        Ok(root.id)
     }
+
+    /// Makes the commit and moves the branch, if it still is where `head` says.
+    pub(super) async fn record(
+        &self,
+        target: &Target,
+        head: &Head,
+        root: Root,
+        change: Change,
+    ) -> Result<Committed, DataError> {
+        let step = Step {
+            dataset: target.dataset.clone(),
+            branch: head.branch.clone(),
+            expected: target.expected.clone(),
+            seen: head.info.as_ref().map(|info| info.commit.clone()),
+            root,
+            change,
+            now: self.sources.clock.now(),
+        };
+        self.store.write(move |tx| step.run(tx)).await
+    }
+}
+
+/// What a commit is made of beside its tree.
+pub(super) struct Change {
+    pub by: Signature,
+    pub action: &'static str,
+    /// The second parent, of a merge.
+    pub merged: Option<CommitId>,
+}
+
+struct Step {
+    dataset: DatasetName,
+    branch: RefName,
+    expected: Option<CommitId>,
+    seen: Option<CommitId>,
+    root: Root,
+    change: Change,
+    now: Timestamp,
+}
+
+impl Step {
+    fn run(&self, tx: &mut dyn Tx) -> Result<Committed, DataError> {
+        datasets::create(tx, &self.dataset, &self.branch, self.now)?;
+        let head = refs::get(tx, &self.dataset, RefKind::Branch, &self.branch)?;
+        let commit = head.as_ref().map(|head| head.commit.clone());
+        let is_elsewhere = self
+            .expected
+            .as_ref()
+            .is_some_and(|at| commit.as_ref() != Some(at));
+        if is_elsewhere || commit != self.seen {
+            return Err(DataError::BranchMoved {
+                branch: self.branch.clone(),
+                head: commit,
+            });
+        }
+        let is_merge = self.change.merged.is_some();
+        if !is_merge && head.as_ref().is_some_and(|head| head.protected) {
+            return Err(DataError::BranchProtected {
+                branch: self.branch.clone(),
+            });
+        }
+        versions::insert(tx, &self.root, self.now)?;
+        let version = self.root.version();
+        let current = commit
+            .as_ref()
+            .map(|commit| commits::get(tx, commit))
+            .transpose()?;
+        let is_same = current
+            .flatten()
+            .is_some_and(|current| current.what.version == version);
+        let commit = match commit {
+            Some(commit) if is_same && !is_merge => {
+                return Ok(self.committed(commit, false));
+            }
+            commit => commit,
+        };
+        let new = commits::insert(tx, &self.dataset, &self.commit(commit.as_ref()))?;
+        let step = refs::Move {
+            dataset: &self.dataset,
+            kind: RefKind::Branch,
+            name: &self.branch,
+            old: commit.as_ref(),
+            new: Some(&new),
+            author: &self.change.by.author,
+            action: self.change.action,
+            at: self.now,
+        };
+        refs::apply(tx, &step)?;
+        Ok(self.committed(new, true))
+    }
+
+    fn commit(&self, parent: Option<&CommitId>) -> Commit {
+        Commit {
+            version: self.root.version(),
+            parents: parent.into_iter().chain(&self.change.merged).cloned().collect(),
+            author: self.change.by.author.clone(),
+            created_ms: self.now,
+            message: self.change.by.message.clone(),
+        }
+    }
+
+    fn committed(&self, commit: CommitId, created: bool) -> Committed {
+        Committed {
+            version: self.root.version(),
+            dataset: Some(self.dataset.clone()),
+            branch: Some(self.branch.clone()),
+            commit: Some(commit),
+            created,
+            files: self.root.files,
+            size_bytes: self.root.size_bytes,
+        }
+    }
+}
+
+pub(super) fn check_signature(by: &Signature) -> Result<(), DataError> {
+    if by.message.len() > MESSAGE_MAX_BYTES {
+        return Err(DataError::MessageTooLong {
+            limit: MESSAGE_MAX_BYTES,
+        });
+    }
+    if by.author.len() > AUTHOR_MAX_BYTES {
+        return Err(DataError::TooMany {
+            what: "bytes of an author's name",
+            limit: AUTHOR_MAX_BYTES,
+        });
+    }
+    Ok(())
 }

@@ -2,15 +2,19 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use corliss_types::VersionId;
 use tokio::sync::Mutex;
 
+use super::merge::root;
 use super::{DataService, blocking};
-use crate::DataError;
 use crate::place::Place;
+use crate::tree::Cursor;
+use crate::{DataError, Entry};
 
+/// Files laid out together: enough that neighbours in a pack are read at once, in bounded memory.
+const BATCH_FILES: usize = 50_000;
 /// Work on different folders goes on side by side; a few that share a turn only wait for each other.
 const TURNS: usize = 32;
 
@@ -42,7 +46,7 @@ impl DataService {
     /// # Errors
     /// There is no such version, the disk is full, or a store failed.
     pub async fn materialise(&self, version: &VersionId, folder: &Path) -> Result<(), DataError> {
-        let tree = self.tree(version).await?;
+        self.version(version).await?;
         let _turn = self.turns.of(folder).lock().await;
         let (place, sound) = {
             let (folder, version) = (folder.to_path_buf(), version.clone());
@@ -56,13 +60,21 @@ impl DataService {
         if sound {
             return Ok(());
         }
-        let placements = {
-            let (place, tree) = (place.clone(), tree.clone());
-            blocking(move || place.prepare(&tree)).await?
-        };
-        self.blobs.materialise(placements).await?;
+        let place = blocking(move || place.prepare().map(|()| place)).await?;
+        let mut cursor = self.reader.cursor(root(version)?).await?;
+        let mut last = PathBuf::new();
+        loop {
+            let entries = batch(&mut cursor).await?;
+            if entries.is_empty() {
+                break;
+            }
+            let place = place.clone();
+            let placed = blocking(move || Ok((place.placements(&entries, &mut last)?, last))).await?;
+            last = placed.1;
+            self.blobs.materialise(placed.0).await?;
+        }
         let version = version.clone();
-        blocking(move || place.finish(&version, &tree)).await
+        blocking(move || place.finish(&version)).await
     }
 
     /// Reads every file of a laid-out folder and compares it with the version.
@@ -70,8 +82,40 @@ impl DataService {
     /// # Errors
     /// It differs, or cannot be read.
     pub async fn verify_directory(&self, version: &VersionId, folder: &Path) -> Result<(), DataError> {
-        let tree = self.tree(version).await?;
-        let (folder, version) = (folder.to_path_buf(), version.clone());
-        blocking(move || Place::new(&folder)?.verify(&version, &tree)).await
+        self.version(version).await?;
+        let mut cursor = self.reader.cursor(root(version)?).await?;
+        let folder = folder.to_path_buf();
+        let (place, mut files) = blocking(move || {
+            let place = Place::new(&folder)?;
+            let files = place.files()?;
+            Ok((place, files))
+        })
+        .await?;
+        loop {
+            let entries = batch(&mut cursor).await?;
+            if entries.is_empty() {
+                break;
+            }
+            let (place, version) = (place.clone(), version.clone());
+            files = blocking(move || place.verify(&version, &entries, &mut files).map(|()| files)).await?;
+        }
+        match files.first() {
+            None => Ok(()),
+            Some(path) => Err(DataError::Damaged {
+                version: version.clone(),
+                message: format!("'{path}' does not belong to it"),
+            }),
+        }
     }
+}
+
+/// The next files of a tree; none at its end.
+async fn batch(cursor: &mut Cursor) -> Result<Vec<Entry>, DataError> {
+    let mut entries = Vec::new();
+    while entries.len() < BATCH_FILES
+        && let Some(entry) = cursor.next_entry().await?
+    {
+        entries.push(entry);
+    }
+    Ok(entries)
 }

@@ -1,13 +1,17 @@
 //! The operations of the data capability, one file each.
 
+mod browse;
 mod commit;
+mod diff;
 mod lineage;
+mod log;
 mod materialise;
+mod merge;
 mod pieces;
 mod publish;
 mod read;
+mod refs;
 mod resolve;
-mod trees;
 
 use std::sync::Arc;
 
@@ -16,16 +20,17 @@ use corliss_clock::Sources;
 use corliss_metastore::Metastore;
 use tokio::sync::Semaphore;
 
+use crate::tree::Reader;
 use crate::{DataError, Limits};
 
-/// Datasets, versions and lineage; cheap to clone.
+/// Datasets, their histories, versions and lineage; cheap to clone.
 #[derive(Clone)]
 pub struct DataService {
     store: Metastore,
     blobs: BlobStore,
     sources: Sources,
     limits: Limits,
-    trees: Arc<trees::TreeCache>,
+    reader: Reader,
     turns: Arc<materialise::Turns>,
     bodies: Arc<Semaphore>,
 }
@@ -36,10 +41,10 @@ impl DataService {
     pub fn new(store: Metastore, blobs: BlobStore, sources: Sources, limits: Limits) -> Self {
         Self {
             store,
+            reader: Reader::new(blobs.clone()),
             blobs,
             sources,
             limits,
-            trees: Arc::default(),
             turns: Arc::default(),
             bodies: Arc::new(Semaphore::new(pieces::BODIES)),
         }

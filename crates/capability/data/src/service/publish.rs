@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use corliss_blobstore::OpenFile;
-use corliss_types::DatasetName;
 
 use super::{DataService, blocking};
 use crate::config::READ_ATTEMPTS;
-use crate::snapshot::{Found, Kind, Options, Root, Stamp, pause, scan};
-use crate::{Committed, DataError, Entry, Tree};
+use crate::snapshot::{Found, Kind, Options, Root, Stamp, pause, scan, stamp};
+use crate::tree::{Builder, RecordWriter};
+use crate::types::Committed;
+use crate::{DataError, Entry};
 
 /// Files brought in between two looks at whether they changed.
 const BATCH: usize = 4096;
@@ -20,12 +21,7 @@ impl DataService {
     ///
     /// # Errors
     /// Something in the folder cannot be part of a version or keeps changing; or a store failed.
-    pub async fn publish_directory(
-        &self,
-        folder: &Path,
-        dataset: Option<DatasetName>,
-        message: &str,
-    ) -> Result<Committed, DataError> {
+    pub async fn publish_directory(&self, folder: &Path) -> Result<Committed, DataError> {
         let options = Options {
             max_files: self.limits.files,
             ..Options::of(Kind::Data)
@@ -33,11 +29,21 @@ impl DataService {
         let folder = PathBuf::from(folder);
         let (root, found) = blocking(move || scan(&folder, &options)).await?;
         let root = Arc::new(root);
-        let mut entries = Vec::with_capacity(found.len());
+        let mut builder = Builder::default();
+        let mut writer = RecordWriter::new(self.blobs.clone());
         for batch in found.chunks(BATCH) {
-            entries.extend(self.store_batch(&root, batch.to_vec()).await?);
+            let mut entries = self.store_batch(&root, batch.to_vec()).await?;
+            // A file that had changed comes after the others.
+            entries.sort_by(|left, right| left.path.cmp(&right.path));
+            for entry in &entries {
+                builder.push(entry)?;
+            }
+            writer.add(builder.take_pieces()).await?;
         }
-        self.commit(dataset, Tree::new(entries)?, message).await
+        let tree = builder.finish()?;
+        writer.add(builder.take_pieces()).await?;
+        writer.flush().await?;
+        self.record_version(&tree.version()).await
     }
 
     /// Stores files, and those again that changed meanwhile.
@@ -82,14 +88,15 @@ impl DataService {
 
 async fn stamps(root: &Arc<Root>, files: Vec<Found>) -> Result<Vec<Stamp>, DataError> {
     let root = Arc::clone(root);
-    blocking(move || files.iter().map(|file| root.stamp(&file.source)).collect()).await
+    let look = move |file: &Found| stamp(&root.open(file.source())?, file);
+    blocking(move || files.iter().map(look).collect()).await
 }
 
 fn openers(root: &Arc<Root>, files: &[Found]) -> Vec<OpenFile> {
     files
         .iter()
         .map(|file| {
-            let (root, source) = (Arc::clone(root), file.source.clone());
+            let (root, source) = (Arc::clone(root), file.source().to_path_buf());
             let open = move || root.open(&source).map_err(std::io::Error::other);
             Box::new(open) as OpenFile
         })

@@ -3,13 +3,15 @@
 use corliss_blobstore::BlobReader;
 use corliss_types::{DatasetName, VersionId};
 
-use super::DataService;
-use crate::store::{datasets, versions};
+use super::merge::root;
+use super::{DataService, log};
+use crate::history::RefKind;
+use crate::store::{datasets, refs, versions};
 use crate::types::{DatasetDetail, DatasetSummary, VersionSummary};
-use crate::{DataError, Entry};
+use crate::{DataError, Entry, EntryPath};
 
-/// Moves of a name that are shown.
-const HISTORY_LEN: u32 = 1000;
+/// Commits of a history, branches and tags that the page of a dataset shows.
+const SHOWN: u32 = 1000;
 
 impl DataService {
     /// A page of datasets by name, from after `after` on.
@@ -34,9 +36,34 @@ impl DataService {
                 let summary = datasets::get(tx, &name)?
                     .ok_or_else(|| DataError::DatasetNotFound { name: name.clone() })?;
                 Ok(DatasetDetail {
-                    history: datasets::history(tx, &name, HISTORY_LEN)?,
+                    branches: refs::list(tx, &name, RefKind::Branch, "", SHOWN)?,
+                    tags: refs::list(tx, &name, RefKind::Tag, "", SHOWN)?,
+                    history: log::log(tx, &summary.head, 0, SHOWN as usize)?,
                     summary,
                 })
+            })
+            .await
+    }
+
+    /// Removes a dataset, its branches, tags and history. Its versions stay until they are collected, and as long
+    /// as something else refers to them.
+    ///
+    /// # Errors
+    /// There is no such dataset, a branch of it is protected, or the metadata store failed.
+    pub async fn delete_dataset(&self, name: &DatasetName) -> Result<(), DataError> {
+        let name = name.clone();
+        self.store
+            .write(move |tx| {
+                let branches = refs::list(tx, &name, RefKind::Branch, "", u32::MAX >> 1)?;
+                if let Some(protected) = branches.into_iter().find(|branch| branch.protected) {
+                    return Err(DataError::BranchProtected {
+                        branch: protected.name,
+                    });
+                }
+                match datasets::delete(tx, &name)? {
+                    true => Ok(()),
+                    false => Err(DataError::DatasetNotFound { name: name.clone() }),
+                }
             })
             .await
     }
@@ -56,16 +83,53 @@ impl DataService {
             .await
     }
 
+    /// Files of a version in order of their paths, from after `after` on.
+    ///
+    /// # Errors
+    /// There is no such version, its tree is damaged, or a store failed.
+    pub async fn files(
+        &self,
+        version: &VersionId,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Entry>, DataError> {
+        // Known to the metadata first: anybody may send records that look like a tree.
+        self.version(version).await?;
+        let mut cursor = self.reader.cursor(root(version)?).await?;
+        if !after.is_empty() {
+            cursor.seek(&format!("{after}\0")).await?;
+        }
+        let mut entries = Vec::new();
+        while entries.len() < limit
+            && let Some(entry) = cursor.next_entry().await?
+        {
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    /// One file of a version.
+    ///
+    /// # Errors
+    /// There is no such version or file, or a store failed.
+    pub async fn file(&self, version: &VersionId, path: &str) -> Result<Entry, DataError> {
+        self.version(version).await?;
+        let not_found = || DataError::FileNotFound {
+            version: version.clone(),
+            path: crate::error::shortened(path),
+        };
+        let checked: EntryPath = path.parse().map_err(|_| not_found())?;
+        let found = self.reader.find(root(version)?, &checked).await?;
+        found.ok_or_else(not_found)
+    }
+
     /// Opens a file of a version.
     ///
     /// # Errors
     /// There is no such version or file, or a store failed.
     pub async fn open_file(&self, version: &VersionId, path: &str) -> Result<(Entry, BlobReader), DataError> {
-        let tree = self.tree(version).await?;
-        let entry = tree.find(path).ok_or_else(|| DataError::FileNotFound {
-            version: version.clone(),
-            path: crate::error::shortened(path),
-        })?;
-        Ok((entry.clone(), self.blobs.open(entry.blob, None).await?))
+        let entry = self.file(version, path).await?;
+        let reader = self.blobs.open(entry.blob, None).await?;
+        Ok((entry, reader))
     }
 }

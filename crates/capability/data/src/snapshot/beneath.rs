@@ -9,7 +9,6 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 
-use super::Stamp;
 use crate::DataError;
 
 /// A folder held open.
@@ -86,14 +85,5 @@ impl Root {
             path: relative.display().to_string(),
             attempts: 1,
         })
-    }
-
-    /// The stamp of a file below the root, by its path as it is now.
-    pub(crate) fn stamp(&self, relative: &Path) -> Result<Stamp, DataError> {
-        let metadata = self
-            .open(relative)?
-            .metadata()
-            .map_err(|error| DataError::io("read", relative, &error))?;
-        Ok(Stamp::of(&metadata))
     }
 }

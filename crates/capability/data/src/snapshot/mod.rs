@@ -4,23 +4,29 @@
 
 mod beneath;
 mod ignore;
+mod memory;
+mod stamp;
 mod walk;
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::num::NonZero;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use corliss_blobstore::{BlobId, BlobInfo, Cutter, Kind as PieceKind, Piece};
+use corliss_blobstore::{BlobId, BlobInfo, CHUNK_MAX, Cutter, Kind as PieceKind, Piece};
 
 use crate::config::{Limits, READ_ATTEMPTS};
-use crate::{DataError, Entry, EntryPath, Tree};
+use crate::tree::{Builder, Root as TreeRoot};
+use crate::{DataError, Entry, EntryPath};
 
 pub(crate) use beneath::Root;
+pub use memory::Memory;
+use memory::MemoryWalk;
+pub(crate) use stamp::Stamp;
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 1 << 20;
@@ -57,41 +63,24 @@ impl Options {
     }
 }
 
-/// What tells that a file is still the one that was looked at, as far as its metadata can.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    pub(crate) size_bytes: u64,
-    modified_ns: i128,
-    changed_ns: i128,
-    inode: u64,
-    mode: u32,
-}
-
-impl Stamp {
-    pub(crate) fn of(metadata: &std::fs::Metadata) -> Self {
-        let ns = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-        Self {
-            size_bytes: metadata.size(),
-            modified_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
-            changed_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
-            inode: metadata.ino(),
-            mode: metadata.mode(),
-        }
-    }
-
-    pub(crate) const fn executable(&self) -> bool {
-        self.mode & 0o100 != 0
-    }
-}
-
 /// A file found in a folder, not yet read.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     pub(crate) path: EntryPath,
-    /// Where its bytes are, relative to the root; another path if it was a link.
-    pub(crate) source: PathBuf,
-    /// Its length when it was listed, which is good enough for a progress bar.
-    pub(crate) size_bytes: u64,
+    /// Where its bytes are, relative to the root, if it was a link.
+    source: Option<Box<Path>>,
+    /// What it looked like when it was listed.
+    pub(crate) stamp: Stamp,
+}
+
+impl Found {
+    /// Where its bytes are, relative to the root.
+    pub(crate) fn source(&self) -> &Path {
+        match &self.source {
+            Some(source) => source,
+            None => Path::new(self.path.as_str()),
+        }
+    }
 }
 
 /// The files of a folder, in byte order of their paths.
@@ -113,10 +102,14 @@ pub struct Cut {
 /// A folder as it was.
 #[derive(Debug)]
 pub struct Snapshot {
-    tree: Tree,
+    entries: Vec<Entry>,
+    /// Beside the entries.
+    stamps: Vec<Stamp>,
     root: Root,
-    sources: BTreeMap<EntryPath, PathBuf>,
+    /// Where the bytes of links are.
+    links: HashMap<EntryPath, Box<Path>>,
     cuts: HashMap<BlobId, Cut>,
+    taken: SystemTime,
 }
 
 /// Told what there is to read, then how much was read, from several threads.
@@ -133,53 +126,102 @@ impl Progress for () {
     fn read(&self, _: u64) {}
 }
 
-/// Reads and hashes a folder, on as many threads as there are CPUs.
+/// Reads and hashes a folder, on as many threads as there are CPUs. Files that look as they are remembered are
+/// not read.
 ///
 /// # Errors
 /// Something in it cannot be part of a version, changes all the time, or cannot be read.
-pub fn take(root: &Path, options: &Options, progress: &impl Progress) -> Result<Snapshot, DataError> {
-    let (root, found) = scan(root, options)?;
-    let bytes = found.iter().map(|file| file.size_bytes).sum();
+pub fn take(
+    root: &Path,
+    options: &Options,
+    memory: &Memory,
+    progress: &impl Progress,
+) -> Result<Snapshot, DataError> {
+    let (root, mut found) = scan(root, options)?;
+    let mut walk = memory.walk();
+    let mut read: Vec<Option<BlobInfo>> = found.iter().map(|file| recall(&mut walk, file)).collect();
+    let unread: Vec<usize> = (0..read.len()).filter(|at| read[*at].is_none()).collect();
+    let bytes = unread.iter().map(|at| found[*at].stamp.size_bytes).sum();
     progress.found(found.len() as u64, bytes);
-    let next = AtomicUsize::new(0);
-    let hashed = std::thread::scope(|scope| {
-        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let work = || hash_files(&root, &found, &next, progress);
-        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let joined = running.into_iter().map(|thread| match thread.join() {
-            Ok(hashed) => hashed,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        joined.collect::<Result<Vec<_>, DataError>>()
-    })?;
-    let mut entries = Vec::with_capacity(found.len());
     let mut cuts = HashMap::new();
-    for (entry, cut) in hashed.into_iter().flatten() {
-        if !cut.nodes.is_empty() {
-            cuts.insert(entry.blob, cut);
+    for file in hash_files(&root, &found, &unread, progress)? {
+        if !file.cut.nodes.is_empty() {
+            cuts.insert(file.blob.id, file.cut);
         }
-        entries.push(entry);
+        read[file.at] = Some(file.blob);
+        found[file.at].stamp = file.stamp;
     }
-    let sources = found.into_iter().map(|file| (file.path, file.source));
-    Ok(Snapshot {
-        tree: Tree::new(entries)?,
+    let mut snapshot = Snapshot {
+        entries: Vec::with_capacity(found.len()),
+        stamps: Vec::with_capacity(found.len()),
         root,
-        sources: sources.collect(),
+        links: HashMap::new(),
         cuts,
-    })
+        taken: SystemTime::now(),
+    };
+    for (file, blob) in found.into_iter().zip(read) {
+        // Every file was recalled or read.
+        let Some(blob) = blob else { continue };
+        if let Some(source) = file.source {
+            snapshot.links.insert(file.path.clone(), source);
+        }
+        snapshot.stamps.push(file.stamp);
+        snapshot.entries.push(Entry {
+            path: file.path,
+            blob: blob.id,
+            size_bytes: blob.size_bytes,
+            executable: file.stamp.executable(),
+        });
+    }
+    Ok(snapshot)
+}
+
+fn recall(walk: &mut MemoryWalk<'_>, file: &Found) -> Option<BlobInfo> {
+    let id = walk.recall(&file.path, &file.stamp)?;
+    let size_bytes = file.stamp.size_bytes;
+    Some(BlobInfo { id, size_bytes })
 }
 
 impl Snapshot {
-    /// The files.
+    /// The files, in byte order of their paths.
     #[must_use]
-    pub const fn tree(&self) -> &Tree {
-        &self.tree
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
-    /// How a blob of the snapshot is cut; None if it is one chunk.
-    #[must_use]
-    pub fn cut(&self, blob: BlobId) -> Option<&Cut> {
-        self.cuts.get(&blob)
+    /// The tree of the files, and its records, each after what it lists.
+    ///
+    /// # Errors
+    /// There are more files than a tree can have.
+    pub fn tree(&self) -> Result<(TreeRoot, Vec<Piece>), DataError> {
+        let mut builder = Builder::default();
+        for entry in &self.entries {
+            builder.push(entry)?;
+        }
+        let root = builder.finish()?;
+        Ok((root, builder.take_pieces()))
+    }
+
+    /// How a file is cut; None if it is one chunk. A file that was remembered is read for it.
+    ///
+    /// # Errors
+    /// It is not what it was, or cannot be read.
+    pub fn cut(&self, entry: &Entry) -> Result<Option<Cow<'_, Cut>>, DataError> {
+        if entry.size_bytes <= CHUNK_MAX as u64 {
+            return Ok(None);
+        }
+        if let Some(cut) = self.cuts.get(&entry.blob) {
+            return Ok(Some(Cow::Borrowed(cut)));
+        }
+        let file = self.open(&entry.path)?;
+        let (blob, cut) = read_and_cut(&file, &mut vec![0; READ_BYTES], &())
+            .map_err(|error| DataError::io("read", Path::new(entry.path.as_str()), &error))?;
+        if blob.id == entry.blob {
+            Ok(Some(Cow::Owned(cut)))
+        } else {
+            let path = entry.path.to_string();
+            Err(DataError::Changed { path, attempts: 1 })
+        }
     }
 
     /// Opens a file of the snapshot to send it. It may have changed since: the receiver compares digests.
@@ -187,33 +229,72 @@ impl Snapshot {
     /// # Errors
     /// It is gone, or no longer a file within the folder.
     pub fn open(&self, path: &EntryPath) -> Result<File, DataError> {
-        let source = self
-            .sources
-            .get(path)
-            .map_or_else(|| Path::new(path.as_str()), PathBuf::as_path);
-        self.root.open(source)
+        let link = self.links.get(path);
+        self.root
+            .open(link.map_or_else(|| Path::new(path.as_str()), Box::as_ref))
     }
 }
 
-/// Takes one file after another until none is left.
+/// A file that was read.
+struct Hashed {
+    /// Which of those found.
+    at: usize,
+    blob: BlobInfo,
+    cut: Cut,
+    stamp: Stamp,
+}
+
+/// Reads some of the files, on as many threads as there are CPUs.
 fn hash_files(
     root: &Root,
     found: &[Found],
+    unread: &[usize],
+    progress: &impl Progress,
+) -> Result<Vec<Hashed>, DataError> {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let work = || hash_line(root, found, unread, &next, progress);
+        let running: Vec<_> = (0..threads.min(unread.len()))
+            .map(|_| scope.spawn(work))
+            .collect();
+        let mut all = Vec::with_capacity(unread.len());
+        for thread in running {
+            let hashed = thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            all.extend(hashed?);
+        }
+        Ok(all)
+    })
+}
+
+/// Takes one file after another until none is left.
+fn hash_line(
+    root: &Root,
+    found: &[Found],
+    unread: &[usize],
     next: &AtomicUsize,
     progress: &impl Progress,
-) -> Result<Vec<(Entry, Cut)>, DataError> {
+) -> Result<Vec<Hashed>, DataError> {
     let mut hashed = Vec::new();
     let mut buffer = vec![0; READ_BYTES];
-    while let Some(file) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
+    while let Some(at) = unread.get(next.fetch_add(1, Ordering::Relaxed)) {
+        let file = &found[*at];
         let one = unchanging(root, file, |opened| {
             read_and_cut(opened, &mut buffer, progress)
-                .map_err(|error| DataError::io("read", &file.source, &error))
+                .map_err(|error| DataError::io("read", file.source(), &error))
         });
         match one {
-            Ok(one) => hashed.push(one),
+            Ok((blob, cut, stamp)) => hashed.push(Hashed {
+                at: *at,
+                blob,
+                cut,
+                stamp,
+            }),
             Err(error) => {
                 // The other threads need not go on.
-                next.store(found.len(), Ordering::Relaxed);
+                next.store(unread.len(), Ordering::Relaxed);
                 return Err(error);
             }
         }
@@ -222,7 +303,7 @@ fn hash_files(
 }
 
 fn read_and_cut(
-    mut file: File,
+    mut file: &File,
     buffer: &mut [u8],
     progress: &impl Progress,
 ) -> std::io::Result<(BlobInfo, Cut)> {
@@ -248,23 +329,19 @@ fn read_and_cut(
     Ok((cutter.finish(&mut note), cut))
 }
 
-/// Reads a file until its stamp is the same before and after, at most [`READ_ATTEMPTS`] times.
+/// Reads a file until its stamp is the same before and after, at most [`READ_ATTEMPTS`] times. Both are asked of the
+/// open file: one that is replaced meanwhile is read as it was.
 fn unchanging(
     root: &Root,
     found: &Found,
-    mut read: impl FnMut(File) -> Result<(BlobInfo, Cut), DataError>,
-) -> Result<(Entry, Cut), DataError> {
+    mut read: impl FnMut(&File) -> Result<(BlobInfo, Cut), DataError>,
+) -> Result<(BlobInfo, Cut, Stamp), DataError> {
     for attempt in 1..=READ_ATTEMPTS {
-        let before = root.stamp(&found.source)?;
-        let (blob, cut) = read(root.open(&found.source)?)?;
-        if root.stamp(&found.source)? == before && blob.size_bytes == before.size_bytes {
-            let entry = Entry {
-                path: found.path.clone(),
-                blob: blob.id,
-                size_bytes: blob.size_bytes,
-                executable: before.executable(),
-            };
-            return Ok((entry, cut));
+        let file = root.open(found.source())?;
+        let before = stamp(&file, found)?;
+        let (blob, cut) = read(&file)?;
+        if stamp(&file, found)? == before && blob.size_bytes == before.size_bytes {
+            return Ok((blob, cut, before));
         }
         std::thread::sleep(pause(attempt));
     }
@@ -272,6 +349,13 @@ fn unchanging(
         path: found.path.to_string(),
         attempts: READ_ATTEMPTS,
     })
+}
+
+pub(crate) fn stamp(file: &File, found: &Found) -> Result<Stamp, DataError> {
+    let metadata = file
+        .metadata()
+        .map_err(|error| DataError::io("look at", found.source(), &error))?;
+    Ok(Stamp::of(&metadata))
 }
 
 /// Before reading a file again that changed; longer each time, as a slow writer may still be at it.

@@ -9,12 +9,11 @@ use corliss_blobstore::id_of_reader;
 use super::*;
 
 fn data(root: &Path) -> Result<Snapshot, DataError> {
-    take(root, &Options::of(super::Kind::Data), &())
+    take(root, &Options::of(super::Kind::Data), &Memory::default(), &())
 }
 
 fn paths(snapshot: &Snapshot) -> Vec<&str> {
     snapshot
-        .tree()
         .entries()
         .iter()
         .map(|entry| entry.path.as_str())
@@ -33,10 +32,10 @@ fn the_same_content_is_the_same_version_and_code_leaves_tools_out() {
         fs::create_dir_all(root.join("empty")).unwrap();
     }
     assert_eq!(paths(&data(&first).unwrap()), ["a", "b-c", "b/x"]);
-    let version = data(&first).unwrap().tree().version();
-    assert_eq!(data(&second).unwrap().tree().version(), version);
+    let version = data(&first).unwrap().tree().unwrap().0.version();
+    assert_eq!(data(&second).unwrap().tree().unwrap().0.version(), version);
     fs::set_permissions(second.join("a"), fs::Permissions::from_mode(0o755)).unwrap();
-    assert_ne!(data(&second).unwrap().tree().version(), version);
+    assert_ne!(data(&second).unwrap().tree().unwrap().0.version(), version);
 
     fs::create_dir(first.join("__pycache__")).unwrap();
     fs::write(first.join("__pycache__/a.pyc"), "").unwrap();
@@ -45,7 +44,10 @@ fn the_same_content_is_the_same_version_and_code_leaves_tools_out() {
         exclude: vec!["b".into()],
         ..Options::of(Kind::Code)
     };
-    assert_eq!(paths(&take(&first, &options, &()).unwrap()), ["a"]);
+    assert_eq!(
+        paths(&take(&first, &options, &Memory::default(), &()).unwrap()),
+        ["a"]
+    );
     assert_eq!(paths(&data(&first).unwrap()), ["__pycache__/a.pyc", "a", "b/x"]);
 }
 
@@ -60,7 +62,7 @@ fn links_are_followed_inside_and_refused_by_name_outside() {
     symlink(root.join("sub/real"), root.join("absolute")).unwrap();
     let snapshot = data(&root).unwrap();
     assert_eq!(paths(&snapshot), ["absolute", "relative", "sub/real"]);
-    let blobs: Vec<BlobId> = snapshot.tree().entries().iter().map(|entry| entry.blob).collect();
+    let blobs: Vec<BlobId> = snapshot.entries().iter().map(|entry| entry.blob).collect();
     assert_eq!(blobs, [BlobId::of(b"inside"); 3]);
     let mut text = String::new();
     let mut opened = snapshot.open(&"relative".parse().unwrap()).unwrap();
@@ -163,7 +165,7 @@ fn special_files_and_names_are_refused() {
     };
     fs::rename(folder.path().join(name), folder.path().join("fine")).unwrap();
     assert_eq!(
-        take(folder.path(), &few, &()).unwrap_err(),
+        take(folder.path(), &few, &Memory::default(), &()).unwrap_err(),
         DataError::TooManyFiles { limit: 0 }
     );
 }
@@ -177,8 +179,8 @@ fn a_file_that_changes_is_read_again_and_at_last_named() {
     let root = Root::hold(folder.path()).unwrap();
     let found = Found {
         path: "busy".parse().unwrap(),
-        source: "busy".into(),
-        size_bytes: 0,
+        source: None,
+        stamp: Stamp::of(&fs::metadata(&path).unwrap()),
     };
     let mut changes = 2;
     let mut reads = 0;
@@ -188,9 +190,9 @@ fn a_file_that_changes_is_read_again_and_at_last_named() {
             changes -= 1;
             fs::write(&path, "x".repeat(reads * 7)).unwrap();
         }
-        Ok((id_of_reader(&file).unwrap(), Cut::default()))
+        Ok((id_of_reader(file).unwrap(), Cut::default()))
     });
-    assert_eq!((entry.unwrap().0.blob, reads), (BlobId::of(&[b'x'; 14]), 3));
+    assert_eq!((entry.unwrap().0.id, reads), (BlobId::of(&[b'x'; 14]), 3));
     let mut len = 20;
     let error = unchanging(&root, &found, |_| {
         len += 1;
@@ -198,10 +200,63 @@ fn a_file_that_changes_is_read_again_and_at_last_named() {
         Ok((id_of_reader(&b""[..]).unwrap(), Cut::default()))
     });
     assert_eq!(
-        error,
-        Err(DataError::Changed {
+        error.unwrap_err(),
+        DataError::Changed {
             path: "busy".into(),
             attempts: READ_ATTEMPTS
-        })
+        }
     );
+}
+
+/// Counts what is read.
+#[derive(Default)]
+struct Reads(std::sync::atomic::AtomicU64);
+
+impl Progress for Reads {
+    fn found(&self, _: u64, _: u64) {}
+    fn read(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn what_looks_as_it_did_is_not_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in [("a", "one"), ("b", "four"), ("c", "sixsix")] {
+        fs::write(folder.path().join(path), text).unwrap();
+    }
+    let take_with = |memory: &Memory| {
+        let reads = Reads::default();
+        let snapshot = take(folder.path(), &Options::of(Kind::Data), memory, &reads).unwrap();
+        (snapshot, reads.0.into_inner())
+    };
+    let (first, read) = take_with(&Memory::default());
+    assert_eq!(read, 13);
+    assert!(
+        Memory::of(&first).encode() == Memory::default().encode(),
+        "all of it was written a moment ago"
+    );
+    std::thread::sleep(Duration::from_millis(1_100));
+    let (second, _) = take_with(&Memory::default());
+    let memory = Memory::decode(&Memory::of(&second).encode());
+    assert!(memory.is_of(&second));
+    let (third, read) = take_with(&memory);
+    assert_eq!((third.entries(), read), (second.entries(), 0));
+
+    // Of the same length, with the time set back.
+    let path = folder.path().join("b");
+    let before = fs::metadata(&path).unwrap().modified().unwrap();
+    fs::write(&path, "FOUR").unwrap();
+    File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(before)
+        .unwrap();
+    fs::remove_file(folder.path().join("a")).unwrap();
+    fs::write(folder.path().join("aa"), "new").unwrap();
+    let (fourth, read) = take_with(&memory);
+    assert_eq!((paths(&fourth), read), (vec!["aa", "b", "c"], 7));
+    assert_eq!(fourth.entries()[1].blob, BlobId::of(b"FOUR"));
+    assert!(!memory.is_of(&fourth));
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::ignore::Ignore;
-use super::{Found, Options, Root};
+use super::{Found, Options, Root, Stamp};
 use crate::{DataError, EntryPath};
 
 struct Walk<'a> {
@@ -51,8 +51,14 @@ impl Walk<'_> {
                     problem: "is not valid UTF-8; rename it",
                 });
             };
-            let metadata = std::fs::symlink_metadata(self.root.path().join(&relative))
-                .map_err(|error| DataError::io("look at", &relative, &error))?;
+            // By the handle of the folder that is being listed, and not through links.
+            let looked = entry.metadata();
+            let metadata = match looked {
+                Ok(metadata) => metadata,
+                // Removed since it was listed.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(DataError::io("look at", &relative, &error)),
+            };
             if self.ignore.leaves_out(text, metadata.is_dir()) {
                 continue;
             }
@@ -60,18 +66,19 @@ impl Walk<'_> {
                 folders.push(relative);
             } else {
                 let path: EntryPath = text.parse()?;
-                self.take(path, relative, &metadata)?;
+                self.take(path, &relative, &metadata)?;
             }
         }
         Ok(folders)
     }
 
-    fn take(&mut self, path: EntryPath, relative: PathBuf, metadata: &Metadata) -> Result<(), DataError> {
+    fn take(&mut self, path: EntryPath, relative: &Path, metadata: &Metadata) -> Result<(), DataError> {
         let kind = metadata.file_type();
-        let source = if kind.is_symlink() {
-            self.follow(&relative)?
+        let (source, stamp) = if kind.is_symlink() {
+            let (target, stamp) = self.follow(relative)?;
+            (Some(target.into_boxed_path()), stamp)
         } else if kind.is_file() {
-            relative
+            (None, Stamp::of(metadata))
         } else {
             return Err(DataError::SpecialFile {
                 path: path.to_string(),
@@ -83,17 +90,12 @@ impl Walk<'_> {
                 limit: self.options.max_files,
             });
         }
-        let size_bytes = metadata.len();
-        self.found.push(Found {
-            path,
-            source,
-            size_bytes,
-        });
+        self.found.push(Found { path, source, stamp });
         Ok(())
     }
 
-    /// The file that a link leads to, relative to the root.
-    fn follow(&self, link: &Path) -> Result<PathBuf, DataError> {
+    /// The file that a link leads to, relative to the root, and what it looks like.
+    fn follow(&self, link: &Path) -> Result<(PathBuf, Stamp), DataError> {
         let path = link.display().to_string();
         let Ok(target) = self.root.path().join(link).canonicalize() else {
             return Err(DataError::LinkBroken { path });
@@ -101,9 +103,9 @@ impl Walk<'_> {
         let Ok(inside) = target.strip_prefix(self.root.path()) else {
             return Err(DataError::LinkOutside { path });
         };
-        let kind = std::fs::symlink_metadata(&target)
-            .map_err(|error| DataError::io("look at", link, &error))?
-            .file_type();
+        let metadata =
+            std::fs::symlink_metadata(&target).map_err(|error| DataError::io("look at", link, &error))?;
+        let kind = metadata.file_type();
         if kind.is_dir() {
             return Err(DataError::LinkToFolder { path });
         }
@@ -113,7 +115,7 @@ impl Walk<'_> {
                 kind: special(kind),
             });
         }
-        Ok(inside.to_path_buf())
+        Ok((inside.to_path_buf(), Stamp::of(&metadata)))
     }
 }
 

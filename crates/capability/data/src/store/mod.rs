@@ -1,7 +1,9 @@
 //! The tables of the data capability; SQL only, every id and time is given.
 
+pub(crate) mod commits;
 pub(crate) mod datasets;
 pub(crate) mod lineage;
+pub(crate) mod refs;
 pub(crate) mod versions;
 
 use corliss_metastore::Migrations;
@@ -9,33 +11,91 @@ use corliss_metastore::Migrations;
 /// The schema.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "data",
-    steps: &["CREATE TABLE data_version (
-            id TEXT NOT NULL PRIMARY KEY,
-            created_ms BIGINT NOT NULL,
-            files BIGINT NOT NULL,
-            size_bytes BIGINT NOT NULL
-        );
-        CREATE TABLE data_dataset (
-            name TEXT NOT NULL PRIMARY KEY,
-            latest TEXT NOT NULL REFERENCES data_version (id),
-            versions BIGINT NOT NULL,
-            updated_ms BIGINT NOT NULL
-        );
-        CREATE TABLE data_dataset_version (
-            dataset TEXT NOT NULL REFERENCES data_dataset (name),
-            sequence BIGINT NOT NULL,
-            version TEXT NOT NULL REFERENCES data_version (id),
-            created_ms BIGINT NOT NULL,
-            message TEXT NOT NULL,
-            PRIMARY KEY (dataset, sequence)
-        );
-        CREATE INDEX data_dataset_version_by_version ON data_dataset_version (version, dataset);
-        CREATE TABLE data_edge (
-            from_node TEXT NOT NULL,
-            to_node TEXT NOT NULL,
-            relation TEXT NOT NULL,
-            created_ms BIGINT NOT NULL,
-            PRIMARY KEY (from_node, to_node, relation)
-        );
-        CREATE INDEX data_edge_by_to ON data_edge (to_node, from_node);"],
+    steps: &[FIRST, HISTORY],
 };
+
+const FIRST: &str = "CREATE TABLE data_version (
+        id TEXT NOT NULL PRIMARY KEY,
+        created_ms BIGINT NOT NULL,
+        files BIGINT NOT NULL,
+        size_bytes BIGINT NOT NULL
+    );
+    CREATE TABLE data_dataset (
+        name TEXT NOT NULL PRIMARY KEY,
+        latest TEXT NOT NULL REFERENCES data_version (id),
+        versions BIGINT NOT NULL,
+        updated_ms BIGINT NOT NULL
+    );
+    CREATE TABLE data_dataset_version (
+        dataset TEXT NOT NULL REFERENCES data_dataset (name),
+        sequence BIGINT NOT NULL,
+        version TEXT NOT NULL REFERENCES data_version (id),
+        created_ms BIGINT NOT NULL,
+        message TEXT NOT NULL,
+        PRIMARY KEY (dataset, sequence)
+    );
+    CREATE INDEX data_dataset_version_by_version ON data_dataset_version (version, dataset);
+    CREATE TABLE data_edge (
+        from_node TEXT NOT NULL,
+        to_node TEXT NOT NULL,
+        relation TEXT NOT NULL,
+        created_ms BIGINT NOT NULL,
+        PRIMARY KEY (from_node, to_node, relation)
+    );
+    CREATE INDEX data_edge_by_to ON data_edge (to_node, from_node);";
+
+/// Commits in place of moves of one name. What stood in the tables before named trees of a form that the blob
+/// store of this version refuses to open, so nothing is carried over.
+const HISTORY: &str = "DROP TABLE data_dataset_version;
+    DROP TABLE data_dataset;
+    DELETE FROM data_version;
+    CREATE TABLE data_dataset (
+        name TEXT NOT NULL PRIMARY KEY,
+        default_branch TEXT NOT NULL,
+        created_ms BIGINT NOT NULL,
+        updated_ms BIGINT NOT NULL
+    );
+    CREATE TABLE data_commit (
+        id TEXT NOT NULL PRIMARY KEY,
+        version TEXT NOT NULL REFERENCES data_version (id),
+        created_ms BIGINT NOT NULL,
+        author TEXT NOT NULL,
+        message TEXT NOT NULL,
+        generation BIGINT NOT NULL
+    );
+    CREATE INDEX data_commit_by_version ON data_commit (version);
+    CREATE TABLE data_commit_parent (
+        commit_id TEXT NOT NULL REFERENCES data_commit (id),
+        position BIGINT NOT NULL,
+        parent TEXT NOT NULL REFERENCES data_commit (id),
+        PRIMARY KEY (commit_id, position)
+    );
+    CREATE INDEX data_commit_parent_by_parent ON data_commit_parent (parent);
+    CREATE TABLE data_dataset_commit (
+        dataset TEXT NOT NULL REFERENCES data_dataset (name),
+        commit_id TEXT NOT NULL REFERENCES data_commit (id),
+        PRIMARY KEY (dataset, commit_id)
+    );
+    CREATE INDEX data_dataset_commit_by_commit ON data_dataset_commit (commit_id, dataset);
+    CREATE TABLE data_ref (
+        dataset TEXT NOT NULL REFERENCES data_dataset (name),
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        commit_id TEXT NOT NULL REFERENCES data_commit (id),
+        updated_ms BIGINT NOT NULL,
+        is_protected BIGINT NOT NULL,
+        PRIMARY KEY (dataset, kind, name)
+    );
+    CREATE INDEX data_ref_by_commit ON data_ref (commit_id);
+    CREATE TABLE data_ref_move (
+        dataset TEXT NOT NULL REFERENCES data_dataset (name),
+        sequence BIGINT NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        old_commit TEXT,
+        new_commit TEXT,
+        created_ms BIGINT NOT NULL,
+        author TEXT NOT NULL,
+        action TEXT NOT NULL,
+        PRIMARY KEY (dataset, sequence)
+    );";

@@ -3,25 +3,21 @@
 use corliss_metastore::{StoreError, Tx, params};
 use corliss_types::{DatasetName, Timestamp, VersionId};
 
+use super::commits::end_of;
+use crate::tree::Root;
 use crate::types::VersionSummary;
 
 /// Records a version; `false` if it was there before.
-pub(crate) fn insert(
-    tx: &mut dyn Tx,
-    version: &VersionId,
-    now: Timestamp,
-    files: u64,
-    size_bytes: u64,
-) -> Result<bool, StoreError> {
+pub(crate) fn insert(tx: &mut dyn Tx, root: &Root, now: Timestamp) -> Result<bool, StoreError> {
     let inserted = tx.execute(
         "INSERT INTO data_version (id, created_ms, files, size_bytes) VALUES ($1, $2, $3, $4)
          ON CONFLICT (id) DO NOTHING",
-        params![version, now, files, size_bytes],
+        params![root.version(), now, root.files, root.size_bytes],
     )?;
     Ok(inserted == 1)
 }
 
-/// The version, with the first hundred dataset names that point or pointed at it.
+/// The version, with the first hundred datasets that have it.
 pub(crate) fn get(tx: &mut dyn Tx, version: &VersionId) -> Result<Option<VersionSummary>, StoreError> {
     let row = tx.query_opt(
         "SELECT created_ms, files, size_bytes FROM data_version WHERE id = $1",
@@ -37,10 +33,22 @@ pub(crate) fn get(tx: &mut dyn Tx, version: &VersionId) -> Result<Option<Version
     }))
 }
 
-/// The first hundred dataset names that point or pointed at a version.
+/// Up to two versions whose ids start so.
+pub(crate) fn by_prefix(tx: &mut dyn Tx, prefix: &str) -> Result<Vec<VersionId>, StoreError> {
+    tx.query(
+        "SELECT id FROM data_version WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 2",
+        params![prefix, end_of(prefix)],
+    )?
+    .iter()
+    .map(|row| row.parse("id"))
+    .collect()
+}
+
+/// The first hundred datasets that have a commit of the version.
 pub(crate) fn names(tx: &mut dyn Tx, version: &VersionId) -> Result<Vec<DatasetName>, StoreError> {
     tx.query(
-        "SELECT DISTINCT dataset FROM data_dataset_version WHERE version = $1 ORDER BY dataset LIMIT 100",
+        "SELECT DISTINCT m.dataset FROM data_commit c JOIN data_dataset_commit m ON m.commit_id = c.id
+         WHERE c.version = $1 ORDER BY m.dataset LIMIT 100",
         params![version],
     )?
     .iter()

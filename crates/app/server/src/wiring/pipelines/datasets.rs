@@ -18,8 +18,8 @@ fn carried(error: DataError) -> PortError {
 #[async_trait]
 impl Datasets for Versions {
     async fn latest(&self, name: &DatasetName) -> Result<Option<VersionId>, PortError> {
-        match self.0.resolve(&Reference::Latest(name.clone())).await {
-            Ok(version) => Ok(Some(version)),
+        match self.0.resolve(&Reference::latest(name.clone())).await {
+            Ok(resolved) => Ok(Some(resolved.version)),
             Err(error) if error.meaning() == Meaning::NotFound => Ok(None),
             Err(error) => Err(carried(error)),
         }
@@ -42,11 +42,7 @@ impl Datasets for Versions {
     }
 
     async fn publish(&self, folder: &Path) -> Result<VersionId, PortError> {
-        let committed = self
-            .0
-            .publish_directory(folder, None, "")
-            .await
-            .map_err(carried)?;
+        let committed = self.0.publish_directory(folder).await.map_err(carried)?;
         Ok(committed.version)
     }
 

@@ -1,5 +1,7 @@
 //! Every command, flag and example that `--help` shows.
 
+mod data;
+
 use std::path::PathBuf;
 
 use clap::builder::{NonEmptyStringValueParser, RangedU64ValueParser};
@@ -32,6 +34,8 @@ fn up_to(max: u32) -> RangedU64ValueParser<u32> {
 fn some_text() -> NonEmptyStringValueParser {
     NonEmptyStringValueParser::new()
 }
+
+pub use data::{AddArgs, BranchArgs, DataCommand, JoinArgs};
 
 /// The AI infrastructure stack in one binary: data, pipelines, jobs, tracking, registry, serving.
 #[derive(Debug, Parser)]
@@ -92,7 +96,7 @@ pub enum Command {
     /// Show what runs, what waits and what is free
     #[command(after_help = "Example:\n  corliss queue")]
     Queue,
-    /// Datasets and their immutable versions
+    /// Datasets: versioned folders with branches, tags and history
     #[command(subcommand)]
     Data(DataCommand),
     /// Registered models, versions and aliases
@@ -269,57 +273,6 @@ pub struct WhyArgs {
     /// A job, or RUN/STEP
     #[arg(value_name = "JOB|RUN/STEP", value_parser = some_text())]
     pub target: String,
-}
-
-/// `corliss data …`
-#[derive(Debug, Subcommand)]
-pub enum DataCommand {
-    /// List datasets
-    List,
-    /// Show a dataset's versions, or a version's files
-    #[command(
-        after_help = "Examples:\n  corliss data show digits\n  corliss data show v_bca13146c34a\n  corliss data show digits@bca131"
-    )]
-    Show {
-        /// A dataset's name, NAME@VERSION or a version's id, which may be cut
-        #[arg(value_parser = some_text())]
-        target: String,
-    },
-    /// Make a folder into a new version of a dataset
-    #[command(after_help = "Example:\n  corliss data add ./images --name images -m \"the May delivery\"")]
-    Add {
-        /// The folder
-        path: PathBuf,
-        /// The dataset's name [default: the folder's name]
-        #[arg(long, value_parser = some_text())]
-        name: Option<String>,
-        /// Why this version exists
-        #[arg(long, short)]
-        message: Option<String>,
-    },
-    /// Lay a version out as a folder
-    #[command(
-        after_help = "Examples:\n  corliss data get digits ./digits\n  corliss data get digits@bca13146c34a ./digits-then"
-    )]
-    Get {
-        /// A dataset's name, NAME@VERSION or a version's id, which may be cut
-        #[arg(value_parser = some_text())]
-        target: String,
-        /// Where to; must not exist yet
-        path: PathBuf,
-    },
-    /// What a version, run, model or endpoint came from and led to
-    #[command(
-        after_help = "Examples:\n  corliss data lineage model:digits/1\n  corliss data lineage run:run_01jd… --direction down"
-    )]
-    Lineage {
-        /// version:ID, run:ID, model:NAME/N or endpoint:NAME
-        #[arg(value_parser = some_text())]
-        node: String,
-        /// up (causes), down (effects) or both
-        #[arg(long, default_value = "both", value_parser = ["up", "down", "both"])]
-        direction: String,
-    },
 }
 
 /// `corliss models …`

@@ -1,16 +1,16 @@
 //! Lays a version out as a folder: pieces are fetched many at a time by several threads, compared with their
 //! ids, and written where they belong.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use corliss_blobstore::{BlobId, CHUNK_MAX, Child, Kind, Node, Piece};
+use corliss_blobstore::{BlobId, CHUNK_MAX, Child, Kind, Node};
 use corliss_data::{Entry, transfer};
 use indicatif::ProgressBar;
-use serde_json::json;
 
+use super::pieces::fetch;
 use crate::api::Api;
 use crate::error::{CliError, CliResult, cause};
 use crate::parallel::on_threads;
@@ -188,26 +188,6 @@ fn write_batch(
     Ok(())
 }
 
-/// All of these pieces: a server answers as many as fit into one body.
-fn fetch(api: &Api, ids: &[BlobId]) -> CliResult<HashMap<BlobId, Piece>> {
-    let mut wanted: VecDeque<BlobId> = ids.iter().copied().collect();
-    let mut found = HashMap::with_capacity(ids.len());
-    while !wanted.is_empty() {
-        let body = api.post_for_bytes("/api/v1/data/pieces/read", &json!({ "ids": wanted }))?;
-        let pieces = transfer::parse(body).map_err(|error| CliError::diagnosed(&error))?;
-        if pieces.is_empty() || pieces.len() > wanted.len() {
-            return Err(unexpected());
-        }
-        for piece in pieces {
-            if wanted.pop_front() != Some(piece.id) {
-                return Err(unexpected());
-            }
-            found.insert(piece.id, piece);
-        }
-    }
-    Ok(found)
-}
-
 fn create(path: &Path) -> CliResult<File> {
     File::create_new(path).map_err(|error| unwritable(path, &error))
 }
@@ -228,8 +208,4 @@ fn not_what_it_is(entry: &Entry) -> CliError {
         "the server's bytes of '{}' are not that file",
         entry.path
     ))
-}
-
-fn unexpected() -> CliError {
-    CliError::failed("the server sent other pieces than were asked for".to_owned())
 }

@@ -1,22 +1,23 @@
 //! Sending what the server lacks of a snapshot: chunks from several threads, then the nodes above them.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 
 use corliss_blobstore::{BlobId, CHUNK_MAX, Kind};
-use corliss_data::snapshot::Snapshot;
+use corliss_data::snapshot::{Cut, Snapshot};
+use corliss_data::tree::Node;
 use corliss_data::{DataError, Entry, EntryPath, transfer};
 use indicatif::ProgressBar;
-use serde::Deserialize;
-use serde_json::json;
 
+use super::super::pieces;
+use super::super::tree::LocalTree;
+use super::Taken;
 use crate::api::Api;
 use crate::error::{CliError, CliResult, cause};
 use crate::parallel::on_threads;
 
-/// Ids asked about in one request.
-const QUESTION_IDS: usize = 10_000;
 /// Bodies on their way at once: while the server writes one, the next is read.
 const SENDERS: usize = 3;
 /// Content of a large file that one thread sends before it looks for other work.
@@ -36,57 +37,90 @@ enum Work<'a> {
 }
 
 /// Asks what is missing and sends it; `bar` is told the bytes to send and those sent.
-pub(super) fn missing(api: &Api, snapshot: &Snapshot, bar: &ProgressBar) -> CliResult {
-    let entries = snapshot.tree().entries();
-    let by_blob: HashMap<BlobId, &Entry> = entries.iter().map(|entry| (entry.blob, entry)).collect();
-    let mut files: Vec<&Entry> = ask(api, by_blob.keys().copied().collect())?
+///
+/// The tree is asked about from its root down, so that what is below a record that the server has is not even looked
+/// at: who changed one file asks about the few records above it.
+pub(super) fn missing(api: &Api, taken: &Taken, bar: &ProgressBar) -> CliResult {
+    let records = missing_records(api, &taken.tree)?;
+    if records.is_empty() {
+        return Ok(());
+    }
+    let mut by_blob: HashMap<BlobId, &Entry> = HashMap::new();
+    for id in &records {
+        if let Some(Node::Leaf(entries)) = taken.tree.node(*id) {
+            by_blob.extend(entries.iter().map(|entry| (entry.blob, entry)));
+        }
+    }
+    let ids: Vec<BlobId> = by_blob.keys().copied().collect();
+    let mut files: Vec<&Entry> = pieces::missing(api, &ids)?
         .iter()
         .filter_map(|id| by_blob.get(id).copied())
         .collect();
     // In the order of the folder, which is the order in which the files lie next to each other on the server.
     files.sort_by(|left, right| left.path.cmp(&right.path));
-    let cuts: Vec<_> = files
-        .iter()
-        .filter_map(|entry| snapshot.cut(entry.blob))
-        .collect();
+    let mut cuts = HashMap::new();
+    for entry in &files {
+        let cut = taken.snapshot.cut(entry);
+        if let Some(cut) = cut.map_err(|error| CliError::diagnosed(&error))? {
+            cuts.insert(entry.blob, cut);
+        }
+    }
     let chunks: HashSet<BlobId> = cuts
-        .iter()
+        .values()
         .flat_map(|cut| cut.chunks.iter().map(|(id, _)| *id))
         .collect();
-    let wanted: HashSet<BlobId> = ask(api, chunks.into_iter().collect())?.into_iter().collect();
-    let work = divide(snapshot, &files, &wanted);
+    let chunks: Vec<BlobId> = chunks.into_iter().collect();
+    let wanted: HashSet<BlobId> = pieces::missing(api, &chunks)?.into_iter().collect();
+    let work = divide(&cuts, &files, &wanted);
     bar.set_length(work.iter().map(bytes_to_send).sum());
     on_threads(SENDERS, &work, |line| {
-        let mut sender = Sender::new(api, snapshot, bar);
+        let mut sender = Sender::new(api, &taken.snapshot, bar);
         for one in line {
             sender.send(one)?;
         }
         sender.flush()
     })?;
-    let mut sender = Sender::new(api, snapshot, bar);
-    for node in cuts.iter().flat_map(|cut| &cut.nodes) {
+    let mut sender = Sender::new(api, &taken.snapshot, bar);
+    for node in files
+        .iter()
+        .filter_map(|entry| cuts.get(&entry.blob))
+        .flat_map(|cut| &cut.nodes)
+    {
         sender.add(node.kind, &node.bytes)?;
+    }
+    sender.flush()?;
+    for piece in &taken.tree.pieces {
+        if records.contains(&piece.id) {
+            sender.add(piece.kind, &piece.bytes)?;
+        }
     }
     sender.flush()
 }
 
-fn ask(api: &Api, ids: Vec<BlobId>) -> CliResult<Vec<BlobId>> {
-    #[derive(Deserialize)]
-    struct Answer {
-        missing: Vec<BlobId>,
-    }
-    let mut missing = Vec::new();
-    for some in ids.chunks(QUESTION_IDS) {
-        let answer: Answer = api.post_list("/api/v1/data/blobs/missing", &json!({ "ids": some }))?;
-        missing.extend(answer.missing);
+fn missing_records(api: &Api, tree: &LocalTree) -> CliResult<HashSet<BlobId>> {
+    let mut missing = HashSet::new();
+    let mut open = vec![tree.root];
+    while !open.is_empty() {
+        let here = pieces::missing(api, &open)?;
+        open.clear();
+        for id in here {
+            if let Some(Node::Branch { children, .. }) = tree.node(id) {
+                open.extend(children.iter().map(|child| child.id));
+            }
+            missing.insert(id);
+        }
     }
     Ok(missing)
 }
 
-fn divide<'a>(snapshot: &'a Snapshot, files: &[&'a Entry], wanted: &'a HashSet<BlobId>) -> Vec<Work<'a>> {
+fn divide<'a>(
+    cuts: &'a HashMap<BlobId, Cow<'_, Cut>>,
+    files: &[&'a Entry],
+    wanted: &'a HashSet<BlobId>,
+) -> Vec<Work<'a>> {
     let mut work = Vec::new();
     for entry in files {
-        let Some(cut) = snapshot.cut(entry.blob) else {
+        let Some(cut) = cuts.get(&entry.blob) else {
             work.push(Work::Whole(entry));
             continue;
         };

@@ -1,0 +1,54 @@
+//! `corliss data …`
+
+mod add;
+mod checkout;
+mod delete;
+mod diff;
+mod get;
+mod lineage;
+mod log;
+mod merge;
+mod refs;
+mod show;
+mod status;
+
+use crate::args::DataCommand;
+use crate::context::Context;
+use crate::error::CliResult;
+
+/// Dispatches.
+pub fn run(context: &Context, command: &DataCommand) -> CliResult {
+    match command {
+        DataCommand::List => show::list(context),
+        DataCommand::Show { target } => show::show(context, target),
+        DataCommand::Add(args) => add::add(context, args),
+        DataCommand::Get { target, path, only } => get::get(context, target, path, only),
+        DataCommand::Checkout {
+            target,
+            path,
+            only,
+            discard,
+        } => checkout::checkout(context, target, path.as_deref(), only, *discard),
+        DataCommand::Status { path } => status::status(context, path),
+        DataCommand::Log { target, limit } => log::log(context, target, *limit),
+        DataCommand::Diff { from, to, limit } => diff::diff(context, from, to, *limit),
+        DataCommand::Branches { dataset } => refs::branches(context, dataset),
+        DataCommand::Branch(args) => refs::branch(context, args),
+        DataCommand::Tags { dataset } => refs::tags(context, dataset),
+        DataCommand::Tag {
+            dataset,
+            name,
+            at,
+            delete,
+        } => refs::tag(context, dataset, name, at.as_deref(), *delete),
+        DataCommand::Merge { join, always_commit } => merge::merge(context, join, *always_commit),
+        DataCommand::Revert { join } => merge::revert(context, join),
+        DataCommand::CherryPick { join } => merge::cherry_pick(context, join),
+        DataCommand::Delete {
+            dataset,
+            yes,
+            dry_run,
+        } => delete::delete(context, dataset, *yes, *dry_run),
+        DataCommand::Lineage { node, direction } => lineage::lineage(context, node, direction),
+    }
+}

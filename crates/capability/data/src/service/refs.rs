@@ -1,0 +1,248 @@
+//! Branches and tags: made, moved, protected and removed. A name never moves unseen: each move is compared with
+//! where the caller saw it, and written down.
+
+use corliss_metastore::Tx;
+use corliss_types::{CommitId, DatasetName};
+
+use super::DataService;
+use crate::history::{RefKind, RefName};
+use crate::store::{commits, datasets, refs};
+use crate::types::RefInfo;
+use crate::{DataError, Reference};
+
+impl DataService {
+    /// A page of a dataset's branches or tags by name, from after `after` on.
+    ///
+    /// # Errors
+    /// There is no such dataset, or the metadata store failed.
+    pub async fn refs(
+        &self,
+        dataset: &DatasetName,
+        kind: RefKind,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<RefInfo>, DataError> {
+        let (dataset, after) = (dataset.clone(), after.to_owned());
+        self.store
+            .read(move |tx| {
+                is_there(tx, &dataset)?;
+                Ok(refs::list(tx, &dataset, kind, &after, limit)?)
+            })
+            .await
+    }
+
+    /// One branch.
+    ///
+    /// # Errors
+    /// There is none of this name, or the metadata store failed.
+    pub async fn branch(&self, dataset: &DatasetName, branch: &RefName) -> Result<RefInfo, DataError> {
+        let (dataset, branch) = (dataset.clone(), branch.clone());
+        self.store
+            .read(move |tx| found(tx, &dataset, RefKind::Branch, &branch))
+            .await
+    }
+
+    /// Makes a branch or tag where a reference points.
+    ///
+    /// # Errors
+    /// The name is taken, the reference means no commit of the dataset, or the metadata store failed.
+    pub async fn create_ref(
+        &self,
+        dataset: &DatasetName,
+        kind: RefKind,
+        name: &RefName,
+        at: &Reference,
+        author: &str,
+    ) -> Result<RefInfo, DataError> {
+        let commit = self.commit_of(dataset, at).await?;
+        let now = self.sources.clock.now();
+        let (dataset, name, author) = (dataset.clone(), name.clone(), author.to_owned());
+        self.store
+            .write(move |tx| {
+                if refs::get(tx, &dataset, kind, &name)?.is_some() {
+                    let (kind, name) = (kind, name.clone());
+                    return Err(DataError::RefExists { kind, name });
+                }
+                // A name that is both would be a guess wherever it is written.
+                let other = match kind {
+                    RefKind::Branch => RefKind::Tag,
+                    RefKind::Tag => RefKind::Branch,
+                };
+                if refs::get(tx, &dataset, other, &name)?.is_some() {
+                    let (kind, name) = (other, name.clone());
+                    return Err(DataError::RefExists { kind, name });
+                }
+                let step = refs::Move {
+                    dataset: &dataset,
+                    kind,
+                    name: &name,
+                    old: None,
+                    new: Some(&commit),
+                    author: &author,
+                    action: "create",
+                    at: now,
+                };
+                refs::apply(tx, &step)?;
+                found(tx, &dataset, kind, &name)
+            })
+            .await
+    }
+
+    /// Points a branch at another commit of the dataset, forwards or back.
+    ///
+    /// # Errors
+    /// There is no such branch or commit, the branch is protected or elsewhere than expected, or the metadata store
+    /// failed.
+    pub async fn move_branch(
+        &self,
+        dataset: &DatasetName,
+        branch: &RefName,
+        to: &Reference,
+        expected: Option<&CommitId>,
+        author: &str,
+    ) -> Result<RefInfo, DataError> {
+        let commit = self.commit_of(dataset, to).await?;
+        let now = self.sources.clock.now();
+        let (dataset, branch, author) = (dataset.clone(), branch.clone(), author.to_owned());
+        let expected = expected.cloned();
+        self.store
+            .write(move |tx| {
+                let info = found(tx, &dataset, RefKind::Branch, &branch)?;
+                may_move(&info, expected.as_ref())?;
+                let step = refs::Move {
+                    dataset: &dataset,
+                    kind: RefKind::Branch,
+                    name: &branch,
+                    old: Some(&info.commit),
+                    new: Some(&commit),
+                    author: &author,
+                    action: "move",
+                    at: now,
+                };
+                if info.commit != commit {
+                    refs::apply(tx, &step)?;
+                }
+                found(tx, &dataset, RefKind::Branch, &branch)
+            })
+            .await
+    }
+
+    /// Removes a branch or tag; what only it led to stays until it is collected. Answers where it pointed.
+    ///
+    /// # Errors
+    /// There is no such name, it is protected, the default branch or elsewhere than expected, or the metadata
+    /// store failed.
+    pub async fn delete_ref(
+        &self,
+        dataset: &DatasetName,
+        kind: RefKind,
+        name: &RefName,
+        expected: Option<&CommitId>,
+        author: &str,
+    ) -> Result<RefInfo, DataError> {
+        let now = self.sources.clock.now();
+        let (dataset, name, author) = (dataset.clone(), name.clone(), author.to_owned());
+        let expected = expected.cloned();
+        self.store
+            .write(move |tx| {
+                let info = found(tx, &dataset, kind, &name)?;
+                may_move(&info, expected.as_ref())?;
+                let default = datasets::default_branch(tx, &dataset)?;
+                if kind == RefKind::Branch && default.as_ref() == Some(&name) {
+                    return Err(DataError::DefaultBranch { branch: name.clone() });
+                }
+                let step = refs::Move {
+                    dataset: &dataset,
+                    kind,
+                    name: &name,
+                    old: Some(&info.commit),
+                    new: None,
+                    author: &author,
+                    action: "delete",
+                    at: now,
+                };
+                refs::apply(tx, &step)?;
+                Ok(info)
+            })
+            .await
+    }
+
+    /// Closes a branch to everything but merges, or opens it again.
+    ///
+    /// # Errors
+    /// There is no such branch, or the metadata store failed.
+    pub async fn protect_branch(
+        &self,
+        dataset: &DatasetName,
+        branch: &RefName,
+        is_protected: bool,
+    ) -> Result<RefInfo, DataError> {
+        let (dataset, branch) = (dataset.clone(), branch.clone());
+        self.store
+            .write(move |tx| {
+                refs::protect(tx, &dataset, &branch, is_protected)?;
+                found(tx, &dataset, RefKind::Branch, &branch)
+            })
+            .await
+    }
+
+    /// The commit of this dataset that a reference means.
+    pub(super) async fn commit_of(
+        &self,
+        dataset: &DatasetName,
+        reference: &Reference,
+    ) -> Result<CommitId, DataError> {
+        let resolved = self.resolve_in(dataset, reference).await?;
+        let commit = resolved.commit.ok_or(DataError::NoCommit {
+            version: resolved.version,
+        })?;
+        let (dataset, id) = (dataset.clone(), commit.clone());
+        let belongs = self
+            .store
+            .read(move |tx| Ok::<_, DataError>(commits::belongs(tx, &dataset, &id)?))
+            .await?;
+        if belongs {
+            Ok(commit)
+        } else {
+            Err(DataError::VersionNotFound {
+                version: commit.to_string(),
+            })
+        }
+    }
+}
+
+fn is_there(tx: &mut dyn Tx, dataset: &DatasetName) -> Result<(), DataError> {
+    let found = datasets::default_branch(tx, dataset)?;
+    found.map(|_| ()).ok_or_else(|| DataError::DatasetNotFound {
+        name: dataset.clone(),
+    })
+}
+
+pub(super) fn found(
+    tx: &mut dyn Tx,
+    dataset: &DatasetName,
+    kind: RefKind,
+    name: &RefName,
+) -> Result<RefInfo, DataError> {
+    is_there(tx, dataset)?;
+    refs::get(tx, dataset, kind, name)?.ok_or_else(|| DataError::RefNotFound {
+        dataset: dataset.clone(),
+        kind,
+        name: name.clone(),
+    })
+}
+
+fn may_move(info: &RefInfo, expected: Option<&CommitId>) -> Result<(), DataError> {
+    if expected.is_some_and(|at| *at != info.commit) {
+        return Err(DataError::BranchMoved {
+            branch: info.name.clone(),
+            head: Some(info.commit.clone()),
+        });
+    }
+    if info.protected {
+        return Err(DataError::BranchProtected {
+            branch: info.name.clone(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! What is remembered of a folder, so that files that look as they did are not read again.
+//!
+//! Form: `corliss-folder 1\n`; for each file in order of the paths the path (bytes shared with the one before,
+//! bytes that follow, those), mode, size, both times, inode and the blob; then the BLAKE3 digest of all of it.
+//! Numbers are LEB128, times as differences from the time before. It is a cache: what cannot be read is as if it
+//! had never been written.
+
+use std::time::SystemTime;
+
+use corliss_blobstore::BlobId;
+
+use super::{Snapshot, Stamp};
+use crate::EntryPath;
+use crate::leb128::{read_number, write_number};
+
+const MAGIC: &[u8] = b"corliss-folder 1\n";
+const DIGEST_BYTES: usize = 32;
+
+/// A file as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Remembered {
+    path: EntryPath,
+    stamp: Stamp,
+    blob: BlobId,
+}
+
+/// What a folder's files looked like when they were read.
+#[derive(Debug, Default)]
+pub struct Memory {
+    files: Vec<Remembered>,
+}
+
+impl Memory {
+    /// What is to be remembered of a snapshot; a file that was written a moment ago is not.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let now = snapshot.taken;
+        let both = snapshot.entries.iter().zip(&snapshot.stamps);
+        let settled = both.filter(|(_, stamp)| stamp.is_settled(now));
+        let files = settled.map(|(entry, stamp)| Remembered {
+            path: entry.path.clone(),
+            stamp: *stamp,
+            blob: entry.blob,
+        });
+        Self {
+            files: files.collect(),
+        }
+    }
+
+    /// As a file holds it.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        let mut last = "";
+        let mut time = 0;
+        for Remembered { path, stamp, blob } in &self.files {
+            let path = path.as_str();
+            let both = last.bytes().zip(path.bytes());
+            let shared = both.take_while(|(left, right)| left == right).count();
+            let rest = &path.as_bytes()[shared..];
+            for number in [shared as u64, rest.len() as u64] {
+                write_number(number, &mut out);
+            }
+            out.extend_from_slice(rest);
+            let numbers = [
+                u64::from(stamp.mode),
+                stamp.size_bytes,
+                zigzag(stamp.modified_ns.wrapping_sub(time)),
+                zigzag(stamp.changed_ns.wrapping_sub(stamp.modified_ns)),
+                stamp.inode,
+            ];
+            for number in numbers {
+                write_number(number, &mut out);
+            }
+            out.extend_from_slice(&blob.digest());
+            (last, time) = (path, stamp.modified_ns);
+        }
+        let digest = BlobId::of(&out).digest();
+        out.extend_from_slice(&digest);
+        out
+    }
+
+    /// Reads it back; nothing is remembered if it cannot be read.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Self {
+        Self::try_decode(bytes).unwrap_or_default()
+    }
+
+    fn try_decode(bytes: &[u8]) -> Option<Self> {
+        let (whole, digest) = bytes.split_at_checked(bytes.len().checked_sub(DIGEST_BYTES)?)?;
+        if BlobId::of(whole).digest() != digest {
+            return None;
+        }
+        let mut rest = whole.strip_prefix(MAGIC)?;
+        let mut files: Vec<Remembered> = Vec::new();
+        let mut path = Vec::new();
+        let mut time = 0;
+        while !rest.is_empty() {
+            let shared = usize::try_from(read_number(&mut rest)?).ok()?;
+            let len = usize::try_from(read_number(&mut rest)?).ok()?;
+            let (own, after) = rest.split_at_checked(len)?;
+            rest = after;
+            path.truncate(shared);
+            path.extend_from_slice(own);
+            let mode = u32::try_from(read_number(&mut rest)?).ok()?;
+            let size_bytes = read_number(&mut rest)?;
+            let modified_ns = unzigzag(read_number(&mut rest)?).wrapping_add(time);
+            let changed_ns = unzigzag(read_number(&mut rest)?).wrapping_add(modified_ns);
+            let inode = read_number(&mut rest)?;
+            let (blob, after) = rest.split_first_chunk::<32>()?;
+            rest = after;
+            time = modified_ns;
+            files.push(Remembered {
+                path: std::str::from_utf8(&path).ok()?.parse().ok()?,
+                stamp: Stamp {
+                    size_bytes,
+                    modified_ns,
+                    changed_ns,
+                    inode,
+                    mode,
+                },
+                blob: BlobId::from_digest(*blob),
+            });
+        }
+        Some(Self { files })
+    }
+
+    /// Goes through what is remembered beside a list of files in order of their paths.
+    pub(super) fn walk(&self) -> MemoryWalk<'_> {
+        MemoryWalk { rest: &self.files }
+    }
+
+    /// Whether it is what a snapshot would leave now.
+    #[must_use]
+    pub fn is_of(&self, snapshot: &Snapshot) -> bool {
+        let now: SystemTime = snapshot.taken;
+        let both = snapshot.entries.iter().zip(&snapshot.stamps);
+        let settled = both.filter(|(_, stamp)| stamp.is_settled(now));
+        let mut rest = self.files.iter();
+        let all = settled.into_iter().all(|(entry, stamp)| {
+            rest.next().is_some_and(|file| {
+                file.path == entry.path && file.stamp == *stamp && file.blob == entry.blob
+            })
+        });
+        all && rest.next().is_none()
+    }
+}
+
+pub(super) struct MemoryWalk<'a> {
+    rest: &'a [Remembered],
+}
+
+impl MemoryWalk<'_> {
+    /// The blob that a file had when it looked like this; paths are asked for in order.
+    pub fn recall(&mut self, path: &EntryPath, stamp: &Stamp) -> Option<BlobId> {
+        while let [first, rest @ ..] = self.rest {
+            if first.path > *path {
+                return None;
+            }
+            self.rest = rest;
+            if first.path == *path {
+                return (first.stamp == *stamp).then_some(first.blob);
+            }
+        }
+        None
+    }
+}
+
+/// Small numbers of either sign are small without one.
+const fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)).cast_unsigned()
+}
+
+const fn unzigzag(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn remembered(path: &str, numbers: (u64, i64, i64, u64, u32)) -> Remembered {
+        let (size_bytes, modified_ns, changed_ns, inode, mode) = numbers;
+        Remembered {
+            path: path.parse().unwrap(),
+            stamp: Stamp {
+                size_bytes,
+                modified_ns,
+                changed_ns,
+                inode,
+                mode,
+            },
+            blob: BlobId::of(path.as_bytes()),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_reads_back_and_what_was_changed_is_forgotten(
+            files in prop::collection::btree_map("[a-c]{1,3}/[a-z]{1,4}", any::<(u64, i64, i64, u64, u32)>(), 0..20),
+            flip in any::<prop::sample::Index>(),
+        ) {
+            let files: Vec<Remembered> = files.iter().map(|(path, numbers)| remembered(path, *numbers)).collect();
+            let mut bytes = Memory { files: files.clone() }.encode();
+            prop_assert_eq!(Memory::decode(&bytes).files, files);
+            let at = flip.index(bytes.len());
+            bytes[at] ^= 1;
+            prop_assert!(Memory::decode(&bytes).files.is_empty());
+        }
+    }
+
+    #[test]
+    fn only_what_looks_the_same_is_recalled() {
+        let one = |path| remembered(path, (1, 2, 3, 4, 0o644));
+        let memory = Memory {
+            files: vec![one("a"), one("c"), one("d")],
+        };
+        let stamp = one("a").stamp;
+        let mut walk = memory.walk();
+        let mut recall = |path: &str, stamp: Stamp| walk.recall(&path.parse().unwrap(), &stamp);
+        assert_eq!(recall("a", stamp), Some(BlobId::of(b"a")));
+        assert_eq!(recall("b", stamp), None);
+        assert_eq!(recall("c", Stamp { inode: 5, ..stamp }), None);
+        assert_eq!(recall("d", stamp), Some(BlobId::of(b"d")));
+        assert_eq!(recall("e", stamp), None);
+    }
+}
