@@ -21,7 +21,10 @@ use zeroize::Zeroizing;
 
 /// A keeper, and how its operator gives it a newer root key.
 enum Keeper {
-    File(Arc<FileRootKey>, tempfile::TempDir),
+    File(
+        Arc<FileRootKey>,
+        #[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir,
+    ),
     Memory(Arc<MemoryRootKey>),
     Transit(Arc<TransitRootKey>, Arc<Engine>, &'static str),
 }
