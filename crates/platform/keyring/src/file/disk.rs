@@ -95,8 +95,13 @@ pub(super) fn change(
         disk.sync(folder).map_err(failed)?;
         return Ok(before);
     };
-    let partial = partial(path);
-    disk.write(&partial, &form::text(&after))
+    let (text, partial) = (form::text(&after), partial(path));
+    if text.len() as u64 > MAX_BYTES {
+        return Err(failed(io::Error::other(
+            "it would hold too many keys: retire some",
+        )));
+    }
+    disk.write(&partial, &text)
         .and_then(|()| disk.rename(&partial, path))
         .and_then(|()| disk.sync(folder))
         .map_err(failed)?;

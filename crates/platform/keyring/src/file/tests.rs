@@ -47,6 +47,41 @@ async fn two_processes_make_one_file_and_see_each_others_keys() {
     );
 }
 
+#[test]
+fn keys_that_many_add_at_once_are_all_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("root");
+    let adders: Vec<_> = (0..4)
+        .map(|_| {
+            let path = path.clone();
+            std::thread::spawn(move || {
+                let root = FileRootKey::open(&path).unwrap();
+                (0..8).map(|_| root.add().unwrap()).collect::<Vec<String>>()
+            })
+        })
+        .collect();
+    let added: BTreeSet<String> = adders
+        .into_iter()
+        .flat_map(|adder| adder.join().unwrap())
+        .collect();
+    let there: BTreeSet<String> = FileRootKey::open(&path).unwrap().ids().into_iter().collect();
+    assert_eq!((added.len(), there), (32, added));
+}
+
+#[test]
+fn a_file_never_grows_beyond_what_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("root");
+    let line = |at: usize| format!("{at:016x} {}\n", "ab".repeat(32));
+    let full: String = (0..809).map(line).collect();
+    fs::write(&path, format!("corliss-root-keys 1\n{full}")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let root = FileRootKey::open(&path).unwrap();
+    let refused = root.add().unwrap_err();
+    assert!(refused.to_string().contains("too many keys"), "{refused}");
+    assert_eq!(FileRootKey::open(&path).unwrap().ids().len(), 809);
+}
+
 #[tokio::test]
 async fn a_key_is_retired_only_when_nothing_is_wrapped_by_it() {
     let folder = tempfile::tempdir().unwrap();

@@ -27,10 +27,8 @@ impl Keyring {
     /// The key cannot be unwrapped, wrapped or kept, or was destroyed; then nothing has changed.
     pub async fn rewrap(&self) -> Result<Option<Summary>, KeyError> {
         let _one_at_a_time = self.changing.lock().await;
-        // Opened once more: no lock is held over what waits for the keeper of the root key.
         let kept = self.with(|keys| Ok(keys.kept.clone()))?;
-        let keys = Keys::open(kept, self.root.as_ref()).await?;
-        let Some(rewrapped) = keys.rewrapped(self.root.as_ref()).await? else {
+        let Some(rewrapped) = Keys::rewrapped(kept, self.root.as_ref()).await? else {
             return Ok(None);
         };
         self.replace(rewrapped).await?;
@@ -78,6 +76,7 @@ impl Keyring {
     async fn rotate_alone(&self) -> Result<Summary, KeyError> {
         let kept = self.with(|keys| Ok(keys.kept.clone()))?;
         let now = self.clock.now();
+        // No lock is held over what waits for the keeper of the root key, hence its own copy of the keys.
         let keys = Keys::open(kept, self.root.as_ref()).await?;
         let renewed = keys.renewed(self.root.as_ref(), now).await?;
         // What replaces the only copy of the keys must open.
