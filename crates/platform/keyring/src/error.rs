@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use corliss_diagnostics::{Diagnose, Meaning};
 
+use crate::Destroyed;
+use crate::transit::Trouble;
+
 /// An error of the keyring.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
@@ -35,6 +38,14 @@ pub enum KeyError {
         /// Where root keys are looked for.
         place: String,
     },
+    /// Vault or OpenBao, which keeps the root key, did not do what it was asked.
+    #[error("{place}: {trouble}")]
+    Transit {
+        /// Its address, mount and key.
+        place: String,
+        /// What went wrong.
+        trouble: Trouble,
+    },
     /// A wrapped key or sealed bytes are not what was written.
     #[error("{what} cannot be decrypted: it was changed, or sealed with another key")]
     Sealed {
@@ -49,6 +60,9 @@ pub enum KeyError {
         /// What is wrong.
         problem: String,
     },
+    /// The tenant was deleted, and its keys with it.
+    #[error("{0}")]
+    Destroyed(Destroyed),
     /// Data names a key that the tenant does not have.
     #[error("'{tenant}' has no data key {number}")]
     Unknown {
@@ -90,8 +104,10 @@ impl Diagnose for KeyError {
             Self::FileOpen { .. } => "key_file_open",
             Self::FileForm { .. } => "key_file_form",
             Self::RootMissing { .. } => "root_key_missing",
+            Self::Transit { trouble, .. } => trouble.code(),
             Self::Sealed { .. } => "sealed",
             Self::Form { .. } => "keyring_form",
+            Self::Destroyed(_) => "keys_destroyed",
             Self::Unknown { .. } => "data_key_unknown",
             Self::NoRandomness => "no_randomness",
             Self::Io { .. } => "key_io",
@@ -99,14 +115,25 @@ impl Diagnose for KeyError {
     }
 
     fn meaning(&self) -> Meaning {
-        Meaning::Internal
+        match self {
+            Self::Transit { trouble, .. } => trouble.meaning(),
+            Self::Destroyed(_) => Meaning::NotFound,
+            _ => Meaning::Internal,
+        }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
             Self::FileOpen { path, .. } => Some(format!("chmod 600 {}", path.display())),
+            Self::RootMissing { wanted, .. } if wanted.starts_with(crate::transit::ID_PREFIX) => {
+                Some("set the address, mount and key of the Vault or OpenBao that wrapped them".to_owned())
+            }
             Self::FileForm { .. } | Self::RootMissing { .. } => {
                 Some("restore the key file from its backup: without it the data cannot be read".to_owned())
+            }
+            Self::Transit { trouble, .. } => Some(trouble.hint()),
+            Self::Destroyed(_) => {
+                Some("what was sealed with them cannot be read again: use another tenant".to_owned())
             }
             Self::Form { .. } | Self::Unknown { .. } => {
                 Some("restore the file of wrapped keys from a backup".to_owned())

@@ -90,10 +90,8 @@ async fn write(
     index: Arc<Index>,
     batches: Vec<SealedBatch>,
 ) -> Result<(), BlobError> {
-    if keyring.is_worn() {
-        keyring.rotate().await?;
-    }
-    let (key, seal) = keyring.current(1);
+    keyring.settle().await?;
+    let (key, seal) = keyring.current(1)?;
     let mut packed = blocking(move || pack(batches, key, &seal)).await?;
     let parts = std::mem::take(&mut packed.parts);
     backend.put(&packed.id.object(), parts).await?;

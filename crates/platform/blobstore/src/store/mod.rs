@@ -227,7 +227,7 @@ impl BlobStore {
                 .filter(|(piece, known)| known.is_none() && new.insert(piece.id))
                 .map(|(piece, _)| piece)
                 .collect();
-            let (key, seal) = keyring.current(fresh.len() as u64);
+            let (key, seal) = keyring.current(fresh.len() as u64)?;
             Ok((crate::pack::seal_pieces(&fresh, key, &seal)?, new))
         })
         .await?;

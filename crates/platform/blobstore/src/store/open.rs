@@ -82,6 +82,19 @@ impl BlobStore {
         Ok(Self::over(backend, keyring, blocking(Index::temporary).await?))
     }
 
+    /// The keys that seal what is stored, for whoever lists, rotates, moves or destroys them.
+    #[must_use]
+    pub fn keyring(&self) -> &Arc<Keyring> {
+        &self.inner.keyring
+    }
+
+    /// Where a backend keeps the store's wrapped keys, for whoever must reach them without their root key.
+    #[must_use]
+    pub fn shelf(backend: Arc<dyn Backend>) -> Arc<dyn Shelf> {
+        let name = format!("keys/{TENANT}");
+        Arc::new(BackendShelf { backend, name })
+    }
+
     fn over(backend: Arc<dyn Backend>, keyring: Keyring, index: Index) -> Self {
         let (keyring, index) = (Arc::new(keyring), Arc::new(index));
         let committer = Committer::start(Arc::clone(&backend), Arc::clone(&keyring), Arc::clone(&index));
@@ -98,11 +111,8 @@ impl BlobStore {
 }
 
 async fn open_keyring(backend: &Arc<dyn Backend>, root: Arc<dyn RootKey>) -> Result<Keyring, BlobError> {
-    let shelf = BackendShelf {
-        backend: Arc::clone(backend),
-        name: format!("keys/{TENANT}"),
-    };
-    Ok(Keyring::open(TENANT, root, Arc::new(shelf)).await?)
+    let shelf = BlobStore::shelf(Arc::clone(backend));
+    Ok(Keyring::open(TENANT, root, shelf).await?)
 }
 
 /// The index of exactly the packs that are there. It lags behind after a power cut, and names packs too many

@@ -1,0 +1,106 @@
+//! Changing keys touches no byte of data; destroying them ends it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap here is a failed test"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use corliss_blobstore::{BlobError, BlobStore, DiskBackend};
+use corliss_keyring::{FileRootKey, KeyError, RootKey, RootKeys, TenantKeys, inspect};
+
+fn root(folder: &Path, name: &str) -> Arc<FileRootKey> {
+    Arc::new(FileRootKey::open(&folder.join(name)).unwrap())
+}
+
+/// The task that writes packs lets go of the folder a moment after the store.
+async fn open(folder: &Path, root: Arc<dyn RootKey>) -> Result<BlobStore, BlobError> {
+    let blobs = folder.join("blobs");
+    for _ in 0..500 {
+        match BlobStore::open_folder(&blobs, root.clone()).await {
+            Err(BlobError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(10)).await,
+            other => return other,
+        }
+    }
+    panic!("the folder is still in use");
+}
+
+/// Every pack, with its bytes and when it was written.
+fn packs(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, std::time::SystemTime)> {
+    let mut packs = BTreeMap::new();
+    let mut folders = vec![folder.join("blobs/packs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let written = fs::metadata(&path).unwrap().modified().unwrap();
+                packs.insert(path.clone(), (fs::read(&path).unwrap(), written));
+            }
+        }
+    }
+    packs
+}
+
+#[tokio::test]
+async fn keys_are_rotated_moved_and_retired_without_touching_a_pack() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let first = root(folder, "first.key");
+    let store = open(folder, first.clone()).await.unwrap();
+    let blob = store.put(&mut &b"what stays"[..], None).await.unwrap().blob.id;
+    let before = packs(folder);
+    assert_eq!(before.len(), 1);
+
+    // A newer root key in the same file, the older one gone for good.
+    first.add().unwrap();
+    let summary = store.keyring().rewrap().await.unwrap().unwrap();
+    assert_eq!(
+        first.retire(&BTreeSet::from([summary.root_key])).unwrap().len(),
+        1
+    );
+    store.keyring().rotate().await.unwrap();
+    assert_eq!(store.read_all(blob, u64::MAX).await.unwrap(), b"what stays");
+    drop(store);
+
+    // Another keeper, the first one gone for good.
+    let both = RootKeys::new(root(folder, "second.key"), vec![root(folder, "first.key")]);
+    let store = open(folder, Arc::new(both)).await.unwrap();
+    store.keyring().rewrap().await.unwrap().unwrap();
+    drop(store);
+    fs::remove_file(folder.join("first.key")).unwrap();
+    let store = open(folder, root(folder, "second.key")).await.unwrap();
+    assert_eq!(store.read_all(blob, u64::MAX).await.unwrap(), b"what stays");
+    assert_eq!(packs(folder), before);
+    let newer = store.put(&mut &b"what is new"[..], None).await.unwrap().blob.id;
+    assert_eq!(store.read_all(newer, u64::MAX).await.unwrap(), b"what is new");
+}
+
+#[tokio::test]
+async fn destroyed_keys_end_the_data_and_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let store = open(folder, root(folder, "root.key")).await.unwrap();
+    let blob = store.put(&mut &b"a secret"[..], None).await.unwrap().blob.id;
+    let destroyed = store.keyring().destroy("ada").await.unwrap();
+    let is_so = |error: BlobError| assert_eq!(error, BlobError::Key(KeyError::Destroyed(destroyed.clone())));
+    is_so(store.read_all(blob, u64::MAX).await.unwrap_err());
+    is_so(store.put(&mut &b"another"[..], None).await.map(drop).unwrap_err());
+    drop(store);
+    is_so(
+        open(folder, root(folder, "root.key"))
+            .await
+            .map(drop)
+            .unwrap_err(),
+    );
+    let backend = Arc::new(DiskBackend::open(&folder.join("blobs")).await.unwrap());
+    let shelf = BlobStore::shelf(backend);
+    let seen = inspect("default", shelf.as_ref()).await.unwrap();
+    assert_eq!(seen, Some(TenantKeys::Destroyed(destroyed.clone())));
+}
