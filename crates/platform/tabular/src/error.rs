@@ -184,6 +184,9 @@ mod tests {
     fn limits_are_told_as_such() {
         let error = TabularError::too_large("a record of 20 MiB", "16 MiB");
         assert_eq!(error.meaning(), Meaning::TooLarge);
-        assert_eq!(error.to_string(), "a record of 20 MiB is more than the limit of 16 MiB");
+        assert_eq!(
+            error.to_string(),
+            "a record of 20 MiB is more than the limit of 16 MiB"
+        );
     }
 }

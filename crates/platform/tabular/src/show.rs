@@ -41,7 +41,10 @@ impl Value {
     /// Its text. Within a list or struct, text stands in quotes.
     pub fn cell(&self) -> Cell {
         if matches!(self, Self::Null) {
-            return Cell { text: None, cut: false };
+            return Cell {
+                text: None,
+                cut: false,
+            };
         }
         let mut out = Cut {
             text: String::new(),
@@ -148,7 +151,12 @@ fn timestamp(nanos: i128, utc: bool) -> String {
 fn time_of_day(nanos: i128) -> String {
     let seconds = nanos.div_euclid(1_000_000_000);
     let rest = nanos.rem_euclid(1_000_000_000);
-    let clock = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let clock = format!(
+        "{:02}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    );
     match rest {
         0 => clock,
         rest if rest % 1_000_000 == 0 => format!("{clock}.{:03}", rest / 1_000_000),
@@ -167,7 +175,11 @@ fn date(days: i64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = year_of_era + era * 400 + i128::from(month <= 2);
     format!("{year:04}-{month:02}-{day:02}")
 }
@@ -189,18 +201,57 @@ mod tests {
         assert_eq!(text(&Value::Date(19_782)), "2024-02-29");
         assert_eq!(text(&Value::Date(-719_162)), "0001-01-01");
         let nanos = 1_709_210_096_123_456_000;
-        assert_eq!(text(&Value::Timestamp { nanos, utc: true }), "2024-02-29T12:34:56.123456Z");
-        assert_eq!(text(&Value::Timestamp { nanos: -1, utc: false }), "1969-12-31T23:59:59.999999999");
+        assert_eq!(
+            text(&Value::Timestamp { nanos, utc: true }),
+            "2024-02-29T12:34:56.123456Z"
+        );
+        assert_eq!(
+            text(&Value::Timestamp {
+                nanos: -1,
+                utc: false
+            }),
+            "1969-12-31T23:59:59.999999999"
+        );
         assert_eq!(text(&Value::Time(1_500_000_000)), "00:00:01.500");
     }
 
     #[test]
     fn numbers_keep_their_kind() {
-        assert_eq!(text(&Value::Float { value: 1.0, single: false }), "1.0");
-        assert_eq!(text(&Value::Float { value: f64::from(0.1_f32), single: true }), "0.1");
-        assert_eq!(text(&Value::Decimal { unscaled: -5, scale: 3 }), "-0.005");
-        assert_eq!(text(&Value::Decimal { unscaled: 1234, scale: 2 }), "12.34");
-        assert_eq!(text(&Value::Decimal { unscaled: 7, scale: 0 }), "7");
+        assert_eq!(
+            text(&Value::Float {
+                value: 1.0,
+                single: false
+            }),
+            "1.0"
+        );
+        assert_eq!(
+            text(&Value::Float {
+                value: f64::from(0.1_f32),
+                single: true
+            }),
+            "0.1"
+        );
+        assert_eq!(
+            text(&Value::Decimal {
+                unscaled: -5,
+                scale: 3
+            }),
+            "-0.005"
+        );
+        assert_eq!(
+            text(&Value::Decimal {
+                unscaled: 1234,
+                scale: 2
+            }),
+            "12.34"
+        );
+        assert_eq!(
+            text(&Value::Decimal {
+                unscaled: 7,
+                scale: 0
+            }),
+            "7"
+        );
     }
 
     #[test]
@@ -218,7 +269,10 @@ mod tests {
     #[test]
     fn what_is_nested_looks_like_json() {
         let value = Value::Struct(vec![
-            ("a".into(), Value::List(vec![Value::Null, Value::Text(Bytes::from_static(b"x\"y").into())])),
+            (
+                "a".into(),
+                Value::List(vec![Value::Null, Value::Text(Bytes::from_static(b"x\"y").into())]),
+            ),
             ("b".into(), Value::Bool(true)),
         ]);
         assert_eq!(text(&value), r#"{"a": [null, "x\"y"], "b": true}"#);

@@ -149,7 +149,10 @@ mod tests {
         let file = LocalFile::new(file).unwrap();
         let bytes = Bytes::from_static(b"0123456789");
         for (offset, len) in [(0, 3), (8, 5), (10, 1), (99, 1), (0, 0)] {
-            assert_eq!(file.read_at(offset, len).unwrap(), RandomRead::read_at(&bytes, offset, len).unwrap());
+            assert_eq!(
+                file.read_at(offset, len).unwrap(),
+                RandomRead::read_at(&bytes, offset, len).unwrap()
+            );
         }
     }
 

@@ -39,7 +39,11 @@ impl Table {
     ///
     /// # Errors
     /// The bytes cannot be read, are not of the format, or exceed a limit.
-    pub fn open(source: Arc<dyn RandomRead>, format: Format, options: TextOptions) -> Result<Self, TabularError> {
+    pub fn open(
+        source: Arc<dyn RandomRead>,
+        format: Format,
+        options: TextOptions,
+    ) -> Result<Self, TabularError> {
         Self::open_as(source, format, options, false)
     }
 
@@ -72,9 +76,12 @@ impl Table {
     #[must_use]
     pub fn schema(&self) -> Schema {
         let (rows, sampled_rows, dialect, notices) = match &self.opened {
-            Opened::Text(table) => {
-                (table.rows, Some(table.sampled_rows), table.dialect, table.notices.clone())
-            }
+            Opened::Text(table) => (
+                table.rows,
+                Some(table.sampled_rows),
+                table.dialect,
+                table.notices.clone(),
+            ),
             Opened::Parquet(table) => (Some(table.rows), None, None, table.notices()),
         };
         Schema {

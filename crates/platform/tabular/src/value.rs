@@ -40,8 +40,14 @@ pub(crate) enum Value {
     Bool(bool),
     Int(i128),
     /// `single` says that it came from 32 bits, which matters to its text only.
-    Float { value: f64, single: bool },
-    Decimal { unscaled: i128, scale: u32 },
+    Float {
+        value: f64,
+        single: bool,
+    },
+    Decimal {
+        unscaled: i128,
+        scale: u32,
+    },
     /// Text as it is in the file, which may not be UTF-8.
     Text(Shared),
     Binary(Shared),
@@ -51,7 +57,10 @@ pub(crate) enum Value {
     /// Nanoseconds since midnight.
     Time(i128),
     /// Nanoseconds since 1970; `utc` says that it is an instant and not a wall clock's reading.
-    Timestamp { nanos: i128, utc: bool },
+    Timestamp {
+        nanos: i128,
+        utc: bool,
+    },
     List(Vec<Value>),
     Struct(Vec<(Arc<str>, Value)>),
     Map(Vec<(Value, Value)>),
@@ -120,7 +129,10 @@ impl Value {
             Self::List(items) => 16 + items.iter().map(Self::weight).sum::<u64>(),
             Self::Struct(members) => 16 + members.iter().map(|(_, value)| 16 + value.weight()).sum::<u64>(),
             Self::Map(entries) => {
-                16 + entries.iter().map(|(key, value)| key.weight() + value.weight()).sum::<u64>()
+                16 + entries
+                    .iter()
+                    .map(|(key, value)| key.weight() + value.weight())
+                    .sum::<u64>()
             }
             _ => 16,
         }
@@ -182,8 +194,22 @@ mod tests {
     #[test]
     fn numbers_are_compared_by_what_they_are_worth() {
         assert_eq!(Value::Int(1).digest(), float(1.0).digest());
-        assert_eq!(Value::Int(1).digest(), Value::Decimal { unscaled: 100, scale: 2 }.digest());
-        assert_eq!(Value::Int(0).digest(), Value::Decimal { unscaled: 0, scale: 9 }.digest());
+        assert_eq!(
+            Value::Int(1).digest(),
+            Value::Decimal {
+                unscaled: 100,
+                scale: 2
+            }
+            .digest()
+        );
+        assert_eq!(
+            Value::Int(0).digest(),
+            Value::Decimal {
+                unscaled: 0,
+                scale: 9
+            }
+            .digest()
+        );
         assert_eq!(float(0.0).digest(), float(-0.0).digest());
         assert_eq!(float(f64::NAN).digest(), float(-f64::NAN).digest());
         assert_ne!(float(0.5).digest(), float(0.25).digest());
@@ -196,7 +222,10 @@ mod tests {
         let split = |left: &str, right: &str| Value::List(vec![text(left), text(right)]).digest();
         assert_ne!(split("ab", "c"), split("a", "bc"));
         assert_ne!(Value::Null.digest(), text("").digest());
-        assert_ne!(Value::List(vec![]).digest(), Value::List(vec![Value::Null]).digest());
+        assert_ne!(
+            Value::List(vec![]).digest(),
+            Value::List(vec![Value::Null]).digest()
+        );
     }
 
     #[test]

@@ -90,27 +90,28 @@ impl<'a> Passes<'a> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut whole = Whole::default();
         let mut order = blake3::Hasher::new();
-        side.table.fingerprints(&side.key, &side.rest, self.most_bytes, &mut |pair: Pair| {
-            if whole.rows >= self.most_rows {
-                return Err(too_many(side.name, self.most_rows));
-            }
-            let id = if side.key.is_empty() { pair.rest } else { pair.key };
-            order.update(&pair.key);
-            order.update(&pair.rest);
-            if self.keeps(&id) {
-                entries.push(Entry {
-                    id,
-                    rest: pair.rest,
-                    row: whole.rows,
-                    count: 1,
-                });
-            }
-            whole.rows += 1;
-            if entries.len() >= self.capacity {
-                self.shrink(side, &mut entries)?;
-            }
-            Ok(())
-        })?;
+        side.table
+            .fingerprints(&side.key, &side.rest, self.most_bytes, &mut |pair: Pair| {
+                if whole.rows >= self.most_rows {
+                    return Err(too_many(side.name, self.most_rows));
+                }
+                let id = if side.key.is_empty() { pair.rest } else { pair.key };
+                order.update(&pair.key);
+                order.update(&pair.rest);
+                if self.keeps(&id) {
+                    entries.push(Entry {
+                        id,
+                        rest: pair.rest,
+                        row: whole.rows,
+                        count: 1,
+                    });
+                }
+                whole.rows += 1;
+                if entries.len() >= self.capacity {
+                    self.shrink(side, &mut entries)?;
+                }
+                Ok(())
+            })?;
         whole.order = short(&order);
         self.merge(side, &mut entries)?;
         Ok((entries, whole))
@@ -153,5 +154,8 @@ impl<'a> Passes<'a> {
 
 /// A table has more rows than may be compared.
 pub(super) fn too_many(side: &str, most: u64) -> TabularError {
-    TabularError::too_large(format!("the number of rows of the {side} table"), format!("{most} rows"))
+    TabularError::too_large(
+        format!("the number of rows of the {side} table"),
+        format!("{most} rows"),
+    )
 }

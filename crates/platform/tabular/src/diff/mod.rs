@@ -7,8 +7,6 @@
 mod index;
 mod model;
 mod schema;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BinaryHeap;
 
@@ -16,10 +14,10 @@ use self::index::{Entry, Passes, Side, Whole};
 pub use self::model::{
     ChangedCell, ChangedRow, ColumnChange, DiffOptions, RowCounts, RowExample, SchemaDiff, TableDiff,
 };
+use crate::TabularError;
 use crate::limits::{DIFF_CELLS, DIFF_EXAMPLES, PREVIEW_BYTES, PREVIEW_COLUMNS};
 use crate::model::Cell;
 use crate::table::{Example, Table, cell_bytes};
-use crate::TabularError;
 
 /// Cells that are fetched for the examples of one kind.
 const EXAMPLE_CELLS: usize = 200_000;
@@ -61,7 +59,10 @@ pub fn diff(old: &Table, new: &Table, options: &DiffOptions) -> Result<TableDiff
         }
     };
     let (old, new) = (side("old", &old, true), side("new", &new, false));
-    let most = options.examples.min(DIFF_EXAMPLES).min((EXAMPLE_CELLS / common.len()).max(1));
+    let most = options
+        .examples
+        .min(DIFF_EXAMPLES)
+        .min((EXAMPLE_CELLS / common.len()).max(1));
     let found = find(&old, &new, options, most)?;
     let order: Vec<usize> = (0..common.len()).collect();
     let fetch = Fetch {
@@ -131,7 +132,12 @@ impl Found {
 }
 
 fn find(old: &Side<'_>, new: &Side<'_>, options: &DiffOptions, most: usize) -> Result<Found, TabularError> {
-    let mut passes = Passes::new(&options.key, options.rows, options.decoded_bytes, options.memory_bytes);
+    let mut passes = Passes::new(
+        &options.key,
+        options.rows,
+        options.decoded_bytes,
+        options.memory_bytes,
+    );
     let mut found = Found {
         counts: RowCounts::default(),
         added: First::new(most),
@@ -203,11 +209,23 @@ struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
-    fn at(&self, side: &Side<'_>, old: bool, columns: &[usize], rows: &[u64]) -> Result<Vec<Example>, TabularError> {
+    fn at(
+        &self,
+        side: &Side<'_>,
+        old: bool,
+        columns: &[usize],
+        rows: &[u64],
+    ) -> Result<Vec<Example>, TabularError> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let place = |at: &usize| if old { self.common[*at].1 } else { self.common[*at].2 };
+        let place = |at: &usize| {
+            if old {
+                self.common[*at].1
+            } else {
+                self.common[*at].2
+            }
+        };
         let places: Vec<usize> = columns.iter().map(place).collect();
         side.table.rows_at(rows, &places, self.most_bytes)
     }
@@ -222,14 +240,17 @@ impl Fetch<'_> {
         let numbers: Vec<u64> = sights.iter().map(|sight| sight.0).collect();
         let examples = self.at(side, old, columns, &numbers)?;
         let mut left = PREVIEW_BYTES;
-        let told = sights.into_iter().zip(examples).map(|((row, _, count), example)| {
-            let cells = example.cells.into_iter().take(columns.len());
-            RowExample {
-                row,
-                count,
-                cells: cells.map(|(cell, _)| cell).collect(),
-            }
-        });
+        let told = sights
+            .into_iter()
+            .zip(examples)
+            .map(|((row, _, count), example)| {
+                let cells = example.cells.into_iter().take(columns.len());
+                RowExample {
+                    row,
+                    count,
+                    cells: cells.map(|(cell, _)| cell).collect(),
+                }
+            });
         Ok(told
             .take_while(|example: &RowExample| within(&mut left, example.cells.iter()))
             .collect())
@@ -248,7 +269,10 @@ impl Fetch<'_> {
                 continue;
             };
             let row = self.changed_row(old_row, new_row, &before[at], &after);
-            if !within(&mut left, row.cells.iter().flat_map(|cell| [&cell.old, &cell.new])) {
+            if !within(
+                &mut left,
+                row.cells.iter().flat_map(|cell| [&cell.old, &cell.new]),
+            ) {
                 break;
             }
             told.push(row);
@@ -260,11 +284,18 @@ impl Fetch<'_> {
         let mut row = ChangedRow {
             old_row,
             new_row,
-            key: self.key.iter().filter_map(|at| Some(after.cells.get(*at)?.0.clone())).collect(),
+            key: self
+                .key
+                .iter()
+                .filter_map(|at| Some(after.cells.get(*at)?.0.clone()))
+                .collect(),
             cells: Vec::new(),
             cells_changed: 0,
         };
-        let nothing = || Cell { text: None, cut: false };
+        let nothing = || Cell {
+            text: None,
+            cut: false,
+        };
         for at in 0..before.cells.len().max(after.cells.len()) {
             let (old, new) = (before.cells.get(at), after.cells.get(at));
             if old.map(|cell| cell.1) == new.map(|cell| cell.1) {

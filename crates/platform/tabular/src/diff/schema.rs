@@ -15,8 +15,11 @@ pub(super) struct Match {
 
 /// Matches columns by name.
 pub(super) fn compare(format: Format, old: &[Column], new: &[Column]) -> Match {
-    let places: HashMap<&str, usize> =
-        new.iter().enumerate().map(|(place, column)| (column.name.as_str(), place)).collect();
+    let places: HashMap<&str, usize> = new
+        .iter()
+        .enumerate()
+        .map(|(place, column)| (column.name.as_str(), place))
+        .collect();
     let mut common = Vec::new();
     let mut removed = Vec::new();
     let mut changed = Vec::new();
@@ -43,7 +46,11 @@ pub(super) fn compare(format: Format, old: &[Column], new: &[Column]) -> Match {
     }
     // Members of JSON have no order.
     let ordered = format == Format::JsonLines || common.is_sorted_by_key(|(_, _, place)| *place);
-    let added = new.iter().zip(matched).filter(|(_, matched)| !matched).map(|(column, _)| column.clone());
+    let added = new
+        .iter()
+        .zip(matched)
+        .filter(|(_, matched)| !matched)
+        .map(|(column, _)| column.clone());
     Match {
         schema: SchemaDiff {
             added: added.collect(),
@@ -75,6 +82,8 @@ pub(super) fn split(
     if matched.common.is_empty() {
         return Err(TabularError::NothingInCommon);
     }
-    let rest = (0..matched.common.len()).filter(|place| !keys.contains(place)).collect();
+    let rest = (0..matched.common.len())
+        .filter(|place| !keys.contains(place))
+        .collect();
     Ok((keys, rest))
 }

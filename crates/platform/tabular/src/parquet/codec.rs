@@ -32,14 +32,19 @@ pub(super) fn decompress(
         Compression::GZIP(_) => fill(flate2::read::MultiGzDecoder::new(bytes), target),
         Compression::BROTLI(_) => fill(brotli_decompressor::Decompressor::new(bytes, 4096), target),
         Compression::ZSTD(_) => zstd(bytes, target),
-        Compression::LZ4_RAW => lz4_flex::block::decompress_into(bytes, target).is_ok_and(|made| made == size),
+        Compression::LZ4_RAW => {
+            lz4_flex::block::decompress_into(bytes, target).is_ok_and(|made| made == size)
+        }
         // The old name was used for Hadoop's frames and, by others, for bare blocks.
         Compression::LZ4 => {
             hadoop(bytes, target)
                 || lz4_flex::block::decompress_into(bytes, target).is_ok_and(|made| made == size)
         }
         Compression::LZO => {
-            return Err(TabularError::unsupported(Format::Parquet, "its pages are compressed with LZO"));
+            return Err(TabularError::unsupported(
+                Format::Parquet,
+                "its pages are compressed with LZO",
+            ));
         }
     };
     if made {
@@ -111,9 +116,15 @@ mod tests {
     fn all(text: &[u8]) -> Vec<(Compression, Vec<u8>)> {
         vec![
             (Compression::UNCOMPRESSED, text.to_vec()),
-            (Compression::SNAPPY, snap::raw::Encoder::new().compress_vec(text).unwrap()),
+            (
+                Compression::SNAPPY,
+                snap::raw::Encoder::new().compress_vec(text).unwrap(),
+            ),
             (Compression::GZIP(GzipLevel::default()), gzip(text)),
-            (Compression::ZSTD(ZstdLevel::default()), zstd::bulk::compress(text, 1).unwrap()),
+            (
+                Compression::ZSTD(ZstdLevel::default()),
+                zstd::bulk::compress(text, 1).unwrap(),
+            ),
             (Compression::LZ4_RAW, lz4_flex::block::compress(text)),
             (Compression::LZ4, framed(text)),
             (Compression::LZ4, lz4_flex::block::compress(text)),
@@ -135,7 +146,10 @@ mod tests {
         let text = b"tabular ".repeat(300);
         for (codec, bytes) in all(&text) {
             for size in [0, 10, text.len() - 1, text.len() + 1] {
-                assert!(decompress(codec, &bytes, size, &mut Vec::new()).is_err(), "{codec:?} {size}");
+                assert!(
+                    decompress(codec, &bytes, size, &mut Vec::new()).is_err(),
+                    "{codec:?} {size}"
+                );
             }
             for cut in 0..bytes.len() {
                 // A cut may leave a valid shorter text, never one of the full length.
@@ -148,8 +162,8 @@ mod tests {
 
     #[test]
     fn a_bomb_makes_no_more_than_it_claims() {
-        let bomb = gzip(&vec![0; 64 << 20]);
-        assert!(bomb.len() < 1 << 20);
+        let bomb = gzip(&vec![0; 1 << 20]);
+        assert!(bomb.len() < 20_000);
         let mut out = Vec::new();
         assert!(decompress(Compression::GZIP(GzipLevel::default()), &bomb, 1000, &mut out).is_err());
         assert!(out.capacity() < 4096);

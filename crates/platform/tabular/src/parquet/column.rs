@@ -41,7 +41,11 @@ impl<'a> ColumnRows<'a> {
             let description = chunk.column_descr_ptr();
             let greatest = description.max_def_level();
             let pages = Pages::open(source, chunk, budget)?;
-            leaves.push(Leaf::new(get_column_reader(description, Box::new(pages)), meaning, greatest));
+            leaves.push(Leaf::new(
+                get_column_reader(description, Box::new(pages)),
+                meaning,
+                greatest,
+            ));
         }
         Ok(Self {
             column,
@@ -69,7 +73,11 @@ impl<'a> ColumnRows<'a> {
         rows: u64,
         each: &mut dyn FnMut(Value) -> Result<(), TabularError>,
     ) -> Result<(), TabularError> {
-        let most = if self.column.is_flat() { FLAT_ROWS } else { NESTED_ROWS };
+        let most = if self.column.is_flat() {
+            FLAT_ROWS
+        } else {
+            NESTED_ROWS
+        };
         let mut left = rows;
         while left > 0 {
             let want = usize::try_from(left).unwrap_or(most).min(most);
@@ -93,7 +101,10 @@ impl<'a> ColumnRows<'a> {
 }
 
 fn short(column: &Column) -> TabularError {
-    TabularError::parquet(format!("column '{}' has fewer values than there are rows", column.name))
+    TabularError::parquet(format!(
+        "column '{}' has fewer values than there are rows",
+        column.name
+    ))
 }
 
 fn collect(node: &Node, meanings: &mut Vec<super::kinds::Meaning>) {
@@ -167,7 +178,9 @@ fn assemble(node: &Node, leaves: &mut [Leaf]) -> Result<Value, TabularError> {
 }
 
 fn goes_on(node: &Node, again: i16, leaves: &[Leaf]) -> bool {
-    leaves[node.first_leaf].peek().is_some_and(|(_, repetition)| repetition >= again)
+    leaves[node.first_leaf]
+        .peek()
+        .is_some_and(|(_, repetition)| repetition >= again)
 }
 
 /// Passes over the entry that stands for nothing.

@@ -17,7 +17,9 @@ const WHAT: &str = "its footer";
 pub(super) fn read(source: &dyn RandomRead) -> Result<ParquetMetaData, TabularError> {
     let size = source.len();
     if size < (PARQUET_MAGIC.len() + TAIL) as u64 {
-        return Err(TabularError::parquet(format!("it has {size} bytes, which is too few")));
+        return Err(TabularError::parquet(format!(
+            "it has {size} bytes, which is too few"
+        )));
     }
     if read_exact(source, 0, PARQUET_MAGIC.len())?.as_ref() != PARQUET_MAGIC {
         return Err(TabularError::parquet("it does not begin with 'PAR1'"));
@@ -29,7 +31,9 @@ pub(super) fn read(source: &dyn RandomRead) -> Result<ParquetMetaData, TabularEr
             return Err(TabularError::unsupported(Format::Parquet, "it is encrypted"));
         }
         _ => {
-            return Err(TabularError::parquet("it does not end with 'PAR1': it may be cut short"));
+            return Err(TabularError::parquet(
+                "it does not end with 'PAR1': it may be cut short",
+            ));
         }
     };
     if length > FOOTER_BYTES {
@@ -46,7 +50,9 @@ pub(super) fn read(source: &dyn RandomRead) -> Result<ParquetMetaData, TabularEr
         })?;
     let bytes = read_exact(source, start, length)?;
     check(&bytes)?;
-    guarded(Guarded::Footer, || Ok(ParquetMetaDataReader::decode_metadata(&bytes)?))
+    guarded(Guarded::Footer, || {
+        Ok(ParquetMetaDataReader::decode_metadata(&bytes)?)
+    })
 }
 
 /// What a footer is held against before anything is made of it.
@@ -133,7 +139,9 @@ fn nesting(children: &[i64]) -> Result<(), TabularError> {
             None => {}
         }
         if !(0..=COLUMNS as i64).contains(own) {
-            return Err(TabularError::parquet(format!("a part of its schema claims {own} children")));
+            return Err(TabularError::parquet(format!(
+                "a part of its schema claims {own} children"
+            )));
         }
         open.push(*own);
         if open.len() > NESTING {

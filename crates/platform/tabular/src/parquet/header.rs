@@ -93,15 +93,43 @@ impl PageHeader {
             kind,
             size: count(own.fields[2], "uncompressed size")?,
             compressed: count(own.fields[3], "compressed size")?,
-            values: if kind == Kind::Other { 0 } else { count(inner.fields[1], "number of values")? },
+            values: if kind == Kind::Other {
+                0
+            } else {
+                count(inner.fields[1], "number of values")?
+            },
             encoding: encoded(if second { 4 } else { 2 })?,
-            rows: if second { Some(count(inner.fields[3], "number of rows")?) } else { None },
+            rows: if second {
+                Some(count(inner.fields[3], "number of rows")?)
+            } else {
+                None
+            },
             is_compressed: inner.is_compressed.unwrap_or(true) || !second,
-            nulls: if second { count(inner.fields[2], "number of nulls")? } else { 0 },
-            definition: if kind == Kind::Data { encoded(3)? } else { Encoding::RLE },
-            repetition: if kind == Kind::Data { encoded(4)? } else { Encoding::RLE },
-            definition_bytes: if second { count(inner.fields[5], "length of levels")? } else { 0 },
-            repetition_bytes: if second { count(inner.fields[6], "length of levels")? } else { 0 },
+            nulls: if second {
+                count(inner.fields[2], "number of nulls")?
+            } else {
+                0
+            },
+            definition: if kind == Kind::Data {
+                encoded(3)?
+            } else {
+                Encoding::RLE
+            },
+            repetition: if kind == Kind::Data {
+                encoded(4)?
+            } else {
+                Encoding::RLE
+            },
+            definition_bytes: if second {
+                count(inner.fields[5], "length of levels")?
+            } else {
+                0
+            },
+            repetition_bytes: if second {
+                count(inner.fields[6], "length of levels")?
+            } else {
+                0
+            },
         })
     }
 
@@ -121,7 +149,9 @@ impl PageHeader {
             }
             rest = if encoding == Encoding::RLE {
                 let (length, behind) = rest.split_first_chunk().ok_or_else(cut)?;
-                behind.get(u32::from_le_bytes(*length) as usize..).ok_or_else(cut)?
+                behind
+                    .get(u32::from_le_bytes(*length) as usize..)
+                    .ok_or_else(cut)?
             } else {
                 let width = (i16::BITS - level.leading_zeros()) as usize;
                 rest.get((self.values * width).div_ceil(8)..).ok_or_else(cut)?
@@ -205,7 +235,9 @@ fn encoding(number: Option<i64>) -> Result<Encoding, TabularError> {
         Some(9) => Encoding::BYTE_STREAM_SPLIT,
         Some(10) => Encoding::ALP,
         other => {
-            return Err(TabularError::parquet(format!("a page has the encoding {other:?}, which there is not")));
+            return Err(TabularError::parquet(format!(
+                "a page has the encoding {other:?}, which there is not"
+            )));
         }
     })
 }
@@ -222,8 +254,14 @@ mod tests {
     #[test]
     fn a_header_is_read_and_asks_for_more_bytes_when_cut() {
         let (header, length) = PageHeader::parse(PLAIN, true).unwrap().unwrap();
-        assert_eq!((header.kind, header.size, header.compressed), (Kind::Data, 20, 18));
-        assert_eq!((header.values, header.encoding, length), (5, Encoding::PLAIN, PLAIN.len()));
+        assert_eq!(
+            (header.kind, header.size, header.compressed),
+            (Kind::Data, 20, 18)
+        );
+        assert_eq!(
+            (header.values, header.encoding, length),
+            (5, Encoding::PLAIN, PLAIN.len())
+        );
         for cut in 0..PLAIN.len() {
             assert!(PageHeader::parse(&PLAIN[..cut], false).unwrap().is_none());
             assert!(PageHeader::parse(&PLAIN[..cut], true).is_err());

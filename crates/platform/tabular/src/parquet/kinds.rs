@@ -91,11 +91,17 @@ fn by_logical(logical: &LogicalType, kind: &Type) -> Option<(Meaning, String)> {
         LogicalType::Timestamp(stamp) => {
             let utc = stamp.is_adjusted_to_u_t_c;
             let (per, unit) = nanos(stamp.unit);
-            let words = if utc { format!("timestamp[{unit}, UTC]") } else { format!("timestamp[{unit}]") };
+            let words = if utc {
+                format!("timestamp[{unit}, UTC]")
+            } else {
+                format!("timestamp[{unit}]")
+            };
             when(fits(kind, WHOLE), Meaning::Timestamp(per, utc), &words)
         }
         LogicalType::Integer(int) => {
-            let bits = u32::try_from(int.bit_width).ok().filter(|bits| matches!(bits, 8 | 16 | 32 | 64))?;
+            let bits = u32::try_from(int.bit_width)
+                .ok()
+                .filter(|bits| matches!(bits, 8 | 16 | 32 | 64))?;
             if int.is_signed {
                 when(fits(kind, WHOLE), Meaning::Plain, &format!("int{bits}"))
             } else {
@@ -204,7 +210,9 @@ pub(super) fn int96(value: &Int96) -> Value {
 fn big_endian(bytes: &[u8]) -> i128 {
     let negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
     let start = if negative { -1_i128 } else { 0 };
-    bytes.iter().fold(start, |value, byte| value << 8 | i128::from(*byte))
+    bytes
+        .iter()
+        .fold(start, |value, byte| value << 8 | i128::from(*byte))
 }
 
 /// A half precision number, which a double holds exactly.
@@ -226,7 +234,12 @@ mod tests {
 
     #[test]
     fn halves_are_exact() {
-        for (bits, value) in [(0x3c00, 1.0), (0xc000, -2.0), (0x7bff, 65504.0), (0x0001, 5.960_464_477_539_063e-8)] {
+        for (bits, value) in [
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x7bff, 65504.0),
+            (0x0001, 5.960_464_477_539_063e-8),
+        ] {
             assert!((half(bits) - value).abs() < 1e-20, "{bits:x}");
         }
         assert!(half(0x7e00).is_nan() && half(0xfc00).is_infinite());

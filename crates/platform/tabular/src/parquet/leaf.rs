@@ -43,7 +43,9 @@ impl Leaf {
         let meaning = self.meaning;
         let levels = (&mut self.definitions, &mut self.repetitions);
         let (read, count, values) = match &mut self.reader {
-            ColumnReader::BoolColumnReader(reader) => batch(reader, rows, levels, |value| Value::Bool(*value)),
+            ColumnReader::BoolColumnReader(reader) => {
+                batch(reader, rows, levels, |value| Value::Bool(*value))
+            }
             ColumnReader::Int32ColumnReader(reader) => {
                 batch(reader, rows, levels, |value| meaning.whole(i64::from(*value)))
             }

@@ -52,7 +52,10 @@ impl ParquetTable {
             leaves += column.node.leaves;
             columns.push(column);
         }
-        let names = columns.iter_mut().map(|column| std::mem::take(&mut column.name)).collect();
+        let names = columns
+            .iter_mut()
+            .map(|column| std::mem::take(&mut column.name))
+            .collect();
         let (names, repeated_names) = unique(names);
         for (column, name) in columns.iter_mut().zip(names) {
             column.name = name;

@@ -84,6 +84,8 @@ pub(super) struct Pages {
     at: u64,
     end: u64,
     peeked: Option<PageHeader>,
+    /// Whether a dictionary came: decoders panic at a page that names its entries without one.
+    has_dictionary: bool,
     /// Bytes counted as resident: the data page, and the dictionary.
     held: [u64; 2],
 }
@@ -101,8 +103,12 @@ impl Pages {
         chunk: &ColumnChunkMetaData,
         budget: &Arc<Budget>,
     ) -> std::result::Result<Self, TabularError> {
-        let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
-        let range = u64::try_from(start).ok().zip(u64::try_from(chunk.compressed_size()).ok());
+        let start = chunk
+            .dictionary_page_offset()
+            .unwrap_or_else(|| chunk.data_page_offset());
+        let range = u64::try_from(start)
+            .ok()
+            .zip(u64::try_from(chunk.compressed_size()).ok());
         let (start, end) = range
             .and_then(|(start, length)| Some((start, start.checked_add(length)?)))
             .filter(|(_, end)| *end <= source.len())
@@ -124,6 +130,7 @@ impl Pages {
             at: start,
             end,
             peeked: None,
+            has_dictionary: false,
             held: [0; 2],
         })
     }
@@ -151,7 +158,9 @@ impl Pages {
     }
 
     fn next_header(&mut self) -> std::result::Result<PageHeader, TabularError> {
-        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(PAGE_HEADER_BYTES);
+        let left = usize::try_from(self.end - self.at)
+            .unwrap_or(usize::MAX)
+            .min(PAGE_HEADER_BYTES);
         // Most headers take some dozen bytes; those with long statistics are read again, whole.
         for want in [512.min(left), left] {
             let bytes = read_exact(self.source.as_ref(), self.at, want)?;
@@ -168,6 +177,16 @@ impl Pages {
             return Ok(None);
         };
         header.check()?;
+        self.has_dictionary |= header.kind == Kind::Dictionary;
+        let named = matches!(
+            header.encoding,
+            Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY
+        );
+        if named && !self.has_dictionary {
+            return Err(TabularError::parquet(
+                "a page names entries of a dictionary that there is not",
+            ));
+        }
         let place = usize::from(header.kind == Kind::Dictionary);
         self.budget.give_back(std::mem::take(&mut self.held[place]));
         let taken = self.budget.take(&header, self.levels.0 > 0);
@@ -184,7 +203,9 @@ impl Pages {
         // The levels of a page of the second version stand in front, never compressed.
         let plain = header.plain_bytes();
         if plain > bytes.len() || plain > header.size {
-            return Err(TabularError::parquet("a page has more bytes of levels than bytes"));
+            return Err(TabularError::parquet(
+                "a page has more bytes of levels than bytes",
+            ));
         }
         if self.codec == Compression::UNCOMPRESSED || !header.is_compressed {
             if bytes.len() != header.size {
@@ -218,7 +239,11 @@ impl Pages {
             _ => &bytes[header.plain_bytes()..],
         };
         // A page of nothing but nulls may have no values, not even their header.
-        if data.is_empty() { Ok(()) } else { unfold::check(prefixes, data, header.values) }
+        if data.is_empty() {
+            Ok(())
+        } else {
+            unfold::check(prefixes, data, header.values)
+        }
     }
 }
 
@@ -280,7 +305,10 @@ impl PageHeader {
             ));
         }
         if self.encoding == Encoding::ALP {
-            return Err(TabularError::unsupported(Format::Parquet, "its values are encoded with ALP"));
+            return Err(TabularError::unsupported(
+                Format::Parquet,
+                "its values are encoded with ALP",
+            ));
         }
         Ok(())
     }

@@ -18,7 +18,11 @@ impl ParquetTable {
             // Statistics of a nested leaf count its entries, not rows.
             column.is_flat().then_some(())?;
             let chunk = |group: &parquet::file::metadata::RowGroupMetaData| {
-                group.columns().get(column.first_leaf)?.statistics()?.null_count_opt()
+                group
+                    .columns()
+                    .get(column.first_leaf)?
+                    .statistics()?
+                    .null_count_opt()
             };
             let counts: Option<Vec<u64>> = self.metadata.row_groups().iter().map(chunk).collect();
             counts?.into_iter().try_fold(0_u64, u64::checked_add)
@@ -87,7 +91,10 @@ impl ParquetTable {
         }
         let end = offset.saturating_add(count as u64);
         Ok(Rows {
-            columns: self.columns[..width].iter().map(|column| column.name.clone()).collect(),
+            columns: self.columns[..width]
+                .iter()
+                .map(|column| column.name.clone())
+                .collect(),
             columns_total: self.columns.len(),
             offset,
             rows,
@@ -181,7 +188,12 @@ impl ParquetTable {
     }
 
     /// The rows of the given numbers, which ascend, with the values of some columns.
-    pub fn rows_at(&self, numbers: &[u64], columns: &[usize], most_bytes: u64) -> Result<Vec<Example>, TabularError> {
+    pub fn rows_at(
+        &self,
+        numbers: &[u64],
+        columns: &[usize],
+        most_bytes: u64,
+    ) -> Result<Vec<Example>, TabularError> {
         let budget = Budget::new(most_bytes);
         let mut examples: Vec<Example> = numbers.iter().map(|number| Example::new(*number)).collect();
         for index in columns {

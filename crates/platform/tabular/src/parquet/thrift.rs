@@ -202,7 +202,10 @@ mod tests {
         walk.skip(kind::STRUCT, 0).unwrap();
         assert_eq!(walk.position(), bytes.len());
         for cut in 0..bytes.len() {
-            assert_eq!(Walk::new(&bytes[..cut], 10).skip(kind::STRUCT, 0), Err(Fault::End));
+            assert_eq!(
+                Walk::new(&bytes[..cut], 10).skip(kind::STRUCT, 0),
+                Err(Fault::End)
+            );
         }
         assert_eq!(Walk::new(&bytes, 1).skip(kind::STRUCT, 0), Err(Fault::TooMany));
     }
@@ -210,9 +213,15 @@ mod tests {
     #[test]
     fn depth_does_not_end_in_the_stack() {
         let deep = vec![0x1c; 1 << 20];
-        assert!(matches!(Walk::new(&deep, 1 << 21).skip(kind::STRUCT, 0), Err(Fault::Bad(_))));
+        assert!(matches!(
+            Walk::new(&deep, 1 << 21).skip(kind::STRUCT, 0),
+            Err(Fault::Bad(_))
+        ));
         let lists = vec![0x19; 1 << 20];
-        assert!(matches!(Walk::new(&lists, 9).skip(kind::LIST, 0), Err(Fault::Bad(_))));
+        assert!(matches!(
+            Walk::new(&lists, 9).skip(kind::LIST, 0),
+            Err(Fault::Bad(_))
+        ));
     }
 
     #[test]

@@ -76,7 +76,11 @@ impl Column {
 
 fn repetition(field: &Type) -> Repetition {
     let info = field.get_basic_info();
-    if info.has_repetition() { info.repetition() } else { Repetition::REQUIRED }
+    if info.has_repetition() {
+        info.repetition()
+    } else {
+        Repetition::REQUIRED
+    }
 }
 
 /// The levels down to where the tree is being built, whose depth was bounded with the footer.
@@ -166,7 +170,10 @@ impl Builder {
         }
         if members.is_empty() {
             // Nothing says how many rows such a column has.
-            return Err(TabularError::parquet(format!("its group '{}' has no members", field.name())));
+            return Err(TabularError::parquet(format!(
+                "its group '{}' has no members",
+                field.name()
+            )));
         }
         let node = Node {
             present,
@@ -199,7 +206,9 @@ impl Builder {
         };
         let (repeat, present) = self.enter();
         let first_leaf = self.leaves;
-        let made = self.field(key).and_then(|key| Ok((key, value.map(|value| self.field(value)).transpose()?)));
+        let made = self
+            .field(key)
+            .and_then(|key| Ok((key, value.map(|value| self.field(value)).transpose()?)));
         self.leave();
         let ((key, key_words), value) = made?;
         let (value, value_words) = value.unzip();

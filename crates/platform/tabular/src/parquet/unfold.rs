@@ -111,7 +111,10 @@ impl<'a> Numbers<'a> {
         if self.in_miniblock == 0 {
             self.at += self.per_miniblock * self.width / 8;
         }
-        self.value = self.value.wrapping_add(self.least).wrapping_add(difference.cast_signed());
+        self.value = self
+            .value
+            .wrapping_add(self.least)
+            .wrapping_add(difference.cast_signed());
         Some(self.value)
     }
 
@@ -169,13 +172,23 @@ mod tests {
         // A hundred values, each of which shares 8 MiB with the last: the differences are all zero.
         let mut bomb = vec![0x80, 0x01, 0x04, 100, 0x80, 0x80, 0x80, 0x08, 0x00, 0, 0, 0, 0];
         bomb.extend([0; 16]);
-        assert!(matches!(check(true, &bomb, 100), Err(TabularError::TooLarge { .. })));
+        assert!(matches!(
+            check(true, &bomb, 100),
+            Err(TabularError::TooLarge { .. })
+        ));
         assert!(check(false, &bomb, 100).is_ok());
     }
 
     #[test]
     fn damaged_headers_are_refused() {
-        for bytes in [&[][..], &[0x80], &[0, 0, 1, 0], &[0x80, 1, 0, 1, 0], &[0x80, 1, 3, 1, 0], &[0xff; 30]] {
+        for bytes in [
+            &[][..],
+            &[0x80],
+            &[0, 0, 1, 0],
+            &[0x80, 1, 0, 1, 0],
+            &[0x80, 1, 3, 1, 0],
+            &[0xff; 30],
+        ] {
             assert!(check(true, bytes, 1000).is_err(), "{bytes:?}");
         }
     }

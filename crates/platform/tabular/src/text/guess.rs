@@ -96,7 +96,9 @@ fn is_number(text: &str) -> bool {
 fn digits(text: &str, count: usize) -> Option<(u32, &str)> {
     let (head, rest) = text.split_at_checked(count)?;
     let plain = head.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| head.parse().ok().map(|number| (number, rest))).flatten()
+    plain
+        .then(|| head.parse().ok().map(|number| (number, rest)))
+        .flatten()
 }
 
 fn is_date(text: &str) -> bool {
@@ -148,7 +150,8 @@ fn without_zone(clock: &str) -> &str {
     };
     let zone = &clock[at + 1..];
     let short = zone.len() == 2 || zone.len() == 4;
-    let plain = (short && zone.bytes().all(|byte| byte.is_ascii_digit())) || (zone.len() == 5 && is_time(zone));
+    let plain =
+        (short && zone.bytes().all(|byte| byte.is_ascii_digit())) || (zone.len() == 5 && is_time(zone));
     if plain { clock[..at].trim_end() } else { clock }
 }
 

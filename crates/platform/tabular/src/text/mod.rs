@@ -55,7 +55,7 @@ impl TextTable {
                 if dialect.header {
                     records.next()?;
                 }
-                Input::Csv(records)
+                Input::Csv(Box::new(records))
             }
             None => Input::Json(Lines::new(source, self.start)),
         };
@@ -104,11 +104,19 @@ impl TextTable {
             }
             seen += 1;
         }
-        notices.extend(self.notices.iter().filter(|notice| notice.code == "duplicate_names").cloned());
+        notices.extend(
+            self.notices
+                .iter()
+                .filter(|notice| notice.code == "duplicate_names")
+                .cloned(),
+        );
         notices.extend(scan.notices());
         notices.extend(crate::table::columns_left_out(self.columns.len()));
         Ok(Rows {
-            columns: self.columns[..width].iter().map(|column| column.name.clone()).collect(),
+            columns: self.columns[..width]
+                .iter()
+                .map(|column| column.name.clone())
+                .collect(),
             columns_total: self.columns.len(),
             offset,
             next_offset: more.then(|| offset + rows.len() as u64),
@@ -120,7 +128,7 @@ impl TextTable {
 }
 
 enum Input {
-    Csv(CsvRecords),
+    Csv(Box<CsvRecords>),
     Json(Lines),
 }
 
@@ -142,7 +150,9 @@ impl Scan<'_> {
                 };
                 self.ragged += u64::from(cells.len() != self.table.columns.len());
                 self.not_utf8 += u64::from(cells.iter().any(|cell| !is_utf8(cell)));
-                Ok(Some(cells.into_iter().map(|cell| Value::Text(cell.into())).collect()))
+                Ok(Some(
+                    cells.into_iter().map(|cell| Value::Text(cell.into())).collect(),
+                ))
             }
             Input::Json(lines) => {
                 let Some(line) = lines.next()? else {
@@ -220,6 +230,3 @@ fn json_line(line: &[u8], number: u64) -> Result<Value, TabularError> {
     serde_json::from_slice(line)
         .map_err(|error| TabularError::invalid(Format::JsonLines, format!("line {number}: {error}")))
 }
-
-#[cfg(test)]
-mod tests;

@@ -58,9 +58,14 @@ fn open_csv(table: &mut TextTable, options: TextOptions) -> Result<(), TabularEr
         header,
     });
     let names: Vec<String> = if header {
-        first.iter().map(|cell| String::from_utf8_lossy(cell.trim_ascii()).into_owned()).collect()
+        first
+            .iter()
+            .map(|cell| String::from_utf8_lossy(cell.trim_ascii()).into_owned())
+            .collect()
     } else {
-        (1..=first.len()).map(|number| format!("column_{number}")).collect()
+        (1..=first.len())
+            .map(|number| format!("column_{number}"))
+            .collect()
     };
     let (names, repeated) = unique(names);
     if repeated > 0 {
@@ -72,7 +77,10 @@ fn open_csv(table: &mut TextTable, options: TextOptions) -> Result<(), TabularEr
             ),
         ));
     }
-    table.columns = names.into_iter().map(|name| column(name, Guess::Null, 0)).collect();
+    table.columns = names
+        .into_iter()
+        .map(|name| column(name, Guess::Null, 0))
+        .collect();
     sample_csv(table)
 }
 

@@ -90,7 +90,10 @@ impl CsvRecords {
 fn cells(bytes: &[u8], ends: &[usize]) -> Vec<Bytes> {
     let record = Bytes::copy_from_slice(bytes);
     let starts = std::iter::once(0).chain(ends.iter().copied());
-    starts.zip(ends).map(|(start, end)| record.slice(start..*end)).collect()
+    starts
+        .zip(ends)
+        .map(|(start, end)| record.slice(start..*end))
+        .collect()
 }
 
 /// Reads lines that are not blank.
