@@ -16,7 +16,8 @@ pub const PREVIEW_DECODED_BYTES: u64 = 2 << 30;
 
 /// Columns of a table. More is refused: a line of a million commas is a mistake or an attack.
 pub const COLUMNS: usize = 100_000;
-/// Bytes of one record of a CSV or JSON lines file. An unclosed quote makes the rest one record.
+/// Bytes of one record of a CSV or JSON lines file. An unclosed quote makes the rest one record. A list of
+/// numbers in JSON takes up to 50 times its bytes while it is a row.
 pub const RECORD_BYTES: usize = 16 << 20;
 /// Rows that types are guessed from.
 pub const SAMPLE_ROWS: u64 = 10_000;
@@ -42,9 +43,11 @@ pub const NESTING: usize = 64;
 pub const PAGE_HEADER_BYTES: usize = 1 << 20;
 /// Bytes of a Parquet page, compressed and decompressed. A value is never larger than its page.
 pub const PAGE_BYTES: usize = 128 << 20;
-/// Values of a Parquet page, and of the pages that one batch of nested rows touches: runs make
-/// billions of them out of a few bytes.
+/// Values of a Parquet page: runs make billions of them out of a few bytes.
 pub const PAGE_VALUES: usize = 16 << 20;
+/// Values of the pages that one batch of nested rows touches. A single row may hold all of them, and each
+/// takes about 100 bytes while the row is put together.
+pub const NESTED_VALUES: usize = 4 << 20;
 /// Values of a Parquet dictionary, each of which is decoded ahead of any use.
 pub const DICTIONARY_VALUES: usize = 4 << 20;
 /// Bytes of the pages of one column that are decoded at the same time; a column of many leaves has many.

@@ -260,3 +260,27 @@ fn lists_of_old_writers_and_bare_repetition_are_read() {
     let rows = table.preview(2, 1).unwrap();
     assert_eq!(texts(&rows), [["[3]", "[3]"]]);
 }
+
+#[test]
+fn long_lists_are_passed_over_batch_by_batch() {
+    // 4,300 rows of 1,000 numbers: more in a group than one batch may touch.
+    let schema = Arc::new(parse_message_type("message m { repeated int64 bare; }").unwrap());
+    let mut bytes = Vec::new();
+    let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let repetitions: Vec<i16> = (0..1000).map(|at| i16::from(at > 0)).collect();
+    for row in 0..4300 {
+        column
+            .typed::<Int64Type>()
+            .write_batch(&[row; 1000], Some(&[1; 1000]), Some(&repetitions))
+            .unwrap();
+    }
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    let rows = parquet(bytes).preview(4298, 10).unwrap();
+    assert_eq!(rows.rows.len(), 2);
+    assert!(common::text(&rows.rows[1][0]).starts_with("[4299, 4299"));
+    assert!(rows.rows[1][0].cut);
+}

@@ -216,9 +216,9 @@ impl RandomRead for Endless {
     }
 }
 
-fn endless(pattern: &'static [u8], format: Format) -> Result<Table, corliss_tabular::TabularError> {
+fn endless(pattern: &[u8], format: Format) -> Result<Table, corliss_tabular::TabularError> {
     let source = Endless {
-        repeated: Bytes::from(pattern.repeat(1 << 20)),
+        repeated: Bytes::from(pattern.repeat((1 << 20) / pattern.len() + 300_000 / pattern.len() + 1)),
         pattern: pattern.len() as u64,
         length: 10 << 30,
     };
@@ -248,7 +248,7 @@ fn lines_without_end_are_refused() {
 
 #[test]
 fn a_large_file_is_sampled_and_previewed_within_bounds() {
-    let table = endless(b"1,two,3.5\n", Format::Csv).unwrap();
+    let table = endless(format!("1,{},3.5\n", "two".repeat(260)).as_bytes(), Format::Csv).unwrap();
     let schema = table.schema();
     assert_eq!((schema.rows, schema.sampled_rows), (None, Some(10_000)));
     assert_eq!(table.preview(0, 3).unwrap().next_offset, Some(3));

@@ -19,8 +19,8 @@ use crate::limits::{DIFF_CELLS, DIFF_EXAMPLES, PREVIEW_BYTES, PREVIEW_COLUMNS};
 use crate::model::Cell;
 use crate::table::{Example, Table, cell_bytes};
 
-/// Cells that are fetched for the examples of one kind.
-const EXAMPLE_CELLS: usize = 200_000;
+/// Cells that are fetched for the examples of one kind, each of up to 4 KB.
+const EXAMPLE_CELLS: usize = 50_000;
 
 /// Compares two tables of one format.
 ///

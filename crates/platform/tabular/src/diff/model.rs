@@ -16,7 +16,8 @@ pub struct DiffOptions {
     /// Rows that each table may have.
     pub rows: u64,
     /// Bytes for the index of rows, beside what reading takes. With less memory the tables are read more
-    /// often, each time for a part of the rows: 48 bytes a row in one pass.
+    /// often, each time for a part of the rows: 48 bytes a row in one pass. Reading takes 32 bytes for each
+    /// row of the largest row group of a Parquet file, and its pages.
     pub memory_bytes: usize,
     /// Bytes of each table that one pass may decode.
     pub decoded_bytes: u64,

@@ -54,14 +54,25 @@ impl<'a> ColumnRows<'a> {
         })
     }
 
-    /// Passes over so many rows.
+    /// Passes over so many rows: of a flat column page by page, of a nested one batch by batch, since what
+    /// a batch may touch is bounded.
     pub fn skip(&mut self, rows: u64) -> Result<(), TabularError> {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+        let most = if self.column.is_flat() {
+            usize::MAX
+        } else {
+            NESTED_ROWS
+        };
         for leaf in &mut self.leaves {
-            self.budget.begin_batch();
-            let skipped = guarded(Guarded::Column(&self.column.name), || Ok(leaf.skip(rows)?))?;
-            if skipped != rows {
-                return Err(short(self.column));
+            let mut left = rows;
+            while left > 0 {
+                let want = left.min(most);
+                self.budget.begin_batch();
+                let skipped = guarded(Guarded::Column(&self.column.name), || Ok(leaf.skip(want)?))?;
+                if skipped != want {
+                    return Err(short(self.column));
+                }
+                left -= want;
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use super::codec::decompress;
 use super::header::{Kind, PageHeader};
 use super::unfold;
-use crate::limits::{PAGE_BYTES, PAGE_HEADER_BYTES, PAGE_VALUES, RESIDENT_BYTES};
+use crate::limits::{NESTED_VALUES, PAGE_BYTES, PAGE_HEADER_BYTES, PAGE_VALUES, RESIDENT_BYTES};
 use crate::source::{RandomRead, read_exact};
 use crate::{Format, TabularError};
 
@@ -59,10 +59,10 @@ impl Budget {
             ));
         }
         let values = self.values.fetch_add(header.values, Ordering::Relaxed) + header.values;
-        if nested && values > PAGE_VALUES {
+        if nested && values > NESTED_VALUES {
             return Err(TabularError::too_large(
-                "the values that a few rows hold",
-                PAGE_VALUES.to_string(),
+                "the values of a page of a nested column",
+                NESTED_VALUES.to_string(),
             ));
         }
         Ok(())
