@@ -78,7 +78,9 @@ impl TextTable {
             if scan.position() - self.start > PREVIEW_SCAN_BYTES {
                 notices.push(Notice::new(
                     "scan_limit",
-                    format!("A preview reads at most {PREVIEW_SCAN_BYTES} bytes of this file; row {seen} lies behind."),
+                    format!(
+                        "A preview reads at most {PREVIEW_SCAN_BYTES} bytes of this file; row {seen} lies behind."
+                    ),
                 ));
                 break;
             }
