@@ -519,6 +519,9 @@ impl Backend for Stopping {
         self.step()?;
         self.inner.read(name, ranges).await
     }
+    async fn size(&self, name: &str) -> Result<Option<u64>, BlobError> {
+        self.inner.size(name).await
+    }
     async fn list(&self, folder: &str) -> Result<Vec<Object>, BlobError> {
         self.inner.list(folder).await
     }

@@ -19,8 +19,11 @@ mod pack;
 mod piece;
 mod store;
 
-pub use backend::{Backend, DiskBackend, MemoryBackend, Object};
-pub use error::BlobError;
+pub use backend::{
+    Backend, BucketBackend, BucketCredentials, BucketLimits, BucketSettings, DiskBackend, MemoryBackend,
+    Object, Secret,
+};
+pub use error::{BlobError, Trouble};
 pub use id::{BlobId, BlobIdError};
 pub use piece::{CHUNK_MAX, Child, Cutter, Kind, Node, Piece, Record, id_of_reader};
 pub use store::{BlobInfo, BlobReader, BlobStore, Incoming, OpenFile, Placement, Stored};

@@ -9,9 +9,12 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+mod support;
+
 use bytes::Bytes;
-use corliss_blobstore::{Backend, DiskBackend, MemoryBackend, Object};
+use corliss_blobstore::{Backend, BucketBackend, DiskBackend, MemoryBackend, Object};
 use corliss_testkit::noise::noise;
+use support::fresh_bucket;
 
 async fn for_each_backend<F, Fut>(suite: F)
 where
@@ -20,7 +23,14 @@ where
 {
     let folder = tempfile::tempdir().unwrap();
     let disk = DiskBackend::open(folder.path().join("objects")).await.unwrap();
-    let backends: [Arc<dyn Backend>; 2] = [Arc::new(disk), Arc::new(MemoryBackend::default())];
+    let bucket = BucketBackend::open(fresh_bucket("some/prefix").await)
+        .await
+        .unwrap();
+    let backends: [Arc<dyn Backend>; 3] = [
+        Arc::new(disk),
+        Arc::new(MemoryBackend::default()),
+        Arc::new(bucket),
+    ];
     for backend in backends {
         eprintln!("backend: {}", backend.place());
         suite(backend).await;
@@ -128,6 +138,8 @@ async fn what_is_removed_is_gone_and_may_be_removed_again() {
             assert_eq!(backend.read("packs/00/0", span(0, 1)).await.unwrap(), None);
             assert_eq!(backend.list("packs").await.unwrap().len(), 1);
         }
+        assert_eq!(backend.size("packs/00/0").await.unwrap(), None);
+        assert_eq!(backend.size("packs/00/1").await.unwrap(), Some(4));
         put(backend, "packs/00/0", b"back").await;
         assert_eq!(get(backend, "packs/00/0").await.unwrap(), b"back");
         assert_eq!(get(backend, "packs/00/1").await.unwrap(), b"kept");

@@ -13,9 +13,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+mod support;
+
 use bytes::Bytes;
 use corliss_blobstore::{
-    BlobError, BlobId, BlobStore, CHUNK_MAX, Cutter, Kind, OpenFile, Piece, Placement, Record,
+    BlobError, BlobId, BlobStore, BucketBackend, CHUNK_MAX, Cutter, Kind, OpenFile, Piece, Placement, Record,
 };
 use corliss_keyring::MemoryRootKey;
 use corliss_testkit::noise::noise;
@@ -27,13 +29,20 @@ where
     Fut: Future<Output = ()>,
 {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["folder", "memory"] {
+    for name in ["folder", "memory", "bucket"] {
         eprintln!("store: {name}");
         let work = folder.path().join(format!("work-{name}"));
         fs::create_dir(&work).unwrap();
         let root = Arc::new(MemoryRootKey::new().unwrap());
         let store = match name {
             "folder" => BlobStore::open_folder(&folder.path().join("blobs"), root).await,
+            "bucket" => {
+                let bucket = BucketBackend::open(support::fresh_bucket("").await)
+                    .await
+                    .unwrap();
+                let index = folder.path().join("index");
+                BlobStore::open_backend(Arc::new(bucket), root, &index).await
+            }
             _ => BlobStore::in_memory().await,
         };
         suite(store.unwrap(), work).await;

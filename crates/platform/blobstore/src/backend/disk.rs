@@ -17,11 +17,8 @@ use bytes::{Bytes, BytesMut};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use super::{Backend, Object};
+use super::{Backend, FORMAT, Object};
 use crate::{BlobError, blocking};
-
-/// Raise when the layout changes; a newer one is refused.
-const FORMAT: &str = "corliss-blobs 3";
 
 /// Objects from this size on are written, and ranges from it on are read, past the page cache.
 const DIRECT_FROM: usize = 1 << 20;
@@ -89,6 +86,15 @@ impl Backend for DiskBackend {
     async fn read(&self, name: &str, ranges: Vec<Range<u64>>) -> Result<Option<Vec<BytesMut>>, BlobError> {
         let name = name.to_owned();
         self.run(move |folder| folder.read(&name, &ranges)).await
+    }
+
+    async fn size(&self, name: &str) -> Result<Option<u64>, BlobError> {
+        let name = name.to_owned();
+        self.run(move |folder| {
+            let path = folder.root.join(name);
+            found(&path, fs::metadata(&path)).map(|metadata| metadata.map(|metadata| metadata.len()))
+        })
+        .await
     }
 
     async fn list(&self, within: &str) -> Result<Vec<Object>, BlobError> {

@@ -1,5 +1,6 @@
 //! Where packs and keys lie: whole objects by name, put once and read in ranges.
 
+mod bucket;
 mod disk;
 mod memory;
 
@@ -10,8 +11,12 @@ use bytes::{Bytes, BytesMut};
 
 use crate::BlobError;
 
+pub use bucket::{BucketBackend, BucketCredentials, BucketLimits, BucketSettings, Secret};
 pub use disk::DiskBackend;
 pub use memory::MemoryBackend;
+
+/// What `format` says where objects outlive the process. Raise when the layout changes; a newer one is refused.
+const FORMAT: &str = "corliss-blobs 3";
 
 /// An object that is there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +44,11 @@ pub trait Backend: Send + Sync {
     /// or it is too short for one of them, empty ones too.
     async fn read(&self, name: &str, ranges: Vec<Range<u64>>) -> Result<Option<Vec<BytesMut>>, BlobError>;
 
-    /// All objects whose names begin with `folder/`, in no order.
+    /// The object's length; None if there is none. Unlike a list, never behind.
+    async fn size(&self, name: &str) -> Result<Option<u64>, BlobError>;
+
+    /// All objects whose names begin with `folder/`, in no order. Of a remote service it may be a little
+    /// behind: without what was just put, with what was just removed.
     async fn list(&self, folder: &str) -> Result<Vec<Object>, BlobError>;
 
     /// Removes an object; that there is none is fine. Durable when this returns. What is being read may still
