@@ -44,6 +44,17 @@ pub trait Backend: Send + Sync {
     /// or it is too short for one of them, empty ones too.
     async fn read(&self, name: &str, ranges: Vec<Range<u64>>) -> Result<Option<Vec<BytesMut>>, BlobError>;
 
+    /// As [`Self::read`], of what will hardly be asked for again: nothing is kept of it to answer faster.
+    async fn peek(&self, name: &str, ranges: Vec<Range<u64>>) -> Result<Option<Vec<BytesMut>>, BlobError> {
+        self.read(name, ranges).await
+    }
+
+    /// What was read of the object turned out to be damaged: a copy that is kept to answer faster is dropped.
+    /// Answers whether there was one, so that reading again may help.
+    async fn distrust(&self, _name: &str) -> bool {
+        false
+    }
+
     /// The object's length; None if there is none. Unlike a list, never behind.
     async fn size(&self, name: &str) -> Result<Option<u64>, BlobError>;
 
