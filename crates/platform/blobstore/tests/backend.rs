@@ -12,7 +12,7 @@ use std::sync::Arc;
 mod support;
 
 use bytes::Bytes;
-use corliss_blobstore::{Backend, BucketBackend, DiskBackend, MemoryBackend, Object};
+use corliss_blobstore::{Backend, BucketBackend, CachedBackend, DiskBackend, MemoryBackend, Object};
 use corliss_testkit::noise::noise;
 use support::fresh_bucket;
 
@@ -26,13 +26,19 @@ where
     let bucket = BucketBackend::open(fresh_bucket("some/prefix").await)
         .await
         .unwrap();
-    let backends: [Arc<dyn Backend>; 3] = [
-        Arc::new(disk),
-        Arc::new(MemoryBackend::default()),
-        Arc::new(bucket),
+    let behind = BucketBackend::open(fresh_bucket("").await).await.unwrap();
+    let hot = folder.path().join("hot");
+    let cached = CachedBackend::open_folder(Arc::new(behind), &hot, 30 << 20)
+        .await
+        .unwrap();
+    let backends: [(&str, Arc<dyn Backend>); 4] = [
+        ("folder", Arc::new(disk)),
+        ("memory", Arc::new(MemoryBackend::default())),
+        ("bucket", Arc::new(bucket)),
+        ("cached bucket", Arc::new(cached)),
     ];
-    for backend in backends {
-        eprintln!("backend: {}", backend.place());
+    for (name, backend) in backends {
+        eprintln!("backend: {name}");
         suite(backend).await;
     }
 }

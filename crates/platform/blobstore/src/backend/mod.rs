@@ -1,8 +1,10 @@
 //! Where packs and keys lie: whole objects by name, put once and read in ranges.
 
 mod bucket;
+mod cached;
 mod disk;
 mod memory;
+mod name_locks;
 
 use std::ops::Range;
 
@@ -12,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use crate::BlobError;
 
 pub use bucket::{BucketBackend, BucketCredentials, BucketLimits, BucketSettings, Secret};
+pub use cached::{CacheStats, CachedBackend};
 pub use disk::DiskBackend;
 pub use memory::MemoryBackend;
 

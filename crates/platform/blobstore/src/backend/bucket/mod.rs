@@ -22,9 +22,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, GetResult, ObjectStoreExt};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::name_locks::NameLocks;
 use super::{Backend, FORMAT, Object};
 use crate::BlobError;
 use crate::error::Trouble;
@@ -40,8 +40,6 @@ pub use settings::{BucketCredentials, BucketLimits, BucketSettings, Secret};
 const READS: usize = 8;
 /// Objects are packs and small files; what is larger by far is not ours and is not taken into memory.
 const OBJECT_MAX_BYTES: u64 = 1 << 30;
-/// Locks of names that are written; two names may share one.
-const WRITE_LOCKS: usize = 64;
 
 /// A folder of a bucket; cheap to clone.
 #[derive(Clone)]
@@ -55,7 +53,7 @@ struct Inner {
     place: String,
     limits: BucketLimits,
     /// One write of a name at a time, so that the length that is compared is that of this write.
-    writing: Vec<Mutex<()>>,
+    writing: NameLocks,
 }
 
 impl std::fmt::Debug for BucketBackend {
@@ -79,9 +77,7 @@ impl BucketBackend {
             place: address.place(),
             prefix: address.prefix,
             limits: settings.limits,
-            writing: std::iter::repeat_with(|| Mutex::new(()))
-                .take(WRITE_LOCKS)
-                .collect(),
+            writing: NameLocks::default(),
         };
         let backend = Self {
             inner: Arc::new(inner),
@@ -112,7 +108,7 @@ impl Backend for BucketBackend {
     }
 
     async fn put(&self, name: &str, parts: Vec<Bytes>) -> Result<(), BlobError> {
-        let _only = self.inner.write_lock(name).lock().await;
+        let _only = self.inner.writing.lock(name).await;
         let put = put::put(&self.inner, &self.inner.path(name), &parts).await;
         put.map_err(|failure| self.inner.error("write", name, failure))
     }
@@ -204,7 +200,7 @@ impl Backend for BucketBackend {
     }
 
     async fn remove(&self, name: &str) -> Result<(), BlobError> {
-        let _only = self.inner.write_lock(name).lock().await;
+        let _only = self.inner.writing.lock(name).await;
         let path = self.inner.path(name);
         let until = self.inner.until();
         let removed = retry(&self.inner.limits, until, || async {
@@ -227,11 +223,6 @@ impl Inner {
 
     fn until(&self) -> Instant {
         Instant::now() + self.limits.operation
-    }
-
-    fn write_lock(&self, name: &str) -> &Mutex<()> {
-        let digest = blake3::hash(name.as_bytes());
-        &self.writing[usize::from(digest.as_bytes()[0]) % WRITE_LOCKS]
     }
 
     async fn head(&self, path: &Path) -> Result<u64, Failure> {
