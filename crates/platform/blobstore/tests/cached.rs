@@ -424,6 +424,39 @@ async fn a_copy_that_was_changed_is_dropped_and_the_pack_is_read_from_where_it_c
 }
 
 #[tokio::test]
+async fn a_damaged_copy_hides_no_pack_when_the_index_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let remote = Arc::new(Counting::default());
+    let hot = folder.path().join("hot");
+    let root = Arc::new(MemoryRootKey::new().unwrap());
+    let cached = CachedBackend::open_folder(remote.clone(), &hot, 64 << 20)
+        .await
+        .unwrap();
+    let open = async |index: &str| {
+        let index = folder.path().join(index);
+        let store = BlobStore::open_backend(Arc::new(cached.clone()), root.clone(), &index).await;
+        store.unwrap()
+    };
+    let bytes = noise(3_000_000, 1);
+    let id = open("index")
+        .await
+        .put(&mut &bytes[..], None)
+        .await
+        .unwrap()
+        .blob
+        .id;
+    cached.settle().await;
+    for copy in copies(&hot.join("cache")) {
+        let mut content = std::fs::read(&copy).unwrap();
+        content.iter_mut().for_each(|byte| *byte ^= 1);
+        std::fs::write(&copy, content).unwrap();
+    }
+    let store = open("another index").await;
+    assert!(cached.stats().distrusted > 0);
+    assert!(store.read_all(id, u64::MAX).await.unwrap() == bytes);
+}
+
+#[tokio::test]
 async fn a_restart_finds_the_copies_that_are_whole_and_keeps_to_a_lower_limit() {
     let folder = tempfile::tempdir().unwrap();
     let remote = Arc::new(Counting::default());

@@ -282,9 +282,9 @@ async fn a_bucket_that_cannot_be_used_is_told_when_it_is_opened() {
     }
     let (_service, settings) = Faulty::start().await;
     let backend = BucketBackend::open(settings.clone()).await.unwrap();
-    put(&backend, "format", b"corliss-blobs 3\n").await.unwrap();
+    put(&backend, "format", b"corliss-blobs 4\n").await.unwrap();
     let error = BucketBackend::open(settings).await.unwrap_err();
-    assert!(matches!(&error, BlobError::Newer { found, .. } if found == "corliss-blobs 3"));
+    assert!(matches!(&error, BlobError::Newer { found, .. } if found == "corliss-blobs 4"));
 }
 
 #[tokio::test]

@@ -150,7 +150,12 @@ async fn agreeing_index(backend: &dyn Backend, keyring: &Keyring, path: &Path) -
     }
     let known = index.packs();
     for (id, bytes) in there.into_iter().filter(|(id, _)| !known.contains_key(id)) {
-        match read_table(backend, keyring, id, bytes).await {
+        let mut rows = read_table(backend, keyring, id, bytes).await;
+        // Perhaps only a copy that was kept nearby is damaged.
+        if matches!(rows, Err(BlobError::Io { .. })) && backend.distrust(&id.object()).await {
+            rows = read_table(backend, keyring, id, bytes).await;
+        }
+        match rows {
             Ok(rows) => index = blocking(move || index.add(id, bytes, &rows).map(|()| index)).await?,
             // The list was behind, and is told of no more than that.
             Err(BlobError::Io { .. }) if backend.size(&id.object()).await?.is_none() => {
