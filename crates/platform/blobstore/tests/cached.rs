@@ -297,7 +297,6 @@ async fn a_pack_is_fetched_once_however_many_ask() {
     let error = cached.read("packs/aa/two", Vec::new()).await;
     assert_eq!(error, Err(BlobError::StorageFull));
     remote.is_failing.store(false, Ordering::SeqCst);
-    cached.settle().await;
     assert_eq!(cached.read("packs/aa/two", Vec::new()).await.unwrap(), None);
 }
 

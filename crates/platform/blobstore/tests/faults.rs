@@ -148,6 +148,11 @@ async fn what_does_not_pass_is_an_error_that_says_so_and_never_other_bytes() {
     service.fail("GET", "list-type", ALWAYS, Fault::Truncated);
     let error = backend.list("packs").await.unwrap_err();
     assert_eq!(trouble(&error), Trouble::Unavailable);
+    service.fail("DELETE", "packs/", ALWAYS, Fault::Reset);
+    let error = backend.remove(name).await.unwrap_err();
+    assert_eq!(trouble(&error), Trouble::Unavailable);
+    // What is not there need not be removed, whatever the service says to it.
+    backend.remove("packs/aa/absent").await.unwrap();
 }
 
 #[tokio::test]

@@ -18,8 +18,8 @@ use crate::{BlobError, blocking};
 
 /// Whose keys seal what is stored, as long as there is one tenant.
 const TENANT: &str = "default";
-/// Packs that are asked for by name at once.
-const ASKED_AT_ONCE: usize = 16;
+/// Packs that are looked at at once: a remote service takes its time for each, and has time for many.
+const AT_ONCE: usize = 32;
 
 /// A tenant's wrapped keys, beside the packs.
 struct BackendShelf {
@@ -149,12 +149,14 @@ async fn agreeing_index(backend: &dyn Backend, keyring: &Keyring, path: &Path) -
         index = open(path).await?;
     }
     let known = index.packs();
-    for (id, bytes) in there.into_iter().filter(|(id, _)| !known.contains_key(id)) {
-        let mut rows = read_table(backend, keyring, id, bytes).await;
-        // Perhaps only a copy that was kept nearby is damaged.
-        if matches!(rows, Err(BlobError::Io { .. })) && backend.distrust(&id.object()).await {
-            rows = read_table(backend, keyring, id, bytes).await;
-        }
+    let unknown = there.into_iter().filter(|(id, _)| !known.contains_key(id));
+    let tables = unknown.map(|(id, bytes)| async move {
+        let rows = trusted_table(backend, keyring, id, bytes).await;
+        (id, bytes, rows)
+    });
+    let tables: Vec<_> = tables.collect();
+    let mut tables = futures_util::stream::iter(tables).buffer_unordered(AT_ONCE);
+    while let Some((id, bytes, rows)) = tables.next().await {
         match rows {
             Ok(rows) => index = blocking(move || index.add(id, bytes, &rows).map(|()| index)).await?,
             // The list was behind, and is told of no more than that.
@@ -189,7 +191,7 @@ async fn absent(
         Ok::<_, BlobError>((id, bytes, size_bytes))
     });
     let asked: Vec<_> = asked.collect();
-    let mut answers = futures_util::stream::iter(asked).buffer_unordered(ASKED_AT_ONCE);
+    let mut answers = futures_util::stream::iter(asked).buffer_unordered(AT_ONCE);
     let mut absent = Vec::new();
     while let Some(answer) = answers.next().await {
         let (id, bytes, size_bytes) = answer?;
@@ -202,6 +204,21 @@ async fn absent(
         }
     }
     Ok(absent)
+}
+
+/// As [`read_table`]; if it is damaged, perhaps only a copy that was kept nearby is.
+async fn trusted_table(
+    backend: &dyn Backend,
+    keyring: &Keyring,
+    id: PackId,
+    bytes: u64,
+) -> Result<Vec<Row>, BlobError> {
+    match read_table(backend, keyring, id, bytes).await {
+        Err(BlobError::Io { .. }) if backend.distrust(&id.object()).await => {
+            read_table(backend, keyring, id, bytes).await
+        }
+        rows => rows,
+    }
 }
 
 async fn read_table(

@@ -38,6 +38,8 @@ pub use settings::{BucketCredentials, BucketLimits, BucketSettings, Secret};
 
 /// Ranges of one read that are asked for at once.
 const READS: usize = 8;
+/// A list has as long as so many operations.
+const LIST_OPERATIONS: u32 = 10;
 /// Objects are packs and small files; what is larger by far is not ours and is not taken into memory.
 const OBJECT_MAX_BYTES: u64 = 1 << 30;
 
@@ -193,7 +195,7 @@ impl Backend for BucketBackend {
 
     async fn list(&self, folder: &str) -> Result<Vec<Object>, BlobError> {
         let path = self.inner.path(folder);
-        let until = self.inner.until();
+        let until = Instant::now() + self.inner.limits.operation * LIST_OPERATIONS;
         // From the start again if a page fails: not every service has an order in which to go on.
         let listed = retry(&self.inner.limits, until, || self.inner.list(&path)).await;
         listed.map_err(|failure| self.inner.error("list", folder, failure))
@@ -203,9 +205,7 @@ impl Backend for BucketBackend {
         let _only = self.inner.writing.lock(name).await;
         let path = self.inner.path(name);
         let until = self.inner.until();
-        let removed = retry(&self.inner.limits, until, || async {
-            Ok(self.inner.client.objects.delete(&path).await?)
-        });
+        let removed = retry(&self.inner.limits, until, || self.inner.delete(&path));
         match removed.await {
             Err(failure) if failure.kind != FailureKind::Missing => {
                 Err(self.inner.error("remove", name, failure))
@@ -227,6 +227,22 @@ impl Inner {
 
     async fn head(&self, path: &Path) -> Result<u64, Failure> {
         Ok(self.client.objects.head(path).await?.size)
+    }
+
+    /// That there is none is fine. Azure's batches report it in words of their own, so it is looked for: one that
+    /// could not be removed and is not there is removed.
+    async fn delete(&self, path: &Path) -> Result<(), Failure> {
+        let Err(error) = self.client.objects.delete(path).await else {
+            return Ok(());
+        };
+        let failure = Failure::from(error);
+        if failure.kind == FailureKind::Passing
+            && let Err(looked) = self.head(path).await
+            && looked.kind == FailureKind::Missing
+        {
+            return Ok(());
+        }
+        Err(failure)
     }
 
     /// A range, and what of it is there: it may end before the range does. Exactly as many bytes as it says.

@@ -117,7 +117,7 @@ pub struct BucketLimits {
     pub connect: Duration,
     /// For one request, its body and that of its answer included.
     pub request: Duration,
-    /// For one operation, with all its tries and pauses.
+    /// For one operation, with all its tries and pauses. A list has ten times as long: it has many pages.
     pub operation: Duration,
     /// Tries of one request.
     pub tries: u32,

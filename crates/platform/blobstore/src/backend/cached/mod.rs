@@ -287,7 +287,7 @@ impl Inner {
     }
 
     async fn fetch(self: Arc<Self>, name: String, number: u64, landed: watch::Sender<Option<Landed>>) {
-        let _end = EndOfFlight {
+        let end = EndOfFlight {
             inner: &self,
             name: &name,
             number,
@@ -295,11 +295,17 @@ impl Inner {
         let Ok(_permit) = self.flights.acquire().await else {
             return;
         };
-        let fetched = self.remote.get(&name).await;
-        landed.send_replace(Some(fetched.clone()));
-        if let Ok(Some(bytes)) = fetched {
-            self.counters.bytes_from_remote.add(bytes.len() as u64);
-            self.keep(&name, number, bytes).await;
+        match self.remote.get(&name).await {
+            Ok(Some(bytes)) => {
+                self.counters.bytes_from_remote.add(bytes.len() as u64);
+                landed.send_replace(Some(Ok(Some(bytes.clone()))));
+                self.keep(&name, number, bytes).await;
+            }
+            other => {
+                // First off the list, so that whoever comes after those who waited asks anew.
+                drop(end);
+                landed.send_replace(Some(other));
+            }
         }
     }
 
