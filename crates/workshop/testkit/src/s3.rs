@@ -98,18 +98,17 @@ fn program() -> PathBuf {
     if let Some(program) = std::env::var_os(PROGRAM_VARIABLE) {
         return PathBuf::from(program);
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+    // Tests run in the folder of their crate.
+    let here = std::env::current_dir().expect("the folder of the crate");
+    let mut programs = here
         .ancestors()
-        .nth(3)
-        .expect("the repository");
-    let program = root.join(".venv-s3/bin/moto_server");
-    assert!(
-        program.is_file(),
-        "the S3 server of these tests was not found at {}: run 'scripts/python-env s3', or set {PROGRAM_VARIABLE} \
-         to the path of moto_server",
-        program.display()
-    );
-    program
+        .map(|folder| folder.join(".venv-s3/bin/moto_server"));
+    programs.find(|program| program.is_file()).unwrap_or_else(|| {
+        panic!(
+            "the S3 server of these tests was not found: run 'scripts/python-env s3', or set {PROGRAM_VARIABLE} to \
+             the path of moto_server"
+        )
+    })
 }
 
 async fn authority_when_ready(folder: &Path) -> String {
