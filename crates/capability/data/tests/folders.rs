@@ -227,8 +227,15 @@ impl Backend for Stopping {
         self.step()?;
         self.inner.read(name, ranges).await
     }
+    async fn size(&self, name: &str) -> Result<Option<u64>, BlobError> {
+        self.inner.size(name).await
+    }
     async fn list(&self, folder: &str) -> Result<Vec<Object>, BlobError> {
         self.inner.list(folder).await
+    }
+    async fn remove(&self, name: &str) -> Result<(), BlobError> {
+        self.step()?;
+        self.inner.remove(name).await
     }
 }
 
@@ -278,7 +285,7 @@ async fn wherever_publishing_stops_what_is_recorded_is_whole() {
         stopped += 1;
     }
     assert_eq!(
-        stopped, 4,
-        "the pack of the files, that of the tree, reading the tree, reading the files"
+        stopped, 5,
+        "the count of what the key sealed, the pack of the files, that of the tree, reading the tree, reading the files"
     );
 }

@@ -8,6 +8,19 @@ use corliss_keyring::KeyError;
 
 use crate::BlobId;
 
+/// Why a remote service did not do what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// It is not reached, busy, or answers what cannot be; this may pass.
+    Unavailable,
+    /// It does not know us, or does not let us.
+    Denied,
+    /// The bucket does not exist.
+    NoBucket,
+    /// It does not take the request.
+    Refused,
+}
+
 /// An error of the blob store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BlobError {
@@ -87,6 +100,26 @@ pub enum BlobError {
         /// What this program writes.
         supported: &'static str,
     },
+    /// A setting of a bucket cannot be right.
+    #[error("the setting '{field}' of the bucket is not valid: {problem}")]
+    BucketSettings {
+        /// Which.
+        field: &'static str,
+        /// What is wrong with it. The value is not repeated: it may hold a secret.
+        problem: String,
+    },
+    /// The service that keeps the objects did not do what was asked.
+    #[error("cannot {action} {object}: {message}")]
+    Remote {
+        /// What was tried.
+        action: &'static str,
+        /// On what, with its bucket.
+        object: String,
+        /// What it means.
+        trouble: Trouble,
+        /// The service's reason.
+        message: String,
+    },
     /// The file system refused something else.
     #[error("cannot {action} {path}: {message}")]
     Io {
@@ -129,6 +162,13 @@ impl Diagnose for BlobError {
             Self::InUse { .. } => "blob_folder_in_use",
             Self::StorageFull => "blob_storage_full",
             Self::Newer { .. } => "blob_folder_newer",
+            Self::BucketSettings { .. } => "blob_bucket_settings",
+            Self::Remote { trouble, .. } => match trouble {
+                Trouble::Unavailable => "blob_bucket_unavailable",
+                Trouble::Denied => "blob_bucket_denied",
+                Trouble::NoBucket => "blob_bucket_not_found",
+                Trouble::Refused => "blob_bucket_refused",
+            },
             Self::Io { .. } => "blob_io",
         }
     }
@@ -136,9 +176,15 @@ impl Diagnose for BlobError {
     fn meaning(&self) -> Meaning {
         match self {
             Self::NotFound { .. } => Meaning::NotFound,
-            Self::Incoming { .. } | Self::Range { .. } | Self::BadPiece { .. } | Self::Incomplete { .. } => {
-                Meaning::InvalidInput
-            }
+            Self::Incoming { .. }
+            | Self::Range { .. }
+            | Self::BadPiece { .. }
+            | Self::Incomplete { .. }
+            | Self::BucketSettings { .. } => Meaning::InvalidInput,
+            Self::Remote {
+                trouble: Trouble::Unavailable,
+                ..
+            } => Meaning::Unavailable,
             Self::Key(error) => error.meaning(),
             Self::TooLarge { .. } => Meaning::TooLarge,
             Self::StorageFull => Meaning::StorageFull,
@@ -146,7 +192,15 @@ impl Diagnose for BlobError {
             | Self::IndexDamaged { .. }
             | Self::InUse { .. }
             | Self::Newer { .. }
+            | Self::Remote { .. }
             | Self::Io { .. } => Meaning::Internal,
+        }
+    }
+
+    fn field(&self) -> Option<String> {
+        match self {
+            Self::BucketSettings { field, .. } => Some((*field).to_owned()),
+            _ => None,
         }
     }
 
@@ -160,7 +214,23 @@ impl Diagnose for BlobError {
                 Some("start again: the index is then made anew from the packs".to_owned())
             }
             Self::Newer { .. } => Some("use the version of Corliss that made it".to_owned()),
+            Self::Remote { trouble, .. } => Some(trouble.hint().to_owned()),
             _ => None,
+        }
+    }
+}
+
+impl Trouble {
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::Unavailable => {
+                "try again later; if it stays so, check the bucket's endpoint and the way to it"
+            }
+            Self::Denied => {
+                "check the bucket's credentials, and that they allow to read, write, list and delete in it"
+            }
+            Self::NoBucket => "make the bucket, or correct the bucket's url, endpoint and region",
+            Self::Refused => "check the bucket's endpoint and region",
         }
     }
 }

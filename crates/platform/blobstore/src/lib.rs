@@ -1,8 +1,8 @@
 //! Immutable bytes, named by their digest: cut into pieces, stored once, encrypted.
 //!
 //! A request travels down these modules and back up: `store` takes and gives blobs; `piece` cuts them into
-//! chunks and nodes; `pack` seals many pieces into one object; `backend` keeps objects, on disk or in
-//! memory; `index` knows which pack holds a piece.
+//! chunks and nodes; `pack` seals many pieces into one object; `backend` keeps objects, on disk, in a bucket,
+//! in a bucket with a local hot tier before it, or in memory; `index` knows which pack holds a piece.
 //!
 //! Invariants:
 //! - An id names the same bytes forever; what is read was compared with its id.
@@ -10,6 +10,8 @@
 //! - A node or record is stored after everything it lists: what is known is whole.
 //! - Nothing that is kept lies in the clear but lengths, digests and the number of things.
 //! - Nothing outside shares storage with what is kept.
+//! - A list of a remote service is never taken for loss: a pack is lost when it is asked for by name and not there.
+//! - A local copy is never needed: if it fails, is full, or is damaged, reads take longer.
 
 mod backend;
 mod error;
@@ -19,8 +21,11 @@ mod pack;
 mod piece;
 mod store;
 
-pub use backend::{Backend, DiskBackend, MemoryBackend, Object};
-pub use error::BlobError;
+pub use backend::{
+    Backend, BucketBackend, BucketCredentials, BucketLimits, BucketSettings, CacheStats, CachedBackend,
+    DiskBackend, MemoryBackend, Object, Secret,
+};
+pub use error::{BlobError, Trouble};
 pub use id::{BlobId, BlobIdError};
 pub use piece::{CHUNK_MAX, Child, Cutter, Kind, Node, Piece, Record, id_of_reader};
 pub use store::{BlobInfo, BlobReader, BlobStore, Incoming, OpenFile, Placement, Stored};

@@ -13,9 +13,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+mod support;
+
 use bytes::Bytes;
 use corliss_blobstore::{
-    BlobError, BlobId, BlobStore, CHUNK_MAX, Cutter, Kind, OpenFile, Piece, Placement, Record,
+    Backend, BlobError, BlobId, BlobStore, BucketBackend, CHUNK_MAX, CachedBackend, Cutter, Kind, OpenFile,
+    Piece, Placement, Record,
 };
 use corliss_keyring::MemoryRootKey;
 use corliss_testkit::noise::noise;
@@ -27,17 +30,33 @@ where
     Fut: Future<Output = ()>,
 {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["folder", "memory"] {
+    for name in ["folder", "memory", "bucket", "cached bucket"] {
         eprintln!("store: {name}");
         let work = folder.path().join(format!("work-{name}"));
         fs::create_dir(&work).unwrap();
         let root = Arc::new(MemoryRootKey::new().unwrap());
         let store = match name {
             "folder" => BlobStore::open_folder(&folder.path().join("blobs"), root).await,
+            "bucket" => {
+                let index = folder.path().join("index");
+                BlobStore::open_backend(bucket().await, root, &index).await
+            }
+            "cached bucket" => {
+                // Less than the largest blob of these tests.
+                let hot = folder.path().join("hot");
+                let cached = CachedBackend::open_folder(bucket().await, &hot, 20 << 20).await;
+                let index = folder.path().join("index-2");
+                BlobStore::open_backend(Arc::new(cached.unwrap()), root, &index).await
+            }
             _ => BlobStore::in_memory().await,
         };
         suite(store.unwrap(), work).await;
     }
+}
+
+async fn bucket() -> Arc<dyn Backend> {
+    let settings = support::fresh_bucket("").await;
+    Arc::new(BucketBackend::open(settings).await.unwrap())
 }
 
 async fn put(store: &BlobStore, bytes: &[u8]) -> BlobId {

@@ -7,4 +7,5 @@ pub mod full_disk;
 pub mod metastore;
 pub mod noise;
 pub mod postgres;
+pub mod s3;
 pub mod walk;

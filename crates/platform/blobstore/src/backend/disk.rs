@@ -17,11 +17,8 @@ use bytes::{Bytes, BytesMut};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
-use super::{Backend, Object};
+use super::{Backend, FORMAT, Object};
 use crate::{BlobError, blocking};
-
-/// Raise when the layout changes; a newer one is refused.
-const FORMAT: &str = "corliss-blobs 3";
 
 /// Objects from this size on are written, and ranges from it on are read, past the page cache.
 const DIRECT_FROM: usize = 1 << 20;
@@ -91,9 +88,23 @@ impl Backend for DiskBackend {
         self.run(move |folder| folder.read(&name, &ranges)).await
     }
 
+    async fn size(&self, name: &str) -> Result<Option<u64>, BlobError> {
+        let name = name.to_owned();
+        self.run(move |folder| {
+            let path = folder.root.join(name);
+            found(&path, fs::metadata(&path)).map(|metadata| metadata.map(|metadata| metadata.len()))
+        })
+        .await
+    }
+
     async fn list(&self, within: &str) -> Result<Vec<Object>, BlobError> {
         let within = within.to_owned();
         self.run(move |folder| folder.list(&within)).await
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), BlobError> {
+        let name = name.to_owned();
+        self.run(move |folder| folder.remove(&name)).await
     }
 }
 
@@ -142,6 +153,17 @@ impl Folder {
         let Some(file) = found(&path, File::open(&path))? else {
             return Ok(None);
         };
+        let size_bytes = file
+            .metadata()
+            .map_err(|error| io_at("read", &path, &error))?
+            .len();
+        // Before memory is taken for what is not there.
+        if ranges
+            .iter()
+            .any(|range| range.start > range.end || range.end > size_bytes)
+        {
+            return Ok(None);
+        }
         let is_long = |range: &Range<u64>| range.end - range.start >= DIRECT_FROM as u64;
         // Some file systems have no such way; then the page cache has to do.
         let direct = ranges.iter().any(is_long).then(|| open_direct(&path)).flatten();
@@ -158,6 +180,19 @@ impl Folder {
             Ok(read) => Ok(Some(read)),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(io_at("read", &path, &error)),
+        }
+    }
+
+    /// The folder is synced even if there was nothing to remove: another removal may not have come so far yet.
+    fn remove(&self, name: &str) -> Result<(), BlobError> {
+        let path = self.root.join(name);
+        found(&path, fs::remove_file(&path))?;
+        let folder = path.parent().unwrap_or(&self.root);
+        match File::open(folder).and_then(|handle| handle.sync_all()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(io_at("sync the folder", folder, &error))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -53,6 +53,10 @@ impl Backend for MemoryBackend {
         Ok(ranges.into_iter().map(part).collect())
     }
 
+    async fn size(&self, name: &str) -> Result<Option<u64>, BlobError> {
+        Ok(self.lock().get(name).map(|bytes| bytes.len() as u64))
+    }
+
     async fn list(&self, folder: &str) -> Result<Vec<Object>, BlobError> {
         let prefix = format!("{folder}/");
         let objects = self.lock();
@@ -63,5 +67,10 @@ impl Backend for MemoryBackend {
                 size_bytes: bytes.len() as u64,
             })
             .collect())
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), BlobError> {
+        self.lock().remove(name);
+        Ok(())
     }
 }

@@ -1,7 +1,10 @@
 //! Where packs and keys lie: whole objects by name, put once and read in ranges.
 
+mod bucket;
+mod cached;
 mod disk;
 mod memory;
+mod name_locks;
 
 use std::ops::Range;
 
@@ -10,8 +13,13 @@ use bytes::{Bytes, BytesMut};
 
 use crate::BlobError;
 
+pub use bucket::{BucketBackend, BucketCredentials, BucketLimits, BucketSettings, Secret};
+pub use cached::{CacheStats, CachedBackend};
 pub use disk::DiskBackend;
 pub use memory::MemoryBackend;
+
+/// What `format` says where objects outlive the process. Raise when the layout changes; a newer one is refused.
+const FORMAT: &str = "corliss-blobs 3";
 
 /// An object that is there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,9 +44,28 @@ pub trait Backend: Send + Sync {
     async fn get(&self, name: &str) -> Result<Option<Bytes>, BlobError>;
 
     /// Ranges of an object, in the order asked for, each in memory of its own; None if there is no such object
-    /// or it is too short.
+    /// or it is too short for one of them, empty ones too.
     async fn read(&self, name: &str, ranges: Vec<Range<u64>>) -> Result<Option<Vec<BytesMut>>, BlobError>;
 
-    /// All objects whose names begin with `folder/`, in no order.
+    /// As [`Self::read`], of what will hardly be asked for again: nothing is kept of it to answer faster.
+    async fn peek(&self, name: &str, ranges: Vec<Range<u64>>) -> Result<Option<Vec<BytesMut>>, BlobError> {
+        self.read(name, ranges).await
+    }
+
+    /// What was read of the object turned out to be damaged: a copy that is kept to answer faster is dropped.
+    /// Answers whether there was one, so that reading again may help.
+    async fn distrust(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// The object's length; None if there is none. Unlike a list, never behind.
+    async fn size(&self, name: &str) -> Result<Option<u64>, BlobError>;
+
+    /// All objects whose names begin with `folder/`, in no order. Of a remote service it may be a little
+    /// behind: without what was just put, with what was just removed.
     async fn list(&self, folder: &str) -> Result<Vec<Object>, BlobError>;
+
+    /// Removes an object; that there is none is fine. Durable when this returns. What is being read may still
+    /// be read to its end or turn out to be gone.
+    async fn remove(&self, name: &str) -> Result<(), BlobError>;
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use corliss_keyring::{KeyError, Keyring, MemoryRootKey, RootKey, Shelf};
+use futures_util::StreamExt;
 
 use super::commit::Committer;
 use super::{BlobStore, Inner};
@@ -17,15 +18,28 @@ use crate::{BlobError, blocking};
 
 /// Whose keys seal what is stored, as long as there is one tenant.
 const TENANT: &str = "default";
+/// Packs that are looked at at once: a remote service takes its time for each, and has time for many.
+const AT_ONCE: usize = 32;
 
 /// A tenant's wrapped keys, beside the packs.
 struct BackendShelf {
     backend: Arc<dyn Backend>,
     name: String,
+    /// What the last failure was, with more than a keyring's error can tell.
+    failure: Mutex<Option<BlobError>>,
 }
 
 impl BackendShelf {
+    fn of(backend: Arc<dyn Backend>) -> Arc<Self> {
+        Arc::new(Self {
+            backend,
+            name: format!("keys/{TENANT}"),
+            failure: Mutex::default(),
+        })
+    }
+
     fn failed(&self, action: &'static str, error: &BlobError) -> KeyError {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
         KeyError::Io {
             action,
             place: format!("{} in {}", self.name, self.backend.place()),
@@ -91,8 +105,7 @@ impl BlobStore {
     /// Where a backend keeps the store's wrapped keys, for whoever must reach them without their root key.
     #[must_use]
     pub fn shelf(backend: Arc<dyn Backend>) -> Arc<dyn Shelf> {
-        let name = format!("keys/{TENANT}");
-        Arc::new(BackendShelf { backend, name })
+        BackendShelf::of(backend)
     }
 
     fn over(backend: Arc<dyn Backend>, keyring: Keyring, index: Index) -> Self {
@@ -111,15 +124,24 @@ impl BlobStore {
 }
 
 async fn open_keyring(backend: &Arc<dyn Backend>, root: Arc<dyn RootKey>) -> Result<Keyring, BlobError> {
-    let shelf = BlobStore::shelf(Arc::clone(backend));
-    Ok(Keyring::open(TENANT, root, shelf).await?)
+    let shelf = BackendShelf::of(Arc::clone(backend));
+    Keyring::open(TENANT, root, Arc::clone(&shelf) as _)
+        .await
+        .map_err(|error| {
+            let failure = shelf
+                .failure
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            failure.unwrap_or(BlobError::Key(error))
+        })
 }
 
 /// The index of exactly the packs that are there. It lags behind after a power cut, and names packs too many
 /// after somebody removed some; what those held must be asked for again, not be taken as stored.
 async fn agreeing_index(backend: &dyn Backend, keyring: &Keyring, path: &Path) -> Result<Index, BlobError> {
     let objects = backend.list("packs").await?;
-    let there: BTreeMap<PackId, u64> = objects
+    let mut there: BTreeMap<PackId, u64> = objects
         .iter()
         .filter_map(|object| Some((PackId::of_object(&object.name)?, object.size_bytes)))
         .collect();
@@ -128,11 +150,8 @@ async fn agreeing_index(backend: &dyn Backend, keyring: &Keyring, path: &Path) -
         blocking(move || Index::open(&path))
     };
     let mut index = open(path).await?;
-    let lost = index
-        .packs()
-        .into_iter()
-        .filter(|(id, bytes)| there.get(id) != Some(bytes));
-    let lost: Vec<String> = lost.map(|(id, _)| id.object()).collect();
+    let known = index.packs();
+    let lost: Vec<String> = absent(backend, &known, &mut there).await?;
     if !lost.is_empty() {
         let place = backend.place();
         tracing::error!(
@@ -146,9 +165,21 @@ async fn agreeing_index(backend: &dyn Backend, keyring: &Keyring, path: &Path) -
         index = open(path).await?;
     }
     let known = index.packs();
-    for (id, bytes) in there.into_iter().filter(|(id, _)| !known.contains_key(id)) {
-        match read_table(backend, keyring, id, bytes).await {
+    let unknown = there.into_iter().filter(|(id, _)| !known.contains_key(id));
+    let tables = unknown.map(|(id, bytes)| async move {
+        let rows = trusted_table(backend, keyring, id, bytes).await;
+        (id, bytes, rows)
+    });
+    let tables: Vec<_> = tables.collect();
+    let mut tables = futures_util::stream::iter(tables).buffer_unordered(AT_ONCE);
+    while let Some((id, bytes, rows)) = tables.next().await {
+        match rows {
             Ok(rows) => index = blocking(move || index.add(id, bytes, &rows).map(|()| index)).await?,
+            // The list was behind, and is told of no more than that.
+            Err(BlobError::Io { .. }) if backend.size(&id.object()).await?.is_none() => {
+                let pack = id.object();
+                tracing::warn!(pack, "a pack was listed that is gone");
+            }
             Err(BlobError::Io { message, .. }) => {
                 let pack = id.object();
                 tracing::error!(pack, message, "a pack cannot be read and is left out");
@@ -157,6 +188,53 @@ async fn agreeing_index(backend: &dyn Backend, keyring: &Keyring, path: &Path) -
         }
     }
     Ok(index)
+}
+
+/// The objects of those packs that are known and gone or cut short. A list may be behind, so each pack that it
+/// does not show as it should be is asked for by name; what is found then is put into `there`.
+async fn absent(
+    backend: &dyn Backend,
+    known: &BTreeMap<PackId, u64>,
+    there: &mut BTreeMap<PackId, u64>,
+) -> Result<Vec<String>, BlobError> {
+    let unclear: Vec<(PackId, u64)> = known
+        .iter()
+        .filter(|(id, bytes)| there.get(id) != Some(bytes))
+        .map(|(id, bytes)| (*id, *bytes))
+        .collect();
+    let asked = unclear.into_iter().map(|(id, bytes)| async move {
+        let size_bytes = backend.size(&id.object()).await?;
+        Ok::<_, BlobError>((id, bytes, size_bytes))
+    });
+    let asked: Vec<_> = asked.collect();
+    let mut answers = futures_util::stream::iter(asked).buffer_unordered(AT_ONCE);
+    let mut absent = Vec::new();
+    while let Some(answer) = answers.next().await {
+        let (id, bytes, size_bytes) = answer?;
+        match size_bytes {
+            Some(size_bytes) => there.insert(id, size_bytes),
+            None => there.remove(&id),
+        };
+        if size_bytes != Some(bytes) {
+            absent.push(id.object());
+        }
+    }
+    Ok(absent)
+}
+
+/// As [`read_table`]; if it is damaged, perhaps only a copy that was kept nearby is.
+async fn trusted_table(
+    backend: &dyn Backend,
+    keyring: &Keyring,
+    id: PackId,
+    bytes: u64,
+) -> Result<Vec<Row>, BlobError> {
+    match read_table(backend, keyring, id, bytes).await {
+        Err(BlobError::Io { .. }) if backend.distrust(&id.object()).await => {
+            read_table(backend, keyring, id, bytes).await
+        }
+        rows => rows,
+    }
 }
 
 async fn read_table(
@@ -172,7 +250,7 @@ async fn read_table(
         message: "its table is damaged".to_owned(),
     };
     let read = async |range: std::ops::Range<u64>| {
-        let read = backend.read(&name, vec![range]).await?;
+        let read = backend.peek(&name, vec![range]).await?;
         read.and_then(|mut parts| parts.pop()).ok_or_else(damaged)
     };
     let start = bytes.checked_sub(TRAILER_BYTES).ok_or_else(damaged)?;

@@ -253,30 +253,51 @@ pub(super) async fn read_located(store: &BlobStore, found: Vec<Location>) -> Res
     order.sort_by_key(|at| (found[*at].pack, found[*at].row.offset));
     let mut opened: Vec<Bytes> = vec![Bytes::new(); found.len()];
     for of_pack in order.chunk_by(|left, right| found[*left].pack == found[*right].pack) {
-        let first = found[of_pack[0]];
-        let runs = runs(of_pack, &found);
-        let ranges = runs.iter().map(|run| run.range.clone()).collect();
-        let read = store.inner.backend.read(&first.pack.object(), ranges).await?;
-        // None: a pack that is gone or was cut short after the start.
-        let parts = read.ok_or(BlobError::Damaged { id: first.row.id })?;
-        let keyring = Arc::clone(&store.inner.keyring);
-        let rows: Vec<(usize, Row)> = of_pack.iter().map(|at| (*at, found[*at].row)).collect();
-        let pieces = blocking(move || {
-            let mut pieces = Vec::with_capacity(rows.len());
-            let mut rows = rows.as_slice();
-            for (run, bytes) in runs.iter().zip(parts) {
-                let (of_run, later) = rows.split_at(run.pieces);
-                open_run(run, bytes, of_run, &keyring, &mut pieces)?;
-                rows = later;
+        let pieces = match read_pack(store, &found, of_pack).await {
+            // Perhaps only a copy that was kept nearby is.
+            Err(BlobError::Damaged { .. })
+                if store
+                    .inner
+                    .backend
+                    .distrust(&found[of_pack[0]].pack.object())
+                    .await =>
+            {
+                read_pack(store, &found, of_pack).await?
             }
-            Ok(pieces)
-        })
-        .await?;
+            pieces => pieces?,
+        };
         for (at, bytes) in pieces {
             opened[at] = bytes;
         }
     }
     Ok(opened)
+}
+
+/// Those of the pieces that lie in one pack, each with its place in `found`.
+async fn read_pack(
+    store: &BlobStore,
+    found: &[Location],
+    of_pack: &[usize],
+) -> Result<Vec<(usize, Bytes)>, BlobError> {
+    let first = found[of_pack[0]];
+    let runs = runs(of_pack, found);
+    let ranges = runs.iter().map(|run| run.range.clone()).collect();
+    let read = store.inner.backend.read(&first.pack.object(), ranges).await?;
+    // None: a pack that is gone or was cut short after the start.
+    let parts = read.ok_or(BlobError::Damaged { id: first.row.id })?;
+    let keyring = Arc::clone(&store.inner.keyring);
+    let rows: Vec<(usize, Row)> = of_pack.iter().map(|at| (*at, found[*at].row)).collect();
+    blocking(move || {
+        let mut pieces = Vec::with_capacity(rows.len());
+        let mut rows = rows.as_slice();
+        for (run, bytes) in runs.iter().zip(parts) {
+            let (of_run, later) = rows.split_at(run.pieces);
+            open_run(run, bytes, of_run, &keyring, &mut pieces)?;
+            rows = later;
+        }
+        Ok(pieces)
+    })
+    .await
 }
 
 /// Opens pieces in the memory that they were read into; they come in order of their offsets.
