@@ -522,6 +522,10 @@ impl Backend for Stopping {
     async fn list(&self, folder: &str) -> Result<Vec<Object>, BlobError> {
         self.inner.list(folder).await
     }
+    async fn remove(&self, name: &str) -> Result<(), BlobError> {
+        self.step()?;
+        self.inner.remove(name).await
+    }
 }
 
 #[tokio::test]

@@ -95,6 +95,11 @@ impl Backend for DiskBackend {
         let within = within.to_owned();
         self.run(move |folder| folder.list(&within)).await
     }
+
+    async fn remove(&self, name: &str) -> Result<(), BlobError> {
+        let name = name.to_owned();
+        self.run(move |folder| folder.remove(&name)).await
+    }
 }
 
 impl Folder {
@@ -142,6 +147,17 @@ impl Folder {
         let Some(file) = found(&path, File::open(&path))? else {
             return Ok(None);
         };
+        let size_bytes = file
+            .metadata()
+            .map_err(|error| io_at("read", &path, &error))?
+            .len();
+        // Before memory is taken for what is not there.
+        if ranges
+            .iter()
+            .any(|range| range.start > range.end || range.end > size_bytes)
+        {
+            return Ok(None);
+        }
         let is_long = |range: &Range<u64>| range.end - range.start >= DIRECT_FROM as u64;
         // Some file systems have no such way; then the page cache has to do.
         let direct = ranges.iter().any(is_long).then(|| open_direct(&path)).flatten();
@@ -158,6 +174,19 @@ impl Folder {
             Ok(read) => Ok(Some(read)),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(io_at("read", &path, &error)),
+        }
+    }
+
+    /// The folder is synced even if there was nothing to remove: another removal may not have come so far yet.
+    fn remove(&self, name: &str) -> Result<(), BlobError> {
+        let path = self.root.join(name);
+        found(&path, fs::remove_file(&path))?;
+        let folder = path.parent().unwrap_or(&self.root);
+        match File::open(folder).and_then(|handle| handle.sync_all()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(io_at("sync the folder", folder, &error))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -64,4 +64,9 @@ impl Backend for MemoryBackend {
             })
             .collect())
     }
+
+    async fn remove(&self, name: &str) -> Result<(), BlobError> {
+        self.lock().remove(name);
+        Ok(())
+    }
 }

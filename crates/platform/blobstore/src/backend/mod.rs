@@ -36,9 +36,13 @@ pub trait Backend: Send + Sync {
     async fn get(&self, name: &str) -> Result<Option<Bytes>, BlobError>;
 
     /// Ranges of an object, in the order asked for, each in memory of its own; None if there is no such object
-    /// or it is too short.
+    /// or it is too short for one of them, empty ones too.
     async fn read(&self, name: &str, ranges: Vec<Range<u64>>) -> Result<Option<Vec<BytesMut>>, BlobError>;
 
     /// All objects whose names begin with `folder/`, in no order.
     async fn list(&self, folder: &str) -> Result<Vec<Object>, BlobError>;
+
+    /// Removes an object; that there is none is fine. Durable when this returns. What is being read may still
+    /// be read to its end or turn out to be gone.
+    async fn remove(&self, name: &str) -> Result<(), BlobError>;
 }
