@@ -7,14 +7,16 @@
 //! Invariants:
 //! - An id names the same bytes forever; what is read was compared with its id.
 //! - A put answers only after the blob would survive a power cut.
-//! - A node or record is stored after everything it lists: what is known is whole.
+//! - A node or record is stored after everything it lists, and condemned before it: what is known is whole.
 //! - Nothing that is kept lies in the clear but lengths, digests and the number of things.
 //! - Nothing outside shares storage with what is kept.
 
 mod backend;
+mod condemned;
 mod error;
 mod id;
 mod index;
+mod marks;
 mod pack;
 mod piece;
 mod store;
@@ -23,7 +25,10 @@ pub use backend::{Backend, DiskBackend, MemoryBackend, Object};
 pub use error::BlobError;
 pub use id::{BlobId, BlobIdError};
 pub use piece::{CHUNK_MAX, Child, Cutter, Kind, Node, Piece, Record, id_of_reader};
-pub use store::{BlobInfo, BlobReader, BlobStore, Incoming, OpenFile, Placement, Stored};
+pub use store::{
+    BlobInfo, BlobReader, BlobStore, CollectOptions, CollectReport, Hold, Incoming, OpenFile, Phase,
+    Placement, Progress, Roots, Skipped, Stored,
+};
 
 /// File systems, ciphers and digests take their time, so they run on threads that may block.
 async fn blocking<T: Send + 'static>(

@@ -1,6 +1,5 @@
 //! Opening a store: its keys, its index, and making the index agree with the packs that are there.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,11 +7,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use corliss_keyring::{KeyError, Keyring, MemoryRootKey, RootKey, Shelf};
 
+use super::answers::Answers;
 use super::commit::Committer;
-use super::{BlobStore, Inner};
+use super::{BlobStore, Inner, collect, table};
 use crate::backend::{Backend, DiskBackend, MemoryBackend};
+use crate::condemned::Condemned;
 use crate::index::Index;
-use crate::pack::{PackId, Row, TRAILER_BYTES, Trailer};
+use crate::pack::PackId;
 use crate::{BlobError, blocking};
 
 /// Whose keys seal what is stored, as long as there is one tenant.
@@ -68,8 +69,9 @@ impl BlobStore {
         index: &Path,
     ) -> Result<Self, BlobError> {
         let keyring = open_keyring(&backend, root).await?;
-        let index = agreeing_index(backend.as_ref(), &keyring, index).await?;
-        Ok(Self::over(backend, keyring, index))
+        let condemned = Condemned::load(backend.as_ref(), &keyring).await?;
+        let index = agreeing_index(backend.as_ref(), &keyring, &condemned, index).await?;
+        Ok(Self::over(backend, keyring, index, condemned))
     }
 
     /// A store in memory, for tests: everything as on disk, but for surviving.
@@ -79,10 +81,11 @@ impl BlobStore {
     pub async fn in_memory() -> Result<Self, BlobError> {
         let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::default());
         let keyring = open_keyring(&backend, Arc::new(MemoryRootKey::new()?)).await?;
-        Ok(Self::over(backend, keyring, blocking(Index::temporary).await?))
+        let index = blocking(Index::temporary).await?;
+        Ok(Self::over(backend, keyring, index, Condemned::default()))
     }
 
-    fn over(backend: Arc<dyn Backend>, keyring: Keyring, index: Index) -> Self {
+    fn over(backend: Arc<dyn Backend>, keyring: Keyring, index: Index, condemned: Condemned) -> Self {
         let (keyring, index) = (Arc::new(keyring), Arc::new(index));
         let committer = Committer::start(Arc::clone(&backend), Arc::clone(&keyring), Arc::clone(&index));
         let inner = Inner {
@@ -90,6 +93,8 @@ impl BlobStore {
             keyring,
             index,
             committer,
+            answers: Arc::new(Answers::default()),
+            condemned: Arc::new(tokio::sync::Mutex::new(condemned)),
         };
         Self {
             inner: Arc::new(inner),
@@ -105,23 +110,22 @@ async fn open_keyring(backend: &Arc<dyn Backend>, root: Arc<dyn RootKey>) -> Res
     Ok(Keyring::open(TENANT, root, Arc::new(shelf)).await?)
 }
 
-/// The index of exactly the packs that are there. It lags behind after a power cut, and names packs too many
-/// after somebody removed some; what those held must be asked for again, not be taken as stored.
-async fn agreeing_index(backend: &dyn Backend, keyring: &Keyring, path: &Path) -> Result<Index, BlobError> {
-    let objects = backend.list("packs").await?;
-    let there: BTreeMap<PackId, u64> = objects
-        .iter()
-        .filter_map(|object| Some((PackId::of_object(&object.name)?, object.size_bytes)))
-        .collect();
+/// The index of exactly what lies in the packs and is not condemned. It lags behind after a power cut, and names
+/// packs too many after somebody removed some; what those held must be asked for again, not be taken as stored.
+async fn agreeing_index(
+    backend: &dyn Backend,
+    keyring: &Keyring,
+    condemned: &Condemned,
+    path: &Path,
+) -> Result<Index, BlobError> {
+    let there = collect::packs_there(backend, condemned).await?;
     let open = |path: &Path| {
         let path = path.to_path_buf();
         blocking(move || Index::open(&path))
     };
     let mut index = open(path).await?;
-    let lost = index
-        .packs()
-        .into_iter()
-        .filter(|(id, bytes)| there.get(id) != Some(bytes));
+    let known = index.packs().into_iter();
+    let lost = known.filter(|(id, bytes)| !condemned.is_whole(*id) && there.get(id) != Some(bytes));
     let lost: Vec<String> = lost.map(|(id, _)| id.object()).collect();
     if !lost.is_empty() {
         let place = backend.place();
@@ -135,39 +139,35 @@ async fn agreeing_index(backend: &dyn Backend, keyring: &Keyring, path: &Path) -
         blocking(move || Index::remove(&folder)).await?;
         index = open(path).await?;
     }
+    index = collect::forget_condemned(index, condemned).await?;
     let known = index.packs();
     for (id, bytes) in there.into_iter().filter(|(id, _)| !known.contains_key(id)) {
-        match read_table(backend, keyring, id, bytes).await {
-            Ok(rows) => index = blocking(move || index.add(id, bytes, &rows).map(|()| index)).await?,
-            Err(BlobError::Io { message, .. }) => {
+        match add_pack(backend, keyring, condemned, index, id, bytes).await? {
+            (back, true) => index = back,
+            (back, false) => {
                 let pack = id.object();
-                tracing::error!(pack, message, "a pack cannot be read and is left out");
+                tracing::error!(pack, "the table of a pack is damaged: it is left out");
+                index = back;
             }
-            Err(error) => return Err(error),
         }
     }
     Ok(index)
 }
 
-async fn read_table(
+/// Whether the pack's table could be read.
+async fn add_pack(
     backend: &dyn Backend,
     keyring: &Keyring,
+    condemned: &Condemned,
+    index: Index,
     id: PackId,
     bytes: u64,
-) -> Result<Vec<Row>, BlobError> {
-    let name = id.object();
-    let damaged = || BlobError::Io {
-        action: "read",
-        path: name.clone(),
-        message: "its table is damaged".to_owned(),
+) -> Result<(Index, bool), BlobError> {
+    let Some(rows) = table::read(backend, keyring, id, bytes).await? else {
+        return Ok((index, false));
     };
-    let read = async |range: std::ops::Range<u64>| {
-        let read = backend.read(&name, vec![range]).await?;
-        read.and_then(|mut parts| parts.pop()).ok_or_else(damaged)
-    };
-    let start = bytes.checked_sub(TRAILER_BYTES).ok_or_else(damaged)?;
-    let trailer = Trailer::decode(id, &read(start..bytes).await?).ok_or_else(damaged)?;
-    let table = read(trailer.table.clone()).await?;
-    let seal = keyring.get(trailer.key)?;
-    trailer.rows(id, &seal, &table).ok_or_else(damaged)
+    let table_rows = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+    let kept = condemned.kept(id, rows);
+    let add = move || index.add(id, bytes, table_rows, &kept).map(|()| index);
+    Ok((blocking(add).await?, true))
 }
