@@ -6,15 +6,17 @@
 //! index passes over what is written here, and here it is written before the first pack goes.
 //!
 //! Form: `corliss-condemned 1\n`, the number of the data key (4 bytes, little endian), and sealed: a generation
-//! (8); for each pack its id (16), a number of words (4), and so many words of 8 bytes with a bit for each
+//! (8), the index by which it was decided (16); for each pack its id (16), a number of words (4), and so many words of 8 bytes with a bit for each
 //! condemned row of its table. All ones in place of that number: the whole pack is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use corliss_keyring::Keyring;
 
 use crate::backend::Backend;
+use crate::index::Index;
 use crate::marks::Bits;
 use crate::pack::{PackId, Row};
 use crate::{BlobError, blocking};
@@ -39,6 +41,8 @@ pub(crate) enum Fate {
 pub(crate) struct Condemned {
     /// One more with each that is written.
     pub generation: u64,
+    /// The index by which it was decided.
+    pub index: [u8; 16],
     pub packs: BTreeMap<PackId, Fate>,
     /// Not all of it was written.
     pub is_unsaved: bool,
@@ -98,8 +102,16 @@ impl Condemned {
             .ok_or_else(damaged)
     }
 
-    /// Writes the next generation; durable when this returns. If it fails it may be durable all the same.
-    pub async fn save(&mut self, backend: &dyn Backend, keyring: &Keyring) -> Result<(), BlobError> {
+    /// Writes the next generation; durable when this returns. If it fails it may be durable all the same. The index
+    /// is durable before: what it finds elsewhere now it must not look for in what is condemned.
+    pub async fn save(
+        &mut self,
+        backend: &dyn Backend,
+        keyring: &Keyring,
+        index: &Arc<Index>,
+    ) -> Result<(), BlobError> {
+        let by = Arc::clone(index);
+        self.index = blocking(move || by.id().and_then(|id| by.persist().map(|()| id))).await?;
         self.generation += 1;
         self.is_unsaved = true;
         let (key, seal) = keyring.current(1);
@@ -118,6 +130,7 @@ impl Condemned {
 
     fn encode(&self) -> Vec<u8> {
         let mut out = self.generation.to_le_bytes().to_vec();
+        out.extend_from_slice(&self.index);
         for (pack, fate) in &self.packs {
             out.extend_from_slice(&pack.0);
             match fate {
@@ -137,7 +150,8 @@ impl Condemned {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (generation, mut rest) = bytes.split_first_chunk::<8>()?;
+        let (generation, rest) = bytes.split_first_chunk::<8>()?;
+        let (index, mut rest) = rest.split_first_chunk::<16>()?;
         let mut packs = BTreeMap::new();
         while !rest.is_empty() {
             let (pack, more) = rest.split_first_chunk::<16>()?;
@@ -157,6 +171,7 @@ impl Condemned {
         }
         Some(Self {
             generation: u64::from_le_bytes(*generation),
+            index: *index,
             packs,
             is_unsaved: false,
         })
@@ -165,8 +180,6 @@ impl Condemned {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use corliss_keyring::{MemoryRootKey, MemoryShelf};
 
     use super::*;
@@ -175,6 +188,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_condemned_is_read_as_it_was_written_and_a_change_is_told() {
         let backend = MemoryBackend::default();
+        let index = Arc::new(Index::temporary().unwrap());
         let root = Arc::new(MemoryRootKey::new().unwrap());
         let ring = Keyring::open("t", root, Arc::new(MemoryShelf::default())).await.unwrap();
         let nothing = Condemned::load(&backend, &ring).await.unwrap();
@@ -185,7 +199,7 @@ mod tests {
         let mut condemned = Condemned::default();
         condemned.packs.insert(PackId([1; 16]), Fate::Whole);
         condemned.add_rows(PackId([2; 16]), &rows);
-        condemned.save(&backend, &ring).await.unwrap();
+        condemned.save(&backend, &ring, &index).await.unwrap();
         let read = Condemned::load(&backend, &ring).await.unwrap();
         assert_eq!((read.generation, &read), (1, &condemned));
         assert!(read.has(PackId([1; 16]), 9) && read.has(PackId([2; 16]), 200));

@@ -141,6 +141,19 @@ impl Index {
         Ok(note.and_then(|note| note.try_into().ok()).map_or(0, u64::from_be_bytes))
     }
 
+    /// Its own name: another one has another.
+    pub fn id(&self) -> Result<[u8; 16], BlobError> {
+        if let Some(id) = self.note(ID)?.and_then(|id| id.try_into().ok()) {
+            return Ok(id);
+        }
+        let PackId(id) = PackId::random()?;
+        self.change(|tables, _| {
+            let done = tables.notes.insert(ID, id);
+            done.map_err(|error| self.failed("write", &error))
+        })?;
+        Ok(id)
+    }
+
     /// Makes what it knows durable; by itself it may lag behind after a power cut.
     pub fn persist(&self) -> Result<(), BlobError> {
         self.change(|tables, _| {
@@ -220,4 +233,5 @@ impl Index {
 }
 
 const GENERATION: &str = "condemned";
+const ID: &str = "id";
 const SCRUBBED: &str = "scrubbed";

@@ -127,6 +127,7 @@ async fn agreeing_index(
     let known = index.packs().into_iter();
     let lost = known.filter(|(id, bytes)| !condemned.is_whole(*id) && there.get(id) != Some(bytes));
     let lost: Vec<String> = lost.map(|(id, _)| id.object()).collect();
+    let is_foreign = collect::is_foreign(&index, condemned)?;
     if !lost.is_empty() {
         let place = backend.place();
         tracing::error!(
@@ -134,6 +135,8 @@ async fn agreeing_index(
             place,
             "packs are gone or cut short: what only they held is lost"
         );
+    }
+    if is_foreign || !lost.is_empty() {
         drop(index);
         let folder = path.to_path_buf();
         blocking(move || Index::remove(&folder)).await?;

@@ -27,7 +27,7 @@ use super::BlobStore;
 use crate::condemned::Condemned;
 use crate::{BlobError, BlobId};
 
-pub(super) use settle::forget_condemned;
+pub(super) use settle::{forget_condemned, is_foreign};
 pub(super) use survey::packs_there;
 
 /// Ids of a report that are told one by one; others are counted.

@@ -48,12 +48,7 @@ impl Run<'_> {
             .map(|(id, _)| *id)
             .filter(|id| there.contains_key(id))
             .collect();
-        if due.len() < guard.packs.len() {
-            // An index that had lost its last changes would look for them.
-            let index = Arc::clone(&inner.index);
-            blocking(move || index.persist()).await?;
-            guard.packs.retain(|id, _| there.contains_key(id));
-        }
+        guard.packs.retain(|id, _| there.contains_key(id));
         for (done, id) in (0..).zip(&due) {
             self.at(Phase::Removing, done, Some(due.len() as u64));
             inner.backend.remove(&id.object()).await?;
@@ -75,7 +70,7 @@ impl crate::BlobStore {
         let inner = Arc::clone(&self.inner);
         let task = tokio::spawn(async move {
             guard
-                .save(inner.backend.as_ref(), &inner.keyring)
+                .save(inner.backend.as_ref(), &inner.keyring, &inner.index)
                 .await
                 .map(|()| guard)
         });
@@ -87,6 +82,12 @@ impl crate::BlobStore {
             })
         })
     }
+}
+
+/// Whether something was condemned by another index and this one does not know it: what was not needed where that
+/// one had found it may be all that this one finds. Such a folder lies about where a server was moved away from.
+pub(in crate::store) fn is_foreign(index: &Index, condemned: &Condemned) -> Result<bool, BlobError> {
+    Ok(index.generation()? != condemned.generation && index.id()? != condemned.index)
 }
 
 /// At the start, when there are no readers: an index that has not forgotten all that is condemned does it now.

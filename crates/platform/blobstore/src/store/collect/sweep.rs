@@ -139,7 +139,7 @@ impl Run<'_> {
                 }
                 let saved = match dead.is_empty() {
                     true => Ok(()),
-                    false => guard.save(inner.backend.as_ref(), &inner.keyring).await,
+                    false => guard.save(inner.backend.as_ref(), &inner.keyring, &inner.index).await,
                 };
                 (guard, Some(saved))
             });
