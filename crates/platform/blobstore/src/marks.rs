@@ -70,11 +70,6 @@ impl Marks {
         self.0.get(&number).is_some_and(|bits| bits.contains(at))
     }
 
-    /// The places in one pack.
-    pub fn of(&self, number: u32) -> Option<&Bits> {
-        self.0.get(&number)
-    }
-
     pub fn extend(&mut self, other: &Self) {
         for (number, bits) in &other.0 {
             self.0.entry(*number).or_default().extend(bits);

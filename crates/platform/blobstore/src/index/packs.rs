@@ -30,10 +30,6 @@ impl Sums {
         }
         self.sealed_bytes += u64::from(row.sealed_bytes);
     }
-
-    pub const fn pieces(&self) -> u64 {
-        self.chunks + self.nodes + self.records
-    }
 }
 
 /// A pack that the index knows.

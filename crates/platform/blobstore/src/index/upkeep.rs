@@ -198,6 +198,20 @@ impl Index {
         })
     }
 
+    /// Up to so many pieces that are known as damaged, after an id.
+    pub fn defects_after(&self, id: Option<BlobId>, limit: usize) -> Result<Vec<BlobId>, BlobError> {
+        self.with_tables(|tables| {
+            let start = id.map_or(Bound::Unbounded, |id| Bound::Excluded(id.digest().to_vec()));
+            let range = tables.defects.range::<Vec<u8>, _>((start, Bound::Unbounded));
+            let ids = range.take(limit).map(|guard| {
+                let key = guard.key().map_err(|error| self.failed("read", &error))?;
+                let digest = key.as_ref().try_into().map_err(|_| corrupt(&self.path))?;
+                Ok(BlobId::from_digest(digest))
+            });
+            ids.collect()
+        })
+    }
+
     /// Remembers pieces as damaged, or not any more.
     pub fn set_defective(&self, ids: &[BlobId], is_defective: bool) -> Result<(), BlobError> {
         if ids.is_empty() {

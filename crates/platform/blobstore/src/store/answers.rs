@@ -205,13 +205,6 @@ impl Answers {
         Some(dead)
     }
 
-    /// Condemns copies of pieces that are found elsewhere, at once.
-    pub fn condemn_copies(&self, dead: &Marks) -> u64 {
-        let mut rules = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-        rules.add(dead.clone());
-        rules.epoch
-    }
-
     /// Changes where pieces are found, while nobody is being told. Answers the epoch that begins: readers of
     /// earlier ones may look for them where they were.
     pub fn moved<T>(
@@ -223,6 +216,11 @@ impl Answers {
         let done = repoint()?;
         let mut notes = self.lock();
         for (from, to) in places(&done) {
+            if let Some(watch) = &mut notes.watch
+                && watch.marks.contains(from.0, from.1)
+            {
+                watch.marks.insert(to.0, to.1);
+            }
             for bucket in &mut notes.buckets {
                 if bucket.said.contains(from.0, from.1) {
                     bucket.said.insert(to.0, to.1);

@@ -1,6 +1,7 @@
 //! Blobs as others see them.
 
 mod answers;
+mod check;
 mod collect;
 mod commit;
 mod ingest;
@@ -10,6 +11,7 @@ mod open;
 mod place;
 mod read;
 mod table;
+mod usage;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -32,7 +34,12 @@ use commit::Committer;
 use leases::Lease;
 
 pub use answers::Hold;
+pub use check::{
+    CheckOptions, CheckReport, Finding, PieceSource, RepairReport, SalvageReport, ScrubOptions, ScrubReport,
+    Scrubbed,
+};
 pub use collect::{CollectOptions, CollectReport, Phase, Progress, Roots, Skipped};
+pub use usage::Usage;
 
 /// A stored blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -135,7 +135,7 @@ async fn if_a_root_is_missing_nothing_goes_unless_that_is_allowed() {
 
 #[tokio::test]
 async fn a_reader_of_what_goes_finishes_and_what_is_sent_again_meanwhile_stays() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = super::folder();
     let root: Arc<dyn RootKey> = Arc::new(MemoryRootKey::new().unwrap());
     let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::default());
     let store = open(&backend, &root, &folder.path().join("index")).await;
@@ -183,7 +183,7 @@ async fn poll_times<T>(mut future: Pin<Box<dyn Future<Output = T> + Send + '_>>,
 
 #[tokio::test]
 async fn a_collection_that_is_dropped_anywhere_does_no_harm() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = super::folder();
     let root: Arc<dyn RootKey> = Arc::new(MemoryRootKey::new().unwrap());
     for times in 0.. {
         let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::default());
@@ -237,7 +237,7 @@ impl Roots for Published {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_writers_publish_beside_collections_is_whole() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = super::folder();
     let root: Arc<dyn RootKey> = Arc::new(MemoryRootKey::new().unwrap());
     let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::default());
     let store = open(&backend, &root, &folder.path().join("index")).await;

@@ -6,7 +6,9 @@
 )]
 
 mod beside;
+mod damage;
 mod faults;
+mod killed;
 mod model;
 
 use std::path::Path;
@@ -26,6 +28,11 @@ fn eager() -> CollectOptions {
         wait: Duration::from_secs(20),
         ..CollectOptions::default()
     }
+}
+
+/// A folder in memory where there is one: these tests open many indexes, and a sync of the disk each adds up.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 async fn collect(store: &BlobStore, roots: &[BlobId]) -> CollectReport {

@@ -174,7 +174,7 @@ async fn after_any_history_a_collection_leaves_exactly_what_the_roots_reach() {
         let mut world = World {
             backend: Arc::new(MemoryBackend::default()),
             root: Arc::new(MemoryRootKey::new().unwrap()),
-            folder: tempfile::tempdir().unwrap(),
+            folder: super::folder(),
             indexes: 0,
             store: None,
             model: Model::default(),

@@ -27,6 +27,8 @@ use super::BlobStore;
 use crate::condemned::Condemned;
 use crate::{BlobError, BlobId};
 
+pub(super) use compact::{Moving, read_sealed, write_moved};
+pub(super) use mark::read_each;
 pub(super) use settle::{forget_condemned, is_foreign};
 pub(super) use survey::packs_there;
 
@@ -253,11 +255,12 @@ impl Run<'_> {
             guard = self.settle(guard).await?;
         }
         self.adopt(&mut guard).await?;
-        let watching = Watching::begin(self.store);
+        let mut watching = Watching::begin(self.store);
         let survey = self.survey(&guard, &watching).await?;
+        let copies = self.sweep_copies(&survey, &guard, &mut watching).await?;
         self.mark_roots(roots).await?;
         self.mark_young(&survey, &watching, &guard).await?;
-        let mut swept = self.sweep(&survey, &guard).await?;
+        let mut swept = self.sweep(&survey, &guard, copies).await?;
         if self.options.dry_run {
             swept.needed_bytes.retain(|_, bytes| *bytes > 0);
             self.report.packs_rewritten = self.plan(&guard, &swept).len() as u64;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::mark::read_each;
 use super::survey::Survey;
-use super::{Guard, Phase, Run, Skipped, tell};
+use super::{Guard, Phase, Run, Skipped, Watching, tell};
 use crate::BlobError;
 use crate::condemned::Fate;
 use crate::index::Location;
@@ -19,15 +19,20 @@ pub(super) struct Swept {
 }
 
 impl Run<'_> {
-    pub(super) async fn sweep(&mut self, survey: &Survey, guard: &Guard) -> Result<Swept, BlobError> {
+    /// Beside the copies that are.
+    pub(super) async fn sweep(
+        &mut self,
+        survey: &Survey,
+        guard: &Guard,
+        copies: Marks,
+    ) -> Result<Swept, BlobError> {
         let mut swept = Swept {
-            unused: Marks::default(),
+            unused: copies,
             needed_bytes: BTreeMap::new(),
         };
         for number in survey.packs.keys().filter(|number| !survey.is_young(**number)) {
             swept.needed_bytes.insert(*number, 0);
         }
-        self.sweep_copies(survey, guard, &mut swept).await?;
         let answers = Arc::clone(&self.store.inner.answers);
         let (mut last, mut done) = (None, 0);
         loop {
@@ -58,34 +63,36 @@ impl Run<'_> {
     }
 
     /// Of a piece that lies twice, the copy that the index does not find goes, once the other was seen to be good.
-    async fn sweep_copies(
+    /// Before links are followed: a record may be readable only where the index did not find it.
+    pub(super) async fn sweep_copies(
         &mut self,
         survey: &Survey,
         guard: &Guard,
-        swept: &mut Swept,
-    ) -> Result<(), BlobError> {
+        watching: &mut Watching<'_>,
+    ) -> Result<Marks, BlobError> {
+        let mut unused = Marks::default();
         for number in survey.with_copies.iter().filter(|number| !survey.is_young(**number)) {
             let Some(pack) = survey.packs.get(number) else {
                 continue;
             };
             for (here, found) in self.copies(*number, pack, guard).await?.unwrap_or_default() {
                 let Some(found) = found else {
-                    swept.unused.insert(here.number, here.at);
+                    unused.insert(here.number, here.at);
                     continue;
                 };
                 if self.is_good(found).await? {
-                    swept.unused.insert(here.number, here.at);
+                    unused.insert(here.number, here.at);
                 } else if self.is_good(here).await? {
                     if !self.options.dry_run {
-                        self.find_at(found, here)?;
+                        self.find_at(found, here, watching)?;
                     }
-                    swept.unused.insert(found.number, found.at);
+                    unused.insert(found.number, found.at);
                 } else {
                     tell(&mut self.report.damaged, here.row.id);
                 }
             }
         }
-        Ok(())
+        Ok(unused)
     }
 
     async fn is_good(&self, piece: Location) -> Result<bool, BlobError> {
@@ -94,7 +101,10 @@ impl Run<'_> {
     }
 
     /// From now on the piece is found at another place where it lies.
-    fn find_at(&self, from: Location, to: Location) -> Result<(), BlobError> {
+    fn find_at(&self, from: Location, to: Location, watching: &mut Watching<'_>) -> Result<(), BlobError> {
+        if watching.said.contains(from.number, from.at) {
+            watching.said.insert(to.number, to.at);
+        }
         let inner = &self.store.inner;
         let places = vec![((from.number, from.at), (to.number, to.at))];
         inner
