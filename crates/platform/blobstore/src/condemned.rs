@@ -71,7 +71,10 @@ impl Condemned {
 
     pub fn add_rows(&mut self, pack: PackId, more: &Bits) {
         self.is_unsaved = true;
-        let fate = self.packs.entry(pack).or_insert_with(|| Fate::Rows(Bits::default()));
+        let fate = self
+            .packs
+            .entry(pack)
+            .or_insert_with(|| Fate::Rows(Bits::default()));
         if let Fate::Rows(rows) = fate {
             rows.extend(more);
         }
@@ -97,9 +100,13 @@ impl Condemned {
             .ok_or_else(damaged)?;
         let seal = keyring.get(u32::from_le_bytes(*key))?;
         let mut sealed = sealed.to_vec();
-        blocking(move || Ok(seal.open(CONTEXT, &mut sealed).and_then(|plain| Self::decode(plain))))
-            .await?
-            .ok_or_else(damaged)
+        blocking(move || {
+            Ok(seal
+                .open(CONTEXT, &mut sealed)
+                .and_then(|plain| Self::decode(plain)))
+        })
+        .await?
+        .ok_or_else(damaged)
     }
 
     /// Writes the next generation; durable when this returns. If it fails it may be durable all the same. The index
@@ -190,7 +197,9 @@ mod tests {
         let backend = MemoryBackend::default();
         let index = Arc::new(Index::temporary().unwrap());
         let root = Arc::new(MemoryRootKey::new().unwrap());
-        let ring = Keyring::open("t", root, Arc::new(MemoryShelf::default())).await.unwrap();
+        let ring = Keyring::open("t", root, Arc::new(MemoryShelf::default()))
+            .await
+            .unwrap();
         let nothing = Condemned::load(&backend, &ring).await.unwrap();
         assert_eq!(nothing, Condemned::default());
         let mut rows = Bits::default();

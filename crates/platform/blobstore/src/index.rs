@@ -17,9 +17,9 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use crate::pack::{PackId, Row};
 use crate::{BlobError, BlobId};
 
+use packs::Clock;
 use packs::Numbers;
 pub(crate) use packs::{PackInfo, Sums};
-use packs::Clock;
 pub(crate) use upkeep::Move;
 
 /// Blocks kept in memory. A lookup that misses it reads 4 KB.

@@ -53,7 +53,10 @@ impl Index {
             let mut batch = tables.db.batch();
             for piece in pieces {
                 let key = piece.row.id.digest();
-                let value = tables.pieces.get(key).map_err(|error| self.failed("read", &error))?;
+                let value = tables
+                    .pieces
+                    .get(key)
+                    .map_err(|error| self.failed("read", &error))?;
                 let now = value.and_then(|value| parse_piece(numbers, &value));
                 if now.is_some_and(|now| (now.number, now.at) == (piece.number, piece.at)) {
                     batch.remove(&tables.pieces, key);
@@ -72,7 +75,10 @@ impl Index {
             let mut sums = Sums::default();
             for (at, one) in (0..).zip(moves) {
                 let key = one.row.id.digest();
-                let value = tables.pieces.get(key).map_err(|error| self.failed("read", &error))?;
+                let value = tables
+                    .pieces
+                    .get(key)
+                    .map_err(|error| self.failed("read", &error))?;
                 let now = value.and_then(|value| parse_piece(numbers, &value));
                 if now.is_some_and(|now| (now.number, now.at) == one.from) {
                     sums.add(&one.row);
@@ -138,7 +144,9 @@ impl Index {
     /// The generation up to which what is condemned was forgotten.
     pub fn generation(&self) -> Result<u64, BlobError> {
         let note = self.note(GENERATION)?;
-        Ok(note.and_then(|note| note.try_into().ok()).map_or(0, u64::from_be_bytes))
+        Ok(note
+            .and_then(|note| note.try_into().ok())
+            .map_or(0, u64::from_be_bytes))
     }
 
     /// Its own name: another one has another.
@@ -181,7 +189,10 @@ impl Index {
 
     fn note(&self, key: &str) -> Result<Option<Vec<u8>>, BlobError> {
         self.with_tables(|tables| {
-            let note = tables.notes.get(key).map_err(|error| self.failed("read", &error))?;
+            let note = tables
+                .notes
+                .get(key)
+                .map_err(|error| self.failed("read", &error))?;
             Ok(note.map(|note| note.to_vec()))
         })
     }

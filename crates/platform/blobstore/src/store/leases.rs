@@ -30,7 +30,11 @@ impl Leases {
                 tokio::pin!(ended);
                 // From here on no end is missed.
                 ended.as_mut().enable();
-                if self.lock().first_key_value().is_none_or(|(oldest, _)| *oldest >= epoch) {
+                if self
+                    .lock()
+                    .first_key_value()
+                    .is_none_or(|(oldest, _)| *oldest >= epoch)
+                {
                     return;
                 }
                 ended.await;

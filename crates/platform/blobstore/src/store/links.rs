@@ -27,7 +27,9 @@ pub(super) async fn check(store: &BlobStore, pieces: &[Piece]) -> Result<(), Blo
         }
         before.insert(piece.id, (piece.kind, piece.size_bytes));
     }
-    let stored = store.answer_healer(open.iter().map(|link| link.to).collect()).await?;
+    let stored = store
+        .answer_healer(open.iter().map(|link| link.to).collect())
+        .await?;
     for (link, location) in open.into_iter().zip(stored) {
         let shape = location.map(|location| (location.row.kind, location.row.size_bytes));
         if !shape.is_some_and(|shape| link.fits(shape)) {

@@ -180,7 +180,9 @@ impl Walk {
             if kind == Kind::Chunk {
                 return Ok(Some((child, start)));
             }
-            let read = self.whole(read_pieces(store, &self.lease, vec![child.id]).await)?.pop();
+            let read = self
+                .whole(read_pieces(store, &self.lease, vec![child.id]).await)?
+                .pop();
             let damaged = BlobError::Damaged { id: self.root };
             let node = read.and_then(|bytes| Node::decode(&bytes)).ok_or(damaged)?;
             let mut at = start;

@@ -149,7 +149,10 @@ async fn a_reader_of_what_goes_finishes_and_what_is_sent_again_meanwhile_stays()
     let report = store.collect(&mut Vec::new(), options, &|_| {}).await.unwrap();
     assert_eq!(report.skipped, [Skipped::Readers]);
     assert_eq!((report.packs_removed, report.removed_pieces > 300), (0, true));
-    assert_eq!(store.open(old, None).await.err(), Some(BlobError::NotFound { id: old }));
+    assert_eq!(
+        store.open(old, None).await.err(),
+        Some(BlobError::NotFound { id: old })
+    );
     // A part of the same content comes again: all of it is new, and stays.
     let part = bytes[..3_000_000].to_vec();
     let stored = store.put(&mut &*part, None).await.unwrap();
@@ -249,7 +252,9 @@ async fn what_writers_publish_beside_collections_is_whole() {
             for round in 0..60_u64 {
                 // Few contents, so that what one needs is what another has just let go.
                 let hold = store.hold();
-                let bytes: Vec<Vec<u8>> = (0..3).map(|n| noise(4000, (writer + round * 7 + n) % 9)).collect();
+                let bytes: Vec<Vec<u8>> = (0..3)
+                    .map(|n| noise(4000, (writer + round * 7 + n) % 9))
+                    .collect();
                 let mut pieces: Vec<_> = bytes.iter().flat_map(|bytes| pieces_of(bytes)).collect();
                 let ids: Vec<BlobId> = pieces.iter().map(|piece| piece.id).collect();
                 let top = record(&ids, "top");
@@ -277,7 +282,10 @@ async fn what_writers_publish_beside_collections_is_whole() {
         };
         let mut roots = Published(Arc::clone(&published), false);
         let report = store.collect(&mut roots, options, &|_| {}).await.unwrap();
-        assert!(report.missing_roots.is_empty() && report.missing.is_empty(), "{report:?}");
+        assert!(
+            report.missing_roots.is_empty() && report.missing.is_empty(),
+            "{report:?}"
+        );
         collections += 1;
     }
     assert!(collections > 1);

@@ -79,7 +79,11 @@ async fn a_flipped_bit_in_any_part_of_a_pack_is_found_and_named() {
         assert!(report.findings_total > 0, "byte {at} of {len}");
         for finding in &report.findings {
             match finding {
-                Finding::Damaged { id, kind, pack: named_pack } => {
+                Finding::Damaged {
+                    id,
+                    kind,
+                    pack: named_pack,
+                } => {
                     assert_eq!((named_pack, *kind == Kind::Record), (pack, *id == top.id));
                     assert_eq!(report.reached, [(top.id, vec![*id])], "byte {at}");
                     *named.entry(*id).or_insert(0) += 1;
@@ -102,7 +106,11 @@ async fn a_flipped_bit_in_any_part_of_a_pack_is_found_and_named() {
         ..CheckOptions::default()
     };
     let report = store.check(&quick, &|_| {}).await.unwrap();
-    assert!(report.findings.contains(&Finding::PackMissing { pack: pack.clone() }));
+    assert!(
+        report
+            .findings
+            .contains(&Finding::PackMissing { pack: pack.clone() })
+    );
 }
 
 async fn futures(world: &World, packs: &[String]) -> Vec<usize> {
@@ -121,7 +129,10 @@ async fn damaged(world: &World, store: &BlobStore) -> (Vec<Piece>, Piece) {
     pieces.push(top.clone());
     store.put_pieces(pieces).await.unwrap();
     world.flip(&world.packs().await[0], 100).await;
-    assert_eq!(store.verify(chunks[0].id).await, Err(BlobError::Damaged { id: chunks[0].id }));
+    assert_eq!(
+        store.verify(chunks[0].id).await,
+        Err(BlobError::Damaged { id: chunks[0].id })
+    );
     (chunks, top)
 }
 
@@ -139,18 +150,27 @@ async fn who_sends_a_damaged_piece_again_heals_it() {
         .scrub(slow, &|pack| seen.lock().unwrap().extend(pack.findings))
         .await
         .unwrap();
-    assert_eq!((report.packs, report.findings, report.is_pass_over), (1, 1, false));
+    assert_eq!(
+        (report.packs, report.findings, report.is_pass_over),
+        (1, 1, false)
+    );
     assert!(matches!(seen.lock().unwrap()[..], [Finding::Damaged { id, .. }] if id == chunks[0].id));
     let all = vec![chunks[0].id, chunks[1].id, top.id];
     assert_eq!(store.missing(all.clone()).await.unwrap(), [chunks[0].id, top.id]);
     drop(store);
     let store = world.open("index").await;
     let report = store.scrub(slow, &|_| {}).await.unwrap();
-    assert!(report.is_pass_over && report.packs == 0, "it went on where it had stopped: {report:?}");
+    assert!(
+        report.is_pass_over && report.packs == 0,
+        "it went on where it had stopped: {report:?}"
+    );
     assert_eq!(store.missing(all.clone()).await.unwrap(), [chunks[0].id, top.id]);
     let above = store.put_pieces(vec![record(&[top.id], "above")]).await;
     assert!(matches!(above, Err(BlobError::Incomplete { .. })), "{above:?}");
-    store.put_pieces(vec![chunks[0].clone(), top.clone()]).await.unwrap();
+    store
+        .put_pieces(vec![chunks[0].clone(), top.clone()])
+        .await
+        .unwrap();
     assert!(store.missing(all.clone()).await.unwrap().is_empty());
     store.verify(chunks[0].id).await.unwrap();
     // The damaged copy goes; whatever index is made of the packs, the good one stays.
@@ -174,8 +194,15 @@ async fn a_damaged_piece_keeps_its_pack_and_a_good_copy_is_not_given_up_for_it()
         live_percent: 100,
         ..eager()
     };
-    let report = store.collect(&mut roots.to_vec(), options, &|_| {}).await.unwrap();
-    assert_eq!(report.skipped, [Skipped::Damaged { pack: pack.clone() }], "{report:?}");
+    let report = store
+        .collect(&mut roots.to_vec(), options, &|_| {})
+        .await
+        .unwrap();
+    assert_eq!(
+        report.skipped,
+        [Skipped::Damaged { pack: pack.clone() }],
+        "{report:?}"
+    );
     assert_eq!(report.damaged, [chunks[0].id]);
     assert!(world.packs().await.contains(&pack));
     store.verify(chunks[1].id).await.unwrap();
@@ -184,7 +211,10 @@ async fn a_damaged_piece_keeps_its_pack_and_a_good_copy_is_not_given_up_for_it()
     drop(store);
     for index in ["one", "two", "three"] {
         let store = world.open(index).await;
-        let report = store.collect(&mut roots.to_vec(), options, &|_| {}).await.unwrap();
+        let report = store
+            .collect(&mut roots.to_vec(), options, &|_| {})
+            .await
+            .unwrap();
         assert_eq!(report.damaged, [], "{report:?}");
         store.verify(chunks[0].id).await.unwrap();
     }
@@ -230,10 +260,16 @@ async fn what_is_damaged_or_lost_is_repaired_from_a_copy_with_all_below_it() {
     }
     let bad = check(&store, &[top]).await;
     assert!(bad.findings_total >= 5, "{bad:?}");
-    let nobody = store.repair(vec![top], &Elsewhere(BTreeMap::new())).await.unwrap();
+    let nobody = store
+        .repair(vec![top], &Elsewhere(BTreeMap::new()))
+        .await
+        .unwrap();
     assert_eq!((nobody.repaired, nobody.failed), (vec![], vec![top]));
     let report = store.repair(vec![top], &Elsewhere(source)).await.unwrap();
-    assert!(report.failed.is_empty() && report.repaired.len() >= 4, "{report:?}");
+    assert!(
+        report.failed.is_empty() && report.repaired.len() >= 4,
+        "{report:?}"
+    );
     let again = check(&store, &[top]).await;
     let damaged = |finding: &Finding| matches!(finding, Finding::Damaged { .. });
     assert!(!again.findings.iter().any(damaged), "{again:?}");
@@ -329,10 +365,16 @@ async fn usage_says_what_is_there_before_and_after() {
     let usage = store.usage();
     assert_eq!((usage.chunks, usage.nodes, usage.records), (pieces, 1, 1));
     assert_eq!(usage.content_bytes, 700_000 + text.len() as u64);
-    assert!(usage.sealed_bytes < 720_000 + 45_000, "text is compressed: {usage:?}");
+    assert!(
+        usage.sealed_bytes < 720_000 + 45_000,
+        "text is compressed: {usage:?}"
+    );
     collect(&store, &[kept]).await;
     let usage = store.usage();
-    assert_eq!((usage.packs, usage.chunks, usage.nodes, usage.records), (1, 1, 0, 0));
+    assert_eq!(
+        (usage.packs, usage.chunks, usage.nodes, usage.records),
+        (1, 1, 0, 0)
+    );
     assert_eq!(usage.content_bytes, text.len() as u64);
     assert!(usage.sealed_bytes < usage.pack_bytes && usage.pack_bytes < 10_000);
 }

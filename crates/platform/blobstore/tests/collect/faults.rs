@@ -112,7 +112,11 @@ async fn fill(store: &BlobStore, model: &mut Model) {
             let bytes = noise(3000, 100 * round + n);
             let piece = corliss_blobstore::Piece::chunk(bytes.clone());
             model.contents.insert(piece.id, bytes);
-            if n % 3 == 0 { kept.push(piece.id) } else { gone.push(piece.id) }
+            if n % 3 == 0 {
+                kept.push(piece.id)
+            } else {
+                gone.push(piece.id)
+            }
             pieces.push(piece);
         }
         let kept = super::record(&kept, "kept");
@@ -135,7 +139,10 @@ pub(crate) async fn assert_whole(store: &BlobStore, model: &Model, what: &str) {
     let missing = store.missing(ids.clone()).await.unwrap();
     for id in ids.iter().filter(|id| !missing.contains(id)) {
         let listed = &model.links[id];
-        assert!(listed.iter().all(|child| !missing.contains(child)), "{what}: {id} is not whole");
+        assert!(
+            listed.iter().all(|child| !missing.contains(child)),
+            "{what}: {id} is not whole"
+        );
     }
     for id in model.reached(model.roots.iter().copied()) {
         assert!(!missing.contains(&id), "{what}: {id} is lost");

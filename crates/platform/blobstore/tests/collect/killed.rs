@@ -26,6 +26,15 @@ async fn open_folder(folder: &Path) -> BlobStore {
     }
 }
 
+/// The task that writes packs lets go of the folder a moment after the store.
+async fn wait_until_free(folder: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while fs::File::open(folder.join("lock")).unwrap().try_lock().is_err() {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 const CHILD_VARIABLE: &str = "CORLISS_BLOBSTORE_TEST_COLLECT";
 
 /// Not a test of its own: stores, lets go and collects until the test below kills it. A root is written down before
@@ -77,7 +86,12 @@ async fn what_a_killed_collection_leaves_has_every_root_whole() {
     let mut kills = 0;
     for kill in 0..8_u64 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "killed::collect_until_killed", "--nocapture"])
+            .args([
+                "--ignored",
+                "--exact",
+                "killed::collect_until_killed",
+                "--nocapture",
+            ])
             .env(CHILD_VARIABLE, folder.path())
             .stdout(Stdio::null())
             .spawn()
@@ -88,7 +102,8 @@ async fn what_a_killed_collection_leaves_has_every_root_whole() {
         // A collection has come so far, and then somewhere in that or the next.
         while fs::metadata(&condemned).and_then(|file| file.modified()).ok() == before {
             assert!(Instant::now() < deadline);
-            std::thread::sleep(Duration::from_micros(200));
+            // Beside this the store of the last round lets go of the folder.
+            tokio::time::sleep(Duration::from_micros(200)).await;
         }
         std::thread::sleep(Duration::from_micros(2500 * kill));
         child.kill().unwrap();
@@ -98,6 +113,7 @@ async fn what_a_killed_collection_leaves_has_every_root_whole() {
         assert!(!roots.is_empty());
         for is_rebuilt in [false, true] {
             if is_rebuilt {
+                wait_until_free(&folder.path().join("blobs")).await;
                 fs::remove_dir_all(folder.path().join("blobs/index")).unwrap();
             }
             let store = open_folder(&folder.path().join("blobs")).await;
@@ -113,8 +129,6 @@ async fn what_a_killed_collection_leaves_has_every_root_whole() {
                 assert_eq!(report.kept_pieces, 3 * roots.len() as u64);
             }
             drop(store);
-            // The store lets go of the folder a moment later.
-            drop(open_folder(&folder.path().join("blobs")).await);
         }
     }
     assert_eq!(kills, 8);
@@ -156,7 +170,10 @@ async fn a_disk_that_fills_up_while_packs_are_written_anew_loses_nothing() {
     drop(filler);
     fs::remove_file(folder.join("filler")).unwrap();
     let report = store.collect(&mut roots.clone(), options, &|_| {}).await.unwrap();
-    assert!(report.packs_rewritten > 0 && report.freed_bytes > report.rewritten_bytes, "{report:?}");
+    assert!(
+        report.packs_rewritten > 0 && report.freed_bytes > report.rewritten_bytes,
+        "{report:?}"
+    );
     drop(store);
     let store = open_folder(&folder.join("blobs")).await;
     for id in &roots {

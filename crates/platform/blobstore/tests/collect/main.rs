@@ -32,7 +32,9 @@ fn eager() -> CollectOptions {
 
 /// A folder in memory where there is one: these tests open many indexes, and a sync of the disk each adds up.
 fn folder() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
 }
 
 async fn collect(store: &BlobStore, roots: &[BlobId]) -> CollectReport {

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use corliss_blobstore::{Backend, BlobError, BlobId, BlobStore, CollectOptions, Kind, MemoryBackend, Node, Piece};
+use corliss_blobstore::{
+    Backend, BlobError, BlobId, BlobStore, CollectOptions, Kind, MemoryBackend, Node, Piece,
+};
 use corliss_keyring::{MemoryRootKey, RootKey};
 use corliss_testkit::noise::noise;
 
@@ -68,7 +70,11 @@ impl Model {
     /// Everything that is stored by the model is there and whole, and nothing else is.
     pub async fn compare(&self, store: &BlobStore) {
         let all: Vec<BlobId> = self.links.keys().copied().collect();
-        let gone: Vec<BlobId> = all.iter().filter(|id| !self.stored.contains(*id)).copied().collect();
+        let gone: Vec<BlobId> = all
+            .iter()
+            .filter(|id| !self.stored.contains(*id))
+            .copied()
+            .collect();
         assert_eq!(store.missing(all).await.unwrap(), gone);
         self.read(store).await;
     }
@@ -124,7 +130,10 @@ impl World {
                 };
                 let mut roots: Vec<BlobId> = self.model.roots.iter().copied().collect();
                 let report = store.collect(&mut roots, options, &|_| {}).await.unwrap();
-                assert!(report.missing.is_empty() && report.missing_roots.is_empty(), "seed {seed}");
+                assert!(
+                    report.missing.is_empty() && report.missing_roots.is_empty(),
+                    "seed {seed}"
+                );
                 self.model.stored = self.model.reached(self.model.roots.iter().copied());
                 assert_eq!(report.kept_pieces, self.model.stored.len() as u64, "seed {seed}");
                 self.model.compare(&store).await;
@@ -152,7 +161,10 @@ impl World {
             self.model.add(&piece);
             self.model.named.push(piece.id);
         } else {
-            assert!(matches!(written, Err(BlobError::Incomplete { .. })), "{written:?}");
+            assert!(
+                matches!(written, Err(BlobError::Incomplete { .. })),
+                "{written:?}"
+            );
         }
     }
 

@@ -118,7 +118,12 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    fn new(store: &'a BlobStore, quick: bool, bytes_per_second: Option<u64>, progress: OnProgress<'a>) -> Self {
+    fn new(
+        store: &'a BlobStore,
+        quick: bool,
+        bytes_per_second: Option<u64>,
+        progress: OnProgress<'a>,
+    ) -> Self {
         Self {
             store,
             quick,

@@ -18,7 +18,12 @@ pub(super) const STEP: usize = 8192;
 
 impl Check<'_> {
     /// A pack that is there at its full length.
-    pub(super) async fn pack(&mut self, number: u32, pack: &PackInfo, guard: &Guard) -> Result<(), BlobError> {
+    pub(super) async fn pack(
+        &mut self,
+        number: u32,
+        pack: &PackInfo,
+        guard: &Guard,
+    ) -> Result<(), BlobError> {
         let inner = &self.store.inner;
         self.report.packs += 1;
         let rows = table::read(inner.backend.as_ref(), &inner.keyring, pack.id, pack.bytes).await?;
@@ -78,7 +83,10 @@ impl Check<'_> {
             for pieces in of_packs.into_values() {
                 for piece in &pieces {
                     let pack = piece.pack.object();
-                    self.find(Finding::Misplaced { id: piece.row.id, pack });
+                    self.find(Finding::Misplaced {
+                        id: piece.row.id,
+                        pack,
+                    });
                 }
                 // It may be readable there all the same: of some packs only the table is damaged.
                 if !self.quick {
@@ -100,7 +108,10 @@ impl Check<'_> {
                 pack: piece.pack.object(),
             });
         }
-        let opened: u64 = good.iter().map(|(piece, _)| u64::from(piece.row.sealed_bytes)).sum();
+        let opened: u64 = good
+            .iter()
+            .map(|(piece, _)| u64::from(piece.row.sealed_bytes))
+            .sum();
         self.report.bytes += opened;
         let listing = good.into_iter().map(|(piece, _)| piece);
         let listing: Vec<Location> = listing.filter(|piece| piece.row.kind != Kind::Chunk).collect();

@@ -67,7 +67,11 @@ impl BlobStore {
     ///
     /// # Errors
     /// A collection or check is under way, or the source or the storage failed.
-    pub async fn repair(&self, ids: Vec<BlobId>, source: &dyn PieceSource) -> Result<RepairReport, BlobError> {
+    pub async fn repair(
+        &self,
+        ids: Vec<BlobId>,
+        source: &dyn PieceSource,
+    ) -> Result<RepairReport, BlobError> {
         let guard = self.upkeep()?;
         let _hold = self.hold();
         let quiet = |_| {};
@@ -206,7 +210,12 @@ impl Repair<'_> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let bad: Vec<BlobId> = self.old.keys().filter(|id| wanted.contains(*id)).copied().collect();
+        let bad: Vec<BlobId> = self
+            .old
+            .keys()
+            .filter(|id| wanted.contains(*id))
+            .copied()
+            .collect();
         let index = Arc::clone(&self.check.store.inner.index);
         blocking(move || index.set_defective(&bad, true)).await?;
         self.fetch(wanted).await
@@ -258,7 +267,9 @@ impl Repair<'_> {
                 }
             }
             if self.waiting.len() == before {
-                self.report.failed.extend(self.waiting.iter().map(|piece| piece.id));
+                self.report
+                    .failed
+                    .extend(self.waiting.iter().map(|piece| piece.id));
                 return Ok(());
             }
         }
@@ -270,9 +281,10 @@ impl Repair<'_> {
         let places = self.check.places(ids.clone()).await?;
         let mut rows: BTreeMap<PackId, Bits> = BTreeMap::new();
         for (id, now) in ids.iter().zip(places) {
-            let old = self.old.get(id).filter(|old| {
-                now.is_some_and(|now| (now.number, now.at) != (old.number, old.at))
-            });
+            let old = self
+                .old
+                .get(id)
+                .filter(|old| now.is_some_and(|now| (now.number, now.at) != (old.number, old.at)));
             if let Some(old) = old {
                 rows.entry(old.pack).or_default().insert(old.at);
             }

@@ -116,7 +116,11 @@ impl BlobStore {
             return Ok(Vec::new());
         }
         let name = pack.id.object();
-        let end = self.inner.backend.read(&name, vec![pack.bytes..pack.bytes]).await?;
+        let end = self
+            .inner
+            .backend
+            .read(&name, vec![pack.bytes..pack.bytes])
+            .await?;
         if end.is_none() {
             let pack = name;
             return Ok(vec![Finding::PackMissing { pack }]);

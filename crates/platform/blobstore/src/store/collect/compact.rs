@@ -26,7 +26,11 @@ pub(in crate::store) struct Moving {
 
 impl Moving {
     /// Adds pieces with their sealed bytes.
-    pub fn add(&mut self, pieces: Vec<(Location, BytesMut)>, emptied: Option<PackId>) -> Result<(), BlobError> {
+    pub fn add(
+        &mut self,
+        pieces: Vec<(Location, BytesMut)>,
+        emptied: Option<PackId>,
+    ) -> Result<(), BlobError> {
         for (piece, sealed) in pieces {
             let offset = u32::try_from(self.batch.bytes.len()).map_err(|_| BlobError::BadPiece {
                 problem: "a pack would be larger than 4 GiB".to_owned(),
@@ -185,10 +189,7 @@ impl Run<'_> {
 }
 
 /// Those of the pieces that are damaged.
-async fn damaged(
-    store: &crate::BlobStore,
-    pieces: Vec<Location>,
-) -> Result<Vec<Location>, BlobError> {
+async fn damaged(store: &crate::BlobStore, pieces: Vec<Location>) -> Result<Vec<Location>, BlobError> {
     Ok(read_sealed(store, pieces).await?.1)
 }
 

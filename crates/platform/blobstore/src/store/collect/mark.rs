@@ -51,7 +51,11 @@ impl Run<'_> {
             self.follow().await?;
         }
         // A copy in a young pack would come back with the pack if its piece went.
-        for number in survey.with_copies.iter().filter(|number| survey.is_young(**number)) {
+        for number in survey
+            .with_copies
+            .iter()
+            .filter(|number| survey.is_young(**number))
+        {
             let Some(pack) = survey.packs.get(number) else {
                 continue;
             };

@@ -71,7 +71,11 @@ impl Run<'_> {
         watching: &mut Watching<'_>,
     ) -> Result<Marks, BlobError> {
         let mut unused = Marks::default();
-        for number in survey.with_copies.iter().filter(|number| !survey.is_young(**number)) {
+        for number in survey
+            .with_copies
+            .iter()
+            .filter(|number| !survey.is_young(**number))
+        {
             let Some(pack) = survey.packs.get(number) else {
                 continue;
             };
@@ -149,7 +153,11 @@ impl Run<'_> {
                 }
                 let saved = match dead.is_empty() {
                     true => Ok(()),
-                    false => guard.save(inner.backend.as_ref(), &inner.keyring, &inner.index).await,
+                    false => {
+                        guard
+                            .save(inner.backend.as_ref(), &inner.keyring, &inner.index)
+                            .await
+                    }
                 };
                 (guard, Some(saved))
             });
