@@ -119,7 +119,7 @@ impl BlobStore {
         let end = self
             .inner
             .backend
-            .read(&name, vec![pack.bytes..pack.bytes])
+            .read(&name, std::iter::once(pack.bytes..pack.bytes).collect())
             .await?;
         if end.is_none() {
             let pack = name;

@@ -121,11 +121,24 @@ fn forget(index: &Index, condemned: &Condemned, is_scanned: bool) -> Result<(), 
             _ => {}
         }
     }
+    if is_scanned {
+        forget_pieces(index, condemned, &mut sums)?;
+    }
+    let gone: Vec<u32> = gone.into_iter().collect();
+    index.cleaned(&gone, &sums, condemned.generation)
+}
+
+/// Lets the index forget pieces; adds up what stays of some packs.
+fn forget_pieces(
+    index: &Index,
+    condemned: &Condemned,
+    sums: &mut BTreeMap<u32, Sums>,
+) -> Result<(), BlobError> {
     let mut last = None;
-    while is_scanned {
+    loop {
         let step = index.after(last, STEP)?;
         let Some(end) = step.last() else {
-            break;
+            return Ok(());
         };
         last = Some(end.row.id);
         let (dead, kept): (Vec<_>, Vec<_>) = step
@@ -140,6 +153,4 @@ fn forget(index: &Index, condemned: &Condemned, is_scanned: bool) -> Result<(), 
             index.forget(&dead)?;
         }
     }
-    let gone: Vec<u32> = gone.into_iter().collect();
-    index.cleaned(&gone, &sums, condemned.generation)
 }
