@@ -192,6 +192,31 @@ mod tests {
     use super::*;
     use crate::MemoryBackend;
 
+    /// Frozen: what was condemned must stay so under a later version.
+    #[test]
+    fn the_form_is_what_it_was() {
+        let mut rows = Bits::default();
+        rows.insert(0);
+        rows.insert(65);
+        let mut condemned = Condemned {
+            generation: 258,
+            index: [7; 16],
+            ..Condemned::default()
+        };
+        condemned.packs.insert(PackId([1; 16]), Fate::Whole);
+        condemned.packs.insert(PackId([2; 16]), Fate::Rows(rows));
+        let mut expected = vec![2, 1, 0, 0, 0, 0, 0, 0];
+        expected.extend([7; 16]);
+        expected.extend([1; 16]);
+        expected.extend([255; 4]);
+        expected.extend([2; 16]);
+        expected.extend([2, 0, 0, 0]);
+        expected.extend([1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(condemned.encode(), expected);
+        assert_eq!(Condemned::decode(&expected), Some(condemned));
+        assert_eq!(Condemned::decode(&expected[..expected.len() - 1]), None);
+    }
+
     #[tokio::test]
     async fn what_is_condemned_is_read_as_it_was_written_and_a_change_is_told() {
         let backend = MemoryBackend::default();

@@ -46,6 +46,9 @@ pub(crate) struct Index {
     /// None between a failed write and the next opening that succeeds.
     tables: RwLock<Option<Tables>>,
     numbers: RwLock<Numbers>,
+    /// The number of the next pack, changed under the lock of the numbers. None is given twice while the process
+    /// lives: others remember them.
+    next: AtomicU32,
     clock: Clock,
 }
 
@@ -134,7 +137,8 @@ impl Index {
         Ok(Self {
             path: path.to_path_buf(),
             is_temporary,
-            numbers: RwLock::new(Numbers { packs, next }),
+            numbers: RwLock::new(packs),
+            next: AtomicU32::new(next),
             clock,
             tables: RwLock::new(Some(tables)),
         })
@@ -148,7 +152,7 @@ impl Index {
     /// The packs that it knows, with their lengths.
     pub fn packs(&self) -> BTreeMap<PackId, u64> {
         let numbers = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
-        let packs = numbers.packs.values();
+        let packs = numbers.values();
         packs.map(|pack| (pack.id, pack.bytes)).collect()
     }
 
@@ -172,7 +176,7 @@ impl Index {
     /// rows the table has.
     pub fn add(&self, id: PackId, bytes: u64, table_rows: u32, rows: &[(u32, Row)]) -> Result<(), BlobError> {
         self.change(|tables, numbers| {
-            let number = numbers.next;
+            let number = self.next_number();
             let mut batch = tables.db.batch();
             let mut sums = Sums::default();
             for (at, row) in rows {
@@ -188,8 +192,8 @@ impl Index {
             };
             batch.insert(&tables.packs, number.to_be_bytes(), info.encode());
             batch.commit().map_err(|error| self.failed("write", &error))?;
-            numbers.packs.insert(number, info);
-            numbers.next += 1;
+            numbers.insert(number, info);
+            self.next.store(number + 1, Ordering::SeqCst);
             Ok(())
         })
     }
@@ -227,7 +231,7 @@ impl Index {
             if tables.is_none() {
                 let opened = Tables::open(&self.path, self.is_temporary)?;
                 let mut numbers = self.numbers.write().unwrap_or_else(PoisonError::into_inner);
-                numbers.packs = opened.numbers(&self.path, self.clock.now_ms())?;
+                *numbers = opened.numbers(&self.path, self.clock.now_ms())?;
                 *tables = Some(opened);
             }
         }
@@ -256,7 +260,7 @@ fn parse_piece(numbers: &Numbers, value: &[u8]) -> Option<Location> {
     let (at, row) = rest.split_first_chunk::<4>()?;
     let number = u32::from_be_bytes(*number);
     Some(Location {
-        pack: numbers.packs.get(&number)?.id,
+        pack: numbers.get(&number)?.id,
         number,
         at: u32::from_be_bytes(*at),
         row: Row::decode(row)?,

@@ -95,12 +95,7 @@ impl PackInfo {
 }
 
 /// Packs by their numbers.
-#[derive(Debug, Default)]
-pub(super) struct Numbers {
-    pub packs: BTreeMap<u32, PackInfo>,
-    /// Never given twice while the process lives: others remember numbers.
-    pub next: u32,
-}
+pub(super) type Numbers = BTreeMap<u32, PackInfo>;
 
 /// This machine's clock as it was when the process began, and the time since: a clock that is set meanwhile makes
 /// no pack older.

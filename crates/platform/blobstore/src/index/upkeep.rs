@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use fjall::PersistMode;
 
@@ -22,12 +23,12 @@ impl Index {
     /// The packs by their numbers.
     pub fn numbered(&self) -> BTreeMap<u32, PackInfo> {
         let numbers = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
-        numbers.packs.clone()
+        numbers.clone()
     }
 
     /// The number that the next pack gets.
     pub fn next_number(&self) -> u32 {
-        self.numbers.read().unwrap_or_else(PoisonError::into_inner).next
+        self.next.load(Ordering::SeqCst)
     }
 
     /// Up to so many pieces after an id, in the order of ids. A walk in such steps keeps no lock between them:
@@ -70,7 +71,7 @@ impl Index {
     /// Makes a durable pack of copies known. A piece that has moved on meanwhile stays where it is.
     pub fn repoint(&self, id: PackId, bytes: u64, moves: &[Move]) -> Result<u32, BlobError> {
         self.change(|tables, numbers| {
-            let number = numbers.next;
+            let number = self.next_number();
             let mut batch = tables.db.batch();
             let mut sums = Sums::default();
             for (at, one) in (0..).zip(moves) {
@@ -94,8 +95,8 @@ impl Index {
             };
             batch.insert(&tables.packs, number.to_be_bytes(), info.encode());
             batch.commit().map_err(|error| self.failed("write", &error))?;
-            numbers.packs.insert(number, info);
-            numbers.next += 1;
+            numbers.insert(number, info);
+            self.next.store(number + 1, Ordering::SeqCst);
             Ok(number)
         })
     }
@@ -125,7 +126,7 @@ impl Index {
             }
             let mut changed = Vec::new();
             for (number, sums) in sums {
-                if let Some(info) = numbers.packs.get(number) {
+                if let Some(info) = numbers.get(number) {
                     let info = PackInfo { sums: *sums, ..*info };
                     batch.insert(&tables.packs, number.to_be_bytes(), info.encode());
                     changed.push((*number, info));
@@ -133,9 +134,9 @@ impl Index {
             }
             batch.insert(&tables.notes, GENERATION, generation.to_be_bytes());
             batch.commit().map_err(|error| self.failed("write", &error))?;
-            numbers.packs.extend(changed);
+            numbers.extend(changed);
             for number in gone {
-                numbers.packs.remove(number);
+                numbers.remove(number);
             }
             Ok(())
         })

@@ -25,12 +25,6 @@ struct Layer {
     dead: Marks,
 }
 
-#[derive(Default)]
-struct Rules {
-    epoch: u64,
-    layers: Vec<Layer>,
-}
-
 /// Notes of the holds that began in one stretch of time.
 struct Bucket {
     number: u64,
@@ -68,7 +62,7 @@ struct Notes {
 #[derive(Default)]
 pub(super) struct Answers {
     /// Read for an answer, written to change what answers are.
-    gate: RwLock<Rules>,
+    gate: RwLock<Vec<Layer>>,
     notes: Mutex<Notes>,
     pub leases: Arc<Leases>,
 }
@@ -94,14 +88,13 @@ impl Answers {
         ids: &[BlobId],
         asker: Asker<'_>,
     ) -> Result<Vec<Option<Location>>, BlobError> {
-        let rules = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let layers = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         let mut found = index.find(ids)?;
         let epoch = match asker {
             Asker::Reader(lease) => lease.epoch(),
             Asker::Writer | Asker::Healer | Asker::Collector => u64::MAX,
         };
-        let layers = rules.layers.iter().filter(|layer| layer.epoch <= epoch);
-        for layer in layers {
+        for layer in layers.iter().filter(|layer| layer.epoch <= epoch) {
             for piece in &mut found {
                 *piece = piece.filter(|piece| !layer.dead.contains(piece.number, piece.at));
             }
@@ -134,8 +127,7 @@ impl Answers {
 
     /// A reader that begins now.
     pub fn lease(&self) -> Lease {
-        let rules = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-        self.leases.begin(rules.epoch)
+        self.leases.begin()
     }
 
     /// From now on answers are noted until this is dropped.
@@ -194,14 +186,18 @@ impl Answers {
 
     /// Ends the watch and condemns the pieces that are not marked, at one moment. Answers them; None if there are marks whose links were not followed yet: then nothing has changed.
     pub fn condemn(&self, unused: &Marks) -> Option<Marks> {
-        let mut rules = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let mut layers = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         let mut notes = self.lock();
         if !notes.watch.as_ref().is_some_and(|watch| watch.open.is_empty()) {
             return None;
         }
         let watch = notes.watch.take()?;
         let dead = unused.without(&watch.marks);
-        rules.add(dead.clone());
+        let epoch = self.leases.next_epoch();
+        if !dead.is_empty() {
+            let dead = dead.clone();
+            layers.push(Layer { epoch, dead });
+        }
         Some(dead)
     }
 
@@ -212,7 +208,7 @@ impl Answers {
         repoint: impl FnOnce() -> Result<T, BlobError>,
         places: impl FnOnce(&T) -> Vec<((u32, u32), (u32, u32))>,
     ) -> Result<u64, BlobError> {
-        let mut rules = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let _gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         let done = repoint()?;
         let mut notes = self.lock();
         for (from, to) in places(&done) {
@@ -227,20 +223,14 @@ impl Answers {
                 }
             }
         }
-        rules.epoch += 1;
-        Ok(rules.epoch)
-    }
-
-    /// The epoch that runs.
-    pub fn epoch(&self) -> u64 {
-        self.gate.read().unwrap_or_else(PoisonError::into_inner).epoch
+        Ok(self.leases.next_epoch())
     }
 
     /// All that was condemned up to an epoch and that the index has not forgotten.
     pub fn condemned(&self, epoch: u64) -> Marks {
-        let rules = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let layers = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         let mut all = Marks::default();
-        for layer in rules.layers.iter().filter(|layer| layer.epoch <= epoch) {
+        for layer in layers.iter().filter(|layer| layer.epoch <= epoch) {
             all.extend(&layer.dead);
         }
         all
@@ -248,22 +238,12 @@ impl Answers {
 
     /// The index has forgotten what was condemned up to this epoch.
     pub fn forgotten(&self, epoch: u64) {
-        let mut rules = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-        rules.layers.retain(|layer| layer.epoch > epoch);
+        let mut layers = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        layers.retain(|layer| layer.epoch > epoch);
     }
 
     fn lock(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Rules {
-    fn add(&mut self, dead: Marks) {
-        self.epoch += 1;
-        let epoch = self.epoch;
-        if !dead.is_empty() {
-            self.layers.push(Layer { epoch, dead });
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! its packs go when they have ended.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,17 +10,33 @@ use tokio::sync::Notify;
 
 #[derive(Default)]
 pub(super) struct Leases {
+    epoch: AtomicU64,
     readers: Mutex<BTreeMap<u64, usize>>,
     ended: Notify,
 }
 
 impl Leases {
-    pub fn begin(self: &Arc<Self>, epoch: u64) -> Lease {
-        *self.lock().entry(epoch).or_default() += 1;
+    /// A reader that begins now. The epoch is read under the lock that ends are looked for under: whoever finds
+    /// that all readers before an epoch have ended is not followed by one.
+    pub fn begin(self: &Arc<Self>) -> Lease {
+        let mut readers = self.lock();
+        let epoch = self.epoch();
+        *readers.entry(epoch).or_default() += 1;
+        drop(readers);
         Lease(Arc::new(Held {
             leases: Arc::clone(self),
             epoch,
         }))
+    }
+
+    /// The epoch that runs.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    /// Begins the next epoch.
+    pub fn next_epoch(&self) -> u64 {
+        self.epoch.fetch_add(1, Ordering::SeqCst) + 1
     }
 
     /// Whether every reader that began before an epoch has ended, within a time.

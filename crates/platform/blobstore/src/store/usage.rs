@@ -1,6 +1,9 @@
 //! What the store holds and takes, from sums that the index keeps for each pack.
 
+use std::sync::Arc;
+
 use super::BlobStore;
+use crate::{BlobError, blocking};
 
 /// What a store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,10 +27,14 @@ pub struct Usage {
 impl BlobStore {
     /// What the store holds and takes. Costs a moment for each ten thousand packs. A piece that two writers stored
     /// at the same time counts twice until a collection.
-    #[must_use]
-    pub fn usage(&self) -> Usage {
+    ///
+    /// # Errors
+    /// The work was cut off: the store is stopping.
+    pub async fn usage(&self) -> Result<Usage, BlobError> {
+        let index = Arc::clone(&self.inner.index);
+        let packs = blocking(move || Ok(index.numbered())).await?;
         let mut usage = Usage::default();
-        for pack in self.inner.index.numbered().into_values() {
+        for pack in packs.into_values() {
             usage.packs += 1;
             usage.pack_bytes += pack.bytes;
             usage.chunks += pack.sums.chunks;
@@ -36,6 +43,6 @@ impl BlobStore {
             usage.content_bytes += pack.sums.content_bytes;
             usage.sealed_bytes += pack.sums.sealed_bytes;
         }
-        usage
+        Ok(usage)
     }
 }

@@ -362,7 +362,7 @@ async fn usage_says_what_is_there_before_and_after() {
     put(&store, &noise(700_000, 1)).await;
     let pieces = pieces_of(&noise(700_000, 1)).len() as u64;
     put_record(&store, &[kept], "x").await;
-    let usage = store.usage();
+    let usage = store.usage().await.unwrap();
     assert_eq!((usage.chunks, usage.nodes, usage.records), (pieces, 1, 1));
     assert_eq!(usage.content_bytes, 700_000 + text.len() as u64);
     assert!(
@@ -370,7 +370,7 @@ async fn usage_says_what_is_there_before_and_after() {
         "text is compressed: {usage:?}"
     );
     collect(&store, &[kept]).await;
-    let usage = store.usage();
+    let usage = store.usage().await.unwrap();
     assert_eq!(
         (usage.packs, usage.chunks, usage.nodes, usage.records),
         (1, 1, 0, 0)

@@ -17,7 +17,7 @@ impl Run<'_> {
         if guard.is_unsaved {
             guard = self.save(guard).await?;
         }
-        let epoch = inner.answers.epoch();
+        let epoch = inner.answers.leases.epoch();
         let dead = inner.answers.condemned(epoch);
         if dead.is_empty() && guard.packs.values().all(|fate| *fate != Fate::Whole) {
             return Ok(guard);
