@@ -261,3 +261,39 @@ impl Index {
 const GENERATION: &str = "condemned";
 const ID: &str = "id";
 const SCRUBBED: &str = "scrubbed";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::Encoding;
+    use crate::piece::Kind;
+
+    #[test]
+    fn what_was_stored_anew_is_not_forgotten() {
+        let index = Index::temporary().unwrap();
+        let row = Row {
+            id: BlobId::of(b"piece"),
+            kind: Kind::Chunk,
+            encoding: Encoding::Plain,
+            offset: 16,
+            sealed_bytes: 33,
+            piece_bytes: 5,
+            key: 1,
+            size_bytes: 5,
+        };
+        index.add(PackId([1; 16]), 100, 1, &[(0, row)]).unwrap();
+        let old = index.find(&[row.id]).unwrap()[0].unwrap();
+        index.add(PackId([2; 16]), 100, 1, &[(0, row)]).unwrap();
+        index.forget(&[old]).unwrap();
+        let new = index.find(&[row.id]).unwrap()[0].unwrap();
+        assert_eq!(new.pack, PackId([2; 16]));
+        let stale = [Move {
+            from: (old.number, old.at),
+            row,
+        }];
+        index.repoint(PackId([3; 16]), 100, &stale).unwrap();
+        assert_eq!(index.find(&[row.id]).unwrap(), [Some(new)], "it had moved on");
+        index.forget(&[new]).unwrap();
+        assert_eq!(index.find(&[row.id]).unwrap(), [None]);
+    }
+}

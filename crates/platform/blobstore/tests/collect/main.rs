@@ -6,6 +6,7 @@
 )]
 
 mod beside;
+mod copies;
 mod damage;
 mod faults;
 mod killed;
