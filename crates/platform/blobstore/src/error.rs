@@ -83,6 +83,15 @@ pub enum BlobError {
         /// What is wrong.
         message: String,
     },
+    /// What says which pieces were collected cannot be read.
+    #[error("{path}, which says what was collected, is damaged")]
+    CondemnedDamaged {
+        /// The object.
+        path: String,
+    },
+    /// A collection, check or repair is under way; there is one at a time.
+    #[error("the blob store is being collected, checked or repaired")]
+    Busy,
     /// Another process has the store open.
     #[error("the blob folder {path} is in use by another process")]
     InUse {
@@ -159,6 +168,8 @@ impl Diagnose for BlobError {
             Self::Incomplete { .. } => "blob_incomplete",
             Self::Key(error) => error.code(),
             Self::IndexDamaged { .. } => "blob_index_damaged",
+            Self::CondemnedDamaged { .. } => "blob_condemned_damaged",
+            Self::Busy => "blob_store_busy",
             Self::InUse { .. } => "blob_folder_in_use",
             Self::StorageFull => "blob_storage_full",
             Self::Newer { .. } => "blob_folder_newer",
@@ -186,10 +197,12 @@ impl Diagnose for BlobError {
                 ..
             } => Meaning::Unavailable,
             Self::Key(error) => error.meaning(),
+            Self::Busy => Meaning::Conflict,
             Self::TooLarge { .. } => Meaning::TooLarge,
             Self::StorageFull => Meaning::StorageFull,
             Self::Damaged { .. }
             | Self::IndexDamaged { .. }
+            | Self::CondemnedDamaged { .. }
             | Self::InUse { .. }
             | Self::Newer { .. }
             | Self::Remote { .. }
@@ -213,6 +226,11 @@ impl Diagnose for BlobError {
             Self::IndexDamaged { .. } => {
                 Some("start again: the index is then made anew from the packs".to_owned())
             }
+            Self::CondemnedDamaged { .. } => Some(
+                "restore it from a backup; or remove it, and check the store once it is open: what was collected may come back in part"
+                    .to_owned(),
+            ),
+            Self::Busy => Some("wait until it has ended".to_owned()),
             Self::Newer { .. } => Some("use the version of Corliss that made it".to_owned()),
             Self::Remote { trouble, .. } => Some(trouble.hint().to_owned()),
             _ => None,

@@ -4,6 +4,9 @@
 //! after a power cut; [`Index::packs`] tells the store which packs it does not know yet. A folder that cannot
 //! be read is removed and made anew.
 
+mod packs;
+mod upkeep;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,6 +16,11 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
 use crate::pack::{PackId, Row};
 use crate::{BlobError, BlobId};
+
+use packs::Clock;
+use packs::Numbers;
+pub(crate) use packs::{PackInfo, Sums};
+pub(crate) use upkeep::Move;
 
 /// Blocks kept in memory. A lookup that misses it reads 4 KB.
 const CACHE_BYTES: u64 = 32 << 20;
@@ -24,6 +32,10 @@ const JOURNAL_BYTES: u64 = 64 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Location {
     pub pack: PackId,
+    /// The pack's number in the index.
+    pub number: u32,
+    /// The row's place in the pack's table.
+    pub at: u32,
     pub row: Row,
 }
 
@@ -33,15 +45,23 @@ pub(crate) struct Index {
     is_temporary: bool,
     /// None between a failed write and the next opening that succeeds.
     tables: RwLock<Option<Tables>>,
-    numbers: RwLock<BTreeMap<u32, (PackId, u64)>>,
+    numbers: RwLock<Numbers>,
+    /// The number of the next pack, changed under the lock of the numbers. None is given twice while the process
+    /// lives: others remember them.
+    next: AtomicU32,
+    clock: Clock,
 }
 
 struct Tables {
     db: Database,
-    /// Id to pack number and row.
+    /// Id to pack number, place in its table, and row.
     pieces: Keyspace,
-    /// Pack number to pack id and length.
+    /// Pack number to what is known of the pack.
     packs: Keyspace,
+    /// Ids of pieces that are damaged, or that list what is.
+    defects: Keyspace,
+    /// How far upkeep came.
+    notes: Keyspace,
 }
 
 impl Tables {
@@ -57,15 +77,25 @@ impl Tables {
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         let pieces = db.keyspace("pieces", options).map_err(failed)?;
         let packs = db.keyspace("packs", options).map_err(failed)?;
-        Ok(Self { db, pieces, packs })
+        let defects = db.keyspace("defects", options).map_err(failed)?;
+        let notes = db.keyspace("notes", options).map_err(failed)?;
+        Ok(Self {
+            db,
+            pieces,
+            packs,
+            defects,
+            notes,
+        })
     }
 
-    fn numbers(&self, path: &Path) -> Result<BTreeMap<u32, (PackId, u64)>, BlobError> {
+    fn numbers(&self, path: &Path, now: u64) -> Result<BTreeMap<u32, PackInfo>, BlobError> {
         let mut numbers = BTreeMap::new();
         for guard in self.packs.iter() {
             let pair = guard.into_inner();
             let (number, row) = pair.map_err(|error| index_error("read", path, &error))?;
-            let (number, pack) = parse_pack(&number, &row).ok_or_else(|| corrupt(path))?;
+            let (number, mut pack) = parse_pack(&number, &row).ok_or_else(|| corrupt(path))?;
+            // A clock that was ahead must not keep a pack young for years.
+            pack.seen_ms = pack.seen_ms.min(now);
             numbers.insert(number, pack);
         }
         Ok(numbers)
@@ -101,18 +131,29 @@ impl Index {
 
     fn open_as_is(path: &Path, is_temporary: bool) -> Result<Self, BlobError> {
         let tables = Tables::open(path, is_temporary)?;
+        let clock = Clock::start();
+        let packs = tables.numbers(path, clock.now_ms())?;
+        let next = packs.last_key_value().map_or(0, |(last, _)| last + 1);
         Ok(Self {
             path: path.to_path_buf(),
             is_temporary,
-            numbers: RwLock::new(tables.numbers(path)?),
+            numbers: RwLock::new(packs),
+            next: AtomicU32::new(next),
+            clock,
             tables: RwLock::new(Some(tables)),
         })
+    }
+
+    /// Now, as the ages of packs are measured.
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
     }
 
     /// The packs that it knows, with their lengths.
     pub fn packs(&self) -> BTreeMap<PackId, u64> {
         let numbers = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
-        numbers.values().copied().collect()
+        let packs = numbers.values();
+        packs.map(|pack| (pack.id, pack.bytes)).collect()
     }
 
     /// Where pieces lie, in the order of the ids.
@@ -121,43 +162,56 @@ impl Index {
     }
 
     fn find_one(&self, tables: &Tables, id: BlobId) -> Result<Option<Location>, BlobError> {
+        // Before the piece is looked up: its pack is not forgotten between.
+        let numbers = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
         let value = tables.pieces.get(id.digest());
         let Some(value) = value.map_err(|error| self.failed("read", &error))? else {
             return Ok(None);
         };
-        let parsed = value.split_first_chunk::<4>().and_then(|(number, row)| {
-            let numbers = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
-            let (pack, _) = *numbers.get(&u32::from_be_bytes(*number))?;
-            let row = Row::decode(row)?;
-            Some(Location { pack, row })
-        });
-        parsed.map(Some).ok_or_else(|| corrupt(&self.path))
+        let location = parse_piece(&numbers, &value);
+        location.map(Some).ok_or_else(|| corrupt(&self.path))
     }
 
-    /// Makes a durable pack known, all of it or nothing.
-    pub fn add(&self, id: PackId, bytes: u64, rows: &[Row]) -> Result<(), BlobError> {
-        let added = self.with_tables(|tables| {
-            let mut numbers = self.numbers.write().unwrap_or_else(PoisonError::into_inner);
-            let number = numbers.last_key_value().map_or(0, |(last, _)| last + 1);
+    /// Makes a durable pack known, all of it or nothing: the rows of its table with their places, and how many
+    /// rows the table has.
+    pub fn add(&self, id: PackId, bytes: u64, table_rows: u32, rows: &[(u32, Row)]) -> Result<(), BlobError> {
+        self.change(|tables, numbers| {
+            let number = self.next_number();
             let mut batch = tables.db.batch();
-            for row in rows {
-                let mut value = Vec::with_capacity(64);
-                value.extend_from_slice(&number.to_be_bytes());
-                row.encode(&mut value);
-                batch.insert(&tables.pieces, row.id.digest(), value);
+            let mut sums = Sums::default();
+            for (at, row) in rows {
+                sums.add(row);
+                batch.insert(&tables.pieces, row.id.digest(), piece_value(number, *at, row));
             }
-            let mut value = id.0.to_vec();
-            value.extend_from_slice(&bytes.to_be_bytes());
-            batch.insert(&tables.packs, number.to_be_bytes(), value);
+            let info = PackInfo {
+                id,
+                bytes,
+                rows: table_rows,
+                seen_ms: self.clock.now_ms(),
+                sums,
+            };
+            batch.insert(&tables.packs, number.to_be_bytes(), info.encode());
             batch.commit().map_err(|error| self.failed("write", &error))?;
-            numbers.insert(number, (id, bytes));
+            numbers.insert(number, info);
+            self.next.store(number + 1, Ordering::SeqCst);
             Ok(())
+        })
+    }
+
+    /// A change that no other is beside.
+    fn change<T>(
+        &self,
+        work: impl FnOnce(&Tables, &mut Numbers) -> Result<T, BlobError>,
+    ) -> Result<T, BlobError> {
+        let changed = self.with_tables(|tables| {
+            let mut numbers = self.numbers.write().unwrap_or_else(PoisonError::into_inner);
+            work(tables, &mut numbers)
         });
-        if added.is_err() {
+        if changed.is_err() {
             // After a failed write fjall takes no other before it is opened again.
             *self.tables.write().unwrap_or_else(PoisonError::into_inner) = None;
         }
-        added
+        changed
     }
 
     /// Pieces that are known.
@@ -177,7 +231,7 @@ impl Index {
             if tables.is_none() {
                 let opened = Tables::open(&self.path, self.is_temporary)?;
                 let mut numbers = self.numbers.write().unwrap_or_else(PoisonError::into_inner);
-                *numbers = opened.numbers(&self.path)?;
+                *numbers = opened.numbers(&self.path, self.clock.now_ms())?;
                 *tables = Some(opened);
             }
         }
@@ -188,10 +242,29 @@ impl Index {
     }
 }
 
-fn parse_pack(number: &[u8], row: &[u8]) -> Option<(u32, (PackId, u64))> {
+fn parse_pack(number: &[u8], info: &[u8]) -> Option<(u32, PackInfo)> {
     let number = u32::from_be_bytes(number.try_into().ok()?);
-    let (id, bytes) = row.split_first_chunk::<16>()?;
-    Some((number, (PackId(*id), u64::from_be_bytes(bytes.try_into().ok()?))))
+    Some((number, PackInfo::decode(info)?))
+}
+
+fn piece_value(number: u32, at: u32, row: &Row) -> Vec<u8> {
+    let mut value = Vec::with_capacity(68);
+    value.extend_from_slice(&number.to_be_bytes());
+    value.extend_from_slice(&at.to_be_bytes());
+    row.encode(&mut value);
+    value
+}
+
+fn parse_piece(numbers: &Numbers, value: &[u8]) -> Option<Location> {
+    let (number, rest) = value.split_first_chunk::<4>()?;
+    let (at, row) = rest.split_first_chunk::<4>()?;
+    let number = u32::from_be_bytes(*number);
+    Some(Location {
+        pack: numbers.get(&number)?.id,
+        number,
+        at: u32::from_be_bytes(*at),
+        row: Row::decode(row)?,
+    })
 }
 
 fn index_error(action: &'static str, path: &Path, error: &fjall::Error) -> BlobError {

@@ -7,16 +7,18 @@
 //! Invariants:
 //! - An id names the same bytes forever; what is read was compared with its id.
 //! - A put answers only after the blob would survive a power cut.
-//! - A node or record is stored after everything it lists: what is known is whole.
+//! - A node or record is stored after everything it lists, and condemned before it: what is known is whole.
 //! - Nothing that is kept lies in the clear but lengths, digests and the number of things.
 //! - Nothing outside shares storage with what is kept.
 //! - A list of a remote service is never taken for loss: a pack is lost when it is asked for by name and not there.
 //! - A local copy is never needed: if it fails, is full, or is damaged, reads take longer.
 
 mod backend;
+mod condemned;
 mod error;
 mod id;
 mod index;
+mod marks;
 mod pack;
 mod piece;
 mod store;
@@ -28,7 +30,11 @@ pub use backend::{
 pub use error::{BlobError, Trouble};
 pub use id::{BlobId, BlobIdError};
 pub use piece::{CHUNK_MAX, Child, Cutter, Kind, Node, Piece, Record, id_of_reader};
-pub use store::{BlobInfo, BlobReader, BlobStore, Incoming, OpenFile, Placement, Stored};
+pub use store::{
+    BlobInfo, BlobReader, BlobStore, CheckOptions, CheckReport, CollectOptions, CollectReport, Finding, Hold,
+    Incoming, OpenFile, Phase, PieceSource, Placement, Progress, RepairReport, Roots, SalvageReport,
+    ScrubOptions, ScrubReport, Scrubbed, Skipped, Stored, Usage,
+};
 
 /// File systems, ciphers and digests take their time, so they run on threads that may block.
 async fn blocking<T: Send + 'static>(

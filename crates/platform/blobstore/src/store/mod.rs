@@ -1,11 +1,17 @@
 //! Blobs as others see them.
 
+mod answers;
+mod check;
+mod collect;
 mod commit;
 mod ingest;
+mod leases;
 mod links;
 mod open;
 mod place;
 mod read;
+mod table;
+mod usage;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -18,11 +24,22 @@ use corliss_keyring::Keyring;
 use tokio::io::AsyncRead;
 
 use crate::backend::Backend;
+use crate::condemned::Condemned;
 use crate::index::{Index, Location};
 use crate::piece::{Piece, Record};
 use crate::{BlobError, BlobId, Kind, blocking};
 
+use answers::{Answers, Asker};
 use commit::Committer;
+use leases::Lease;
+
+pub use answers::Hold;
+pub use check::{
+    CheckOptions, CheckReport, Finding, PieceSource, RepairReport, SalvageReport, ScrubOptions, ScrubReport,
+    Scrubbed,
+};
+pub use collect::{CollectOptions, CollectReport, Phase, Progress, Roots, Skipped};
+pub use usage::Usage;
 
 /// A stored blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +98,9 @@ struct Inner {
     keyring: Arc<Keyring>,
     index: Arc<Index>,
     committer: Committer,
+    answers: Arc<Answers>,
+    /// Also lets one collection, check or repair at a time.
+    condemned: Arc<tokio::sync::Mutex<Condemned>>,
 }
 
 impl BlobStore {
@@ -90,6 +110,7 @@ impl BlobStore {
     /// # Errors
     /// The stream broke or is too long, or the storage failed.
     pub async fn put(&self, bytes: Incoming<'_>, limit_bytes: Option<u64>) -> Result<Stored, BlobError> {
+        let _hold = self.hold();
         ingest::stream(self, bytes, limit_bytes).await
     }
 
@@ -99,6 +120,7 @@ impl BlobStore {
     /// # Errors
     /// A file cannot be read, or the storage failed.
     pub async fn put_files(&self, files: Vec<OpenFile>) -> Result<Vec<Stored>, BlobError> {
+        let _hold = self.hold();
         ingest::files(self, files).await
     }
 
@@ -108,6 +130,7 @@ impl BlobStore {
     /// # Errors
     /// Something that is listed is not there, or the storage failed.
     pub async fn put_pieces(&self, pieces: Vec<Piece>) -> Result<HashSet<BlobId>, BlobError> {
+        let _hold = self.hold();
         links::check(self, &pieces).await?;
         self.write(pieces).await
     }
@@ -128,12 +151,20 @@ impl BlobStore {
         read::records(self, ids).await
     }
 
-    /// Those of the ids, of pieces of any kind, that are not stored, in the order given.
+    /// Keeps a collection from what the store says to be stored from now on, and from what is written, as long as
+    /// the answer lives. Whoever asks what is stored, and later makes it something that [`Roots`] tell, holds the
+    /// store meanwhile.
+    pub fn hold(&self) -> Hold {
+        self.inner.answers.hold(&self.inner.index)
+    }
+
+    /// Those of the ids, of pieces of any kind, that are not stored, in the order given. What is known as damaged,
+    /// or as listing what is, counts as not stored: sent anew, it is healed.
     ///
     /// # Errors
     /// The storage failed.
     pub async fn missing(&self, ids: Vec<BlobId>) -> Result<Vec<BlobId>, BlobError> {
-        let found = self.locate(ids.clone()).await?;
+        let found = self.answer_healer(ids.clone()).await?;
         let both = ids.into_iter().zip(found);
         Ok(both
             .filter(|(_, location)| location.is_none())
@@ -146,7 +177,8 @@ impl BlobStore {
     /// # Errors
     /// The storage failed.
     pub async fn stat_all(&self, ids: Vec<BlobId>) -> Result<Vec<Option<BlobInfo>>, BlobError> {
-        let found = self.locate(ids).await?;
+        let (index, answers) = (Arc::clone(&self.inner.index), Arc::clone(&self.inner.answers));
+        let found = blocking(move || answers.find(&index, &ids, Asker::Writer)).await?;
         let info = |location: Location| BlobInfo {
             id: location.row.id,
             size_bytes: location.row.size_bytes,
@@ -208,18 +240,26 @@ impl BlobStore {
         blocking(move || index.len()).await
     }
 
-    /// Where pieces lie, in the order of the ids.
-    async fn locate(&self, ids: Vec<BlobId>) -> Result<Vec<Option<Location>>, BlobError> {
-        let index = Arc::clone(&self.inner.index);
-        blocking(move || index.find(&ids)).await
+    /// Where pieces lie for a reader, in the order of the ids.
+    async fn locate(&self, lease: &Lease, ids: Vec<BlobId>) -> Result<Vec<Option<Location>>, BlobError> {
+        let (index, answers) = (Arc::clone(&self.inner.index), Arc::clone(&self.inner.answers));
+        let lease = lease.clone();
+        blocking(move || answers.find(&index, &ids, Asker::Reader(&lease))).await
+    }
+
+    /// Where pieces lie for somebody who builds on them, in the order of the ids; None for what is damaged.
+    async fn answer_healer(&self, ids: Vec<BlobId>) -> Result<Vec<Option<Location>>, BlobError> {
+        let (index, answers) = (Arc::clone(&self.inner.index), Arc::clone(&self.inner.answers));
+        blocking(move || answers.find(&index, &ids, Asker::Healer)).await
     }
 
     /// Writes those of the pieces that are new; answers which they were.
     async fn write(&self, pieces: Vec<Piece>) -> Result<HashSet<BlobId>, BlobError> {
         let (index, keyring) = (Arc::clone(&self.inner.index), Arc::clone(&self.inner.keyring));
+        let answers = Arc::clone(&self.inner.answers);
         let sealed = blocking(move || {
             let ids: Vec<BlobId> = pieces.iter().map(|piece| piece.id).collect();
-            let known = index.find(&ids)?;
+            let known = answers.find(&index, &ids, Asker::Healer)?;
             let mut new = HashSet::new();
             let fresh: Vec<Piece> = pieces
                 .into_iter()
@@ -233,7 +273,10 @@ impl BlobStore {
         .await?;
         let (batch, new) = sealed;
         if !new.is_empty() {
+            let ids: Vec<BlobId> = new.iter().copied().collect();
             self.inner.committer.commit(batch).await?;
+            let index = Arc::clone(&self.inner.index);
+            blocking(move || index.heal(&ids)).await?;
         }
         Ok(new)
     }

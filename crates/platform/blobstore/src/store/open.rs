@@ -9,11 +9,13 @@ use bytes::Bytes;
 use corliss_keyring::{KeyError, Keyring, MemoryRootKey, RootKey, Shelf};
 use futures_util::StreamExt;
 
+use super::answers::Answers;
 use super::commit::Committer;
-use super::{BlobStore, Inner};
+use super::{BlobStore, Inner, collect, table};
 use crate::backend::{Backend, DiskBackend, MemoryBackend};
+use crate::condemned::Condemned;
 use crate::index::Index;
-use crate::pack::{PackId, Row, TRAILER_BYTES, Trailer};
+use crate::pack::{PackId, Row};
 use crate::{BlobError, blocking};
 
 /// Whose keys seal what is stored, as long as there is one tenant.
@@ -82,8 +84,9 @@ impl BlobStore {
         index: &Path,
     ) -> Result<Self, BlobError> {
         let keyring = open_keyring(&backend, root).await?;
-        let index = agreeing_index(backend.as_ref(), &keyring, index).await?;
-        Ok(Self::over(backend, keyring, index))
+        let condemned = Condemned::load(backend.as_ref(), &keyring).await?;
+        let index = agreeing_index(backend.as_ref(), &keyring, &condemned, index).await?;
+        Ok(Self::over(backend, keyring, index, condemned))
     }
 
     /// A store in memory, for tests: everything as on disk, but for surviving.
@@ -93,7 +96,8 @@ impl BlobStore {
     pub async fn in_memory() -> Result<Self, BlobError> {
         let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::default());
         let keyring = open_keyring(&backend, Arc::new(MemoryRootKey::new()?)).await?;
-        Ok(Self::over(backend, keyring, blocking(Index::temporary).await?))
+        let index = blocking(Index::temporary).await?;
+        Ok(Self::over(backend, keyring, index, Condemned::default()))
     }
 
     /// The keys that seal what is stored, for whoever lists, rotates, moves or destroys them.
@@ -108,7 +112,7 @@ impl BlobStore {
         BackendShelf::of(backend)
     }
 
-    fn over(backend: Arc<dyn Backend>, keyring: Keyring, index: Index) -> Self {
+    fn over(backend: Arc<dyn Backend>, keyring: Keyring, index: Index, condemned: Condemned) -> Self {
         let (keyring, index) = (Arc::new(keyring), Arc::new(index));
         let committer = Committer::start(Arc::clone(&backend), Arc::clone(&keyring), Arc::clone(&index));
         let inner = Inner {
@@ -116,6 +120,8 @@ impl BlobStore {
             keyring,
             index,
             committer,
+            answers: Arc::new(Answers::default()),
+            condemned: Arc::new(tokio::sync::Mutex::new(condemned)),
         };
         Self {
             inner: Arc::new(inner),
@@ -137,21 +143,24 @@ async fn open_keyring(backend: &Arc<dyn Backend>, root: Arc<dyn RootKey>) -> Res
         })
 }
 
-/// The index of exactly the packs that are there. It lags behind after a power cut, and names packs too many
-/// after somebody removed some; what those held must be asked for again, not be taken as stored.
-async fn agreeing_index(backend: &dyn Backend, keyring: &Keyring, path: &Path) -> Result<Index, BlobError> {
-    let objects = backend.list("packs").await?;
-    let mut there: BTreeMap<PackId, u64> = objects
-        .iter()
-        .filter_map(|object| Some((PackId::of_object(&object.name)?, object.size_bytes)))
-        .collect();
+/// The index of exactly what lies in the packs and is not condemned. It lags behind after a power cut, and names
+/// packs too many after somebody removed some; what those held must be asked for again, not be taken as stored.
+async fn agreeing_index(
+    backend: &dyn Backend,
+    keyring: &Keyring,
+    condemned: &Condemned,
+    path: &Path,
+) -> Result<Index, BlobError> {
+    let mut there = collect::packs_there(backend, condemned).await?;
     let open = |path: &Path| {
         let path = path.to_path_buf();
         blocking(move || Index::open(&path))
     };
     let mut index = open(path).await?;
-    let known = index.packs();
+    let known = index.packs().into_iter();
+    let known = known.filter(|(id, _)| !condemned.is_whole(*id)).collect();
     let lost: Vec<String> = absent(backend, &known, &mut there).await?;
+    let is_foreign = collect::is_foreign(&index, condemned)?;
     if !lost.is_empty() {
         let place = backend.place();
         tracing::error!(
@@ -159,11 +168,14 @@ async fn agreeing_index(backend: &dyn Backend, keyring: &Keyring, path: &Path) -
             place,
             "packs are gone or cut short: what only they held is lost"
         );
+    }
+    if is_foreign || !lost.is_empty() {
         drop(index);
         let folder = path.to_path_buf();
         blocking(move || Index::remove(&folder)).await?;
         index = open(path).await?;
     }
+    index = collect::forget_condemned(index, condemned).await?;
     let known = index.packs();
     let unknown = there.into_iter().filter(|(id, _)| !known.contains_key(id));
     let tables = unknown.map(|(id, bytes)| async move {
@@ -173,18 +185,17 @@ async fn agreeing_index(backend: &dyn Backend, keyring: &Keyring, path: &Path) -
     let tables: Vec<_> = tables.collect();
     let mut tables = futures_util::stream::iter(tables).buffer_unordered(AT_ONCE);
     while let Some((id, bytes, rows)) = tables.next().await {
-        match rows {
-            Ok(rows) => index = blocking(move || index.add(id, bytes, &rows).map(|()| index)).await?,
+        match rows? {
+            Some(rows) => index = add_pack(condemned, index, id, bytes, rows).await?,
             // The list was behind, and is told of no more than that.
-            Err(BlobError::Io { .. }) if backend.size(&id.object()).await?.is_none() => {
+            None if backend.size(&id.object()).await?.is_none() => {
                 let pack = id.object();
                 tracing::warn!(pack, "a pack was listed that is gone");
             }
-            Err(BlobError::Io { message, .. }) => {
+            None => {
                 let pack = id.object();
-                tracing::error!(pack, message, "a pack cannot be read and is left out");
+                tracing::error!(pack, "the table of a pack is damaged: it is left out");
             }
-            Err(error) => return Err(error),
         }
     }
     Ok(index)
@@ -222,40 +233,27 @@ async fn absent(
     Ok(absent)
 }
 
-/// As [`read_table`]; if it is damaged, perhaps only a copy that was kept nearby is.
+/// A pack's table; if it is damaged, perhaps only a copy that was kept nearby is.
 async fn trusted_table(
     backend: &dyn Backend,
     keyring: &Keyring,
     id: PackId,
     bytes: u64,
-) -> Result<Vec<Row>, BlobError> {
-    match read_table(backend, keyring, id, bytes).await {
-        Err(BlobError::Io { .. }) if backend.distrust(&id.object()).await => {
-            read_table(backend, keyring, id, bytes).await
-        }
-        rows => rows,
+) -> Result<Option<Vec<Row>>, BlobError> {
+    match table::read(backend, keyring, id, bytes).await? {
+        None if backend.distrust(&id.object()).await => table::read(backend, keyring, id, bytes).await,
+        rows => Ok(rows),
     }
 }
 
-async fn read_table(
-    backend: &dyn Backend,
-    keyring: &Keyring,
+async fn add_pack(
+    condemned: &Condemned,
+    index: Index,
     id: PackId,
     bytes: u64,
-) -> Result<Vec<Row>, BlobError> {
-    let name = id.object();
-    let damaged = || BlobError::Io {
-        action: "read",
-        path: name.clone(),
-        message: "its table is damaged".to_owned(),
-    };
-    let read = async |range: std::ops::Range<u64>| {
-        let read = backend.peek(&name, vec![range]).await?;
-        read.and_then(|mut parts| parts.pop()).ok_or_else(damaged)
-    };
-    let start = bytes.checked_sub(TRAILER_BYTES).ok_or_else(damaged)?;
-    let trailer = Trailer::decode(id, &read(start..bytes).await?).ok_or_else(damaged)?;
-    let table = read(trailer.table.clone()).await?;
-    let seal = keyring.get(trailer.key)?;
-    trailer.rows(id, &seal, &table).ok_or_else(damaged)
+    rows: Vec<Row>,
+) -> Result<Index, BlobError> {
+    let table_rows = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+    let kept = condemned.kept(id, rows);
+    blocking(move || index.add(id, bytes, table_rows, &kept).map(|()| index)).await
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
 use tokio::task::JoinSet;
 
+use super::leases::Lease;
 use super::read::{Walk, read_located};
 use super::{BlobStore, Placement};
 use crate::index::Location;
@@ -21,7 +22,8 @@ const TASKS: usize = 4;
 
 pub(super) async fn files(store: &BlobStore, files: Vec<Placement>) -> Result<(), BlobError> {
     let ids = files.iter().map(|file| file.id).collect();
-    let found = store.locate(ids).await?;
+    let lease = store.inner.answers.lease();
+    let found = store.locate(&lease, ids).await?;
     let mut small: Vec<(Location, Placement)> = Vec::new();
     let mut tasks = JoinSet::new();
     let mut large = Vec::new();
@@ -35,12 +37,13 @@ pub(super) async fn files(store: &BlobStore, files: Vec<Placement>) -> Result<()
     }
     small.sort_by_key(|(location, _)| (location.pack, location.row.offset));
     for batch in batches(small) {
-        let store = store.clone();
-        start(&mut tasks, async move { write_batch(&store, batch).await }).await?;
+        let (store, lease) = (store.clone(), lease.clone());
+        let write = async move { write_batch(&store, &lease, batch).await };
+        start(&mut tasks, write).await?;
     }
     for file in large {
-        let store = store.clone();
-        start(&mut tasks, async move { write_large(&store, file).await }).await?;
+        let (store, lease) = (store.clone(), lease.clone());
+        start(&mut tasks, async move { write_large(&store, lease, file).await }).await?;
     }
     while let Some(ended) = tasks.join_next().await {
         outcome(ended)?;
@@ -91,7 +94,12 @@ fn batches(small: Vec<(Location, Placement)>) -> Vec<Vec<(Location, Placement)>>
     batches
 }
 
-async fn write_batch(store: &BlobStore, batch: Vec<(Location, Placement)>) -> Result<(), BlobError> {
+/// The lease is that with which the places were found.
+async fn write_batch(
+    store: &BlobStore,
+    _lease: &Lease,
+    batch: Vec<(Location, Placement)>,
+) -> Result<(), BlobError> {
     let located = batch.iter().map(|(location, _)| *location).collect();
     let contents = read_located(store, located).await?;
     blocking(move || {
@@ -105,8 +113,8 @@ async fn write_batch(store: &BlobStore, batch: Vec<(Location, Placement)>) -> Re
     .await
 }
 
-async fn write_large(store: &BlobStore, file: Placement) -> Result<(), BlobError> {
-    let (mut walk, _) = Walk::start(store, file.id, None).await?;
+async fn write_large(store: &BlobStore, lease: Lease, file: Placement) -> Result<(), BlobError> {
+    let (mut walk, _) = Walk::start(store, lease, file.id, None).await?;
     let (mut file, mut target) = blocking(move || create(&file).map(|target| (file, target))).await?;
     let mut window = walk.window(store).await?;
     while !window.is_empty() {

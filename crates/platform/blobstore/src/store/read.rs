@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::io::StreamReader;
 
+use super::leases::Lease;
 use super::{BlobReader, BlobStore};
 use crate::index::Location;
 use crate::pack::{Row, open_piece};
@@ -33,7 +34,7 @@ pub(super) async fn open(
     id: BlobId,
     range: Option<Range<u64>>,
 ) -> Result<BlobReader, BlobError> {
-    let (mut walk, size_bytes) = Walk::start(store, id, range).await?;
+    let (mut walk, size_bytes) = Walk::start(store, store.inner.answers.lease(), id, range).await?;
     let len = walk.range.end - walk.range.start;
     let first = walk.window(store).await?;
     let bytes: Box<dyn tokio::io::AsyncRead + Send + Unpin> = if walk.is_done() {
@@ -79,7 +80,7 @@ async fn send_windows(
 
 /// Reads a small blob into memory.
 pub(super) async fn all(store: &BlobStore, id: BlobId, limit_bytes: u64) -> Result<Vec<u8>, BlobError> {
-    let (mut walk, size_bytes) = Walk::start(store, id, None).await?;
+    let (mut walk, size_bytes) = Walk::start(store, store.inner.answers.lease(), id, None).await?;
     if size_bytes > limit_bytes {
         return Err(BlobError::TooLarge { limit_bytes });
     }
@@ -93,7 +94,7 @@ pub(super) async fn all(store: &BlobStore, id: BlobId, limit_bytes: u64) -> Resu
 
 /// Reads everything and keeps nothing.
 pub(super) async fn verify(store: &BlobStore, id: BlobId) -> Result<(), BlobError> {
-    let (mut walk, _) = Walk::start(store, id, None).await?;
+    let (mut walk, _) = Walk::start(store, store.inner.answers.lease(), id, None).await?;
     while !walk.is_done() {
         walk.window(store).await?;
     }
@@ -102,6 +103,8 @@ pub(super) async fn verify(store: &BlobStore, id: BlobId) -> Result<(), BlobErro
 
 /// A blob's chunks in order, found as they are needed.
 pub(super) struct Walk {
+    /// What is collected meanwhile is still there for it.
+    lease: Lease,
     root: BlobId,
     /// Content asked for.
     range: Range<u64>,
@@ -113,10 +116,11 @@ impl Walk {
     /// Answers the blob's size too.
     pub async fn start(
         store: &BlobStore,
+        lease: Lease,
         root: BlobId,
         range: Option<Range<u64>>,
     ) -> Result<(Self, u64), BlobError> {
-        let found = store.locate(vec![root]).await?.pop().flatten();
+        let found = store.locate(&lease, vec![root]).await?.pop().flatten();
         let found = found.filter(|location| location.row.kind != Kind::Record);
         let row = found.ok_or(BlobError::NotFound { id: root })?.row;
         let size_bytes = row.size_bytes;
@@ -130,7 +134,13 @@ impl Walk {
         }
         let child = Child { id: root, size_bytes };
         let left = vec![(row.kind, VecDeque::from([(child, 0)]))];
-        Ok((Self { root, range, left }, size_bytes))
+        let walk = Self {
+            lease,
+            root,
+            range,
+            left,
+        };
+        Ok((walk, size_bytes))
     }
 
     pub fn is_done(&self) -> bool {
@@ -149,7 +159,7 @@ impl Walk {
             chunks.push((child, start));
         }
         let ids = chunks.iter().map(|(child, _)| child.id).collect();
-        let pieces = self.whole(read_pieces(store, ids).await)?;
+        let pieces = self.whole(read_pieces(store, &self.lease, ids).await)?;
         let cut = chunks.into_iter().zip(pieces).map(|((child, start), piece)| {
             let from = self.range.start.saturating_sub(start).min(child.size_bytes);
             let to = (self.range.end - start).min(child.size_bytes);
@@ -170,7 +180,9 @@ impl Walk {
             if kind == Kind::Chunk {
                 return Ok(Some((child, start)));
             }
-            let read = self.whole(read_pieces(store, vec![child.id]).await)?.pop();
+            let read = self
+                .whole(read_pieces(store, &self.lease, vec![child.id]).await)?
+                .pop();
             let damaged = BlobError::Damaged { id: self.root };
             let node = read.and_then(|bytes| Node::decode(&bytes)).ok_or(damaged)?;
             let mut at = start;
@@ -203,7 +215,8 @@ pub(super) async fn pieces(
     ids: Vec<BlobId>,
     limit_bytes: u64,
 ) -> Result<Vec<Piece>, BlobError> {
-    let mut located = locate_all(store, ids).await?;
+    let lease = store.inner.answers.lease();
+    let mut located = locate_all(store, &lease, ids).await?;
     let mut bytes = 0;
     let fit = located.iter().take_while(|location| {
         let is_first = bytes == 0;
@@ -224,7 +237,8 @@ pub(super) async fn pieces(
 
 /// Records by their ids, in order.
 pub(super) async fn records(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Record>, BlobError> {
-    let located = locate_all(store, ids).await?;
+    let lease = store.inner.answers.lease();
+    let located = locate_all(store, &lease, ids).await?;
     if let Some(other) = located.iter().find(|location| location.row.kind != Kind::Record) {
         return Err(BlobError::NotFound { id: other.row.id });
     }
@@ -235,19 +249,20 @@ pub(super) async fn records(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<R
 }
 
 /// The bytes of pieces, in the order of the ids.
-async fn read_pieces(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Bytes>, BlobError> {
-    read_located(store, locate_all(store, ids).await?).await
+async fn read_pieces(store: &BlobStore, lease: &Lease, ids: Vec<BlobId>) -> Result<Vec<Bytes>, BlobError> {
+    read_located(store, locate_all(store, lease, ids).await?).await
 }
 
 /// Where pieces lie, every one of them.
-async fn locate_all(store: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Location>, BlobError> {
-    let found = store.locate(ids.clone()).await?;
+async fn locate_all(store: &BlobStore, lease: &Lease, ids: Vec<BlobId>) -> Result<Vec<Location>, BlobError> {
+    let found = store.locate(lease, ids.clone()).await?;
     let both = ids.into_iter().zip(found);
     both.map(|(id, location)| location.ok_or(BlobError::NotFound { id }))
         .collect()
 }
 
-/// The bytes of pieces whose places are known, in order. Neighbours in a pack are read together.
+/// The bytes of pieces whose places are known, in order. Neighbours in a pack are read together. Under the lease
+/// with which the places were found, their packs stay.
 pub(super) async fn read_located(store: &BlobStore, found: Vec<Location>) -> Result<Vec<Bytes>, BlobError> {
     let mut order: Vec<usize> = (0..found.len()).collect();
     order.sort_by_key(|at| (found[*at].pack, found[*at].row.offset));
@@ -298,6 +313,36 @@ async fn read_pack(
         Ok(pieces)
     })
     .await
+}
+
+/// Pieces of one pack as they are sealed, in the order of their offsets; None for all if the pack is gone or cut
+/// short before one of them ends.
+pub(super) async fn sealed(
+    store: &BlobStore,
+    mut pieces: Vec<Location>,
+) -> Result<Vec<(Location, Option<BytesMut>)>, BlobError> {
+    let Some(first) = pieces.first().copied() else {
+        return Ok(Vec::new());
+    };
+    pieces.sort_by_key(|piece| piece.row.offset);
+    let order: Vec<usize> = (0..pieces.len()).collect();
+    let runs = runs(&order, &pieces);
+    let ranges = runs.iter().map(|run| run.range.clone()).collect();
+    let read = store.inner.backend.read(&first.pack.object(), ranges).await?;
+    let Some(parts) = read else {
+        return Ok(pieces.into_iter().map(|piece| (piece, None)).collect());
+    };
+    let mut sealed = Vec::with_capacity(pieces.len());
+    let mut left = pieces.into_iter();
+    for (run, part) in runs.iter().zip(parts) {
+        for piece in left.by_ref().take(run.pieces) {
+            let at = usize::try_from(u64::from(piece.row.offset) - run.range.start).unwrap_or(usize::MAX);
+            let len = usize::try_from(piece.row.sealed_bytes).unwrap_or(usize::MAX);
+            let bytes = part.get(at..at.saturating_add(len)).map(BytesMut::from);
+            sealed.push((piece, bytes));
+        }
+    }
+    Ok(sealed)
 }
 
 /// Opens pieces in the memory that they were read into; they come in order of their offsets.
