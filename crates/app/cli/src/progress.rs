@@ -17,6 +17,16 @@ pub fn bytes(what: &str, total: u64) -> ProgressBar {
     }
 }
 
+/// Something that takes a while of which nobody knows how long.
+pub fn spinner(what: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, target()).with_message(text::tame(what, WIDEST));
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    match ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
 fn target() -> ProgressDrawTarget {
     if output::can_draw(&std::io::stderr()) {
         ProgressDrawTarget::stderr()

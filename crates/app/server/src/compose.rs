@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use corliss_blobstore::BlobStore;
+use corliss_blobstore::CachedBackend;
 use corliss_clock::Sources;
-use corliss_data::{DataService, Limits};
+use corliss_data::{DataService, InUse, Limits};
 use corliss_executor::inventory::{DeclaredInventory, Inventory, NvmlProbe};
 use corliss_executor::{LocalConfig, LocalExecutor};
 use corliss_gateway::{Gateway, GatewayConfig};
 use corliss_http::{Perimeter, Routes};
 use corliss_jobs::{Jobs, JobsConfig};
-use corliss_keyring::FileRootKey;
 use corliss_metastore::{Metastore, MetastoreConfig};
 use corliss_pipelines::ports::Ports;
 use corliss_pipelines::{Pipelines, PipelinesConfig};
@@ -26,7 +25,7 @@ use crate::config::MachineLimits;
 use crate::console::Console;
 use crate::lifecycle::Stop;
 use crate::routes::{self, System};
-use crate::{Config, Home, ServerError, wiring};
+use crate::{Config, Home, ServerError, storage, wiring};
 
 const KEEPER_PERIOD: Duration = Duration::from_secs(1);
 
@@ -42,6 +41,8 @@ pub struct Rooms {
     serving: Arc<Serving>,
     gateway: Arc<Gateway>,
     pipelines: Arc<Pipelines>,
+    in_use: Arc<dyn InUse>,
+    cache: Option<CachedBackend>,
     keeper_wake: Wake,
     sources: Sources,
     inventory: Inventory,
@@ -65,11 +66,7 @@ impl Rooms {
         let key = home.root().join("key");
         let security = Security::open(store.clone(), sources.clone(), keeper_wake.clone(), &key)
             .map_err(ServerError::room("security"))?;
-        let root_key = FileRootKey::open(&home.root().join("root.key"))
-            .map_err(ServerError::room("encryption at rest"))?;
-        let blobs = BlobStore::open_folder(&home.blobs(), Arc::new(root_key))
-            .await
-            .map_err(ServerError::room("the blob store"))?;
+        let storage::Opened { blobs, cache } = storage::open(config, home).await?;
         let data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default());
         let artifacts = Arc::new(wiring::tracking::ArtifactBlobs(blobs));
         let tracking = Tracking::open(store.clone(), sources.clone(), artifacts)
@@ -135,6 +132,11 @@ impl Rooms {
         let mut work = PipelinesConfig::new(home.work().join("runs"), url.to_owned());
         work.ca = config.tls.as_ref().and_then(|tls| tls.ca.clone());
         let pipelines = Pipelines::new(store, sources.clone(), ports, work, submitters.clone());
+        let in_use = Arc::new(wiring::in_use::References {
+            pipelines: pipelines.clone(),
+            registry: registry.clone(),
+            tracking: tracking.clone(),
+        });
         Ok(Self {
             security,
             jobs,
@@ -144,6 +146,8 @@ impl Rooms {
             serving,
             gateway,
             pipelines,
+            in_use,
+            cache,
             keeper_wake,
             sources: sources.clone(),
             inventory,
@@ -164,6 +168,7 @@ impl Rooms {
         self.jobs.spawn(rest, workers);
         self.serving.start(submitters.clone(), workers);
         self.pipelines.start(workers);
+        corliss_data::spawn_upkeep(&self.data, self.in_use.clone(), rest, workers);
     }
 
     /// Waits until no run is driven any more; for after `submitters`.
@@ -229,6 +234,11 @@ pub fn all_routes(
     routes::routes(&system)
         .merge(rooms.security.routes(config.tls.is_some()))
         .merge(corliss_data::routes(rooms.data.clone()))
+        .merge(corliss_data::upkeep_routes(
+            rooms.data.clone(),
+            rooms.in_use.clone(),
+            rooms.cache.clone(),
+        ))
         .merge(corliss_tracking::http::routes(rooms.tracking.clone()))
         .merge(corliss_registry::http::routes(rooms.registry.clone()))
         .merge(corliss_jobs::http::routes(&rooms.jobs))

@@ -1,7 +1,9 @@
 //! Settings: `config.toml` in the home folder, overridden by `CORLISS_*` variables, overridden by flags.
 //!
-//! Every setting is one dotted key in [`KEYS`]; its variable is the key in capitals with `_` for `.`. An
+//! Every setting is one dotted key in [`keys`]; its variable is the key in capitals with `_` for `.`. An
 //! unknown key is an error that names the nearest known one, so a typo never becomes a silent default.
+
+mod storage;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,8 +11,10 @@ use std::path::{Path, PathBuf};
 
 use corliss_diagnostics::{Diagnose, Meaning, nearest};
 
-/// Every setting: its key and what it means.
-pub const KEYS: &[(&str, &str)] = &[
+pub use storage::{RootKeeper, Storage};
+
+/// Settings of other sections are in their own module; [`keys`] has all.
+const OWN_KEYS: &[(&str, &str)] = &[
     (
         "server.listen",
         "address of the console and all protocols; beyond loopback only with TLS",
@@ -51,6 +55,11 @@ pub const KEYS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Every setting: its key and what it means.
+pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    OWN_KEYS.iter().chain(storage::KEYS)
+}
+
 const DEFAULT_LISTEN: &str = "127.0.0.1:7070";
 const DEFAULT_LOG_FILTER: &str = "info";
 const MAX_CONFIG_BYTES: u64 = 256 * 1024;
@@ -72,6 +81,10 @@ pub struct Config {
     pub database_url: Option<String>,
     /// What to hand out instead of what the machine has.
     pub machine: MachineLimits,
+    /// Where blobs lie.
+    pub storage: Storage,
+    /// Who keeps the root key.
+    pub root_keeper: RootKeeper,
     /// Filter of the server's own log.
     pub log_filter: String,
 }
@@ -167,7 +180,7 @@ impl Diagnose for ConfigError {
                 nearest: Some(name), ..
             } => Some(format!("did you mean '{name}'?")),
             Self::UnknownKey { .. } => {
-                let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+                let keys: Vec<&str> = keys().map(|(key, _)| *key).collect();
                 Some(format!("the settings are {}", keys.join(", ")))
             }
             _ => None,
@@ -194,11 +207,11 @@ impl Config {
 type Values = BTreeMap<&'static str, String>;
 
 fn known(key: &str) -> Option<&'static str> {
-    KEYS.iter().map(|(known, _)| *known).find(|known| *known == key)
+    keys().map(|(known, _)| *known).find(|known| *known == key)
 }
 
 fn unknown(key: &str, origin: String) -> ConfigError {
-    let nearest = nearest(key, KEYS.iter().map(|(known, _)| *known)).map(str::to_owned);
+    let nearest = nearest(key, keys().map(|(known, _)| *known)).map(str::to_owned);
     ConfigError::UnknownKey {
         key: key.to_owned(),
         origin,
@@ -258,17 +271,19 @@ fn from_environment(environment: impl Iterator<Item = (String, String)>) -> Resu
         "CORLISS_DATABASE_",
         "CORLISS_MACHINE_",
         "CORLISS_LOG_",
+        "CORLISS_STORAGE_",
+        "CORLISS_KEYS_",
     ];
     let mut values = Values::new();
-    for (name, value) in
-        environment.filter(|(name, _)| sections.iter().any(|prefix| name.starts_with(prefix)))
-    {
-        match KEYS.iter().find(|(key, _)| variable(key) == name) {
+    for (name, value) in environment.filter(|(name, _)| {
+        sections.iter().any(|prefix| name.starts_with(prefix)) && name != storage::TOKEN_VARIABLE
+    }) {
+        match keys().find(|(key, _)| variable(key) == name) {
             Some((key, _)) => {
                 values.insert(key, value);
             }
             None => {
-                let names: Vec<String> = KEYS.iter().map(|(key, _)| variable(key)).collect();
+                let names: Vec<String> = keys().map(|(key, _)| variable(key)).collect();
                 let nearest = nearest(&name, names.iter().map(String::as_str)).map(str::to_owned);
                 return Err(ConfigError::UnknownKey {
                     key: name,
@@ -353,6 +368,8 @@ fn typed(home: &Path, values: &Values) -> Result<Config, ConfigError> {
         tls,
         database_url,
         machine: machine(&text)?,
+        storage: storage::storage(&text)?,
+        root_keeper: storage::root_keeper(home, &text)?,
         log_filter: text("log.filter").unwrap_or(DEFAULT_LOG_FILTER).to_owned(),
     })
 }

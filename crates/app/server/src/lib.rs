@@ -12,12 +12,13 @@ mod lifecycle;
 mod logging;
 mod reserve;
 mod routes;
+mod storage;
 mod wiring;
 
 use std::path::Path;
 
 pub use compose::{Rooms, all_routes};
-pub use config::{Config, ConfigError, KEYS};
+pub use config::{Config, ConfigError, keys};
 pub use error::ServerError;
 pub use home::Home;
 

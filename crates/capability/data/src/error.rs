@@ -4,8 +4,9 @@ use std::io;
 use std::path::Path;
 
 use corliss_blobstore::{BlobError, BlobId};
-use corliss_diagnostics::{Diagnose, Meaning};
+use corliss_diagnostics::{Diagnose, Meaning, PortError};
 use corliss_metastore::StoreError;
+use corliss_tabular::TabularError;
 use corliss_types::{CommitId, DatasetName, VersionId};
 
 use crate::EntryPath;
@@ -294,6 +295,24 @@ pub enum DataError {
         /// The system's reason.
         message: String,
     },
+    /// A file is no table that rows can be compared of.
+    #[error("'{path}' is not a CSV, JSON lines or Parquet file")]
+    NoTable {
+        /// The file.
+        path: String,
+    },
+    /// A table cannot be read or compared.
+    #[error(transparent)]
+    Table(PortError),
+    /// Another room could not be asked.
+    #[error("another room could not be asked")]
+    Port(#[from] PortError),
+    /// The files of a version are not kept any more.
+    #[error("the files of version {version} are not kept any more: the retention of its dataset is over")]
+    Expired {
+        /// The version.
+        version: VersionId,
+    },
     /// The blob store failed.
     #[error("the bytes could not be stored or read")]
     Blob(#[from] BlobError),
@@ -336,6 +355,12 @@ fn some_paths(paths: &[EntryPath]) -> String {
         text.push("…");
     }
     text.join(", ")
+}
+
+impl From<TabularError> for DataError {
+    fn from(error: TabularError) -> Self {
+        Self::Table(PortError::of(&error))
+    }
 }
 
 /// At most 120 characters of a text that somebody else chose.
@@ -388,6 +413,10 @@ impl Diagnose for DataError {
             Self::Damaged { .. } => "data_damaged",
             Self::StorageFull => "data_storage_full",
             Self::Io { .. } => "data_io",
+            Self::NoTable { .. } => "data_no_table",
+            Self::Table(error) => error.code(),
+            Self::Port(error) => error.code(),
+            Self::Expired { .. } => "version_expired",
             Self::Blob(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -413,6 +442,9 @@ impl Diagnose for DataError {
             }
             Self::StorageFull => Meaning::StorageFull,
             Self::Damaged { .. } | Self::TreeDamaged { .. } | Self::Io { .. } => Meaning::Internal,
+            Self::Table(error) => error.meaning(),
+            Self::Port(error) => error.meaning(),
+            Self::Expired { .. } => Meaning::NotFound,
             Self::Blob(error) => error.meaning(),
             Self::Store(error) => error.meaning(),
             _ => Meaning::InvalidInput,
@@ -472,6 +504,9 @@ impl Diagnose for DataError {
             Self::BadNode { .. } => "use kind:id, where kind is version, run, model or endpoint".to_owned(),
             Self::BadReference { .. } => "use name, name@branch, name@tag, name@v_…, v_… or c_…".to_owned(),
             Self::StorageFull => "free some space and try again".to_owned(),
+            Self::Expired { .. } => "commit the same files again, or pull them from a remote".to_owned(),
+            Self::Table(error) => return error.hint(),
+            Self::Port(error) => return error.hint(),
             Self::Blob(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
             _ => return None,

@@ -19,23 +19,27 @@ mod leb128;
 mod lineage;
 mod path;
 mod place;
+mod ports;
 mod service;
 pub mod snapshot;
 mod store;
 pub mod transfer;
 pub mod tree;
 mod types;
+mod upkeep;
 
 pub use config::Limits;
 pub use error::DataError;
 pub use history::{At, Commit, CommitInfo, RefKind, RefName, Reference};
-pub use http::routes;
+pub use http::{routes, upkeep_routes};
 pub use lineage::{Direction, Edge, LineageGraph, NodeKind, NodeRef, NodeView, Relation};
 pub use path::EntryPath;
-pub use service::DataService;
+pub use ports::{InUse, PortError};
+pub use service::{CollectWish, Collected, DamagedFile, DataCheck, DataService, Preview, StorageUsage};
 pub use store::MIGRATIONS;
 pub use tree::Entry;
 pub use types::{
     ChangeKind, Committed, ConflictPolicy, DatasetDetail, DatasetSummary, DiffSummary, Edit, FileChange,
     FolderItem, Merged, RefInfo, Resolved, Signature, Target, VersionSummary,
 };
+pub use upkeep::spawn as spawn_upkeep;

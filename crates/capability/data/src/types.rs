@@ -79,6 +79,9 @@ pub struct DatasetSummary {
     pub size_bytes: u64,
     /// Files of the latest version.
     pub files: u64,
+    /// Days for which the files of older commits are kept; none is forever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u64>,
     /// When it was made.
     pub created_ms: Timestamp,
     /// When one of its names was last moved.
@@ -125,6 +128,8 @@ pub struct VersionSummary {
     pub size_bytes: u64,
     /// Number of files.
     pub files: u64,
+    /// Whether its files are not kept any more, as the retention of its dataset is over.
+    pub expired: bool,
     /// Datasets that have a commit of it.
     pub names: Vec<DatasetName>,
 }

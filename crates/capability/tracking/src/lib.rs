@@ -19,7 +19,7 @@ mod store;
 mod types;
 
 pub use error::TrackingError;
-pub use ports::{ArtifactBytes, ByteStream, PortError, StoredBytes};
+pub use ports::{ArtifactBytes, ByteStream, Kept, PortError, StoredBytes};
 pub use service::{ArtifactRead, Batch, NewLoggedModel, NewRun, RunSearch, SearchScope, StepRun, Tracking};
 pub use store::MIGRATIONS;
 pub use types::{

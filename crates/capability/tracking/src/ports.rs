@@ -1,5 +1,6 @@
 //! What tracking asks of others: somewhere to put the bytes of artifacts.
 
+use std::any::Any;
 use std::io;
 use std::pin::Pin;
 
@@ -11,13 +12,32 @@ use futures_util::Stream;
 /// Bytes as they arrive or leave.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
+/// Keeps stored bytes from being collected before something refers to them: as long as this lives, they stay.
+pub struct Kept(
+    #[expect(dead_code, reason = "it is there to be dropped")] Option<Box<dyn Any + Send + Sync>>,
+);
+
+impl Kept {
+    /// By whatever the store gives for that.
+    pub fn by(guard: impl Any + Send + Sync) -> Self {
+        Self(Some(Box::new(guard)))
+    }
+
+    /// By a store that removes nothing.
+    #[must_use]
+    pub const fn always() -> Self {
+        Self(None)
+    }
+}
+
 /// Bytes that were stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredBytes {
     /// What they are read back by: the id that their content gives them.
     pub blob: String,
     /// How many there are.
     pub size_bytes: u64,
+    /// They stay until this is dropped, and as long as something refers to them.
+    pub kept: Kept,
 }
 
 /// Content-addressed bytes.

@@ -166,6 +166,49 @@ pub enum DataCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Show how much is stored, and what storing things once saves
+    #[command(after_help = "Example:\n  corliss data du --json")]
+    Du,
+    /// Say for how long the files of a dataset's old commits are kept
+    #[command(
+        after_help = "Branches, tags, runs, models and endpoints keep their versions however old they are. Examples:\n  corliss data retain logs --days 90\n  corliss data retain logs --forever"
+    )]
+    Retain {
+        /// The dataset
+        #[arg(value_parser = some_text())]
+        dataset: String,
+        /// Files of commits that are older may be collected
+        #[arg(long, value_parser = clap::value_parser!(u64).range(..=36_500), conflicts_with = "forever", required_unless_present = "forever")]
+        days: Option<u64>,
+        /// Keep all of them
+        #[arg(long)]
+        forever: bool,
+    },
+    /// Remove what no branch, tag, run, model or endpoint refers to
+    #[command(
+        after_help = "It runs by itself once a day with a grace of 14 days. Examples:\n  corliss data gc --dry-run\n  corliss data gc --grace-hours 1 --yes"
+    )]
+    Gc {
+        /// What is younger stays [default: 336, two weeks]
+        #[arg(long, default_value_t = 336)]
+        grace_hours: u64,
+        /// Say what would go, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        /// Go on though something in use is damaged or missing: what only that leads to goes then
+        #[arg(long)]
+        despite_missing: bool,
+    },
+    /// Read everything that is stored and say which files are damaged
+    #[command(after_help = "Examples:\n  corliss data check\n  corliss data check --quick")]
+    Check {
+        /// Only compare what is listed with what is there, and read no content
+        #[arg(long)]
+        quick: bool,
+    },
     /// What a version, run, model or endpoint came from and led to
     #[command(
         after_help = "Examples:\n  corliss data lineage model:digits/1\n  corliss data lineage run:run_01jd… --direction down"

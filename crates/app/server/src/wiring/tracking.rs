@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use corliss_blobstore::BlobStore;
 use corliss_diagnostics::{Diagnose, Meaning};
-use corliss_tracking::{ArtifactBytes, ByteStream, PortError, StoredBytes};
+use corliss_tracking::{ArtifactBytes, ByteStream, Kept, PortError, StoredBytes};
 use futures_util::TryStreamExt;
 use tokio_util::io::{ReaderStream, StreamReader};
 
@@ -27,6 +27,7 @@ impl Diagnose for NotABlob {
 #[async_trait]
 impl ArtifactBytes for ArtifactBlobs {
     async fn put(&self, bytes: ByteStream) -> Result<StoredBytes, PortError> {
+        let kept = self.0.hold();
         let mut reader = StreamReader::new(bytes.map_err(std::io::Error::other));
         let stored = self
             .0
@@ -36,6 +37,7 @@ impl ArtifactBytes for ArtifactBlobs {
         Ok(StoredBytes {
             blob: stored.blob.id.to_string(),
             size_bytes: stored.blob.size_bytes,
+            kept: Kept::by(kept),
         })
     }
 

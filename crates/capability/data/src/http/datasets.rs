@@ -73,6 +73,21 @@ pub(super) async fn detail(
     Ok(Json(service.dataset(&name).await?))
 }
 
+/// What of a dataset can be changed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DatasetChange {
+    retention_days: Option<u64>,
+}
+
+pub(super) async fn change(
+    State(service): State<DataService>,
+    Path(name): Path<DatasetName>,
+    Json(change): Json<DatasetChange>,
+) -> Result<Json<DatasetSummary>, ApiError> {
+    Ok(Json(service.set_retention(&name, change.retention_days).await?))
+}
+
 pub(super) async fn delete(
     State(service): State<DataService>,
     Path(name): Path<DatasetName>,

@@ -4,7 +4,10 @@ mod datasets;
 mod history;
 mod lineage;
 mod pieces;
+mod upkeep;
 mod versions;
+
+pub use upkeep::upkeep_routes;
 
 use axum::routing::{MethodRouter, delete, get, patch, post};
 use corliss_http::{Dialect, List, Routes};
@@ -59,6 +62,11 @@ pub fn routes(service: DataService) -> Routes {
     let datasets = Routes::new()
         .merge(read("/api/v1/data/datasets", get(datasets::list)))
         .merge(read("/api/v1/data/datasets/{name}", get(datasets::detail)))
+        .merge(write(
+            Method::PATCH,
+            "/api/v1/data/datasets/{name}",
+            patch(datasets::change),
+        ))
         .merge(write(
             Method::DELETE,
             "/api/v1/data/datasets/{name}",
@@ -122,6 +130,14 @@ pub fn routes(service: DataService) -> Routes {
         .merge(read("/api/v1/data/resolve", get(history::resolve)))
         .merge(read("/api/v1/data/log", get(history::log)))
         .merge(read("/api/v1/data/diff", get(versions::diff)).streaming())
+        .merge(read("/api/v1/data/diff/table", get(versions::diff_table)).streaming())
+        .merge(
+            read(
+                "/api/v1/data/versions/{version}/preview/{*path}",
+                get(versions::preview),
+            )
+            .streaming(),
+        )
         .merge(read("/api/v1/data/versions/{version}", get(versions::detail)))
         .merge(read(
             "/api/v1/data/versions/{version}/folder",

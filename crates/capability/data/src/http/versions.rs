@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use corliss_http::{ApiError, Json, List, PageQuery, Path, Query};
+use corliss_tabular::TableDiff;
 use corliss_types::VersionId;
 use http::header;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use tokio_util::io::ReaderStream;
 
 use super::page;
 use crate::types::{DiffSummary, FileChange, FolderItem};
-use crate::{DataService, Entry, Reference, VersionSummary};
+use crate::{DataService, Entry, Preview, Reference, VersionSummary};
 
 #[derive(Debug, Serialize)]
 pub(super) struct VersionAnswer {
@@ -106,6 +107,47 @@ pub(super) async fn diff(
         summary,
         page,
     }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TableQuery {
+    from: String,
+    to: String,
+    path: String,
+    /// Names of the columns that tell which row is which, with commas between them.
+    #[serde(default)]
+    key: String,
+}
+
+pub(super) async fn diff_table(
+    State(service): State<DataService>,
+    Query(query): Query<TableQuery>,
+) -> Result<Json<TableDiff>, ApiError> {
+    let (from, to): (Reference, Reference) = (query.from.parse()?, query.to.parse()?);
+    let from = service.resolve(&from).await?.version;
+    let to = service.resolve(&to).await?.version;
+    let key = query.key.split(',').filter(|column| !column.is_empty());
+    let key = key.map(str::to_owned).collect();
+    Ok(Json(service.diff_table(&from, &to, &query.path, key).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PreviewQuery {
+    #[serde(default)]
+    offset: u64,
+    limit: Option<usize>,
+}
+
+pub(super) async fn preview(
+    State(service): State<DataService>,
+    Path((version, path)): Path<(VersionId, String)>,
+    Query(query): Query<PreviewQuery>,
+) -> Result<Json<Preview>, ApiError> {
+    let limit = query.limit.unwrap_or(100).clamp(1, 1000);
+    let preview = service.preview(&version, &path, query.offset, limit);
+    Ok(Json(preview.await?))
 }
 
 /// The bytes, as a download: a page that somebody put into a dataset must not run as one of ours.

@@ -22,7 +22,7 @@ impl DataService {
         after: &str,
         limit: usize,
     ) -> Result<Vec<FolderItem>, DataError> {
-        self.version(version).await?;
+        self.kept(version).await?;
         let folder = folder.trim_matches('/');
         let prefix = if folder.is_empty() {
             String::new()

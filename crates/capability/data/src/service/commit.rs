@@ -40,6 +40,8 @@ impl DataService {
         version: &VersionId,
         by: Signature,
     ) -> Result<Committed, DataError> {
+        // What is said to be stored now must be so when the version is recorded.
+        let _hold = self.blobs.hold();
         check_signature(&by)?;
         let head = self.head(target).await?;
         let root = self.checked(version, head.root).await?;
@@ -61,6 +63,8 @@ impl DataService {
         mut edits: Vec<Edit>,
         by: Signature,
     ) -> Result<Committed, DataError> {
+        // What is said to be stored now must be so when the version is recorded.
+        let _hold = self.blobs.hold();
         check_signature(&by)?;
         if edits.len() > EDITS_MAX {
             return Err(DataError::TooMany {
@@ -97,6 +101,8 @@ impl DataService {
     /// # Errors
     /// As [`Self::commit`].
     pub async fn record_files(&self, mut entries: Vec<Entry>) -> Result<Committed, DataError> {
+        // What is said to be stored now must be so when the version is recorded.
+        let _hold = self.blobs.hold();
         entries.sort_by(|left, right| left.path.cmp(&right.path));
         let mut builder = Builder::default();
         let mut writer = RecordWriter::new(self.blobs.clone());
@@ -115,6 +121,8 @@ impl DataService {
     /// # Errors
     /// As [`Self::commit`].
     pub async fn record_version(&self, version: &VersionId) -> Result<Committed, DataError> {
+        // What is said to be stored now must be so when the version is recorded.
+        let _hold = self.blobs.hold();
         let root = self.checked(version, None).await?;
         let now = self.sources.clock.now();
         let created = self

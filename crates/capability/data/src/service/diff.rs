@@ -22,7 +22,7 @@ impl DataService {
     ) -> Result<Vec<FileChange>, DataError> {
         let mut cursors = Vec::with_capacity(2);
         for version in [old, new] {
-            self.version(version).await?;
+            self.kept(version).await?;
             let mut cursor = self.reader.cursor(root(version)?).await?;
             if !after.is_empty() {
                 // The smallest text after the path.
@@ -49,7 +49,7 @@ impl DataService {
     /// As [`Self::diff`].
     pub async fn diff_summary(&self, old: &VersionId, new: &VersionId) -> Result<DiffSummary, DataError> {
         for version in [old, new] {
-            self.version(version).await?;
+            self.kept(version).await?;
         }
         let mut diff = self.diff_of(root(old)?, root(new)?).await?;
         let mut sum = DiffSummary::default();

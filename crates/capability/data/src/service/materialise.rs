@@ -46,7 +46,7 @@ impl DataService {
     /// # Errors
     /// There is no such version, the disk is full, or a store failed.
     pub async fn materialise(&self, version: &VersionId, folder: &Path) -> Result<(), DataError> {
-        self.version(version).await?;
+        self.kept(version).await?;
         let _turn = self.turns.of(folder).lock().await;
         let (place, sound) = {
             let (folder, version) = (folder.to_path_buf(), version.clone());
@@ -82,7 +82,7 @@ impl DataService {
     /// # Errors
     /// It differs, or cannot be read.
     pub async fn verify_directory(&self, version: &VersionId, folder: &Path) -> Result<(), DataError> {
-        self.version(version).await?;
+        self.kept(version).await?;
         let mut cursor = self.reader.cursor(root(version)?).await?;
         let folder = folder.to_path_buf();
         let (place, mut files) = blocking(move || {

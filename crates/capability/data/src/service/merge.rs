@@ -38,6 +38,8 @@ impl DataService {
         always_commit: bool,
         by: Signature,
     ) -> Result<Merged, DataError> {
+        // What is said to be stored now must be so when the version is recorded.
+        let _hold = self.blobs.hold();
         check_signature(&by)?;
         let theirs = self.commit_of(&target.dataset, source).await?;
         let head = self.head(target).await?;
@@ -124,6 +126,8 @@ impl DataService {
         by: Signature,
         action: &'static str,
     ) -> Result<Committed, DataError> {
+        // What is said to be stored now must be so when the version is recorded.
+        let _hold = self.blobs.hold();
         check_signature(&by)?;
         let head = self.head(target).await?;
         let ours = head.root.ok_or_else(|| DataError::DatasetNotFound {

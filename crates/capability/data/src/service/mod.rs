@@ -8,10 +8,12 @@ mod log;
 mod materialise;
 mod merge;
 mod pieces;
+mod preview;
 mod publish;
 mod read;
 mod refs;
 mod resolve;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -56,6 +58,9 @@ impl DataService {
         self.limits
     }
 }
+
+pub use preview::Preview;
+pub use upkeep::{CollectWish, Collected, DamagedFile, DataCheck, StorageUsage};
 
 /// Runs what blocks on a thread that may.
 async fn blocking<T: Send + 'static>(

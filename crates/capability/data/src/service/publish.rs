@@ -22,6 +22,8 @@ impl DataService {
     /// # Errors
     /// Something in the folder cannot be part of a version or keeps changing; or a store failed.
     pub async fn publish_directory(&self, folder: &Path) -> Result<Committed, DataError> {
+        // What is said to be stored now must be so when the version is recorded.
+        let _hold = self.blobs.hold();
         let options = Options {
             max_files: self.limits.files,
             ..Options::of(Kind::Data)

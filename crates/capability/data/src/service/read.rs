@@ -45,6 +45,25 @@ impl DataService {
             .await
     }
 
+    /// Says for how many days the files of older commits are kept; none is forever. Heads of branches and tags, and
+    /// what runs and models refer to, are kept however old they are.
+    ///
+    /// # Errors
+    /// There is no such dataset, or the metadata store failed.
+    pub async fn set_retention(
+        &self,
+        name: &DatasetName,
+        days: Option<u64>,
+    ) -> Result<DatasetSummary, DataError> {
+        let name = name.clone();
+        self.store
+            .write(move |tx| {
+                datasets::set_retention(tx, &name, days)?;
+                datasets::get(tx, &name)?.ok_or_else(|| DataError::DatasetNotFound { name: name.clone() })
+            })
+            .await
+    }
+
     /// Removes a dataset, its branches, tags and history. Its versions stay until they are collected, and as long
     /// as something else refers to them.
     ///
@@ -83,6 +102,16 @@ impl DataService {
             .await
     }
 
+    /// The version must be recorded, and its files kept.
+    pub(super) async fn kept(&self, version: &VersionId) -> Result<(), DataError> {
+        if self.version(version).await?.expired {
+            return Err(DataError::Expired {
+                version: version.clone(),
+            });
+        }
+        Ok(())
+    }
+
     /// Files of a version in order of their paths, from after `after` on.
     ///
     /// # Errors
@@ -94,7 +123,7 @@ impl DataService {
         limit: usize,
     ) -> Result<Vec<Entry>, DataError> {
         // Known to the metadata first: anybody may send records that look like a tree.
-        self.version(version).await?;
+        self.kept(version).await?;
         let mut cursor = self.reader.cursor(root(version)?).await?;
         if !after.is_empty() {
             cursor.seek(&format!("{after}\0")).await?;
@@ -113,7 +142,7 @@ impl DataService {
     /// # Errors
     /// There is no such version or file, or a store failed.
     pub async fn file(&self, version: &VersionId, path: &str) -> Result<Entry, DataError> {
-        self.version(version).await?;
+        self.kept(version).await?;
         let not_found = || DataError::FileNotFound {
             version: version.clone(),
             path: crate::error::shortened(path),

@@ -31,7 +31,7 @@ pub(crate) fn default_branch(tx: &mut dyn Tx, name: &DatasetName) -> Result<Opti
 }
 
 const SELECT: &str =
-    "SELECT d.name, d.default_branch, d.created_ms, d.updated_ms, c.id AS commit_id, c.version,
+    "SELECT d.name, d.default_branch, d.retention_days, d.created_ms, d.updated_ms, c.id AS commit_id, c.version,
         c.generation, v.size_bytes, v.files
     FROM data_dataset d
     JOIN data_ref r ON r.dataset = d.name AND r.kind = 'branch' AND r.name = d.default_branch
@@ -47,6 +47,7 @@ fn summary(row: &Row) -> Result<DatasetSummary, StoreError> {
         versions: row.unsigned("generation")?,
         size_bytes: row.unsigned("size_bytes")?,
         files: row.unsigned("files")?,
+        retention_days: row.opt_unsigned("retention_days")?,
         created_ms: row.timestamp("created_ms")?,
         updated_ms: row.timestamp("updated_ms")?,
     })
@@ -65,6 +66,19 @@ pub(crate) fn list(tx: &mut dyn Tx, after: &str, limit: u32) -> Result<Vec<Datas
         .iter()
         .map(summary)
         .collect()
+}
+
+/// Says for how many days files of older commits are kept; `false` if there is no such dataset.
+pub(crate) fn set_retention(
+    tx: &mut dyn Tx,
+    name: &DatasetName,
+    days: Option<u64>,
+) -> Result<bool, StoreError> {
+    let updated = tx.execute(
+        "UPDATE data_dataset SET retention_days = $2 WHERE name = $1",
+        params![name, days],
+    )?;
+    Ok(updated == 1)
 }
 
 /// Removes a dataset with its names and its history; its versions stay until they are collected. `false` if

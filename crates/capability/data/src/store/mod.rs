@@ -4,6 +4,7 @@ pub(crate) mod commits;
 pub(crate) mod datasets;
 pub(crate) mod lineage;
 pub(crate) mod refs;
+pub(crate) mod upkeep;
 pub(crate) mod versions;
 
 use corliss_metastore::Migrations;
@@ -49,9 +50,11 @@ const FIRST: &str = "CREATE TABLE data_version (
 const HISTORY: &str = "DROP TABLE data_dataset_version;
     DROP TABLE data_dataset;
     DELETE FROM data_version;
+    ALTER TABLE data_version ADD COLUMN is_expired BIGINT NOT NULL DEFAULT 0;
     CREATE TABLE data_dataset (
         name TEXT NOT NULL PRIMARY KEY,
         default_branch TEXT NOT NULL,
+        retention_days BIGINT,
         created_ms BIGINT NOT NULL,
         updated_ms BIGINT NOT NULL
     );

@@ -9,6 +9,11 @@ use crate::types::VersionSummary;
 
 /// Records a version; `false` if it was there before.
 pub(crate) fn insert(tx: &mut dyn Tx, root: &Root, now: Timestamp) -> Result<bool, StoreError> {
+    // Sent again, the files of an expired version are there again.
+    tx.execute(
+        "UPDATE data_version SET is_expired = 0 WHERE id = $1 AND is_expired = 1",
+        params![root.version()],
+    )?;
     let inserted = tx.execute(
         "INSERT INTO data_version (id, created_ms, files, size_bytes) VALUES ($1, $2, $3, $4)
          ON CONFLICT (id) DO NOTHING",
@@ -20,7 +25,7 @@ pub(crate) fn insert(tx: &mut dyn Tx, root: &Root, now: Timestamp) -> Result<boo
 /// The version, with the first hundred datasets that have it.
 pub(crate) fn get(tx: &mut dyn Tx, version: &VersionId) -> Result<Option<VersionSummary>, StoreError> {
     let row = tx.query_opt(
-        "SELECT created_ms, files, size_bytes FROM data_version WHERE id = $1",
+        "SELECT created_ms, files, size_bytes, is_expired FROM data_version WHERE id = $1",
         params![version],
     )?;
     let Some(row) = row else { return Ok(None) };
@@ -29,8 +34,23 @@ pub(crate) fn get(tx: &mut dyn Tx, version: &VersionId) -> Result<Option<Version
         created_ms: row.timestamp("created_ms")?,
         size_bytes: row.unsigned("size_bytes")?,
         files: row.unsigned("files")?,
+        expired: row.boolean("is_expired")?,
         names: names(tx, version)?,
     }))
+}
+
+/// Versions whose files are kept, and the bytes of those.
+pub(crate) fn totals(tx: &mut dyn Tx) -> Result<(u64, u64), StoreError> {
+    // Cast, as PostgreSQL sums up to NUMERIC.
+    let row = tx.query_opt(
+        "SELECT COUNT(*) AS versions, CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS bytes
+         FROM data_version WHERE is_expired = 0",
+        params![],
+    )?;
+    match row {
+        Some(row) => Ok((row.unsigned("versions")?, row.unsigned("bytes")?)),
+        None => Ok((0, 0)),
+    }
 }
 
 /// Up to two versions whose ids start so.

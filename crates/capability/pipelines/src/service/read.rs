@@ -1,7 +1,7 @@
 //! Runs as people see them.
 
 use corliss_policy_pipeline::{FailureClass, Reason, RunState, decide};
-use corliss_types::RunId;
+use corliss_types::{RunId, VersionId};
 
 use super::Pipelines;
 use crate::drive::{view_of, waiting_reason};
@@ -13,6 +13,17 @@ use crate::types::{
 };
 
 impl Pipelines {
+    /// Every version of data that a run refers to, for whoever collects what nothing refers to.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn versions_in_use(&self) -> Result<Vec<VersionId>, PipelinesError> {
+        self.context
+            .store
+            .read::<_, PipelinesError, _>(|tx| Ok(store::versions_in_use(tx)?))
+            .await
+    }
+
     /// Runs, newest first; `before` is the last of the page before.
     ///
     /// # Errors

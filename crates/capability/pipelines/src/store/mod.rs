@@ -9,7 +9,9 @@ mod schema;
 pub(crate) use load::{AttemptRow, LoadedRun, StepRow, load};
 pub(crate) use record::{CacheHit, Record, apply, cached};
 pub(crate) use runs::{NewRunRow, NewStepRow, RunRow, Unfinished};
-pub(crate) use runs::{find, insert, list, request_cancel, set_swept, step_counts, sweepable, unfinished};
+pub(crate) use runs::{
+    find, insert, list, request_cancel, set_swept, step_counts, sweepable, unfinished, versions_in_use,
+};
 pub use schema::MIGRATIONS;
 
 use corliss_metastore::StoreError;

@@ -8,6 +8,17 @@ use corliss_types::{RunId, Timestamp, TrackingRunId, VersionId};
 
 use super::unknown;
 
+/// Every version that a run has as code, data or output.
+pub(crate) fn versions_in_use(tx: &mut dyn Tx) -> Result<Vec<VersionId>, StoreError> {
+    let rows = tx.query(
+        "SELECT source AS version FROM pipelines_runs
+         UNION SELECT version FROM pipelines_data
+         UNION SELECT version FROM pipelines_outputs",
+        params![],
+    )?;
+    rows.iter().map(|row| row.parse("version")).collect()
+}
+
 /// A run as stored, without its steps.
 #[derive(Debug, Clone)]
 pub(crate) struct RunRow {

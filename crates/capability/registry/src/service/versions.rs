@@ -3,10 +3,22 @@
 use std::collections::BTreeMap;
 
 use super::{Registry, VERSIONS_SHOWN, check_description, check_tag, existing, existing_version};
+use corliss_types::VersionId;
+
 use crate::types::{KeyValue, ModelVersion, Stage};
 use crate::{RegistryError, store};
 
 impl Registry {
+    /// Every version of data that models refer to, for whoever collects what nothing refers to.
+    ///
+    /// # Errors
+    /// The metadata store failed.
+    pub async fn versions_in_use(&self) -> Result<Vec<VersionId>, RegistryError> {
+        self.store
+            .read(|tx| Ok::<_, RegistryError>(store::versions_in_use(tx)?))
+            .await
+    }
+
     /// A version.
     ///
     /// # Errors

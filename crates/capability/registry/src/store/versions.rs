@@ -4,12 +4,28 @@ use std::collections::BTreeMap;
 
 use corliss_metastore::{Row, StoreError, Tx, params};
 
-use crate::types::{KeyValue, ModelVersion, Stage};
-use corliss_types::Flavor;
+use crate::types::{DataInput, KeyValue, ModelVersion, Stage};
+use corliss_types::{Flavor, VersionId};
 
 pub(super) const COLUMNS: &str = "v.name, v.version, v.description, v.source_version, v.source, v.flavor, v.run_id, \
                                   v.step, v.tracking_run_id, v.logged_model_id, v.run_link, v.data_json, \
                                   v.code_version, v.metrics_json, v.stage, v.created_ms, v.updated_ms";
+
+/// Every version of data that a model's version was made from or of.
+pub(crate) fn versions_in_use(tx: &mut dyn Tx) -> Result<Vec<VersionId>, StoreError> {
+    let rows = tx.query(
+        "SELECT source_version, code_version, data_json FROM registry_versions",
+        params![],
+    )?;
+    let mut versions = Vec::new();
+    for row in &rows {
+        versions.push(row.parse("source_version")?);
+        versions.extend(row.opt_parse("code_version")?);
+        let data: Vec<DataInput> = json(row, "data_json")?;
+        versions.extend(data.into_iter().map(|input| input.version));
+    }
+    Ok(versions)
+}
 
 fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &str) -> Result<T, StoreError> {
     serde_json::from_str(&row.text(column)?).map_err(|error| StoreError::Malformed {

@@ -6,7 +6,7 @@ use corliss_mlflow_wire::{WireError, check_length};
 
 use super::Tracking;
 use crate::types::{ArtifactEntry, ArtifactFile};
-use crate::{ByteStream, TrackingError, limits, store};
+use crate::{ByteStream, StoredBytes, TrackingError, limits, store};
 
 /// The scheme of artifact URIs whose bytes we hold.
 const SCHEME: &str = "mlflow-artifacts:/";
@@ -32,18 +32,35 @@ impl Tracking {
         // Looked at before the bytes are taken in, so that nobody can fill the disk without naming a run;
         // and again when they are named, because the run may be deleted meanwhile.
         self.store.read(move |tx| check_owner(tx, &owned)).await?;
-        let stored = self.bytes.put(bytes).await?;
+        let StoredBytes {
+            blob,
+            size_bytes,
+            kept,
+        } = self.bytes.put(bytes).await?;
         let now_ms = self.now_ms();
-        self.store
+        let placed = self
+            .store
             .write(move |tx| {
                 check_owner(tx, &path)?;
-                if store::put_artifact(tx, &path, &stored.blob, stored.size_bytes, now_ms)? {
+                if store::put_artifact(tx, &path, &blob, size_bytes, now_ms)? {
                     return Ok(());
                 }
                 Err(TrackingError::invalid(format!(
                     "The path '{path}' is both a file and a folder."
                 )))
             })
+            .await;
+        drop(kept);
+        placed
+    }
+
+    /// The blobs of all artifacts, for whoever collects what nothing refers to.
+    ///
+    /// # Errors
+    /// The metadata store failed.
+    pub async fn blobs_in_use(&self) -> Result<Vec<String>, TrackingError> {
+        self.store
+            .read(|tx| Ok::<_, TrackingError>(store::all_blobs(tx)?))
             .await
     }
 

@@ -21,6 +21,15 @@ pub(crate) fn file_at(tx: &mut dyn Tx, path: &str) -> Result<Option<Option<(Stri
     }))
 }
 
+/// The blobs of all files, each once.
+pub(crate) fn all_blobs(tx: &mut dyn Tx) -> Result<Vec<String>, StoreError> {
+    let rows = tx.query(
+        "SELECT DISTINCT blob FROM tracking_artifacts WHERE blob IS NOT NULL",
+        params![],
+    )?;
+    rows.iter().map(|row| row.text("blob")).collect()
+}
+
 /// Puts a file at a path, replacing the one before; false if a folder is there or a file stands where the
 /// path needs a folder.
 pub(crate) fn put_artifact(

@@ -8,7 +8,7 @@ mod metrics;
 mod runs;
 mod search;
 
-pub(crate) use artifacts::{delete_artifact, file_at, files_under, list_folder, put_artifact};
+pub(crate) use artifacts::{all_blobs, delete_artifact, file_at, files_under, list_folder, put_artifact};
 pub(crate) use children::{
     datasets_of, existing_params, insert_params, models_of, params_of, put_datasets, put_model_links,
     put_tags, tags_of,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use corliss_clock::Sources;
 use corliss_metastore::Metastore;
-use corliss_tracking::{ArtifactBytes, ByteStream, PortError, StoredBytes, Tracking};
+use corliss_tracking::{ArtifactBytes, ByteStream, Kept, PortError, StoredBytes, Tracking};
 use futures_util::{StreamExt, stream};
 
 /// Bytes in memory, named by their order; content addressing is the real store's affair.
@@ -32,7 +32,12 @@ impl ArtifactBytes for Memory {
         let blob = format!("b{}", blobs.len());
         let size_bytes = all.len() as u64;
         blobs.insert(blob.clone(), all);
-        Ok(StoredBytes { blob, size_bytes })
+        let kept = Kept::always();
+        Ok(StoredBytes {
+            blob,
+            size_bytes,
+            kept,
+        })
     }
 
     async fn open(&self, blob: &str) -> Result<ByteStream, PortError> {

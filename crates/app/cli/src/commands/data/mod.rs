@@ -11,6 +11,7 @@ mod merge;
 mod refs;
 mod show;
 mod status;
+mod upkeep;
 
 use crate::args::DataCommand;
 use crate::context::Context;
@@ -49,6 +50,15 @@ pub fn run(context: &Context, command: &DataCommand) -> CliResult {
             yes,
             dry_run,
         } => delete::delete(context, dataset, *yes, *dry_run),
+        DataCommand::Du => upkeep::du(context),
+        DataCommand::Retain { dataset, days, .. } => upkeep::retain(context, dataset, *days),
+        DataCommand::Gc {
+            grace_hours,
+            dry_run,
+            yes,
+            despite_missing,
+        } => upkeep::gc(context, *grace_hours, *dry_run, *yes, *despite_missing),
+        DataCommand::Check { quick } => upkeep::check(context, *quick),
         DataCommand::Lineage { node, direction } => lineage::lineage(context, node, direction),
     }
 }

@@ -5,6 +5,7 @@ mod repair;
 mod scrub;
 mod trace;
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 pub use repair::{PieceSource, RepairReport, SalvageReport};
@@ -81,6 +82,27 @@ pub enum Finding {
         /// What it lists.
         child: BlobId,
     },
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged { id, kind, pack } => {
+                let kind = match kind {
+                    Kind::Chunk => "chunk",
+                    Kind::Node(_) => "node",
+                    Kind::Record => "record",
+                };
+                write!(f, "{kind} {id} in {pack} is damaged")
+            }
+            Self::TableDamaged { pack } => write!(f, "the table of {pack} is damaged"),
+            Self::PackMissing { pack } => write!(f, "{pack} is gone or cut short"),
+            Self::PackUnknown { pack } => write!(f, "{pack} is not known to the index"),
+            Self::NotIndexed { id, pack } => write!(f, "{id} in {pack} is not known to the index"),
+            Self::Misplaced { id, pack } => write!(f, "{id} does not lie in {pack}, as the index says"),
+            Self::Incomplete { id, child } => write!(f, "{id} lists {child}, which is not stored"),
+        }
+    }
 }
 
 /// What a check found.

@@ -17,6 +17,7 @@ mod settle;
 mod survey;
 mod sweep;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -107,6 +108,18 @@ pub enum Skipped {
         /// Its name.
         pack: String,
     },
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Incomplete => f.write_str("something in use is missing or damaged, so nothing was removed"),
+            Self::Readers => f.write_str("packs that are being read are removed the next time"),
+            Self::Limit { packs } => write!(f, "{packs} packs are to be written anew the next time"),
+            Self::StorageFull => f.write_str("the disk is full, so packs were not written anew"),
+            Self::Damaged { pack } => write!(f, "{pack} has something damaged in it and is left as it is"),
+        }
+    }
 }
 
 /// What a collection did.

@@ -1,0 +1,196 @@
+//! `corliss data du`, `retain`, `gc` and `check`.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::segment;
+use crate::confirm::confirm;
+use crate::context::{Context, typed};
+use crate::error::{CliError, CliResult};
+use crate::{output, program, progress, units};
+
+#[derive(Deserialize)]
+struct Usage {
+    versions: u64,
+    versions_bytes: u64,
+    unique_bytes: u64,
+    stored_bytes: u64,
+    packs: u64,
+    pieces: u64,
+    #[serde(default)]
+    cache: Option<Cache>,
+}
+
+#[derive(Deserialize)]
+struct Cache {
+    hits: u64,
+    misses: u64,
+    used_bytes: u64,
+    limit_bytes: u64,
+}
+
+pub(super) fn du(context: &Context) -> CliResult {
+    let answer: Value = context.api()?.get("/api/v1/data/storage")?;
+    context.answer(answer, |usage: Usage| {
+        output::say(&format!(
+            "{} with {} of files, each version counted whole",
+            units::plural(usage.versions, "version"),
+            units::bytes(usage.versions_bytes)
+        ));
+        output::say(&format!(
+            "{} of distinct content, with artifacts of tracking, in {}",
+            units::bytes(usage.unique_bytes),
+            units::plural(usage.pieces, "piece")
+        ));
+        output::say(&format!(
+            "{} stored, compressed and encrypted, in {}",
+            units::bytes(usage.stored_bytes),
+            units::plural(usage.packs, "pack")
+        ));
+        if let Some(cache) = usage.cache {
+            output::say(&format!(
+                "{} of {} of it here as well: {}, {}",
+                units::bytes(cache.used_bytes),
+                units::bytes(cache.limit_bytes),
+                units::plural(cache.hits, "hit"),
+                units::plural_of(cache.misses, "miss", "misses")
+            ));
+        }
+    })
+}
+
+pub(super) fn retain(context: &Context, dataset: &str, days: Option<u64>) -> CliResult {
+    let path = format!("/api/v1/data/datasets/{}", segment(dataset));
+    let answer: Value = context.api()?.patch(&path, &json!({ "retention_days": days }))?;
+    context.answer(answer, |_: Value| match days {
+        Some(days) => output::say(&format!(
+            "files of {dataset} are kept for {}; `{}` shows what that removes",
+            units::plural(days, "day"),
+            program::command("data gc --dry-run")
+        )),
+        None => output::say(&format!("files of {dataset} are kept forever")),
+    })
+}
+
+#[derive(Deserialize)]
+struct Collected {
+    commits_removed: u64,
+    versions_removed: u64,
+    versions_expired: u64,
+    pieces_removed: u64,
+    bytes_removed: u64,
+    bytes_freed: u64,
+    pieces_kept: u64,
+    bytes_kept: u64,
+    #[serde(default)]
+    missing: Vec<String>,
+    #[serde(default)]
+    skipped: Vec<String>,
+}
+
+pub(super) fn gc(
+    context: &Context,
+    grace_hours: u64,
+    dry_run: bool,
+    yes: bool,
+    despite_missing: bool,
+) -> CliResult {
+    let api = context.api()?;
+    if !dry_run && !yes {
+        confirm("Remove what no branch, tag, run, model or endpoint refers to?")?;
+    }
+    let working = progress::spinner("collecting");
+    let answer = api.post_list(
+        "/api/v1/data/collect",
+        &json!({
+            "grace_seconds": grace_hours.saturating_mul(3600), "dry_run": dry_run,
+            "despite_missing": despite_missing,
+        }),
+    );
+    working.finish_and_clear();
+    context.answer(answer?, |collected: Collected| {
+        let would = if dry_run { "would remove" } else { "removed" };
+        output::say(&format!(
+            "{would} {}, {} and the files of {} past their retention",
+            units::plural(collected.commits_removed, "commit"),
+            units::plural(collected.versions_removed, "version"),
+            collected.versions_expired
+        ));
+        output::say(&format!(
+            "{would} {}, {}; {}, {} stay",
+            units::plural(collected.pieces_removed, "piece"),
+            units::bytes(collected.bytes_removed),
+            units::plural(collected.pieces_kept, "piece"),
+            units::bytes(collected.bytes_kept)
+        ));
+        if !dry_run {
+            output::say(&format!("{} freed", units::bytes(collected.bytes_freed)));
+        }
+        for reason in collected.skipped {
+            output::say(&reason);
+        }
+        if !collected.missing.is_empty() {
+            output::say(&format!(
+                "{} that are in use cannot be read: `{}` names the files",
+                units::plural(collected.missing.len() as u64, "piece"),
+                program::command("data check")
+            ));
+        }
+    })
+}
+
+#[derive(Deserialize)]
+struct Checked {
+    packs: u64,
+    pieces: u64,
+    bytes: u64,
+    findings_total: u64,
+    findings: Vec<String>,
+    files: Vec<DamagedFile>,
+}
+
+#[derive(Deserialize)]
+struct DamagedFile {
+    version: String,
+    datasets: Vec<String>,
+    path: Option<String>,
+}
+
+/// Fails if something is damaged, so that a script notices.
+pub(super) fn check(context: &Context, quick: bool) -> CliResult {
+    let api = context.api()?;
+    let working = progress::spinner("reading what is stored");
+    let answer = api.post_list("/api/v1/data/check", &json!({ "quick": quick }));
+    working.finish_and_clear();
+    let answer: Value = answer?;
+    let checked: Checked = typed(answer.clone())?;
+    let damaged = checked.findings_total;
+    context.answer(answer, |_: Value| tell(&checked))?;
+    if damaged == 0 {
+        return Ok(());
+    }
+    let message = format!("{} in what is stored", units::plural(damaged, "finding"));
+    let error = CliError::failed(message)
+        .hint("send the same files again, or pull them from a remote: that heals them");
+    Err(if context.json { error.told() } else { error })
+}
+
+fn tell(checked: &Checked) {
+    output::say(&format!(
+        "{}, {}, {} read",
+        units::plural(checked.packs, "pack"),
+        units::plural(checked.pieces, "piece"),
+        units::bytes(checked.bytes)
+    ));
+    for finding in &checked.findings {
+        output::say(finding);
+    }
+    for file in &checked.files {
+        let dataset = file.datasets.first().map_or("in no dataset", String::as_str);
+        let path = file.path.as_deref().unwrap_or("its list of files");
+        output::say(&format!("damaged: {dataset}, {}: {path}", file.version));
+    }
+    if checked.findings_total == 0 {
+        output::say("everything is as it should be");
+    }
+}

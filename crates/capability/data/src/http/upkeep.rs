@@ -1,0 +1,110 @@
+//! `/data/storage`, `/data/collect` and `/data/check`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use corliss_blobstore::CachedBackend;
+use corliss_http::{ApiError, Dialect, Json, Routes};
+use corliss_types::{Access, Permission};
+use http::Method;
+use serde::{Deserialize, Serialize};
+
+use crate::DataService;
+use crate::ports::InUse;
+use crate::service::{CollectWish, Collected, DataCheck, StorageUsage};
+
+/// The data room and what the others keep.
+#[derive(Clone)]
+struct Upkeep {
+    service: DataService,
+    in_use: Arc<dyn InUse>,
+    cache: Option<CachedBackend>,
+}
+
+/// The routes for administrators.
+#[must_use]
+pub fn upkeep_routes(service: DataService, in_use: Arc<dyn InUse>, cache: Option<CachedBackend>) -> Routes {
+    let admin = Access::Requires(Permission::SystemAdmin);
+    let upkeep = Upkeep {
+        service,
+        in_use,
+        cache,
+    };
+    let route = |method, path: &str, access, handler: axum::routing::MethodRouter<Upkeep>| {
+        let handler = handler.with_state(upkeep.clone());
+        Routes::new().route(method, path, access, Dialect::Native, handler)
+    };
+    Routes::new()
+        .merge(route(
+            Method::GET,
+            "/api/v1/data/storage",
+            Access::Requires(Permission::DataRead),
+            get(storage),
+        ))
+        .merge(route(Method::POST, "/api/v1/data/collect", admin, post(collect)).streaming())
+        .merge(route(Method::POST, "/api/v1/data/check", admin, post(check)).streaming())
+}
+
+/// What is stored and, where it lies in a bucket, how the copies of it here are used.
+#[derive(Debug, Serialize)]
+struct StorageAnswer {
+    #[serde(flatten)]
+    usage: StorageUsage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<CacheAnswer>,
+}
+
+/// Counts since the start.
+#[derive(Debug, Serialize)]
+struct CacheAnswer {
+    hits: u64,
+    misses: u64,
+    bytes_from_cache: u64,
+    bytes_from_remote: u64,
+    evictions: u64,
+    used_bytes: u64,
+    limit_bytes: u64,
+}
+
+async fn storage(State(upkeep): State<Upkeep>) -> Result<Json<StorageAnswer>, ApiError> {
+    let usage = upkeep.service.storage().await?;
+    let cache = upkeep.cache.as_ref().map(|cache| {
+        let stats = cache.stats();
+        CacheAnswer {
+            hits: stats.hits,
+            misses: stats.misses,
+            bytes_from_cache: stats.bytes_from_cache,
+            bytes_from_remote: stats.bytes_from_remote,
+            evictions: stats.evictions,
+            used_bytes: stats.used_bytes,
+            limit_bytes: stats.limit_bytes,
+        }
+    });
+    Ok(Json(StorageAnswer { usage, cache }))
+}
+
+async fn collect(
+    State(upkeep): State<Upkeep>,
+    Json(wish): Json<CollectWish>,
+) -> Result<Json<Collected>, ApiError> {
+    let collected = upkeep
+        .service
+        .collect(upkeep.in_use.as_ref(), wish, &|_| {})
+        .await?;
+    Ok(Json(collected))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CheckWish {
+    #[serde(default)]
+    quick: bool,
+}
+
+async fn check(
+    State(upkeep): State<Upkeep>,
+    Json(wish): Json<CheckWish>,
+) -> Result<Json<DataCheck>, ApiError> {
+    Ok(Json(upkeep.service.check(wish.quick, &|_| {}).await?))
+}

@@ -1,0 +1,45 @@
+//! How much is stored, and what storing things once saves.
+
+use serde::Serialize;
+
+use crate::store::versions;
+use crate::{DataError, DataService};
+
+/// What all versions hold, and what that takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct StorageUsage {
+    /// Versions whose files are kept.
+    pub versions: u64,
+    /// Bytes of their files, each version counted whole.
+    pub versions_bytes: u64,
+    /// Content that is stored, each piece once, before it is compressed; with what tracking and others keep.
+    pub unique_bytes: u64,
+    /// What lies on the disk or in the bucket.
+    pub stored_bytes: u64,
+    /// Packs.
+    pub packs: u64,
+    /// Pieces in them.
+    pub pieces: u64,
+}
+
+impl DataService {
+    /// How much is stored.
+    ///
+    /// # Errors
+    /// A store failed.
+    pub async fn storage(&self) -> Result<StorageUsage, DataError> {
+        let usage = self.blobs.usage().await?;
+        let (versions, versions_bytes) = self
+            .store
+            .read(|tx| Ok::<_, DataError>(versions::totals(tx)?))
+            .await?;
+        Ok(StorageUsage {
+            versions,
+            versions_bytes,
+            unique_bytes: usage.content_bytes,
+            stored_bytes: usage.pack_bytes,
+            packs: usage.packs,
+            pieces: usage.chunks + usage.nodes + usage.records,
+        })
+    }
+}
