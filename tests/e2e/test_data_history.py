@@ -1,0 +1,178 @@
+"""Datasets with histories through the command line: working copies, branches, merges, and what is collected."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.server import Corliss
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def read(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def asked(corliss: Corliss, *arguments: str) -> Any:
+    return json.loads(corliss.cli("--json", *arguments))
+
+
+def refused(corliss: Corliss, *arguments: str) -> str:
+    done = corliss.run_cli(*arguments)
+    assert done.returncode != 0, done
+    return done.stderr
+
+
+@pytest.fixture
+def images(corliss: Corliss, tmp_path: Path) -> Path:
+    """A working copy of a dataset of its own."""
+    folder = tmp_path / f"images-{os.urandom(4).hex()}"
+    write(folder, {"cats/1.txt": "cat", "cats/2.txt": "cat", "dogs/1.txt": "dog", "list.csv": "id,kind\n1,cat\n2,cat\n"})
+    corliss.cli("data", "add", str(folder), "-m", "the first")
+    return folder
+
+
+def test_a_working_copy_knows_what_was_changed(corliss: Corliss, images: Path) -> None:
+    status = lambda: asked(corliss, "data", "status", str(images / "cats"))  # noqa: E731
+    assert status()["changes"] == [] and status()["branch"] == "main"
+    write(images, {"cats/1.txt": "CAT", "new.txt": "new"})
+    (images / "dogs/1.txt").unlink()
+    (images / "cats/2.txt").chmod(0o755)
+    changed = [(change["path"], change["change"]) for change in status()["changes"]]
+    assert changed == [("cats/1.txt", "changed"), ("cats/2.txt", "mode"), ("dogs/1.txt", "removed"), ("new.txt", "added")]
+    dry = asked(corliss, "data", "add", str(images), "--dry-run")
+    assert len(dry["changes"]) == 4
+    assert len(asked(corliss, "data", "log", images.name)["items"]) == 1, "a dry run commits nothing"
+    corliss.cli("data", "add", str(images), "-m", "the second")
+    assert status()["changes"] == []
+    log = asked(corliss, "data", "log", images.name)["items"]
+    assert [commit["message"] for commit in log] == ["the second", "the first"]
+    assert log[0]["author"] == "local-admin"
+    diff = asked(corliss, "data", "diff", f"{images.name}~1", images.name)
+    assert diff["summary"] == {"added": 1, "removed": 1, "changed": 2, "bytes_new": 9, "bytes_old": 9}
+
+
+def test_branches_are_worked_on_apart_and_merged(corliss: Corliss, images: Path, tmp_path: Path) -> None:
+    name = images.name
+    corliss.cli("data", "branch", name, "relabel")
+    other = tmp_path / "relabel"
+    corliss.cli("data", "checkout", f"{name}@relabel", str(other))
+    assert read(other) == read(images)
+    write(other, {"cats/2.txt": "dog", "both.txt": "theirs"})
+    corliss.cli("data", "add", str(other), "-m", "relabelled")
+    write(images, {"dogs/2.txt": "dog", "both.txt": "ours"})
+    corliss.cli("data", "add", str(images), "-m", "one more")
+    assert "both.txt" in refused(corliss, "data", "merge", name, "relabel")
+    merged = asked(corliss, "data", "merge", name, "relabel", "--on-conflict", "theirs")
+    assert merged["settled"] == 1 and not merged["fast_forward"]
+
+    # The working copy is behind now; switching it loses nothing that was changed in it.
+    assert asked(corliss, "data", "status", str(images))["branch_moved"]
+    write(images, {"mine.txt": "not committed"})
+    assert "changes of its own" in refused(corliss, "data", "checkout", name, str(images))
+    assert "has moved" in refused(corliss, "data", "add", str(images))
+    (images / "mine.txt").unlink()
+    corliss.cli("data", "checkout", name, str(images))
+    assert read(images) == {
+        "both.txt": "theirs", "cats/1.txt": "cat", "cats/2.txt": "dog", "dogs/1.txt": "dog", "dogs/2.txt": "dog",
+        "list.csv": "id,kind\n1,cat\n2,cat\n",
+    }
+    corliss.cli("data", "checkout", f"{name}~1", str(images), "--discard")
+    assert read(images)["both.txt"] == "ours"
+    assert asked(corliss, "data", "status", str(images))["branch"] is None
+
+
+def test_a_part_is_checked_out_and_committed_alone(corliss: Corliss, images: Path, tmp_path: Path) -> None:
+    name, part = images.name, tmp_path / "part"
+    assert "has no 'birds'" in refused(corliss, "data", "checkout", name, str(tmp_path / "x"), "--only", "birds")
+    corliss.cli("data", "checkout", name, str(part), "--only", "cats")
+    assert set(read(part)) == {"cats/1.txt", "cats/2.txt"}
+    assert asked(corliss, "data", "status", str(part))["changes"] == []
+    write(part, {"cats/3.txt": "cat"})
+    (part / "cats/1.txt").unlink()
+    corliss.cli("data", "add", str(part))
+    whole = tmp_path / "whole"
+    corliss.cli("data", "get", name, str(whole))
+    assert set(read(whole)) == {"cats/2.txt", "cats/3.txt", "dogs/1.txt", "list.csv"}
+
+
+def test_unchanged_files_are_not_read_again(corliss: Corliss, images: Path) -> None:
+    time.sleep(1.1)
+    corliss.cli("data", "status", str(images))
+    # Nobody may open it; who does not read it does not notice.
+    blocked = images / "cats" / "1.txt"
+    before = blocked.stat()
+    traced = subprocess.run(
+        ["strace", "-f", "-e", "trace=openat", "-o", "/dev/stdout", str(corliss.binary), "data", "status", str(images)],
+        env=corliss.environment, capture_output=True, text=True, timeout=60, check=False,
+    ) if _have_strace() else None
+    if traced is not None:
+        assert "cats/1.txt" not in traced.stdout
+    # Of the same length, with its time set back: the time of the change of the inode tells.
+    blocked.write_text("CAT")
+    os.utime(blocked, ns=(before.st_atime_ns, before.st_mtime_ns))
+    changes = asked(corliss, "data", "status", str(images))["changes"]
+    assert [change["path"] for change in changes] == ["cats/1.txt"]
+
+
+def _have_strace() -> bool:
+    return any((Path(folder) / "strace").exists() for folder in os.get_exec_path())
+
+
+def test_what_nothing_refers_to_is_collected_and_the_rest_stays(corliss: Corliss, images: Path, tmp_path: Path) -> None:
+    name = images.name
+    noise = os.urandom(600_000)
+    (images / "large.bin").write_bytes(noise)
+    corliss.cli("data", "add", str(images))
+    corliss.cli("data", "tag", name, "kept")
+    (images / "large.bin").write_bytes(os.urandom(600_000))
+    corliss.cli("data", "add", str(images))
+    collect = lambda *more: asked(corliss, "data", "gc", "--grace-hours", "0", *more)  # noqa: E731
+    collect("--yes")
+    stored = asked(corliss, "data", "du")["stored_bytes"]
+    corliss.cli("data", "branch", name, "main", "--move-to", "kept")
+    dry = collect("--dry-run")
+    assert dry["commits_removed"] == 1 and dry["bytes_removed"] > 590_000
+    assert asked(corliss, "data", "du")["stored_bytes"] == stored
+    done = collect("--yes")
+    assert done["commits_removed"] == 1
+    assert asked(corliss, "data", "du")["stored_bytes"] < stored - 590_000
+    corliss.kill_server()
+    corliss.up()
+    corliss.cli("data", "get", f"{name}@kept", str(tmp_path / "kept"))
+    assert (tmp_path / "kept" / "large.bin").read_bytes() == noise
+    assert asked(corliss, "data", "check")["findings_total"] == 0
+
+
+def test_damage_is_named_by_dataset_and_path_and_healed_by_the_file(corliss: Corliss, images: Path) -> None:
+    content = os.urandom(300_000)
+    (images / "rare.bin").write_bytes(content)
+    corliss.cli("data", "add", str(images))
+    packs = sorted((corliss.home / "blobs" / "packs").glob("*/*"), key=lambda path: path.stat().st_mtime)
+    for pack in packs:
+        data = bytearray(pack.read_bytes())
+        if len(data) > 290_000:
+            data[150_000] ^= 1
+            pack.chmod(0o600)
+            pack.write_bytes(data)
+    done = corliss.run_cli("--json", "data", "check")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    damaged = [(file["datasets"], file["path"]) for file in found["files"]]
+    assert ([images.name], "rare.bin") in damaged
+    # Whoever still has the file heals it: what is damaged counts as missing.
+    corliss.cli("data", "add", str(images), "--name", f"{images.name}-again")
+    corliss.cli("data", "get", images.name, str(images.parent / "healed"))
+    assert (images.parent / "healed" / "rare.bin").read_bytes() == content
