@@ -456,3 +456,14 @@ pub struct TokenView {
     #[serde(default)]
     pub token: Option<String>,
 }
+
+/// The keys of a tenant, without the keys.
+#[derive(Debug, Deserialize)]
+pub struct KeyView {
+    pub tenant: String,
+    pub root_key: String,
+    pub provider: String,
+    pub tenant_key_version: u32,
+    pub data_keys: u64,
+    pub uses_left: u64,
+}

@@ -24,7 +24,7 @@ use corliss_types::Accelerator;
 use crate::config::MachineLimits;
 use crate::console::Console;
 use crate::lifecycle::Stop;
-use crate::routes::{self, System};
+use crate::routes::{self, Keys, System};
 use crate::{Config, Home, ServerError, storage, wiring};
 
 const KEEPER_PERIOD: Duration = Duration::from_secs(1);
@@ -43,6 +43,7 @@ pub struct Rooms {
     pipelines: Arc<Pipelines>,
     in_use: Arc<dyn InUse>,
     cache: Option<CachedBackend>,
+    keys: Keys,
     keeper_wake: Wake,
     sources: Sources,
     inventory: Inventory,
@@ -66,7 +67,15 @@ impl Rooms {
         let key = home.root().join("key");
         let security = Security::open(store.clone(), sources.clone(), keeper_wake.clone(), &key)
             .map_err(ServerError::room("security"))?;
-        let storage::Opened { blobs, cache } = storage::open(config, home).await?;
+        let storage::Opened {
+            blobs,
+            cache,
+            key_file,
+        } = storage::open(config, home).await?;
+        let keys = Keys {
+            ring: Arc::clone(blobs.keyring()),
+            file: key_file,
+        };
         let data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default());
         let artifacts = Arc::new(wiring::tracking::ArtifactBlobs(blobs));
         let tracking = Tracking::open(store.clone(), sources.clone(), artifacts)
@@ -148,6 +157,7 @@ impl Rooms {
             pipelines,
             in_use,
             cache,
+            keys,
             keeper_wake,
             sources: sources.clone(),
             inventory,
@@ -232,6 +242,7 @@ pub fn all_routes(
         stop: stop.clone(),
     });
     routes::routes(&system)
+        .merge(routes::key_routes(&rooms.keys))
         .merge(rooms.security.routes(config.tls.is_some()))
         .merge(corliss_data::routes(rooms.data.clone()))
         .merge(corliss_data::upkeep_routes(

@@ -15,11 +15,13 @@ pub struct Opened {
     pub blobs: BlobStore,
     /// The copies.
     pub cache: Option<CachedBackend>,
+    /// The file in which new root keys are made, if they are not made elsewhere.
+    pub key_file: Option<Arc<FileRootKey>>,
 }
 
 /// Opens the store.
 pub async fn open(config: &Config, home: &Home) -> Result<Opened, ServerError> {
-    let root = root_key(config, home).await?;
+    let (root, key_file) = root_key(config, home).await?;
     let failed = || ServerError::room("the blob store");
     match &config.storage {
         Storage::Home => Ok(Opened {
@@ -27,6 +29,7 @@ pub async fn open(config: &Config, home: &Home) -> Result<Opened, ServerError> {
                 .await
                 .map_err(failed())?,
             cache: None,
+            key_file,
         }),
         Storage::Bucket { bucket, cache_bytes } => {
             let remote: Arc<dyn Backend> = Arc::new(
@@ -45,24 +48,31 @@ pub async fn open(config: &Config, home: &Home) -> Result<Opened, ServerError> {
             Ok(Opened {
                 blobs,
                 cache: Some(cache),
+                key_file,
             })
         }
     }
 }
 
 /// The root key. With Vault, a key file that is still there opens what it wrapped before.
-async fn root_key(config: &Config, home: &Home) -> Result<Arc<dyn RootKey>, ServerError> {
+async fn root_key(
+    config: &Config,
+    home: &Home,
+) -> Result<(Arc<dyn RootKey>, Option<Arc<FileRootKey>>), ServerError> {
     let failed = || ServerError::room("encryption at rest");
     let path = home.root().join("root.key");
     match &config.root_keeper {
-        RootKeeper::File => Ok(Arc::new(FileRootKey::open(&path).map_err(failed())?)),
+        RootKeeper::File => {
+            let file = Arc::new(FileRootKey::open(&path).map_err(failed())?);
+            Ok((file.clone(), Some(file)))
+        }
         RootKeeper::Transit(settings) => {
             let transit: Arc<dyn RootKey> = Arc::new(TransitRootKey::open(settings).await.map_err(failed())?);
             if !path.exists() {
-                return Ok(transit);
+                return Ok((transit, None));
             }
             let file: Arc<dyn RootKey> = Arc::new(FileRootKey::open(&path).map_err(failed())?);
-            Ok(Arc::new(RootKeys::new(transit, vec![file])))
+            Ok((Arc::new(RootKeys::new(transit, vec![file])), None))
         }
     }
 }

@@ -348,6 +348,32 @@ pub enum AdminCommand {
     /// Create, list and revoke tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// List and change the keys that seal what is stored
+    #[command(subcommand)]
+    Keys(KeysCommand),
+}
+
+/// `corliss admin keys …`
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// List keys: never the keys themselves
+    #[command(after_help = "Example:\n  corliss admin keys list")]
+    List,
+    /// Make new keys; what is stored stays as it is, and stays readable
+    #[command(
+        after_help = "Examples:\n  corliss admin keys rotate\n  corliss admin keys rotate --root\n  corliss admin keys rotate --root --retire-old --yes"
+    )]
+    Rotate {
+        /// A new root key as well; with Vault or OpenBao, the newest one that it has
+        #[arg(long)]
+        root: bool,
+        /// Remove the old root keys: backups from before become unreadable
+        #[arg(long, requires = "root")]
+        retire_old: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// `corliss admin token …`

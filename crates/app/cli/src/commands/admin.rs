@@ -1,20 +1,66 @@
-//! `corliss admin token …`: create, list, revoke.
+//! `corliss admin token …`: create, list, revoke; `corliss admin keys …`: list, rotate.
 
 use serde_json::{Value, json};
 
 use crate::api::segment;
-use crate::args::{AdminCommand, TokenCommand};
+use crate::args::{AdminCommand, KeysCommand, TokenCommand};
+use crate::confirm::confirm;
 use crate::context::Context;
 use crate::error::CliResult;
 use crate::output::{self, Table};
 use crate::units;
-use crate::views::{Page, TokenView};
+use crate::views::{KeyView, Page, TokenView};
 
 const DAY_S: u64 = 24 * 60 * 60;
 
 /// Dispatches.
 pub fn run(context: &Context, command: &AdminCommand) -> CliResult {
-    let AdminCommand::Token(command) = command;
+    match command {
+        AdminCommand::Token(command) => token(context, command),
+        AdminCommand::Keys(command) => keys(context, command),
+    }
+}
+
+fn keys(context: &Context, command: &KeysCommand) -> CliResult {
+    let api = context.api()?;
+    let answer: Value = match command {
+        KeysCommand::List => api.get("/api/v1/system/keys")?,
+        KeysCommand::Rotate {
+            root,
+            retire_old,
+            yes,
+        } => {
+            if *retire_old && !yes {
+                confirm("Remove the old root keys? Backups from before become unreadable.")?;
+            }
+            let wish = json!({ "root": root, "retire": retire_old });
+            api.post("/api/v1/system/keys/rotate", &wish)?
+        }
+    };
+    context.answer(answer, |page: Page<KeyView>| {
+        let mut table = Table::new(&[
+            "tenant",
+            "root key",
+            "kept by",
+            "tenant key",
+            "data keys",
+            "seals left",
+        ]);
+        for key in page.items {
+            table.row([
+                key.tenant,
+                key.root_key,
+                key.provider,
+                format!("version {}", key.tenant_key_version),
+                key.data_keys.to_string(),
+                key.uses_left.to_string(),
+            ]);
+        }
+        table.print("No keys yet: they are made when something is stored.");
+    })
+}
+
+fn token(context: &Context, command: &TokenCommand) -> CliResult {
     match command {
         TokenCommand::Create {
             name,
