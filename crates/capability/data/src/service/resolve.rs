@@ -18,20 +18,20 @@ impl DataService {
         let reference = reference.clone();
         self.store.read(move |tx| resolve(tx, &reference)).await
     }
+}
 
-    /// The same, where a name of another dataset is refused.
-    pub(super) async fn resolve_in(
-        &self,
-        dataset: &DatasetName,
-        reference: &Reference,
-    ) -> Result<Resolved, DataError> {
-        match reference {
-            Reference::Named { dataset: other, .. } if other != dataset => Err(DataError::BadReference {
-                reference: other.to_string(),
-                problem: "is another dataset",
-            }),
-            _ => self.resolve(reference).await,
-        }
+/// The same, where a name of another dataset is refused.
+pub(super) fn resolve_in(
+    tx: &mut dyn Tx,
+    dataset: &DatasetName,
+    reference: &Reference,
+) -> Result<Resolved, DataError> {
+    match reference {
+        Reference::Named { dataset: other, .. } if other != dataset => Err(DataError::BadReference {
+            reference: other.to_string(),
+            problem: "is another dataset",
+        }),
+        _ => resolve(tx, reference),
     }
 }
 
