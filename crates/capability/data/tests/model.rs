@@ -54,7 +54,8 @@ async fn look(home: &Home, model: &Model, reading: &Reading) {
     }
     for dataset in model.datasets.values() {
         for name in dataset.names.values() {
-            home.reads_log(model, &name.commit, reading.skip, reading.page).await;
+            home.reads_log(model, &name.commit, reading.skip, reading.page)
+                .await;
         }
     }
     let whole = model.versions.iter().filter(|(_, version)| version.is_whole);
@@ -128,16 +129,28 @@ async fn six_digits_that_begin_two_ids_are_refused() {
     let step = |message: String, files| Step {
         now_ms: 5,
         message,
-        call: Call::Commit { on: on.clone(), files },
+        call: Call::Commit {
+            on: on.clone(),
+            files,
+        },
     };
     home.perform(&step(String::new(), files(one))).await.unwrap();
     home.perform(&step(String::new(), files(two))).await.unwrap();
     let version = &id(one)[..8];
-    for text in [version.to_owned(), format!("d@{version}"), format!("d@{}", &version[2..])] {
+    for text in [
+        version.to_owned(),
+        format!("d@{version}"),
+        format!("d@{}", &version[2..]),
+    ] {
         let found = home.service.resolve(&text.parse().unwrap()).await;
-        assert!(matches!(found, Err(DataError::Ambiguous { .. })), "{text}: {found:?}");
+        assert!(
+            matches!(found, Err(DataError::Ambiguous { .. })),
+            "{text}: {found:?}"
+        );
     }
-    let longer = (9..).map(|len| &id(one)[..len] != &id(two)[..len]).position(|differs| differs);
+    let longer = (9..)
+        .map(|len| &id(one)[..len] != &id(two)[..len])
+        .position(|differs| differs);
     let longer = id(one)[..9 + longer.unwrap()].to_owned();
     let found = home.service.resolve(&longer.parse().unwrap()).await.unwrap();
     assert_eq!(found.version.to_string(), id(one));
@@ -158,12 +171,22 @@ async fn six_digits_that_begin_two_ids_are_refused() {
         };
         let call = Call::Commit { on, files: files(0) };
         let message = n.to_string();
-        home.perform(&Step { now_ms: 5, message, call }).await.unwrap();
+        home.perform(&Step {
+            now_ms: 5,
+            message,
+            call,
+        })
+        .await
+        .unwrap();
     }
     let id = commit(one).id().to_string();
     let found = home.service.resolve(&id[..8].parse().unwrap()).await;
     assert!(matches!(found, Err(DataError::Ambiguous { .. })), "{found:?}");
     let text = format!("e@{}", &id[..8]);
     let found = home.service.resolve(&text.parse().unwrap()).await.unwrap();
-    assert_eq!(found.commit, Some(id.parse().unwrap()), "of this dataset there is one");
+    assert_eq!(
+        found.commit,
+        Some(id.parse().unwrap()),
+        "of this dataset there is one"
+    );
 }

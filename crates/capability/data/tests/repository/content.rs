@@ -77,5 +77,9 @@ pub static PATHS: LazyLock<Vec<String>> = LazyLock::new(|| {
         ending("i", &[1]),
         ending("y", &[0, 1]),
     ];
-    plain.iter().map(|path| (*path).to_owned()).chain(ending).collect()
+    plain
+        .iter()
+        .map(|path| (*path).to_owned())
+        .chain(ending)
+        .collect()
 });

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use corliss_data::{Commit, CommitInfo, Committed, ConflictPolicy, DataError, Merged, RefInfo, RefKind, Resolved};
+use corliss_data::{
+    Commit, CommitInfo, Committed, ConflictPolicy, DataError, Merged, RefInfo, RefKind, Resolved,
+};
 use corliss_types::{CommitId, Timestamp, VersionId};
 use unicode_normalization::UnicodeNormalization;
 
@@ -82,7 +84,13 @@ impl Model {
             } => {
                 self.named(dataset, RefKind::Branch, branch)?;
                 let key = (RefKind::Branch, branch.clone());
-                let name = self.datasets.get_mut(dataset).unwrap().names.get_mut(&key).unwrap();
+                let name = self
+                    .datasets
+                    .get_mut(dataset)
+                    .unwrap()
+                    .names
+                    .get_mut(&key)
+                    .unwrap();
                 name.protected = *protected;
                 Ok(Outcome::Ref(info(&key, name)))
             }
@@ -128,7 +136,11 @@ impl Model {
         }
         let head = self.head(on)?;
         let mut refusals = self.not_to_commit(on, &head);
-        let mut files = head.at.as_ref().map(|at| self.files(at).clone()).unwrap_or_default();
+        let mut files = head
+            .at
+            .as_ref()
+            .map(|at| self.files(at).clone())
+            .unwrap_or_default();
         for (path, number, executable) in edits {
             let before = match number {
                 Some(number) => files.insert(path.clone(), (*number, *executable)),
@@ -183,7 +195,14 @@ impl Model {
         Ok(Outcome::Ref(info(&key, &found)))
     }
 
-    fn merge(&mut self, step: &Step, on: &On, from: &Spot, policy: ConflictPolicy, always_commit: bool) -> Answer {
+    fn merge(
+        &mut self,
+        step: &Step,
+        on: &On,
+        from: &Spot,
+        policy: ConflictPolicy,
+        always_commit: bool,
+    ) -> Answer {
         let theirs = self.commit_of(&on.dataset, from)?;
         let head = self.head(on)?;
         unless(head.refusals.clone())?;
@@ -218,12 +237,20 @@ impl Model {
         }
     }
 
-    fn apply_between(&mut self, step: &Step, on: &On, [from, to]: [&CommitId; 2], policy: ConflictPolicy) -> Answer {
+    fn apply_between(
+        &mut self,
+        step: &Step,
+        on: &On,
+        [from, to]: [&CommitId; 2],
+        policy: ConflictPolicy,
+    ) -> Answer {
         let head = self.head(on)?;
         let mut refusals = self.not_to_commit(on, &head);
         let ours = head.at.clone().unwrap();
         let joined = join(self.files(from), self.files(&ours), self.files(to), policy);
-        let files = joined.map(|(files, _)| files).map_err(|more| refusals.extend(more));
+        let files = joined
+            .map(|(files, _)| files)
+            .map_err(|more| refusals.extend(more));
         unless(refusals)?;
         Ok(self.record(step, on, &head, files.unwrap(), None))
     }
@@ -258,7 +285,10 @@ impl Model {
         Ok(Head {
             branch,
             at,
-            refusals: is_elsewhere.then_some(Refusal::Exactly(moved)).into_iter().collect(),
+            refusals: is_elsewhere
+                .then_some(Refusal::Exactly(moved))
+                .into_iter()
+                .collect(),
             is_protected,
         })
     }
@@ -271,7 +301,14 @@ impl Model {
         refusals
     }
 
-    fn record(&mut self, step: &Step, on: &On, head: &Head, files: Files, merged: Option<CommitId>) -> Outcome {
+    fn record(
+        &mut self,
+        step: &Step,
+        on: &On,
+        head: &Head,
+        files: Files,
+        merged: Option<CommitId>,
+    ) -> Outcome {
         let version = tree(&files).0.version();
         let created_ms = step.now_ms;
         let recorded = self.versions.entry(version.clone()).or_insert(Version {
@@ -294,13 +331,15 @@ impl Model {
             message: step.message.clone(),
         };
         let id = self.add(commit);
-        self.datasets.entry(on.dataset.clone()).or_insert_with(|| Dataset {
-            default: head.branch.clone(),
-            created_ms,
-            updated_ms: created_ms,
-            names: BTreeMap::new(),
-            commits: BTreeSet::new(),
-        });
+        self.datasets
+            .entry(on.dataset.clone())
+            .or_insert_with(|| Dataset {
+                default: head.branch.clone(),
+                created_ms,
+                updated_ms: created_ms,
+                names: BTreeMap::new(),
+                commits: BTreeSet::new(),
+            });
         self.put_name(step, &on.dataset, RefKind::Branch, &head.branch, id.clone());
         Outcome::Committed(self.committed(on, &head.branch, id, true))
     }
@@ -321,7 +360,14 @@ impl Model {
         id
     }
 
-    fn put_name(&mut self, step: &Step, dataset: &str, kind: RefKind, name: &str, commit: CommitId) -> RefInfo {
+    fn put_name(
+        &mut self,
+        step: &Step,
+        dataset: &str,
+        kind: RefKind,
+        name: &str,
+        commit: CommitId,
+    ) -> RefInfo {
         let dataset = self.datasets.get_mut(dataset).unwrap();
         dataset.updated_ms = step.now_ms;
         dataset.commits.insert(commit.clone());
@@ -388,10 +434,10 @@ impl Model {
 
     /// The commit of a dataset that is meant.
     pub fn commit_of(&self, dataset: &str, spot: &Spot) -> Refused<CommitId> {
+        let commits = &self.dataset(dataset)?.commits;
         if matches!(spot, Spot::Named { dataset: other, .. } if other != dataset) {
             return Err(vec![Refusal::Kind("data_reference_invalid")]);
         }
-        let commits = &self.dataset(dataset)?.commits;
         let resolved = self.resolve(spot)?;
         match resolved.commit {
             None => refuse(DataError::NoCommit {
@@ -424,14 +470,25 @@ impl Model {
     fn resolve_named(&self, spot: &Spot, dataset: &str, at: &Place, back: u32) -> Refused<Resolved> {
         let found = self.dataset(dataset)?;
         let version = |text: &str| {
-            let ids: BTreeSet<&str> = found.commits.iter().map(|id| self.commits[id].what.version.as_str()).collect();
-            let version: VersionId = only(ids.into_iter(), text, &format!("{dataset}@{text}"))?.parse().unwrap();
+            let ids: BTreeSet<&str> = found
+                .commits
+                .iter()
+                .map(|id| self.commits[id].what.version.as_str())
+                .collect();
+            let version: VersionId = only(ids.into_iter(), text, &format!("{dataset}@{text}"))?
+                .parse()
+                .unwrap();
             match back {
                 0 => Ok(alone(version)),
                 _ => refuse(DataError::NoCommit { version }),
             }
         };
-        let at_name = |kind, name: &str| found.names.get(&(kind, name.to_owned())).map(|name| name.commit.clone());
+        let at_name = |kind, name: &str| {
+            found
+                .names
+                .get(&(kind, name.to_owned()))
+                .map(|name| name.commit.clone())
+        };
         let (mut commit, branch) = match at {
             Place::Alone | Place::Latest => {
                 let default = &found.default;
@@ -441,9 +498,13 @@ impl Model {
                 (Some(commit), _) => (commit, Some(name)),
                 (None, Some(commit)) => (commit, None),
                 (None, None) => {
-                    let is_hex = name.len() >= 6 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+                    let is_hex =
+                        name.len() >= 6 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
                     let text = format!("v_{name}");
-                    let is_known = found.commits.iter().any(|id| self.commits[id].what.version.as_str().starts_with(&text));
+                    let is_known = found
+                        .commits
+                        .iter()
+                        .any(|id| self.commits[id].what.version.as_str().starts_with(&text));
                     if is_hex && is_known {
                         return version(&text);
                     }
@@ -452,7 +513,10 @@ impl Model {
             },
             Place::Prefix(text) if text.starts_with("c_") => {
                 let ids = found.commits.iter().map(CommitId::as_str);
-                (only(ids, text, &format!("{dataset}@{text}"))?.parse().unwrap(), None)
+                (
+                    only(ids, text, &format!("{dataset}@{text}"))?.parse().unwrap(),
+                    None,
+                )
             }
             Place::Prefix(text) => return version(text),
         };
@@ -461,7 +525,10 @@ impl Model {
             commit = parents.first().cloned().ok_or_else(|| {
                 let (reference, problem) = (spot.to_string(), "goes back beyond the first commit");
                 // `~` and `~1` are the same.
-                let reference = reference.strip_suffix('~').map(|text| format!("{text}~1")).unwrap_or(reference);
+                let reference = reference
+                    .strip_suffix('~')
+                    .map(|text| format!("{text}~1"))
+                    .unwrap_or(reference);
                 vec![Refusal::Exactly(DataError::BadReference { reference, problem })]
             })?;
         }
@@ -587,7 +654,11 @@ pub fn info((kind, name): &(RefKind, String), at: &Name) -> RefInfo {
 }
 
 fn unless(refusals: Vec<Refusal>) -> Refused<()> {
-    if refusals.is_empty() { Ok(()) } else { Err(refusals) }
+    if refusals.is_empty() {
+        Ok(())
+    } else {
+        Err(refusals)
+    }
 }
 
 fn refuse<T>(error: DataError) -> Refused<T> {

@@ -45,16 +45,53 @@ pub struct Branch {
 #[derive(Debug, Clone)]
 pub enum Op {
     /// A whole tree: that of some commit, or nothing, with changes.
-    Commit { on: Branch, base: Option<Index>, changes: Vec<Change>, tidy: bool },
-    Edits { on: Branch, changes: Vec<Change>, tidy: bool },
-    CreateRef { on: Branch, kind: RefKind, at: Aim },
-    MoveBranch { on: Branch, to: Aim },
-    DeleteRef { on: Branch, kind: RefKind },
-    Protect { on: Branch, protected: bool },
-    Merge { on: Branch, from: Aim, policy: ConflictPolicy, always_commit: bool },
-    Revert { on: Branch, of: Aim, policy: ConflictPolicy },
-    CherryPick { on: Branch, of: Aim, policy: ConflictPolicy },
-    DeleteDataset { on: Branch },
+    Commit {
+        on: Branch,
+        base: Option<Index>,
+        changes: Vec<Change>,
+        tidy: bool,
+    },
+    Edits {
+        on: Branch,
+        changes: Vec<Change>,
+        tidy: bool,
+    },
+    CreateRef {
+        on: Branch,
+        kind: RefKind,
+        at: Aim,
+    },
+    MoveBranch {
+        on: Branch,
+        to: Aim,
+    },
+    DeleteRef {
+        on: Branch,
+        kind: RefKind,
+    },
+    Protect {
+        on: Branch,
+        protected: bool,
+    },
+    Merge {
+        on: Branch,
+        from: Aim,
+        policy: ConflictPolicy,
+        always_commit: bool,
+    },
+    Revert {
+        on: Branch,
+        of: Aim,
+        policy: ConflictPolicy,
+    },
+    CherryPick {
+        on: Branch,
+        of: Aim,
+        policy: ConflictPolicy,
+    },
+    DeleteDataset {
+        on: Branch,
+    },
     Collect,
 }
 
@@ -138,7 +175,9 @@ pub fn timed(contents: u16) -> impl Strategy<Value = Timed> {
 /// Only for reading.
 pub fn aims() -> impl Strategy<Value = Vec<Aim>> {
     let mut any_form = aim().boxed();
-    any_form = (any_form, 0..10_u8).prop_map(|(aim, form)| Aim { form, ..aim }).boxed();
+    any_form = (any_form, 0..10_u8)
+        .prop_map(|(aim, form)| Aim { form, ..aim })
+        .boxed();
     prop::collection::vec(any_form, 12)
 }
 
@@ -155,7 +194,13 @@ impl Aim {
         };
         let zeros = "0".repeat(64);
         let commits = || model.commits.keys().cloned();
-        let own = || model.datasets.get(dataset).into_iter().flat_map(|dataset| dataset.commits.iter().cloned());
+        let own = || {
+            model
+                .datasets
+                .get(dataset)
+                .into_iter()
+                .flat_map(|dataset| dataset.commits.iter().cloned())
+        };
         let commit = || pick(&self.of, commits()).unwrap_or_else(|| format!("c_{zeros}").parse().unwrap());
         let own_commit = || pick(&self.of, own()).unwrap_or_else(commit);
         let version = || -> VersionId {
@@ -184,7 +229,10 @@ impl Aim {
             (5, _) => Spot::Prefix(cut(version().as_str())),
             (6, _) => named(Place::Prefix(cut(own_commit().as_str())), self.back),
             (7, _) => named(Place::Prefix(cut(own_version().as_str())), self.back),
-            _ => named(Place::Name(cut(own_version().as_str())[2..].to_owned()), self.back),
+            _ => named(
+                Place::Name(cut(own_version().as_str())[2..].to_owned()),
+                self.back,
+            ),
         }
     }
 }
@@ -212,7 +260,13 @@ impl Branch {
     fn named(&self, model: &Model) -> (On, String) {
         let on = self.on(model);
         let name = on.branch.clone().unwrap_or_else(|| "main".to_owned());
-        (On { branch: Some(name.clone()), ..on }, name)
+        (
+            On {
+                branch: Some(name.clone()),
+                ..on
+            },
+            name,
+        )
     }
 }
 
@@ -237,7 +291,12 @@ impl Timed {
 impl Op {
     fn aimed(&self, model: &Model) -> Call {
         match self {
-            Self::Commit { on, base, changes, tidy } => {
+            Self::Commit {
+                on,
+                base,
+                changes,
+                tidy,
+            } => {
                 let base = base.and_then(|base| pick(&base, model.versions.values()));
                 let mut files = base.map(|version| version.files.clone()).unwrap_or_default();
                 for change in changes {
@@ -250,7 +309,10 @@ impl Op {
                         files = was;
                     }
                 }
-                Call::Commit { on: on.on(model), files }
+                Call::Commit {
+                    on: on.on(model),
+                    files,
+                }
             }
             Self::Edits { on, changes, tidy } => edits(on.on(model), changes, *tidy, model),
             Self::CreateRef { on, kind, at } => {
@@ -264,14 +326,29 @@ impl Op {
             }
             Self::MoveBranch { on, to } => {
                 let on = on.named(model).0;
-                Call::MoveBranch { to: to.at(model, &on.dataset), on }
+                Call::MoveBranch {
+                    to: to.at(model, &on.dataset),
+                    on,
+                }
             }
-            Self::DeleteRef { on, kind } => Call::DeleteRef { on: on.named(model).0, kind: *kind },
+            Self::DeleteRef { on, kind } => Call::DeleteRef {
+                on: on.named(model).0,
+                kind: *kind,
+            },
             Self::Protect { on, protected } => {
                 let (on, branch) = on.named(model);
-                Call::Protect { dataset: on.dataset, branch, protected: *protected }
+                Call::Protect {
+                    dataset: on.dataset,
+                    branch,
+                    protected: *protected,
+                }
             }
-            Self::Merge { on, from, policy, always_commit } => Call::Merge {
+            Self::Merge {
+                on,
+                from,
+                policy,
+                always_commit,
+            } => Call::Merge {
                 on: on.on(model),
                 from: from.at(model, on.dataset),
                 policy: *policy,
@@ -287,7 +364,9 @@ impl Op {
                 of: of.at(model, on.dataset),
                 policy: *policy,
             },
-            Self::DeleteDataset { on } => Call::DeleteDataset { dataset: on.dataset.to_owned() },
+            Self::DeleteDataset { on } => Call::DeleteDataset {
+                dataset: on.dataset.to_owned(),
+            },
             Self::Collect => Call::Collect,
         }
     }

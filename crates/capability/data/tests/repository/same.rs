@@ -16,21 +16,33 @@ use super::pick::Aim;
 const ALL: usize = 10_000;
 
 fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) {
-    assert!(found == expected, "{what}\n   found {found:?}\nexpected {expected:?}");
+    assert!(
+        found == expected,
+        "{what}\n   found {found:?}\nexpected {expected:?}"
+    );
 }
 
 impl Home {
     /// Names, histories and what they hold; the first difference, if there is one.
     pub async fn differs(&self, model: &Model) -> Option<String> {
         let summaries = self.service.datasets("", 100).await.unwrap();
-        let expected: Vec<_> = model.datasets.iter().map(|(name, dataset)| summary(model, name, dataset)).collect();
+        let expected: Vec<_> = model
+            .datasets
+            .iter()
+            .map(|(name, dataset)| summary(model, name, dataset))
+            .collect();
         if summaries != expected {
             return Some(format!("{summaries:?} instead of {expected:?}"));
         }
         for (name, dataset) in &model.datasets {
             let mut names = Vec::new();
             for kind in [RefKind::Branch, RefKind::Tag] {
-                names.extend(self.service.refs(&name.parse().unwrap(), kind, "", 100).await.unwrap());
+                names.extend(
+                    self.service
+                        .refs(&name.parse().unwrap(), kind, "", 100)
+                        .await
+                        .unwrap(),
+                );
             }
             let expected: Vec<_> = dataset.names.iter().map(|(key, name)| info(key, name)).collect();
             if names != expected {
@@ -42,7 +54,11 @@ impl Home {
 
     /// Everything below the names: each commit and version that a dataset has, and every byte of it if asked for.
     pub async fn is_whole(&self, model: &Model, with_bytes: bool) {
-        let own: BTreeSet<&CommitId> = model.datasets.values().flat_map(|dataset| &dataset.commits).collect();
+        let own: BTreeSet<&CommitId> = model
+            .datasets
+            .values()
+            .flat_map(|dataset| &dataset.commits)
+            .collect();
         let mut used: BTreeSet<u16> = BTreeSet::new();
         for commit in own {
             let found = self.service.commit_info(commit).await.unwrap();
@@ -208,7 +224,12 @@ fn changes(old: &Files, new: &Files) -> Vec<FileChange> {
 }
 
 fn sum_of(changes: &[FileChange]) -> DiffSummary {
-    let count = |kinds: &[ChangeKind]| changes.iter().filter(|change| kinds.contains(&change.change)).count() as u64;
+    let count = |kinds: &[ChangeKind]| {
+        changes
+            .iter()
+            .filter(|change| kinds.contains(&change.change))
+            .count() as u64
+    };
     let bytes = |entry: &Option<corliss_data::Entry>| entry.as_ref().map_or(0, |entry| entry.size_bytes);
     DiffSummary {
         added: count(&[ChangeKind::Added]),
@@ -222,9 +243,15 @@ fn sum_of(changes: &[FileChange]) -> DiffSummary {
 /// By name, folders as if theirs ended in `/`.
 fn listing(files: &Files, folder: &str) -> Vec<FolderItem> {
     let mut items: BTreeMap<String, FolderItem> = BTreeMap::new();
-    let begin = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+    let begin = if folder.is_empty() {
+        String::new()
+    } else {
+        format!("{folder}/")
+    };
     for (path, file) in files {
-        let Some(rest) = path.strip_prefix(&begin) else { continue };
+        let Some(rest) = path.strip_prefix(&begin) else {
+            continue;
+        };
         let found = entry(path, *file);
         let (key, name) = match rest.split_once('/') {
             None => (rest.to_owned(), rest),
@@ -242,4 +269,3 @@ fn listing(files: &Files, folder: &str) -> Vec<FolderItem> {
     }
     items.into_values().collect()
 }
-
