@@ -1,6 +1,7 @@
 //! How people and project files name a version: `name`, `name@branch`, `name@tag`, `name@v_…`, `name@c_…`, each
 //! with `~2` for the second commit before it; `v_…` and `c_…` alone. Ids may be cut to 6 hex digits.
 
+use std::fmt;
 use std::str::FromStr;
 
 use corliss_types::{CommitId, DatasetName, VersionId};
@@ -52,6 +53,28 @@ impl Reference {
             dataset,
             at: At::Latest,
             back: 0,
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => write!(f, "{version}"),
+            Self::Commit(commit) => write!(f, "{commit}"),
+            Self::Prefix(prefix) => write!(f, "{prefix}"),
+            Self::Named { dataset, at, back } => {
+                write!(f, "{dataset}")?;
+                match at {
+                    At::Latest => {}
+                    At::Name(name) => write!(f, "@{name}")?,
+                    At::Prefix(prefix) => write!(f, "@{prefix}")?,
+                }
+                match back {
+                    0 => Ok(()),
+                    back => write!(f, "~{back}"),
+                }
+            }
         }
     }
 }

@@ -160,7 +160,8 @@ impl DataService {
         Ok(root)
     }
 
-    /// The head of the branch that is meant.
+    /// The head of the branch that is meant, which is where the caller expects it. Whoever moves the branch compares
+    /// it with this again.
     pub(super) async fn head(&self, target: &Target) -> Result<Head, DataError> {
         let target = target.clone();
         let (branch, found) = self
@@ -178,6 +179,10 @@ impl DataService {
                     kind: RefKind::Branch,
                     name: branch.clone(),
                 })?;
+                if target.expected.as_ref().is_some_and(|at| *at != info.commit) {
+                    let head = Some(info.commit);
+                    return Err(DataError::BranchMoved { branch, head });
+                }
                 let commit = commits::get(tx, &info.commit)?;
                 Ok((branch, Some((info, commit.map(|commit| commit.what.version)))))
             })

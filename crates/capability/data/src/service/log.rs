@@ -13,7 +13,7 @@ use crate::store::commits;
 /// Commits that one question may look at.
 const VISITS_MAX: usize = 200_000;
 
-/// Later generations first, then later times: no commit comes before what came after it.
+/// Later generations first, then later times, then greater ids: no commit comes before what came after it.
 type Order = (u64, Timestamp, CommitId);
 
 impl DataService {
@@ -65,7 +65,9 @@ pub(super) fn log(
     let mut infos = BTreeMap::from([(from.clone(), first)]);
     let mut history = Vec::new();
     let mut passed = 0;
-    while let Some((_, _, id)) = open.pop() {
+    while history.len() < limit
+        && let Some((_, _, id)) = open.pop()
+    {
         let Some(info) = infos.remove(&id) else { continue };
         for parent in &info.what.parents {
             if seen.insert(parent.clone()) {
@@ -78,9 +80,6 @@ pub(super) fn log(
             history.push(info);
         }
         passed += 1;
-        if history.len() >= limit {
-            break;
-        }
     }
     Ok(history)
 }
@@ -90,7 +89,7 @@ fn order(info: &CommitInfo) -> Order {
 }
 
 /// The latest commit that both have behind them; None if their histories have nothing in common. Of several, none
-/// of which led to another, the one of the highest generation.
+/// of which led to another, the one that comes first in a history (see [`Order`]).
 pub(super) fn merge_base(
     tx: &mut dyn Tx,
     left: &CommitId,

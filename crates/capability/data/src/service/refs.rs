@@ -4,7 +4,7 @@
 use corliss_metastore::Tx;
 use corliss_types::{CommitId, DatasetName};
 
-use super::DataService;
+use super::{DataService, resolve};
 use crate::history::{RefKind, RefName};
 use crate::store::{commits, datasets, refs};
 use crate::types::RefInfo;
@@ -59,6 +59,8 @@ impl DataService {
         let (dataset, name, author) = (dataset.clone(), name.clone(), author.to_owned());
         self.store
             .write(move |tx| {
+                // Again: the dataset may have been deleted since.
+                belongs(tx, &dataset, &commit)?;
                 if refs::get(tx, &dataset, kind, &name)?.is_some() {
                     let (kind, name) = (kind, name.clone());
                     return Err(DataError::RefExists { kind, name });
@@ -109,6 +111,7 @@ impl DataService {
             .write(move |tx| {
                 let info = found(tx, &dataset, RefKind::Branch, &branch)?;
                 may_move(&info, expected.as_ref())?;
+                belongs(tx, &dataset, &commit)?;
                 let step = refs::Move {
                     dataset: &dataset,
                     kind: RefKind::Branch,
@@ -192,23 +195,30 @@ impl DataService {
         dataset: &DatasetName,
         reference: &Reference,
     ) -> Result<CommitId, DataError> {
-        let resolved = self.resolve_in(dataset, reference).await?;
-        let commit = resolved.commit.ok_or(DataError::NoCommit {
-            version: resolved.version,
-        })?;
-        let (dataset, id) = (dataset.clone(), commit.clone());
-        let belongs = self
-            .store
-            .read(move |tx| Ok::<_, DataError>(commits::belongs(tx, &dataset, &id)?))
-            .await?;
-        if belongs {
-            Ok(commit)
-        } else {
-            Err(DataError::VersionNotFound {
-                version: commit.to_string(),
+        let (dataset, reference) = (dataset.clone(), reference.clone());
+        self.store
+            .read(move |tx| {
+                is_there(tx, &dataset)?;
+                let resolved = resolve::resolve_in(tx, &dataset, &reference)?;
+                let commit = resolved.commit.ok_or(DataError::NoCommit {
+                    version: resolved.version,
+                })?;
+                belongs(tx, &dataset, &commit)?;
+                Ok(commit)
             })
-        }
+            .await
     }
+}
+
+/// The dataset is there and has the commit: an id alone may be that of another one's.
+fn belongs(tx: &mut dyn Tx, dataset: &DatasetName, commit: &CommitId) -> Result<(), DataError> {
+    is_there(tx, dataset)?;
+    if commits::belongs(tx, dataset, commit)? {
+        return Ok(());
+    }
+    Err(DataError::VersionNotFound {
+        version: commit.to_string(),
+    })
 }
 
 fn is_there(tx: &mut dyn Tx, dataset: &DatasetName) -> Result<(), DataError> {

@@ -4,6 +4,7 @@ use corliss_metastore::Tx;
 use corliss_types::{CommitId, DatasetName, VersionId};
 
 use super::DataService;
+use crate::error::shortened;
 use crate::history::{At, ID_PREFIX_MIN_LEN, RefKind, RefName};
 use crate::store::{commits, datasets, refs, versions};
 use crate::types::Resolved;
@@ -18,20 +19,20 @@ impl DataService {
         let reference = reference.clone();
         self.store.read(move |tx| resolve(tx, &reference)).await
     }
+}
 
-    /// The same, where a name of another dataset is refused.
-    pub(super) async fn resolve_in(
-        &self,
-        dataset: &DatasetName,
-        reference: &Reference,
-    ) -> Result<Resolved, DataError> {
-        match reference {
-            Reference::Named { dataset: other, .. } if other != dataset => Err(DataError::BadReference {
-                reference: other.to_string(),
-                problem: "is another dataset",
-            }),
-            _ => self.resolve(reference).await,
-        }
+/// The same, where a name of another dataset is refused.
+pub(super) fn resolve_in(
+    tx: &mut dyn Tx,
+    dataset: &DatasetName,
+    reference: &Reference,
+) -> Result<Resolved, DataError> {
+    match reference {
+        Reference::Named { dataset: other, .. } if other != dataset => Err(DataError::BadReference {
+            reference: other.to_string(),
+            problem: "is another dataset",
+        }),
+        _ => resolve(tx, reference),
     }
 }
 
@@ -51,40 +52,78 @@ fn resolve(tx: &mut dyn Tx, reference: &Reference) -> Result<Resolved, DataError
             Ok(alone(version))
         }
         Reference::Named { dataset, at, back } => {
-            let default = datasets::default_branch(tx, dataset)?;
-            let default = default.ok_or_else(|| DataError::DatasetNotFound {
-                name: dataset.clone(),
-            })?;
-            let (mut commit, branch) = match at {
-                At::Latest => (named(tx, dataset, &default)?.0, Some(default)),
-                At::Name(name) => match (named(tx, dataset, name), is_hex(name)) {
-                    (Ok((commit, kind)), _) => (commit, (kind == RefKind::Branch).then(|| name.clone())),
-                    // The beginning of a version's id without the `v_`.
-                    (Err(DataError::RefNotFound { .. }), true) => {
-                        let found = commits::versions_by_prefix(tx, dataset, &format!("v_{name}"))?;
-                        return Ok(alone(only(found, format!("{dataset}@{name}"))?));
-                    }
-                    (Err(error), _) => return Err(error),
-                },
-                At::Prefix(prefix) if prefix.starts_with("c_") => {
-                    let found = commits::by_prefix(tx, dataset, prefix)?;
-                    (only(found, format!("{dataset}@{prefix}"))?, None)
-                }
-                At::Prefix(prefix) => {
-                    let found = commits::versions_by_prefix(tx, dataset, prefix)?;
-                    return Ok(alone(only(found, format!("{dataset}@{prefix}"))?));
-                }
+            let (commit, branch) = match start(tx, dataset, at)? {
+                Start::Commit { commit, branch } => (commit, branch),
+                Start::Version(version) if *back == 0 => return Ok(alone(version)),
+                // A version is in a history as often as it was committed.
+                Start::Version(version) => return Err(DataError::NoCommit { version }),
             };
-            for _ in 0..*back {
-                let parent = commits::parents(tx, &commit)?.into_iter().next();
-                commit = parent.ok_or_else(|| DataError::BadReference {
-                    reference: format!("{dataset}~{back}"),
-                    problem: "goes back beyond the first commit",
-                })?;
-            }
-            at_commit(tx, commit, branch.filter(|_| *back == 0))
+            let before = before(tx, commit, *back)?.ok_or_else(|| DataError::BadReference {
+                reference: shortened(&reference.to_string()),
+                problem: "goes back beyond the first commit",
+            })?;
+            at_commit(tx, before, branch.filter(|_| *back == 0))
         }
     }
+}
+
+/// What stands after the `@`, looked up.
+enum Start {
+    Commit {
+        commit: CommitId,
+        branch: Option<RefName>,
+    },
+    Version(VersionId),
+}
+
+fn start(tx: &mut dyn Tx, dataset: &DatasetName, at: &At) -> Result<Start, DataError> {
+    let default = datasets::default_branch(tx, dataset)?;
+    let default = default.ok_or_else(|| DataError::DatasetNotFound {
+        name: dataset.clone(),
+    })?;
+    match at {
+        At::Latest => Ok(Start::Commit {
+            commit: named(tx, dataset, &default)?.0,
+            branch: Some(default),
+        }),
+        At::Name(name) => match named(tx, dataset, name) {
+            Ok((commit, kind)) => Ok(Start::Commit {
+                commit,
+                branch: (kind == RefKind::Branch).then(|| name.clone()),
+            }),
+            // It may be the beginning of a version's id without the `v_`.
+            Err(error @ DataError::RefNotFound { .. }) if is_hex(name) => {
+                let found = commits::versions_by_prefix(tx, dataset, &format!("v_{name}"))?;
+                if found.is_empty() {
+                    return Err(error);
+                }
+                Ok(Start::Version(only(found, format!("{dataset}@v_{name}"))?))
+            }
+            Err(error) => Err(error),
+        },
+        At::Prefix(prefix) if prefix.starts_with("c_") => {
+            let found = commits::by_prefix(tx, dataset, prefix)?;
+            Ok(Start::Commit {
+                commit: only(found, format!("{dataset}@{prefix}"))?,
+                branch: None,
+            })
+        }
+        At::Prefix(prefix) => {
+            let found = commits::versions_by_prefix(tx, dataset, prefix)?;
+            Ok(Start::Version(only(found, format!("{dataset}@{prefix}"))?))
+        }
+    }
+}
+
+/// So many commits before one, along the first parents; None if there are not so many.
+fn before(tx: &mut dyn Tx, mut commit: CommitId, back: u32) -> Result<Option<CommitId>, DataError> {
+    for _ in 0..back {
+        match commits::parents(tx, &commit)?.into_iter().next() {
+            Some(parent) => commit = parent,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(commit))
 }
 
 fn named(tx: &mut dyn Tx, dataset: &DatasetName, name: &RefName) -> Result<(CommitId, RefKind), DataError> {
@@ -118,7 +157,11 @@ const fn alone(version: VersionId) -> Resolved {
 }
 
 fn is_hex(name: &RefName) -> bool {
-    name.as_str().len() >= ID_PREFIX_MIN_LEN && name.as_str().bytes().all(|byte| byte.is_ascii_hexdigit())
+    name.as_str().len() >= ID_PREFIX_MIN_LEN
+        && name
+            .as_str()
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn only<T>(mut found: Vec<T>, text: String) -> Result<T, DataError> {
