@@ -8,6 +8,8 @@ export interface GridColumn {
   name: string;
   /** Below the name, such as its type. */
   under?: string;
+  /** Right-aligned. */
+  number?: boolean;
 }
 
 interface GridRow {
@@ -33,7 +35,7 @@ export function DataGrid({ label, columns, rows }: Props) {
           <tr>
             <th scope="col"><span className="hidden-text">Row</span></th>
             {columns.map((column, index) => (
-              <th key={index} scope="col" title={column.name}>
+              <th key={index} scope="col" title={column.name} className={column.number ? "number" : undefined}>
                 <bdi>{visible(column.name)}</bdi>
                 {column.under && <span className="grid-under">{column.under}</span>}
               </th>
@@ -44,7 +46,7 @@ export function DataGrid({ label, columns, rows }: Props) {
           {rows.map((row, index) => (
             <tr key={index}>
               <th scope="row">{row.head}</th>
-              {row.cells.map((cell, column) => <td key={column}>{isCell(cell) ? <CellText cell={cell} /> : cell}</td>)}
+              {row.cells.map((cell, column) => <td key={column} className={columns[column]?.number ? "number" : undefined}>{isCell(cell) ? <CellText cell={cell} /> : cell}</td>)}
             </tr>
           ))}
         </tbody>

@@ -70,7 +70,7 @@ function TableView({ preview, busy, onOffset }: { preview: TablePreview; busy: b
       {rows.columns.length === 0 ? <Empty title="This table has no columns" /> : (
         <DataGrid
           label="Rows of the table"
-          columns={rows.columns.map((name) => ({ name, under: types.get(name) }))}
+          columns={rows.columns.map((name) => ({ name, under: types.get(name), number: isNumber(types.get(name)) }))}
           rows={rows.rows.map((cells, index) => ({ head: count(rows.offset + index + 1), cells }))}
         />
       )}
@@ -101,6 +101,9 @@ function Columns({ schema }: { schema: Schema }) {
     </details>
   );
 }
+
+/** `integer` and `number` of CSV and JSON lines, `int64`, `double` and the like of Parquet. */
+const isNumber = (type = ""): boolean => /^(integer|number|u?int\d+|float\d*|double|decimal\(.*\))$/.test(type);
 
 const DELIMITERS: Record<string, string> = { ",": "commas", "\t": "tabs", ";": "semicolons", "|": "pipes" };
 

@@ -90,7 +90,7 @@ function Actions({ dataset, one }: { dataset: Dataset; one: Ref }) {
         </Confirm>
       )}
       {!(branch && one.name === dataset.default_branch) && (
-        <Confirm label="Delete" title={`Delete the ${one.kind} ${one.name}?`} confirm="Delete it" danger action={() => changed(data.deleteRef(dataset.name, one))}>
+        <Confirm label="Delete" title={`Delete the ${one.kind} ${one.name}?`} confirm="Delete it" danger disabled={one.protected} action={() => changed(data.deleteRef(dataset.name, one))}>
           <p>
             It points to <code className="whole">{shortId(one.commit)}</code>. Versions that runs, models, branches or tags still need are kept; what only this {one.kind} led to may be
             removed when storage is cleaned up.

@@ -75,7 +75,7 @@ function Differences({ diff }: { diff: TableDiff }) {
   const words = tableDiffWords(diff);
   return (
     <>
-      <p className="number">{words}</p>
+      <p>{words}</p>
       <Announce text={words} />
       {lines.length > 0 && (
         <>
