@@ -7,6 +7,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { openBrowser } from "./browser.mjs";
+import { checkData } from "./data.mjs";
 import { tryChat, tryInfer } from "./endpoints.mjs";
 import { checkKeyboard } from "./keyboard.mjs";
 import { checkRun } from "./runs.mjs";
@@ -53,7 +54,8 @@ async function pagesOf(found) {
   }
   if (found.model) pages.model = `/models/${found.model.name}`;
   if (found.dataset) {
-    pages.dataset = `/data/${found.dataset.name}`;
+    pages.dataset = `/data/datasets/${found.dataset.name}`;
+    for (const tab of ["history", "refs", "lineage"]) pages[`dataset-${tab}`] = `${pages.dataset}?tab=${tab}`;
     pages.version = `/data/versions/${found.dataset.latest}`;
   }
   for (const endpoint of found.endpoints) pages[`endpoint-${endpoint.name}`] = `/endpoints/${endpoint.name}`;
@@ -122,6 +124,8 @@ try {
     step = "run";
     await checkRun({ page, visit, shot, run: await api(`/api/v1/runs/${found.run.id}`) });
   }
+  step = "data";
+  await checkData({ page, problems, url, token, visit, shot, noSidewaysScroll });
   for (const endpoint of found.endpoints.filter((one) => one.replicas_ready > 0)) {
     step = `try ${endpoint.name}`;
     await visit(`/endpoints/${endpoint.name}`);
@@ -129,7 +133,7 @@ try {
     if (endpoint.flavor === "gguf") await tryChat({ page, shot, name: endpoint.name });
   }
   if (problems.length > 0) throw new Error(`the browser reported:\n  ${problems.join("\n  ")}`);
-  console.log(`console: ${Object.keys(pages).length} pages in light, dark and small; keyboard, run and endpoints work`);
+  console.log(`console: ${Object.keys(pages).length} pages in light, dark and small; keyboard, run, data and endpoints work`);
 } catch (error) {
   await shot("failure").catch(() => undefined);
   console.error(`failed at: ${step}\n${error.stack ?? error}`);

@@ -1,8 +1,11 @@
 // Every page and its address.
-import { createRootRoute, createRoute, createRouter, Link } from "@tanstack/react-router";
+import { createRootRoute, createRoute, createRouter, Link, redirect } from "@tanstack/react-router";
 import { Gate } from "./app/Gate";
 import { ErrorNote } from "./components/Notice";
 import { PageHead } from "./components/PageHead";
+import { parseSearch, stringifySearch } from "./lib/search";
+import { CommitPage } from "./pages/data/CommitPage";
+import { ComparePage } from "./pages/data/ComparePage";
 import { DatasetPage } from "./pages/data/DatasetPage";
 import { DatasetsPage } from "./pages/data/DatasetsPage";
 import { VersionPage } from "./pages/data/VersionPage";
@@ -30,6 +33,15 @@ function Missing() {
 const optionalText = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
 
 const optionalNumber = (value: unknown): number | undefined => (Number.isSafeInteger(Number(value)) && Number(value) > 0 ? Number(value) : undefined);
+
+function texts<K extends string>(search: Record<string, unknown>, ...names: K[]): Partial<Record<K, string>> {
+  const found: Partial<Record<K, string>> = {};
+  for (const name of names) {
+    const value = optionalText(search[name]);
+    if (value !== undefined) found[name] = value;
+  }
+  return found;
+}
 
 export function makeRouter(link: string | undefined) {
   const root = createRootRoute({
@@ -66,13 +78,41 @@ export function makeRouter(link: string | undefined) {
       validateSearch: (search: Record<string, unknown>): { version?: number } => ({ version: optionalNumber(search["version"]) }),
     }),
     createRoute({ getParentRoute: () => at, path: "/data", component: DatasetsPage }),
-    createRoute({ getParentRoute: () => at, path: "/data/$name", component: DatasetPage }),
-    createRoute({ getParentRoute: () => at, path: "/data/versions/$version", component: VersionPage }),
+    createRoute({
+      getParentRoute: () => at,
+      path: "/data/datasets/$name",
+      component: DatasetPage,
+      validateSearch: (search: Record<string, unknown>): { ref?: string; tab?: string; path?: string; file?: string } => texts(search, "ref", "tab", "path", "file"),
+    }),
+    createRoute({
+      getParentRoute: () => at,
+      path: "/data/datasets/$name/compare",
+      component: ComparePage,
+      validateSearch: (search: Record<string, unknown>): { from?: string; to?: string; file?: string } => texts(search, "from", "to", "file"),
+    }),
+    createRoute({
+      getParentRoute: () => at,
+      path: "/data/datasets/$name/commits/$commit",
+      component: CommitPage,
+      validateSearch: (search: Record<string, unknown>): { parent?: number; file?: string } => ({ parent: optionalNumber(search["parent"]), ...texts(search, "file") }),
+    }),
+    createRoute({
+      getParentRoute: () => at,
+      path: "/data/versions/$version",
+      component: VersionPage,
+      validateSearch: (search: Record<string, unknown>): { path?: string; file?: string } => texts(search, "path", "file"),
+    }),
+    // Where a dataset's page was before it had pages below it.
+    createRoute({
+      getParentRoute: () => at,
+      path: "/data/$name",
+      beforeLoad: ({ params }) => { throw redirect({ to: "/data/datasets/$name", params, replace: true }); },
+    }),
     createRoute({ getParentRoute: () => at, path: "/endpoints", component: EndpointsPage }),
     createRoute({ getParentRoute: () => at, path: "/endpoints/$name", component: EndpointPage }),
     createRoute({ getParentRoute: () => at, path: "/queue", component: QueuePage }),
   ]);
-  return createRouter({ routeTree: tree });
+  return createRouter({ routeTree: tree, parseSearch, stringifySearch });
 }
 
 declare module "@tanstack/react-router" {

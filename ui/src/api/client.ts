@@ -10,11 +10,12 @@ export interface Page<T> {
 }
 
 export interface RequestOptions {
-  method?: "GET" | "POST" | "PUT" | "DELETE";
+  method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   body?: unknown;
   /** A body that is JSON text already. */
   raw?: string;
-  query?: Record<string, string | number | boolean | undefined>;
+  /** A list is sent as the same name again and again. */
+  query?: Record<string, string | number | boolean | string[] | undefined>;
   signal?: AbortSignal;
   accept?: string;
 }
@@ -22,7 +23,8 @@ export interface RequestOptions {
 export function address(path: string, query: RequestOptions["query"] = {}): string {
   const params = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) {
-    if (value !== undefined && value !== "") params.set(key, String(value));
+    if (Array.isArray(value)) value.forEach((one) => params.append(key, one));
+    else if (value !== undefined && value !== "") params.set(key, String(value));
   }
   const search = params.toString();
   return search === "" ? path : `${path}?${search}`;

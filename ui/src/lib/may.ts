@@ -1,0 +1,9 @@
+// What the signed-in user may do, to leave out what the server would refuse. The server decides all the same.
+import { useQueryClient } from "@tanstack/react-query";
+import type { Session } from "../api/session";
+import { SESSION } from "./queries";
+
+/** Everybody but a task's own token: see docs/reference/roles.md. */
+export const mayWriteData = (role: string | undefined): boolean => role !== undefined && role !== "workload";
+
+export const useMayWriteData = (): boolean => mayWriteData(useQueryClient().getQueryData<Session | null>(SESSION)?.role);
