@@ -62,7 +62,10 @@ async fn a_pack_that_a_failed_put_left_does_not_come_back_without_what_it_lists(
     drop(store);
     counter.calls.store(0, Ordering::SeqCst);
     let store = open(&backend, &root, &index).await;
-    store.put_pieces(vec![Piece::chunk(b"other".to_vec())]).await.unwrap();
+    store
+        .put_pieces(vec![Piece::chunk(b"other".to_vec())])
+        .await
+        .unwrap();
     drop(store);
     // Of a put, the pack is what comes last.
     let at = counter.calls.load(Ordering::SeqCst);
