@@ -19,6 +19,7 @@ mod leb128;
 mod lineage;
 mod path;
 mod place;
+pub mod remote;
 mod service;
 pub mod snapshot;
 mod store;
@@ -32,10 +33,12 @@ pub use history::{At, Commit, CommitInfo, RefKind, RefName, Reference};
 pub use http::routes;
 pub use lineage::{Direction, Edge, LineageGraph, NodeKind, NodeRef, NodeView, Relation};
 pub use path::EntryPath;
+pub use remote::{RemoteSettings, Remotes, ServerSettings};
 pub use service::DataService;
 pub use store::MIGRATIONS;
 pub use tree::Entry;
 pub use types::{
     ChangeKind, Committed, ConflictPolicy, DatasetDetail, DatasetSummary, DiffSummary, Edit, FileChange,
-    FolderItem, Merged, RefInfo, Resolved, Signature, Target, VersionSummary,
+    FolderItem, Merged, RefInfo, RefOutcome, RefReport, Resolved, Signature, Target, Transfer,
+    TransferReport, VersionSummary,
 };
