@@ -11,6 +11,7 @@ use corliss_types::{CommitId, DatasetName, VersionId};
 
 use crate::EntryPath;
 use crate::history::{RefKind, RefName};
+use crate::remote::RemoteTrouble;
 
 /// An error of the data capability.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -313,6 +314,64 @@ pub enum DataError {
         /// The version.
         version: VersionId,
     },
+    /// No remote of this name is configured.
+    #[error("there is no remote '{name}'")]
+    RemoteNotFound {
+        /// The name asked for, shortened.
+        name: String,
+    },
+    /// A remote did not do what was asked.
+    #[error("remote '{remote}': {message}")]
+    Remote {
+        /// Its name.
+        remote: String,
+        /// What it means.
+        trouble: RemoteTrouble,
+        /// Its reason.
+        message: String,
+    },
+    /// A branch of the receiver has commits that the sender's does not have.
+    #[error("branch '{branch}' is at {head} there, which is not in the history of what is sent")]
+    NotFastForward {
+        /// The branch.
+        branch: RefName,
+        /// Where it is.
+        head: CommitId,
+    },
+    /// A commit that was sent cannot be one.
+    #[error("commit {commit} is not valid: {problem}")]
+    BadCommit {
+        /// The commit.
+        commit: CommitId,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A name or a commit is to point at a commit that is not stored.
+    #[error("commit {commit} is not stored")]
+    CommitMissing {
+        /// The commit.
+        commit: CommitId,
+    },
+    /// A dataset of this name is there already.
+    #[error("there is a dataset '{name}' already")]
+    DatasetExists {
+        /// The name.
+        name: DatasetName,
+    },
+    /// The dataset is being pushed or pulled already.
+    #[error("operation {operation} does the same with dataset '{dataset}' already")]
+    TransferRunning {
+        /// The dataset.
+        dataset: DatasetName,
+        /// What is under way.
+        operation: String,
+    },
+    /// No operation of this id is known.
+    #[error("there is no operation '{id}'")]
+    OperationNotFound {
+        /// The id asked for, shortened.
+        id: String,
+    },
     /// The blob store failed.
     #[error("the bytes could not be stored or read")]
     Blob(#[from] BlobError),
@@ -417,6 +476,14 @@ impl Diagnose for DataError {
             Self::Table(error) => error.code(),
             Self::Port(error) => error.code(),
             Self::Expired { .. } => "version_expired",
+            Self::RemoteNotFound { .. } => "data_remote_not_found",
+            Self::Remote { trouble, .. } => trouble.code(),
+            Self::NotFastForward { .. } => "data_not_fast_forward",
+            Self::BadCommit { .. } => "data_commit_invalid",
+            Self::CommitMissing { .. } => "data_commit_missing",
+            Self::DatasetExists { .. } => "dataset_exists",
+            Self::TransferRunning { .. } => "data_transfer_running",
+            Self::OperationNotFound { .. } => "data_operation_not_found",
             Self::Blob(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -427,7 +494,10 @@ impl Diagnose for DataError {
             Self::DatasetNotFound { .. }
             | Self::RefNotFound { .. }
             | Self::VersionNotFound { .. }
-            | Self::FileNotFound { .. } => Meaning::NotFound,
+            | Self::FileNotFound { .. }
+            | Self::RemoteNotFound { .. }
+            | Self::OperationNotFound { .. } => Meaning::NotFound,
+            Self::Remote { trouble, .. } => trouble.meaning(),
             Self::BlobMissing { .. }
             | Self::TreeMissing { .. }
             | Self::RefExists { .. }
@@ -435,6 +505,10 @@ impl Diagnose for DataError {
             | Self::BranchProtected { .. }
             | Self::DefaultBranch { .. }
             | Self::Conflicts { .. }
+            | Self::NotFastForward { .. }
+            | Self::CommitMissing { .. }
+            | Self::DatasetExists { .. }
+            | Self::TransferRunning { .. }
             | Self::Busy
             | Self::Changed { .. } => Meaning::Conflict,
             Self::TooManyFiles { .. } | Self::MessageTooLong { .. } | Self::TooMany { .. } => {
@@ -507,6 +581,19 @@ impl Diagnose for DataError {
             Self::Expired { .. } => "commit the same files again, or pull them from a remote".to_owned(),
             Self::Table(error) => return error.hint(),
             Self::Port(error) => return error.hint(),
+            Self::RemoteNotFound { .. } => "list remotes with: corliss data remotes".to_owned(),
+            Self::Remote { trouble, .. } => return trouble.hint().map(str::to_owned),
+            Self::NotFastForward { branch, .. } => {
+                format!(
+                    "pull, merge '{branch}' and push again; or force it, and lose what only the receiver has"
+                )
+            }
+            Self::CommitMissing { .. } => "send the commits before the names that point at them".to_owned(),
+            Self::DatasetExists { .. } => "pull into it, or clone under another name".to_owned(),
+            Self::TransferRunning { .. } => "wait until it has ended, or cancel it".to_owned(),
+            Self::OperationNotFound { .. } => {
+                "start it again: what was transferred is not transferred twice".to_owned()
+            }
             Self::Blob(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
             _ => return None,

@@ -20,6 +20,7 @@ mod lineage;
 mod path;
 mod place;
 mod ports;
+pub mod remote;
 mod service;
 pub mod snapshot;
 mod store;
@@ -35,11 +36,13 @@ pub use http::{routes, upkeep_routes};
 pub use lineage::{Direction, Edge, LineageGraph, NodeKind, NodeRef, NodeView, Relation};
 pub use path::EntryPath;
 pub use ports::{InUse, PortError};
+pub use remote::{RemoteSettings, Remotes, ServerSettings};
 pub use service::{CollectWish, Collected, DamagedFile, DataCheck, DataService, Preview, StorageUsage};
 pub use store::MIGRATIONS;
 pub use tree::Entry;
 pub use types::{
     ChangeKind, Committed, ConflictPolicy, DatasetDetail, DatasetSummary, DiffSummary, Edit, FileChange,
-    FolderItem, Merged, RefInfo, Resolved, Signature, Target, VersionSummary,
+    FolderItem, Merged, RefInfo, RefOutcome, RefReport, Resolved, Signature, Target, Transfer,
+    TransferReport, VersionSummary,
 };
 pub use upkeep::spawn as spawn_upkeep;

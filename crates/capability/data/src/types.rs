@@ -218,6 +218,114 @@ pub enum ConflictPolicy {
     Theirs,
 }
 
+/// What of a dataset is pushed, pulled or cloned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// The dataset here.
+    pub dataset: DatasetName,
+    /// What it is called there; the same if none is named.
+    pub remote_dataset: Option<DatasetName>,
+    /// Which branches. If neither branches nor tags are named, all of both.
+    pub branches: Option<Vec<RefName>>,
+    /// Which tags.
+    pub tags: Option<Vec<RefName>>,
+    /// Whether a push may take commits from a branch, or move a tag.
+    pub force: bool,
+}
+
+impl Transfer {
+    /// All branches and tags of a dataset, by its own name.
+    #[must_use]
+    pub const fn all(dataset: DatasetName) -> Self {
+        Self {
+            dataset,
+            remote_dataset: None,
+            branches: None,
+            tags: None,
+            force: false,
+        }
+    }
+
+    /// The dataset's name at the remote.
+    pub(crate) fn there(&self) -> &DatasetName {
+        self.remote_dataset.as_ref().unwrap_or(&self.dataset)
+    }
+
+    /// Whether a name is part of it.
+    pub(crate) fn has(&self, kind: RefKind, name: &RefName) -> bool {
+        if self.branches.is_none() && self.tags.is_none() {
+            return true;
+        }
+        let names = match kind {
+            RefKind::Branch => &self.branches,
+            RefKind::Tag => &self.tags,
+        };
+        names.as_ref().is_some_and(|names| names.contains(name))
+    }
+
+    /// The names that were named.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (RefKind, &RefName)> {
+        let branches = self.branches.iter().flatten();
+        let tags = self.tags.iter().flatten();
+        let branches = branches.map(|name| (RefKind::Branch, name));
+        branches.chain(tags.map(|name| (RefKind::Tag, name)))
+    }
+}
+
+/// What a push, pull or clone did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TransferReport {
+    /// The remote.
+    pub remote: String,
+    /// The dataset here.
+    pub dataset: DatasetName,
+    /// Its name there.
+    pub remote_dataset: DatasetName,
+    /// Commits that the receiver lacked.
+    pub commits: u64,
+    /// Every branch and tag that was part of it.
+    pub refs: Vec<RefReport>,
+}
+
+/// What became of a branch or tag of the receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefReport {
+    /// Branch or tag.
+    pub kind: RefKind,
+    /// Its name.
+    pub name: RefName,
+    /// What was done.
+    pub outcome: RefOutcome,
+    /// Where it was at the receiver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<CommitId>,
+    /// Where the sender has it.
+    pub new: CommitId,
+    /// The branch of the receiver that now points at what could not be moved to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_as: Option<RefName>,
+}
+
+/// What became of a branch or tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefOutcome {
+    /// It is new.
+    Created,
+    /// It was moved forward.
+    Moved,
+    /// It was moved though that lost commits, or though it is a tag.
+    Forced,
+    /// It was there already.
+    UpToDate,
+    /// The receiver has commits that the sender lacks, and lacks none.
+    Ahead,
+    /// Both have commits that the other lacks; it was left alone.
+    Diverged,
+    /// The receiver has a tag elsewhere, or the name is taken; it was left alone.
+    Kept,
+}
+
 /// What a merge did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Merged {

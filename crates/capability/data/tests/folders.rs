@@ -220,6 +220,10 @@ impl Backend for Stopping {
         self.step()?;
         self.inner.put(name, parts).await
     }
+    async fn put_if(&self, name: &str, expected: Option<&[u8]>, new: Bytes) -> Result<bool, BlobError> {
+        self.step()?;
+        self.inner.put_if(name, expected, new).await
+    }
     async fn get(&self, name: &str) -> Result<Option<Bytes>, BlobError> {
         self.inner.get(name).await
     }

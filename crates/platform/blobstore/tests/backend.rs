@@ -213,3 +213,42 @@ async fn nobody_sees_an_object_by_half_whoever_puts_it_meanwhile() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_those_who_replace_an_object_at_once_one_wins() {
+    for_each_backend(|backend| async move {
+        let name = "refs/contested";
+        let swap = async |expected: Option<&[u8]>, new: &'static [u8]| {
+            let swapped = backend.put_if(name, expected, Bytes::from_static(new)).await;
+            swapped.unwrap()
+        };
+        assert!(!swap(Some(b"nothing"), b"a").await);
+        assert_eq!(get(backend.as_ref(), name).await, None);
+        assert!(swap(None, b"a").await);
+        assert!(!swap(None, b"b").await);
+        assert!(!swap(Some(b"b"), b"c").await);
+        assert!(swap(Some(b"a"), b"0").await);
+        // Each counts up what it finds; none may be lost.
+        let mut writers = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let backend = Arc::clone(&backend);
+            writers.spawn(async move {
+                for _ in 0..5 {
+                    loop {
+                        let seen = get(backend.as_ref(), name).await.unwrap();
+                        let count: u32 = String::from_utf8(seen.clone()).unwrap().parse().unwrap();
+                        let next = Bytes::from((count + 1).to_string());
+                        if backend.put_if(name, Some(&seen), next).await.unwrap() {
+                            break;
+                        }
+                    }
+                }
+            });
+        }
+        while let Some(done) = writers.join_next().await {
+            done.unwrap();
+        }
+        assert_eq!(get(backend.as_ref(), name).await.unwrap(), b"20");
+    })
+    .await;
+}

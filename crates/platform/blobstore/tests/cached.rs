@@ -49,6 +49,10 @@ impl Backend for Counting {
         self.check()?;
         self.inner.put(name, parts).await
     }
+    async fn put_if(&self, name: &str, expected: Option<&[u8]>, new: Bytes) -> Result<bool, BlobError> {
+        self.check()?;
+        self.inner.put_if(name, expected, new).await
+    }
     async fn get(&self, name: &str) -> Result<Option<Bytes>, BlobError> {
         self.gets.fetch_add(1, Ordering::SeqCst);
         let _gate = self.gate.read().await;

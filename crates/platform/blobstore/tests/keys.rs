@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use corliss_blobstore::{BlobError, BlobStore, DiskBackend};
-use corliss_keyring::{FileRootKey, KeyError, RootKey, RootKeys, TenantKeys, inspect};
+use corliss_blobstore::{Backend, BlobError, BlobStore, DiskBackend, MemoryBackend};
+use corliss_keyring::{FileRootKey, KeyError, MemoryRootKey, RootKey, RootKeys, TenantKeys, inspect};
 
 fn root(folder: &Path, name: &str) -> Arc<FileRootKey> {
     Arc::new(FileRootKey::open(&folder.join(name)).unwrap())
@@ -103,4 +103,30 @@ async fn destroyed_keys_end_the_data_and_say_so() {
     let shelf = BlobStore::shelf(backend);
     let seen = inspect("default", shelf.as_ref()).await.unwrap();
     assert_eq!(seen, Some(TenantKeys::Destroyed(destroyed.clone())));
+}
+
+/// Two servers share a bucket: neither may lose the keys that the other has made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn keys_that_somebody_else_made_are_never_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let root: Arc<dyn RootKey> = Arc::new(MemoryRootKey::new().unwrap());
+    let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::default());
+    let mut opening = tokio::task::JoinSet::new();
+    for number in 0..4 {
+        let (backend, root) = (Arc::clone(&backend), Arc::clone(&root));
+        let index = folder.path().join(number.to_string());
+        opening.spawn(async move { BlobStore::open_backend(backend, root, &index).await.unwrap() });
+    }
+    let stores = opening.join_all().await;
+    let blob = stores[0].put(&mut &b"first"[..], None).await.unwrap().blob.id;
+    // Its use of the keys was counted; who does not know of that must look again.
+    let stale = stores[1].keyring().rotate().await.unwrap_err();
+    assert!(matches!(stale, KeyError::Changed { .. }), "{stale:?}");
+    let index = folder.path().join("later");
+    let later = BlobStore::open_backend(backend, root, &index).await.unwrap();
+    assert_eq!(later.read_all(blob, u64::MAX).await.unwrap(), b"first");
+    later.keyring().rotate().await.unwrap();
+    assert!(stores[0].keyring().rotate().await.is_err());
+    let newer = later.put(&mut &b"newer"[..], None).await.unwrap().blob.id;
+    assert_eq!(later.read_all(newer, u64::MAX).await.unwrap(), b"newer");
 }

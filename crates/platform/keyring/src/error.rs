@@ -74,6 +74,12 @@ pub enum KeyError {
     /// The system gave no randomness.
     #[error("the system gives no random bytes")]
     NoRandomness,
+    /// Somebody else has changed the wrapped keys since they were read; theirs stay.
+    #[error("the keys in {place} were changed by another process or server")]
+    Changed {
+        /// Where they lie.
+        place: String,
+    },
     /// The wrapped keys cannot be kept, or read.
     #[error("cannot {action} {place}: {message}")]
     Io {
@@ -110,6 +116,7 @@ impl Diagnose for KeyError {
             Self::Destroyed(_) => "keys_destroyed",
             Self::Unknown { .. } => "data_key_unknown",
             Self::NoRandomness => "no_randomness",
+            Self::Changed { .. } => "keys_changed",
             Self::Io { .. } => "key_io",
         }
     }
@@ -118,6 +125,7 @@ impl Diagnose for KeyError {
         match self {
             Self::Transit { trouble, .. } => trouble.meaning(),
             Self::Destroyed(_) => Meaning::NotFound,
+            Self::Changed { .. } => Meaning::Conflict,
             _ => Meaning::Internal,
         }
     }
@@ -135,6 +143,7 @@ impl Diagnose for KeyError {
             Self::Destroyed(_) => {
                 Some("what was sealed with them cannot be read again: use another tenant".to_owned())
             }
+            Self::Changed { .. } => Some("open the store again, and one server at a time".to_owned()),
             Self::Form { .. } | Self::Unknown { .. } => {
                 Some("restore the file of wrapped keys from a backup".to_owned())
             }

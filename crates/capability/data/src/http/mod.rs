@@ -1,9 +1,11 @@
 //! The native routes of the data capability.
 
 mod datasets;
+mod exchange;
 mod history;
 mod lineage;
 mod pieces;
+mod transfers;
 mod upkeep;
 mod versions;
 
@@ -122,7 +124,55 @@ pub fn routes(service: DataService) -> Routes {
         // Costs what differs, which may be much.
         routes.merge(write(Method::POST, &path, handler).streaming())
     });
+    let base = "/api/v1/data/datasets/{name}";
+    let exchange = Routes::new()
+        .merge(read(&format!("{base}/refs"), get(exchange::refs)))
+        .merge(
+            write(Method::POST, &format!("{base}/refs"), post(exchange::update_refs))
+                .body_limit(BODY_MAX_BYTES)
+                .streaming(),
+        )
+        .merge(
+            write(Method::POST, &format!("{base}/history"), post(exchange::store))
+                .body_limit(BODY_MAX_BYTES)
+                .streaming(),
+        )
+        .merge(write(
+            Method::POST,
+            &format!("{base}/history/missing"),
+            post(exchange::missing),
+        ))
+        .merge(ask(&format!("{base}/history/read"), post(exchange::read)));
+    let transfers = Routes::new()
+        .merge(write(
+            Method::POST,
+            &format!("{base}/push"),
+            post(transfers::push),
+        ))
+        .merge(write(
+            Method::POST,
+            &format!("{base}/pull"),
+            post(transfers::pull),
+        ))
+        .merge(write(Method::POST, "/api/v1/data/clones", post(transfers::clone)))
+        .merge(read("/api/v1/data/operations", get(transfers::operations)))
+        .merge(read("/api/v1/data/operations/{id}", get(transfers::operation)))
+        .merge(write(
+            Method::DELETE,
+            "/api/v1/data/operations/{id}",
+            delete(transfers::cancel),
+        ))
+        .merge(read("/api/v1/data/remotes", get(transfers::remotes)))
+        .merge(
+            read(
+                "/api/v1/data/remotes/{remote}/datasets",
+                get(transfers::remote_datasets),
+            )
+            .streaming(),
+        );
     Routes::new()
+        .merge(exchange)
+        .merge(transfers)
         .merge(pieces)
         .merge(datasets)
         .merge(refs)

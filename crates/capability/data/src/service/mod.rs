@@ -3,17 +3,24 @@
 mod browse;
 mod commit;
 mod diff;
+mod exchange;
 mod lineage;
 mod log;
 mod materialise;
 mod merge;
+mod operations;
 mod pieces;
 mod preview;
 mod publish;
+mod pull;
+mod push;
 mod read;
 mod refs;
 mod resolve;
 mod upkeep;
+
+pub(crate) use exchange::Mover;
+pub(crate) use operations::{Kind, Operation, Start};
 
 use std::sync::Arc;
 
@@ -23,7 +30,7 @@ use corliss_metastore::Metastore;
 use tokio::sync::Semaphore;
 
 use crate::tree::Reader;
-use crate::{DataError, Limits};
+use crate::{DataError, Limits, Remotes};
 
 /// Datasets, their histories, versions and lineage; cheap to clone.
 #[derive(Clone)]
@@ -35,6 +42,8 @@ pub struct DataService {
     reader: Reader,
     turns: Arc<materialise::Turns>,
     bodies: Arc<Semaphore>,
+    remotes: Remotes,
+    operations: Arc<operations::Operations>,
 }
 
 impl DataService {
@@ -49,7 +58,16 @@ impl DataService {
             limits,
             turns: Arc::default(),
             bodies: Arc::new(Semaphore::new(pieces::BODIES)),
+            remotes: Remotes::default(),
+            operations: Arc::default(),
         }
+    }
+
+    /// The same, with these remotes to push to and pull from. To be called before the service is cloned.
+    #[must_use]
+    pub fn with_remotes(mut self, remotes: Remotes) -> Self {
+        self.remotes = remotes;
+        self
     }
 
     /// What is accepted.

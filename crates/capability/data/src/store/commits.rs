@@ -11,6 +11,14 @@ pub(crate) fn insert(
     dataset: &DatasetName,
     commit: &Commit,
 ) -> Result<CommitId, StoreError> {
+    let id = record(tx, commit)?;
+    adopt(tx, dataset, &id)?;
+    Ok(id)
+}
+
+/// Records a commit that belongs to no dataset yet; again is the same as once. Its parents and its version are
+/// recorded.
+pub(crate) fn record(tx: &mut dyn Tx, commit: &Commit) -> Result<CommitId, StoreError> {
     let id = commit.id();
     let mut generation = 1;
     for parent in &commit.parents {
@@ -42,12 +50,23 @@ pub(crate) fn insert(
             )?;
         }
     }
+    Ok(id)
+}
+
+/// Makes a commit one of a dataset; again is the same as once.
+pub(crate) fn adopt(tx: &mut dyn Tx, dataset: &DatasetName, id: &CommitId) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO data_dataset_commit (dataset, commit_id) VALUES ($1, $2)
          ON CONFLICT (dataset, commit_id) DO NOTHING",
-        params![dataset, &id],
+        params![dataset, id],
     )?;
-    Ok(id)
+    Ok(())
+}
+
+/// Whether a commit is recorded, of whatever dataset.
+pub(crate) fn is_recorded(tx: &mut dyn Tx, id: &CommitId) -> Result<bool, StoreError> {
+    let row = tx.query_opt("SELECT id FROM data_commit WHERE id = $1", params![id])?;
+    Ok(row.is_some())
 }
 
 /// One commit.

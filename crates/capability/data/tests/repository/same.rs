@@ -100,6 +100,7 @@ impl Home {
     async fn reads_version(&self, model: &Model, id: &VersionId, files: &Files, page: usize) {
         let service = &self.service;
         let expected = VersionSummary {
+            expired: false,
             version: id.clone(),
             created_ms: Timestamp::from_millis(model.versions[id].created_ms),
             size_bytes: entries(files).iter().map(|entry| entry.size_bytes).sum(),
@@ -189,6 +190,7 @@ fn summary(model: &Model, name: &str, dataset: &Dataset) -> DatasetSummary {
     let head = &dataset.names[&(RefKind::Branch, dataset.default.clone())].commit;
     let info = &model.commits[head];
     DatasetSummary {
+        retention_days: None,
         name: name.parse().unwrap(),
         default_branch: dataset.default.parse().unwrap(),
         head: head.clone(),

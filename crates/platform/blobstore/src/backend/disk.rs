@@ -9,8 +9,8 @@ use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -37,6 +37,8 @@ pub struct DiskBackend {
 struct Folder {
     root: PathBuf,
     scratch: AtomicU64,
+    /// Held between looking at an object and replacing it; the folder's lock keeps other processes out.
+    replacing: Mutex<()>,
     /// Held, never read.
     _lock: File,
 }
@@ -72,6 +74,12 @@ impl Backend for DiskBackend {
     async fn put(&self, name: &str, parts: Vec<Bytes>) -> Result<(), BlobError> {
         let name = name.to_owned();
         self.run(move |folder| folder.put(&name, &parts)).await
+    }
+
+    async fn put_if(&self, name: &str, expected: Option<&[u8]>, new: Bytes) -> Result<bool, BlobError> {
+        let (name, expected) = (name.to_owned(), expected.map(<[u8]>::to_vec));
+        self.run(move |folder| folder.put_if(&name, expected.as_deref(), &new))
+            .await
     }
 
     async fn get(&self, name: &str) -> Result<Option<Bytes>, BlobError> {
@@ -128,6 +136,7 @@ impl Folder {
         Ok(Self {
             root,
             scratch: AtomicU64::new(0),
+            replacing: Mutex::default(),
             _lock: lock,
         })
     }
@@ -146,6 +155,16 @@ impl Folder {
             other => other.map_err(|error| io_at("write", &path, &error))?,
         }
         sync_folder(folder)
+    }
+
+    fn put_if(&self, name: &str, expected: Option<&[u8]>, new: &Bytes) -> Result<bool, BlobError> {
+        let _one_at_a_time = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.root.join(name);
+        if found(&path, fs::read(&path))?.as_deref() != expected {
+            return Ok(false);
+        }
+        self.put(name, std::slice::from_ref(new))?;
+        Ok(true)
     }
 
     fn read(&self, name: &str, ranges: &[Range<u64>]) -> Result<Option<Vec<BytesMut>>, BlobError> {

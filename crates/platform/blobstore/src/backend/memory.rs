@@ -35,6 +35,15 @@ impl Backend for MemoryBackend {
         Ok(())
     }
 
+    async fn put_if(&self, name: &str, expected: Option<&[u8]>, new: Bytes) -> Result<bool, BlobError> {
+        let mut objects = self.lock();
+        if objects.get(name).map(Bytes::as_ref) != expected {
+            return Ok(false);
+        }
+        objects.insert(name.to_owned(), new);
+        Ok(true)
+    }
+
     async fn get(&self, name: &str) -> Result<Option<Bytes>, BlobError> {
         Ok(self.lock().get(name).cloned())
     }

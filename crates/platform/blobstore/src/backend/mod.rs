@@ -40,6 +40,11 @@ pub trait Backend: Send + Sync {
     /// when this returns, and not to be seen before.
     async fn put(&self, name: &str, parts: Vec<Bytes>) -> Result<(), BlobError>;
 
+    /// Replaces a small object, if it still is what was expected: these bytes, or not there. Of those who try at
+    /// once with one expectation, also from other processes and machines, one is answered `true`; whoever is
+    /// answered `false` has changed nothing. Not ordered with [`Self::put`] of the same name.
+    async fn put_if(&self, name: &str, expected: Option<&[u8]>, new: Bytes) -> Result<bool, BlobError>;
+
     /// The whole of a small object; None if there is none.
     async fn get(&self, name: &str) -> Result<Option<Bytes>, BlobError>;
 

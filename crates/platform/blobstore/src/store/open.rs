@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -27,8 +27,18 @@ const AT_ONCE: usize = 32;
 struct BackendShelf {
     backend: Arc<dyn Backend>,
     name: String,
+    ours: Mutex<Ours>,
     /// What the last failure was, with more than a keyring's error can tell.
     failure: Mutex<Option<BlobError>>,
+}
+
+/// What may be replaced by whoever has a shelf: what they know of.
+#[derive(Clone, Default)]
+struct Ours {
+    /// What was read first, or written last; None is that there was nothing.
+    seen: Option<Option<Bytes>>,
+    /// What was to be written since, without an answer.
+    tried: Vec<Bytes>,
 }
 
 impl BackendShelf {
@@ -36,8 +46,13 @@ impl BackendShelf {
         Arc::new(Self {
             backend,
             name: format!("keys/{TENANT}"),
+            ours: Mutex::default(),
             failure: Mutex::default(),
         })
+    }
+
+    fn ours(&self) -> MutexGuard<'_, Ours> {
+        self.ours.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failed(&self, action: &'static str, error: &BlobError) -> KeyError {
@@ -55,12 +70,31 @@ impl Shelf for BackendShelf {
     async fn load(&self) -> Result<Option<Vec<u8>>, KeyError> {
         let bytes = self.backend.get(&self.name).await;
         let bytes = bytes.map_err(|error| self.failed("read", &error))?;
+        // Only the first time: whoever looks again before a change has not taken over what it finds.
+        self.ours().seen.get_or_insert_with(|| bytes.clone());
         Ok(bytes.map(Vec::from))
     }
 
     async fn save(&self, bytes: Vec<u8>) -> Result<(), KeyError> {
-        let put = self.backend.put(&self.name, vec![Bytes::from(bytes)]).await;
-        put.map_err(|error| self.failed("write", &error))
+        let bytes = Bytes::from(bytes);
+        let before = self.ours().clone();
+        self.ours().tried.push(bytes.clone());
+        let expected = std::iter::once(before.seen.unwrap_or_default());
+        // What was tried before and failed may be there all the same.
+        for expected in expected.chain(before.tried.into_iter().map(Some)) {
+            let put = self
+                .backend
+                .put_if(&self.name, expected.as_deref(), bytes.clone());
+            if put.await.map_err(|error| self.failed("write", &error))? {
+                *self.ours() = Ours {
+                    seen: Some(Some(bytes)),
+                    tried: Vec::new(),
+                };
+                return Ok(());
+            }
+        }
+        let place = format!("{} in {}", self.name, self.backend.place());
+        Err(KeyError::Changed { place })
     }
 }
 
@@ -130,6 +164,14 @@ impl BlobStore {
 }
 
 async fn open_keyring(backend: &Arc<dyn Backend>, root: Arc<dyn RootKey>) -> Result<Keyring, BlobError> {
+    match open_keyring_once(backend, Arc::clone(&root)).await {
+        // Two were the first at once: the keys of the other one are there now.
+        Err(BlobError::Key(KeyError::Changed { .. })) => open_keyring_once(backend, root).await,
+        opened => opened,
+    }
+}
+
+async fn open_keyring_once(backend: &Arc<dyn Backend>, root: Arc<dyn RootKey>) -> Result<Keyring, BlobError> {
     let shelf = BackendShelf::of(Arc::clone(backend));
     Keyring::open(TENANT, root, Arc::clone(&shelf) as _)
         .await

@@ -72,6 +72,10 @@ impl Backend for Faulty {
         self.call(self.inner.put(name, parts)).await
     }
 
+    async fn put_if(&self, name: &str, expected: Option<&[u8]>, new: Bytes) -> Result<bool, BlobError> {
+        self.call(self.inner.put_if(name, expected, new)).await
+    }
+
     async fn get(&self, name: &str) -> Result<Option<Bytes>, BlobError> {
         self.call(self.inner.get(name)).await
     }

@@ -38,6 +38,8 @@ pub(super) enum FailureKind {
     Missing,
     /// The object ends before the range.
     TooShort,
+    /// The object is no longer what was expected.
+    Moved,
     /// May be otherwise the next time.
     Passing,
     /// The same, but what it consists of was tried often enough.
@@ -68,6 +70,9 @@ impl Failure {
             404 => FailureKind::Missing,
             416 => FailureKind::TooShort,
             401 | 403 => FailureKind::Lasting(Trouble::Denied),
+            // Azure has a word of its own for an object that should not be there and is.
+            412 => FailureKind::Moved,
+            409 if code == "BlobAlreadyExists" => FailureKind::Moved,
             408 | 425 | 429 | 500..=599 => FailureKind::Passing,
             // S3's answers to a body that came too slowly, and to a part that another try sends too.
             400 if code == "RequestTimeout" => FailureKind::Passing,

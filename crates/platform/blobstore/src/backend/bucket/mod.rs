@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, GetResult, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, GetResult, ObjectStoreExt, UpdateVersion};
 use tokio::time::Instant;
 
 use super::name_locks::NameLocks;
@@ -56,6 +56,14 @@ struct Inner {
     limits: BucketLimits,
     /// One write of a name at a time, so that the length that is compared is that of this write.
     writing: NameLocks,
+}
+
+/// What came of an object.
+struct Part {
+    bytes: BytesMut,
+    range: Range<u64>,
+    /// What the service calls the object as it was then.
+    version: UpdateVersion,
 }
 
 impl std::fmt::Debug for BucketBackend {
@@ -115,6 +123,12 @@ impl Backend for BucketBackend {
         put.map_err(|failure| self.inner.error("write", name, failure))
     }
 
+    async fn put_if(&self, name: &str, expected: Option<&[u8]>, new: Bytes) -> Result<bool, BlobError> {
+        let _only = self.inner.writing.lock(name).await;
+        let put = put::put_if(&self.inner, &self.inner.path(name), expected, &new).await;
+        put.map_err(|failure| self.inner.error("write", name, failure))
+    }
+
     async fn get(&self, name: &str) -> Result<Option<Bytes>, BlobError> {
         let path = self.inner.path(name);
         let until = self.inner.until();
@@ -125,7 +139,7 @@ impl Backend for BucketBackend {
         })
         .await;
         let got = match got {
-            Ok((bytes, _)) => Some(bytes.freeze()),
+            Ok(part) => Some(part.bytes.freeze()),
             // An empty object has no first byte.
             Err(failure) if failure.kind == FailureKind::TooShort => {
                 let size_bytes = self.size(name).await?;
@@ -168,7 +182,7 @@ impl Backend for BucketBackend {
                 let bounded = GetRange::Bounded(range.clone());
                 let read = retry(&inner.limits, until, || inner.part(&path, bounded.clone())).await?;
                 let too_short = || Failure::new(FailureKind::TooShort, "the object ends before the range");
-                (read.1 == range).then_some(read.0).ok_or_else(too_short)
+                (read.range == range).then_some(read.bytes).ok_or_else(too_short)
             }
         });
         let read: Vec<_> = read.collect();
@@ -246,13 +260,17 @@ impl Inner {
     }
 
     /// A range, and what of it is there: it may end before the range does. Exactly as many bytes as it says.
-    async fn part(&self, path: &Path, range: GetRange) -> Result<(BytesMut, Range<u64>), Failure> {
+    async fn part(&self, path: &Path, range: GetRange) -> Result<Part, Failure> {
         let options = GetOptions {
             range: Some(range),
             ..GetOptions::default()
         };
         let answer: GetResult = self.client.objects.get_opts(path, options).await?;
         let range = answer.range.clone();
+        let version = UpdateVersion {
+            e_tag: answer.meta.e_tag.clone(),
+            version: answer.meta.version.clone(),
+        };
         let len = range.end - range.start;
         if len > OBJECT_MAX_BYTES {
             let message = format!("its {len} bytes are more than an object may have");
@@ -274,7 +292,11 @@ impl Inner {
             let message = format!("{} bytes came of the {len} that were announced", bytes.len());
             return Err(Failure::passing(message));
         }
-        Ok((bytes, range))
+        Ok(Part {
+            bytes,
+            range,
+            version,
+        })
     }
 
     async fn list(&self, path: &Path) -> Result<Vec<Object>, Failure> {
@@ -298,6 +320,7 @@ impl Inner {
     fn error(&self, action: &'static str, name: &str, failure: Failure) -> BlobError {
         let trouble = match failure.kind {
             FailureKind::Passing | FailureKind::TriedEnough | FailureKind::TooShort => Trouble::Unavailable,
+            FailureKind::Moved => Trouble::Refused,
             FailureKind::Missing => Trouble::NoBucket,
             FailureKind::Lasting(trouble) => trouble,
         };

@@ -1,10 +1,12 @@
 //! Putting an object: small ones at once, larger ones in parts, and both compared before they are answered.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::multipart::PartId;
 use object_store::path::Path;
-use object_store::{PutOptions, PutPayload};
+use object_store::{GetRange, PutMode, PutOptions, PutPayload};
 use tokio::time::{Instant, timeout};
 
 use super::Inner;
@@ -47,6 +49,46 @@ pub(super) async fn put(inner: &Inner, path: &Path, parts: &[Bytes]) -> Result<(
             Ok(there) => wrong(format!("{expected} bytes were put and {there} are there")),
             Err(failure) if failure.kind == FailureKind::Missing => {
                 wrong("it was put and is not there".to_owned())
+            }
+            Err(failure) => Err(failure),
+        }
+    })
+    .await
+}
+
+/// Replaces an object that is what was expected; see [`crate::Backend::put_if`].
+pub(super) async fn put_if(
+    inner: &Inner,
+    path: &Path,
+    expected: Option<&[u8]>,
+    new: &Bytes,
+) -> Result<bool, Failure> {
+    // A try whose answer is lost may have been done: the next one finds the new bytes.
+    let tried = AtomicBool::new(false);
+    retry(&inner.limits, inner.until(), || async {
+        let there = match inner.part(path, GetRange::Offset(0)).await {
+            Ok(part) => Some((part.bytes, part.version)),
+            Err(failure) if failure.kind == FailureKind::Missing => None,
+            Err(failure) => return Err(failure),
+        };
+        let bytes = there.as_ref().map(|(bytes, _)| bytes.as_ref());
+        if tried.load(Ordering::Relaxed) && bytes == Some(new.as_ref()) {
+            return Ok(true);
+        }
+        if bytes != expected {
+            return Ok(false);
+        }
+        let mode = there.map_or(PutMode::Create, |(_, version)| PutMode::Update(version));
+        tried.store(true, Ordering::Relaxed);
+        let put = inner
+            .client
+            .objects
+            .put_opts(path, new.clone().into(), mode.into());
+        match put.await.map_err(Failure::from).map_err(no_bucket) {
+            Ok(_) => Ok(true),
+            // By whom, the next look tells.
+            Err(failure) if failure.kind == FailureKind::Moved => {
+                Err(Failure::passing("the object changed while it was replaced"))
             }
             Err(failure) => Err(failure),
         }

@@ -189,6 +189,11 @@ impl Backend for CachedBackend {
         Ok(())
     }
 
+    /// What may be replaced is never copied.
+    async fn put_if(&self, name: &str, expected: Option<&[u8]>, new: Bytes) -> Result<bool, BlobError> {
+        self.inner.remote.put_if(name, expected, new).await
+    }
+
     async fn get(&self, name: &str) -> Result<Option<Bytes>, BlobError> {
         if !name.starts_with(KEPT) {
             return self.inner.remote.get(name).await;

@@ -1,0 +1,165 @@
+//! Other places that have datasets: Corliss servers, and folders and buckets without one.
+//!
+//! A port, [`Remote`], with two behind it: [`ServerRemote`] speaks to another server's native API,
+//! [`StoreRemote`] keeps pieces, commits and names in a blob store of its own. Both hold to the rule by which a
+//! transfer is cheap: what is known is whole, so a copy goes from the root down and skips what is known.
+//!
+//! Invariants:
+//! - Where a remote is, is the administrator's setting; no request names a URL or a path.
+//! - Nothing that comes from a remote is believed: pieces and commits are what their ids say, or refused.
+//! - Names move last, by compare-and-set, when everything below them is stored; before, nothing is to be seen.
+//! - A token is read when it is needed, and is part of no error and no `Debug`.
+
+mod copy;
+mod server;
+mod settings;
+mod store;
+mod trouble;
+
+use async_trait::async_trait;
+use corliss_blobstore::{BlobId, BlobStore, Piece};
+use corliss_types::{CommitId, DatasetName};
+use serde::{Deserialize, Serialize};
+
+use crate::history::{Commit, RefKind, RefName};
+use crate::{DataError, transfer};
+
+pub(crate) use copy::copy;
+pub use copy::{Counted, Counters};
+pub use server::{ServerLimits, ServerRemote, ServerSettings};
+pub(crate) use settings::RemoteInfo;
+pub use settings::{RemoteSettings, Remotes};
+pub use store::StoreRemote;
+pub use trouble::RemoteTrouble;
+
+/// Branches and tags that a dataset may have to be pushed or pulled.
+pub(crate) const REFS_MAX: usize = 8000;
+/// Commits of one page of a history.
+pub(crate) const HISTORY_PAGE: usize = 1000;
+/// Commits that are sent together.
+pub(crate) const COMMITS_AT_ONCE: usize = 128;
+
+/// Somewhere pieces are stored: here, or at a remote.
+#[async_trait]
+pub trait Pieces: Send + Sync {
+    /// Those of the ids that are not stored; of what is stored, everything below is.
+    async fn missing(&self, ids: Vec<BlobId>) -> Result<Vec<BlobId>, DataError>;
+
+    /// Stores pieces, each after what it lists; durable when this returns.
+    async fn put(&self, pieces: Vec<Piece>) -> Result<(), DataError>;
+
+    /// Pieces in the order of the ids: as many from the front as fit into a body, and at least one.
+    async fn read(&self, ids: Vec<BlobId>) -> Result<Vec<Piece>, DataError>;
+}
+
+/// A place that has datasets.
+#[async_trait]
+pub trait Remote: Pieces {
+    /// What the administrator calls it.
+    fn name(&self) -> &str;
+
+    /// Names of datasets in order, after one.
+    async fn datasets(&self, after: &str, limit: usize) -> Result<Vec<DatasetName>, DataError>;
+
+    /// Branches and tags of a dataset; None if there is no such dataset.
+    async fn refs(&self, dataset: &DatasetName) -> Result<Option<RemoteRefs>, DataError>;
+
+    /// Those of the commits that it does not have; of one that it has, it has all before it. Each comes with its
+    /// generation, below which nobody needs to look for it.
+    async fn missing_commits(
+        &self,
+        dataset: &DatasetName,
+        commits: &[(CommitId, u64)],
+    ) -> Result<Vec<CommitId>, DataError>;
+
+    /// Records commits, parents first; their trees are stored. Nothing is to be seen of them yet.
+    async fn put_commits(&self, dataset: &DatasetName, commits: Vec<Commit>) -> Result<(), DataError>;
+
+    /// These commits and what came before them, newest first, as many as asked for.
+    async fn history(
+        &self,
+        dataset: &DatasetName,
+        from: &[CommitId],
+        limit: usize,
+    ) -> Result<Vec<Commit>, DataError>;
+
+    /// Points branches and tags at commits, all of them or none; makes the dataset if it is not there. What points
+    /// there already is left as it is, so that it may be asked for twice.
+    async fn update_refs(&self, dataset: &DatasetName, update: &RefsUpdate) -> Result<(), DataError>;
+}
+
+/// The names of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteRefs {
+    /// The branch that the dataset's name alone means.
+    pub default_branch: RefName,
+    /// Branches and tags.
+    pub refs: Vec<RefState>,
+}
+
+impl RemoteRefs {
+    /// Where a name points.
+    pub(crate) fn get(&self, kind: RefKind, name: &RefName) -> Option<&RefState> {
+        self.refs.iter().find(|one| one.kind == kind && one.name == *name)
+    }
+}
+
+/// Where a name points.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefState {
+    /// Branch or tag.
+    pub kind: RefKind,
+    /// Its name.
+    pub name: RefName,
+    /// The commit.
+    pub commit: CommitId,
+    /// Whether only merges move it.
+    #[serde(default)]
+    pub protected: bool,
+}
+
+/// Names that are to move, together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefsUpdate {
+    /// What moves.
+    pub changes: Vec<RefChange>,
+    /// The default branch of a dataset that is made by this.
+    pub default_branch: RefName,
+    /// Whether a branch may lose commits, and a tag move.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// One name that is to move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefChange {
+    /// Branch or tag.
+    pub kind: RefKind,
+    /// Its name.
+    pub name: RefName,
+    /// Where it has to be; none is not there.
+    #[serde(default)]
+    pub old: Option<CommitId>,
+    /// Where it goes.
+    pub new: CommitId,
+}
+
+/// This server's own pieces.
+pub(crate) struct Here(pub BlobStore);
+
+#[async_trait]
+impl Pieces for Here {
+    async fn missing(&self, ids: Vec<BlobId>) -> Result<Vec<BlobId>, DataError> {
+        Ok(self.0.missing(ids).await?)
+    }
+
+    async fn put(&self, pieces: Vec<Piece>) -> Result<(), DataError> {
+        Ok(self.0.put_pieces(pieces).await.map(drop)?)
+    }
+
+    async fn read(&self, ids: Vec<BlobId>) -> Result<Vec<Piece>, DataError> {
+        Ok(self.0.read_pieces(ids, transfer::BODY_BYTES as u64).await?)
+    }
+}
