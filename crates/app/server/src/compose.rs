@@ -76,7 +76,8 @@ impl Rooms {
             ring: Arc::clone(blobs.keyring()),
             file: key_file,
         };
-        let data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default());
+        let data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default())
+            .with_remotes(storage::remotes(config, home)?);
         let artifacts = Arc::new(wiring::tracking::ArtifactBlobs(blobs));
         let tracking = Tracking::open(store.clone(), sources.clone(), artifacts)
             .await

@@ -3,6 +3,7 @@
 //! Every setting is one dotted key in [`keys`]; its variable is the key in capitals with `_` for `.`. An
 //! unknown key is an error that names the nearest known one, so a typo never becomes a silent default.
 
+mod remotes;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use corliss_diagnostics::{Diagnose, Meaning, nearest};
 
+pub use remotes::RemoteConfig;
 pub use storage::{RootKeeper, Storage};
 
 /// Settings of other sections are in their own module; [`keys`] has all.
@@ -85,6 +87,8 @@ pub struct Config {
     pub storage: Storage,
     /// Who keeps the root key.
     pub root_keeper: RootKeeper,
+    /// Where datasets are pushed to and pulled from.
+    pub remotes: Vec<RemoteConfig>,
     /// Filter of the server's own log.
     pub log_filter: String,
 }
@@ -195,12 +199,12 @@ impl Config {
         listen_flag: Option<&str>,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let mut values = from_file(&home.join("config.toml"))?;
+        let (mut values, remotes) = from_file(home, &home.join("config.toml"))?;
         values.extend(from_environment(environment)?);
         if let Some(listen) = listen_flag {
             values.insert("server.listen", listen.to_owned());
         }
-        typed(home, &values)
+        typed(home, &values, remotes)
     }
 }
 
@@ -219,14 +223,14 @@ fn unknown(key: &str, origin: String) -> ConfigError {
     }
 }
 
-fn from_file(path: &Path) -> Result<Values, ConfigError> {
+fn from_file(home: &Path, path: &Path) -> Result<(Values, Vec<RemoteConfig>), ConfigError> {
     let shown = path.display().to_string();
     let unreadable = |why: String| ConfigError::Unreadable {
         path: shown.clone(),
         why,
     };
     match std::fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Values::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Default::default()),
         Err(error) => return Err(unreadable(error.to_string())),
         Ok(meta) if meta.len() > MAX_CONFIG_BYTES => {
             return Err(unreadable(format!("it is larger than {MAX_CONFIG_BYTES} bytes")));
@@ -241,7 +245,12 @@ fn from_file(path: &Path) -> Result<Values, ConfigError> {
             why: error.to_string().trim().to_owned(),
         })?;
     let mut values = Values::new();
+    let mut remotes = Vec::new();
     for (section, content) in &table {
+        if section == "remotes" {
+            remotes = remotes::read(home, content, &shown)?;
+            continue;
+        }
         let Some(content) = content.as_table() else {
             return Err(unknown(section, shown));
         };
@@ -251,7 +260,7 @@ fn from_file(path: &Path) -> Result<Values, ConfigError> {
             values.insert(known, plain(value));
         }
     }
-    Ok(values)
+    Ok((values, remotes))
 }
 
 fn plain(value: &toml::Value) -> String {
@@ -296,7 +305,7 @@ fn from_environment(environment: impl Iterator<Item = (String, String)>) -> Resu
     Ok(values)
 }
 
-fn typed(home: &Path, values: &Values) -> Result<Config, ConfigError> {
+fn typed(home: &Path, values: &Values, remotes: Vec<RemoteConfig>) -> Result<Config, ConfigError> {
     let text = |key: &'static str| {
         values
             .get(key)
@@ -370,6 +379,7 @@ fn typed(home: &Path, values: &Values) -> Result<Config, ConfigError> {
         machine: machine(&text)?,
         storage: storage::storage(&text)?,
         root_keeper: storage::root_keeper(home, &text)?,
+        remotes,
         log_filter: text("log.filter").unwrap_or(DEFAULT_LOG_FILTER).to_owned(),
     })
 }

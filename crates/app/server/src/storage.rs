@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use corliss_blobstore::{Backend, BlobStore, BucketBackend, CachedBackend};
+use corliss_data::Remotes;
 use corliss_keyring::{FileRootKey, RootKey, RootKeys, TransitRootKey};
 
 use crate::config::{Config, RootKeeper, Storage};
@@ -52,6 +53,14 @@ pub async fn open(config: &Config, home: &Home) -> Result<Opened, ServerError> {
             })
         }
     }
+}
+
+/// The remotes of the settings.
+pub fn remotes(config: &Config, home: &Home) -> Result<Remotes, ServerError> {
+    let none = Remotes::new(home.root().join("remotes"));
+    let mut each = config.remotes.iter();
+    each.try_fold(none, |remotes, remote| remote.add_to(remotes, home.root()))
+        .map_err(ServerError::room("the remotes"))
 }
 
 /// The root key. With Vault, a key file that is still there opens what it wrapped before.

@@ -166,6 +166,44 @@ pub enum DataCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// List the places that datasets are pushed to and pulled from
+    #[command(after_help = "They are set by the administrator, as docs/reference/settings.md says.")]
+    Remotes,
+    /// Send a dataset's branches and tags to a remote, with what it lacks of their history
+    #[command(
+        after_help = "What was sent before is not sent again. Examples:\n  corliss data push images team\n  corliss data push images team --branch relabel"
+    )]
+    Push(TransferArgs),
+    /// Fetch what a remote has of a dataset, and move branches forward
+    #[command(
+        after_help = "A branch that has commits of its own stays where it is, and the remote's becomes REMOTE/BRANCH, to be merged. Examples:\n  corliss data pull images team"
+    )]
+    Pull(TransferArgs),
+    /// Fetch a dataset that is not here yet
+    #[command(
+        after_help = "Examples:\n  corliss data clone team images\n  corliss data clone team images --name their-images"
+    )]
+    Clone {
+        /// The remote
+        #[arg(value_parser = some_text())]
+        remote: String,
+        /// What the dataset is called there
+        #[arg(value_parser = some_text())]
+        dataset: String,
+        /// What it is to be called here [default: the same]
+        #[arg(long, value_parser = some_text())]
+        name: Option<String>,
+    },
+    /// List pushes, pulls and clones, those that have ended too
+    #[command(after_help = "Example:\n  corliss data transfers")]
+    Transfers,
+    /// Stop a push, pull or clone; started again, it goes on from there
+    #[command(after_help = "Example:\n  corliss data cancel op_01jd…")]
+    Cancel {
+        /// Its id
+        #[arg(value_parser = some_text())]
+        transfer: String,
+    },
     /// Show how much is stored, and what storing things once saves
     #[command(after_help = "Example:\n  corliss data du --json")]
     Du,
@@ -289,4 +327,27 @@ pub struct JoinArgs {
     /// Why
     #[arg(long, short)]
     pub message: Option<String>,
+}
+
+/// What pushes and pulls have in common.
+#[derive(Debug, Args)]
+pub struct TransferArgs {
+    /// The dataset
+    #[arg(value_parser = some_text())]
+    pub dataset: String,
+    /// The remote
+    #[arg(value_parser = some_text())]
+    pub remote: String,
+    /// What the dataset is called there [default: the same]
+    #[arg(long = "as", value_name = "NAME", value_parser = some_text())]
+    pub remote_dataset: Option<String>,
+    /// Only this branch; may be repeated
+    #[arg(long, value_parser = some_text())]
+    pub branch: Vec<String>,
+    /// Only this tag; may be repeated
+    #[arg(long, value_parser = some_text())]
+    pub tag: Vec<String>,
+    /// Move names though the receiver has commits that go lost by it
+    #[arg(long)]
+    pub force: bool,
 }

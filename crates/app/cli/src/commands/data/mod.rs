@@ -11,6 +11,7 @@ mod merge;
 mod refs;
 mod show;
 mod status;
+mod transfer;
 mod upkeep;
 
 use crate::args::DataCommand;
@@ -50,6 +51,16 @@ pub fn run(context: &Context, command: &DataCommand) -> CliResult {
             yes,
             dry_run,
         } => delete::delete(context, dataset, *yes, *dry_run),
+        DataCommand::Remotes => transfer::remotes(context),
+        DataCommand::Push(args) => transfer::push(context, args),
+        DataCommand::Pull(args) => transfer::pull(context, args),
+        DataCommand::Transfers => transfer::transfers(context),
+        DataCommand::Cancel { transfer } => transfer::cancel(context, transfer),
+        DataCommand::Clone {
+            remote,
+            dataset,
+            name,
+        } => transfer::clone(context, remote, dataset, name.as_deref()),
         DataCommand::Du => upkeep::du(context),
         DataCommand::Retain { dataset, days, .. } => upkeep::retain(context, dataset, *days),
         DataCommand::Gc {
