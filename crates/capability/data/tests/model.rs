@@ -17,7 +17,7 @@ use repository::call::{Call, On, Step, agree};
 use repository::content::{Files, tree};
 use repository::home::Home;
 use repository::model::Model;
-use repository::pick::{Aim, Timed, aims, timed};
+use repository::pick::{Aim, Timed, aims, history_of};
 
 /// Contents of a few bytes: what matters here is which is which.
 const CONTENTS: u16 = 4;
@@ -92,12 +92,22 @@ async fn history(ops: Vec<Timed>, readings: Vec<Reading>) {
     home.is_whole(&model, false).await;
 }
 
+/// `PROPTEST_CASES` asks for more.
+fn config() -> ProptestConfig {
+    let mut config = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = 64;
+    }
+    config.failure_persistence = None;
+    config
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn whatever_is_done_the_service_does_what_the_model_does(
-        ops in prop::collection::vec(timed(CONTENTS), 1..90),
+        ops in history_of(CONTENTS, 1..90),
         readings in prop::collection::vec(reading(), 3),
     ) {
         run(history(ops, readings));

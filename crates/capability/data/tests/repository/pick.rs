@@ -19,7 +19,8 @@ const NAMES: [&str; 6] = ["main", "dev", "fix/1", "facade", "v1", "v_1"];
 #[derive(Debug, Clone)]
 pub struct Aim {
     form: u8,
-    name: &'static str,
+    /// One that there is, if None.
+    name: Option<&'static str>,
     of: Index,
     back: u32,
     digits: usize,
@@ -33,10 +34,18 @@ pub struct Change {
     executable: bool,
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    Default,
+    /// One that there is.
+    Some,
+    Named(&'static str),
+}
+
 #[derive(Debug, Clone)]
 pub struct Branch {
     dataset: &'static str,
-    name: Option<&'static str>,
+    name: Wanted,
     /// 0 right, 1 wrong, else none.
     expected: u8,
     of: Index,
@@ -104,11 +113,12 @@ pub struct Timed {
 }
 
 fn aim() -> impl Strategy<Value = Aim> {
-    let form = prop_oneof![4 => Just(0), 8 => Just(1_u8), 6 => Just(2), 1 => 3_u8..10];
-    let back = prop_oneof![4 => Just(0), 2 => 1_u32..3, 1 => 3_u32..12];
+    let form = prop_oneof![3 => Just(0), 8 => Just(1_u8), 8 => Just(2), 2 => 3_u8..10];
+    let name = prop::option::weighted(0.15, select(&NAMES[..]));
+    let back = prop_oneof![8 => Just(0), 2 => 1_u32..3, 1 => 3_u32..12];
     let digits = prop_oneof![Just(6_usize), Just(12), Just(64)];
-    let elsewhere = prop::bool::weighted(0.1);
-    (form, select(&NAMES[..]), any::<Index>(), back, digits, elsewhere).prop_map(
+    let elsewhere = prop::bool::weighted(0.05);
+    (form, name, any::<Index>(), back, digits, elsewhere).prop_map(
         |(form, name, of, back, digits, elsewhere)| Aim {
             form,
             name,
@@ -130,8 +140,9 @@ fn change(contents: u16) -> impl Strategy<Value = Change> {
 }
 
 fn branch() -> impl Strategy<Value = Branch> {
-    let dataset = prop_oneof![6 => Just("d"), 2 => Just("e"), 1 => Just("f")];
-    let name = prop_oneof![2 => Just(None), 3 => select(&NAMES[..4]).prop_map(Some)];
+    let dataset = prop_oneof![12 => Just("d"), 3 => Just("e"), 1 => Just("f")];
+    let named = select(&NAMES[..4]).prop_map(Wanted::Named);
+    let name = prop_oneof![3 => Just(Wanted::Default), 8 => Just(Wanted::Some), 2 => named];
     (dataset, name, 0..10_u8, any::<Index>()).prop_map(|(dataset, name, expected, of)| Branch {
         dataset,
         name,
@@ -150,25 +161,75 @@ fn op(contents: u16) -> impl Strategy<Value = Op> {
         8 => (branch(), prop::option::of(any::<Index>()), changes(), tidy())
             .prop_map(|(on, base, changes, tidy)| Op::Commit { on, base, changes, tidy }),
         8 => (branch(), changes(), tidy()).prop_map(|(on, changes, tidy)| Op::Edits { on, changes, tidy }),
-        6 => (branch(), kind(), aim()).prop_map(|(on, kind, at)| Op::CreateRef { on, kind, at }),
+        6 => (branch(), select(&NAMES[..]), kind(), aim()).prop_map(|(on, name, kind, at)| {
+            let name = Wanted::Named(name);
+            Op::CreateRef { on: Branch { name, ..on }, kind, at }
+        }),
         3 => (branch(), aim()).prop_map(|(on, to)| Op::MoveBranch { on, to }),
         2 => (branch(), kind()).prop_map(|(on, kind)| Op::DeleteRef { on, kind }),
-        2 => (branch(), prop::bool::weighted(0.3)).prop_map(|(on, protected)| Op::Protect { on, protected }),
-        8 => (branch(), aim(), policy(), always)
+        2 => (branch(), prop::bool::weighted(0.25)).prop_map(|(on, protected)| Op::Protect { on, protected }),
+        12 => (branch(), aim(), policy(), always)
             .prop_map(|(on, from, policy, always_commit)| Op::Merge { on, from, policy, always_commit }),
         3 => (branch(), aim(), policy()).prop_map(|(on, of, policy)| Op::Revert { on, of, policy }),
         3 => (branch(), aim(), policy()).prop_map(|(on, of, policy)| Op::CherryPick { on, of, policy }),
-        1 => branch().prop_map(|on| Op::DeleteDataset { on }),
-        1 => Just(Op::Collect),
+        1 => (branch(), prop::bool::weighted(0.3)).prop_map(|(on, big)| match big {
+            true => Op::DeleteDataset { on },
+            false => Op::Collect,
+        }),
     ]
 }
 
-/// Of contents with smaller numbers than this.
-pub fn timed(contents: u16) -> impl Strategy<Value = Timed> {
+fn timed(contents: u16) -> impl Strategy<Value = Timed> {
     (op(contents), 0..3_i64, 0..3_u8).prop_map(|(op, after_ms, message)| Timed {
         op,
         after_ms,
         message,
+    })
+}
+
+/// A history that mostly begins with a dataset of two branches, as there is little to do without. Of contents with
+/// smaller numbers than this.
+pub fn history_of(contents: u16, len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Timed>> {
+    let changes = prop::collection::vec(change(contents), 3..8);
+    let begin = (
+        prop::bool::weighted(0.9),
+        changes,
+        select(&NAMES[1..4]),
+        any::<Index>(),
+    );
+    let rest = prop::collection::vec(timed(contents), len);
+    (begin, rest).prop_map(|((begins, changes, name, of), rest)| {
+        let on = |name| Branch {
+            dataset: "d",
+            name,
+            expected: 9,
+            of,
+        };
+        let first = Op::Commit {
+            on: on(Wanted::Default),
+            base: None,
+            changes,
+            tidy: true,
+        };
+        let fork = Op::CreateRef {
+            on: on(Wanted::Named(name)),
+            kind: RefKind::Branch,
+            at: Aim {
+                form: 0,
+                name: None,
+                of,
+                back: 0,
+                digits: 6,
+                elsewhere: false,
+            },
+        };
+        let timed = |op| Timed {
+            op,
+            after_ms: 1,
+            message: 0,
+        };
+        let begin = [first, fork].map(timed).into_iter().filter(|_| begins);
+        begin.chain(rest).collect()
     })
 }
 
@@ -216,11 +277,22 @@ impl Aim {
             let dataset = dataset.to_owned();
             Spot::Named { dataset, at, back }
         };
+        let some_name = || {
+            let names = model
+                .datasets
+                .get(dataset)
+                .into_iter()
+                .flat_map(|dataset| dataset.names.keys());
+            pick(&self.of, names).map_or_else(|| "main".to_owned(), |(_, name)| name.clone())
+        };
         let absent: CommitId = format!("c_{zeros}").parse().unwrap();
         match (self.form, self.digits) {
             (0, _) if self.back > 0 => named(Place::Alone, self.back),
             (0, _) => named(Place::Latest, 0),
-            (1, _) => named(Place::Name(self.name.to_owned()), self.back),
+            (1, _) => named(
+                Place::Name(self.name.map_or_else(some_name, str::to_owned)),
+                self.back,
+            ),
             (2, _) => Spot::Commit(own_commit()),
             (3, _) | (8, 64) => Spot::Version(version()),
             (4, 64) => Spot::Commit(commit()),
@@ -239,8 +311,16 @@ impl Aim {
 
 impl Branch {
     fn on(&self, model: &Model) -> On {
-        let branch = self.name.map(str::to_owned);
         let dataset = model.datasets.get(self.dataset);
+        let branch = match self.name {
+            Wanted::Default => None,
+            Wanted::Named(name) => Some(name.to_owned()),
+            Wanted::Some => {
+                let names = dataset.into_iter().flat_map(|dataset| dataset.names.keys());
+                let branches = names.filter(|(kind, _)| *kind == RefKind::Branch);
+                pick(&self.of, branches).map(|(_, name)| name.clone())
+            }
+        };
         let expected = match self.expected {
             0 => dataset.and_then(|dataset| {
                 let name = branch.as_ref().unwrap_or(&dataset.default).clone();
