@@ -323,7 +323,10 @@ async fn explore(from: &dyn Pieces, to: &dyn Pieces, group: Group) -> Result<Fou
         true => Vec::new(),
         false => from.read(missing.clone()).await?,
     };
-    let rest = missing.split_off(pieces.len().min(missing.len()));
+    if let Some(first) = missing.first().filter(|_| !are_asked_for(&missing, &pieces)) {
+        return Err(DataError::bad_tree(*first, "something else came in its place"));
+    }
+    let rest = missing.split_off(pieces.len());
     Ok(Found {
         known,
         pieces,
