@@ -160,9 +160,6 @@ impl Copy<'_> {
                 Some(found) = reads.next(), if !reads.is_empty() => self.take(found?)?,
                 else => break,
             }
-            if self.chunk_bytes >= BODY_BYTES {
-                self.send_chunks();
-            }
             if self.inner_bytes >= INNER_BYTES {
                 self.send_all().await?;
             }
@@ -204,6 +201,10 @@ impl Copy<'_> {
                     self.chunks.push(piece);
                     self.fresh.insert(id);
                     self.sent(id);
+                    // Not after all of what came: a body that is twice as large is not taken.
+                    if self.chunk_bytes >= BODY_BYTES {
+                        self.send_chunks();
+                    }
                 }
                 Some((links, is_of_records)) => {
                     let new = if is_of_records { &mut records } else { &mut others };
