@@ -160,9 +160,6 @@ impl Copy<'_> {
                 Some(found) = reads.next(), if !reads.is_empty() => self.take(found?)?,
                 else => break,
             }
-            if self.chunk_bytes >= BODY_BYTES {
-                self.send_chunks();
-            }
             if self.inner_bytes >= INNER_BYTES {
                 self.send_all().await?;
             }
@@ -204,6 +201,10 @@ impl Copy<'_> {
                     self.chunks.push(piece);
                     self.fresh.insert(id);
                     self.sent(id);
+                    // Not after all of what came: a body that is twice as large is not taken.
+                    if self.chunk_bytes >= BODY_BYTES {
+                        self.send_chunks();
+                    }
                 }
                 Some((links, is_of_records)) => {
                     let new = if is_of_records { &mut records } else { &mut others };
@@ -323,7 +324,10 @@ async fn explore(from: &dyn Pieces, to: &dyn Pieces, group: Group) -> Result<Fou
         true => Vec::new(),
         false => from.read(missing.clone()).await?,
     };
-    let rest = missing.split_off(pieces.len().min(missing.len()));
+    if let Some(first) = missing.first().filter(|_| !are_asked_for(&missing, &pieces)) {
+        return Err(DataError::bad_tree(*first, "something else came in its place"));
+    }
+    let rest = missing.split_off(pieces.len());
     Ok(Found {
         known,
         pieces,

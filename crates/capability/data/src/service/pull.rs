@@ -19,7 +19,7 @@ use crate::types::{RefOutcome, RefReport, Transfer, TransferReport};
 use crate::{DataError, RefName};
 
 /// Bytes of messages and names that one transfer may bring.
-const HISTORY_BYTES: usize = 256 << 20;
+const HISTORY_BYTES: usize = 64 << 20;
 
 impl DataService {
     /// Fetches a dataset's branches and tags from a remote, with all that is lacking below them. A branch that has
@@ -307,4 +307,40 @@ fn in_order(mut commits: HashMap<CommitId, Commit>) -> Option<Vec<Commit>> {
         ordered.extend(commits.remove(&id));
     }
     commits.is_empty().then_some(ordered)
+}
+
+#[cfg(test)]
+mod tests {
+    use corliss_types::{Timestamp, VersionId};
+
+    use super::*;
+
+    /// Ids are digests, so a circle cannot be sent; were it, nothing would wait for it.
+    #[test]
+    fn parents_come_first_and_circles_come_to_nothing() {
+        let id = |number: u8| CommitId::from_digest([number; 32]);
+        let commits = |links: &[(u8, &[u8])]| {
+            let each = links.iter().map(|(number, parents)| {
+                let commit = Commit {
+                    version: VersionId::from_digest([*number; 32]),
+                    parents: parents.iter().map(|parent| id(*parent)).collect(),
+                    author: String::new(),
+                    created_ms: Timestamp::from_millis(0),
+                    message: number.to_string(),
+                };
+                (id(*number), commit)
+            });
+            each.collect::<HashMap<_, _>>()
+        };
+        let ordered = in_order(commits(&[(4, &[2, 3]), (3, &[1, 1]), (2, &[1]), (1, &[0])])).unwrap();
+        let order: Vec<&str> = ordered.iter().map(|commit| commit.message.as_str()).collect();
+        assert!(
+            order == ["1", "2", "3", "4"] || order == ["1", "3", "2", "4"],
+            "{order:?}"
+        );
+        assert_eq!(
+            in_order(commits(&[(1, &[3]), (2, &[1]), (3, &[2]), (4, &[])])),
+            None
+        );
+    }
 }
