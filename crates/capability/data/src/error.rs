@@ -219,6 +219,18 @@ pub enum DataError {
         /// The limit.
         limit: usize,
     },
+    /// A message cannot be stored.
+    #[error("the message holds a NUL character")]
+    BadMessage,
+    /// A name cannot be that of a dataset.
+    #[error("the name '{name}' looks like an id")]
+    BadDatasetName {
+        /// The name.
+        name: DatasetName,
+    },
+    /// Where a branch is expected to be matters only to who moves it.
+    #[error("`expected` is only compared when the branch is moved")]
+    ExpectedWithoutTo,
     /// A request names more things than it may.
     #[error("the request names more than {limit} {what}")]
     TooMany {
@@ -461,6 +473,9 @@ impl Diagnose for DataError {
             Self::Ambiguous { .. } => "version_ambiguous",
             Self::BadNode { .. } => "lineage_node_invalid",
             Self::MessageTooLong { .. } => "data_message_too_long",
+            Self::BadMessage => "data_message_invalid",
+            Self::BadDatasetName { .. } => "dataset_name_invalid",
+            Self::ExpectedWithoutTo => "data_expected_without_to",
             Self::TooMany { .. } => "data_too_many",
             Self::NotAFolder { .. } => "data_not_a_folder",
             Self::LinkOutside { .. } => "data_link_outside",
@@ -528,12 +543,11 @@ impl Diagnose for DataError {
     fn field(&self) -> Option<String> {
         match self {
             Self::BadNode { .. } => Some("node".to_owned()),
-            Self::MessageTooLong { .. } => Some("message".to_owned()),
+            Self::MessageTooLong { .. } | Self::BadMessage => Some("message".to_owned()),
+            Self::BadRefName { .. } | Self::BadDatasetName { .. } => Some("name".to_owned()),
             Self::BadPageToken => Some("page_token".to_owned()),
             Self::VersionOrEdits => Some("version".to_owned()),
-            Self::InvalidPath { .. } | Self::DuplicatePath { .. } | Self::PathConflict { .. } => {
-                Some("entries".to_owned())
-            }
+            Self::ExpectedWithoutTo => Some("expected".to_owned()),
             _ => None,
         }
     }
@@ -567,6 +581,14 @@ impl Diagnose for DataError {
                 "choose a side with `--on-conflict ours` or `theirs`, or make them equal first".to_owned()
             }
             Self::Busy => "try again".to_owned(),
+            Self::DuplicatePath { .. } => "name each path once".to_owned(),
+            Self::PathConflict { path, .. } => format!("rename '{path}', or remove it in the same commit"),
+            Self::VersionOrEdits => "send one of the two".to_owned(),
+            Self::BadPageToken => "send next_page_token of the page before, or none for the first".to_owned(),
+            Self::BadDatasetName { .. } => {
+                "choose one that does not begin with v_ or c_ and six hex digits".to_owned()
+            }
+            Self::ExpectedWithoutTo => "send `to` with it".to_owned(),
             Self::Changed { .. } => "wait until nothing writes to the folder, then try again".to_owned(),
             Self::PathTwin { .. } => "rename one of them: other systems take them for one file".to_owned(),
             Self::BadTree { .. } => {

@@ -62,7 +62,7 @@ impl RefName {
 }
 
 /// Whether a text is `v_` or `c_` and enough hex digits to be taken for an id.
-pub(super) fn is_id_like(text: &str) -> bool {
+pub(crate) fn is_id_like(text: &str) -> bool {
     let digits = text.strip_prefix("v_").or_else(|| text.strip_prefix("c_"));
     digits.is_some_and(|digits| {
         let hex = digits

@@ -1,12 +1,12 @@
 //! `/data/datasets…`: datasets, and commits to their branches.
 
 use axum::extract::{Extension, State};
-use corliss_http::{ApiError, Json, List, PageQuery, Path, Query};
+use corliss_http::{ApiError, Json, List, Path, Query};
 use corliss_types::{CommitId, DatasetName, Principal, VersionId};
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::page;
+use super::{Page, about, page};
 use crate::types::{Committed, DatasetDetail, DatasetSummary};
 use crate::{DataError, DataService, Edit, RefName, Signature, Target};
 
@@ -36,8 +36,14 @@ pub(super) async fn commit(
     };
     let by = signature(&caller, new.message);
     let committed = match (new.version, new.edits) {
-        (Some(version), None) => service.commit(&target, &version, by).await?,
-        (None, Some(edits)) => service.commit_edits(&target, edits, by).await?,
+        (Some(version), None) => {
+            let committed = service.commit(&target, &version, by).await;
+            committed.map_err(about("version"))?
+        }
+        (None, Some(edits)) => {
+            let committed = service.commit_edits(&target, edits, by).await;
+            committed.map_err(about("edits"))?
+        }
         _ => return Err(DataError::VersionOrEdits.into()),
     };
     let status = if committed.created {
@@ -58,11 +64,10 @@ pub(super) fn signature(caller: &Principal, message: String) -> Signature {
 /// The page token is the last name of the page before.
 pub(super) async fn list(
     State(service): State<DataService>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<Page>,
 ) -> Result<Json<List<DatasetSummary>>, ApiError> {
     let limit = query.limit(100, 1000)?;
-    let after = query.page_token.unwrap_or_default();
-    let items = service.datasets(&after, limit + 1).await?;
+    let items = service.datasets(&query.after()?, limit + 1).await?;
     Ok(Json(page(items, limit as usize, |last| last.name.to_string())))
 }
 

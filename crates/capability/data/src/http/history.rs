@@ -1,13 +1,13 @@
 //! `/data/datasets/{name}/…`: branches, tags, merges and reverts; `/data/log` and `/data/resolve`.
 
 use axum::extract::{Extension, State};
-use corliss_http::{ApiError, Json, List, PageQuery, Path, Query};
+use corliss_http::{ApiError, Json, List, Path, Query};
 use corliss_types::{CommitId, DatasetName, Principal, VersionId};
 use http::StatusCode;
 use serde::Deserialize;
 
 use super::datasets::signature;
-use super::page;
+use super::{Page, about, page, reference};
 use crate::types::{Committed, ConflictPolicy, Merged, RefInfo, Resolved};
 use crate::{CommitInfo, DataError, DataService, RefKind, RefName, Reference, Signature, Target};
 
@@ -22,15 +22,16 @@ pub(super) async fn resolve(
     State(service): State<DataService>,
     Query(which): Query<Which>,
 ) -> Result<Json<Resolved>, ApiError> {
-    let reference: Reference = which.reference.parse()?;
-    Ok(Json(service.resolve(&reference).await?))
+    let wanted = reference("reference", &which.reference)?;
+    let resolved = service.resolve(&wanted).await;
+    Ok(Json(resolved.map_err(about("reference"))?))
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogQuery {
     reference: String,
-    limit: Option<usize>,
+    limit: Option<u32>,
     page_token: Option<String>,
 }
 
@@ -39,15 +40,23 @@ pub(super) async fn log(
     State(service): State<DataService>,
     Query(query): Query<LogQuery>,
 ) -> Result<Json<List<CommitInfo>>, ApiError> {
-    let reference: Reference = query.reference.parse()?;
-    let resolved = service.resolve(&reference).await?;
+    let wanted = reference("reference", &query.reference)?;
+    let paging = Page {
+        limit: query.limit,
+        page_token: query.page_token,
+    };
+    let limit = paging.limit(100, 1000)? as usize;
+    let skip: usize = match paging.after()?.as_str() {
+        "" => 0,
+        token => token.parse().map_err(|_| DataError::BadPageToken)?,
+    };
+    let resolved = service.resolve(&wanted).await.map_err(about("reference"))?;
     let commit = resolved.commit.ok_or(DataError::NoCommit {
         version: resolved.version,
-    })?;
-    let limit = query.limit.unwrap_or(100).clamp(1, 1000);
-    let token = query.page_token.as_deref().unwrap_or("0");
-    let skip: usize = token.parse().map_err(|_| DataError::BadPageToken)?;
-    let items = service.log(&commit, skip, limit + 1).await?;
+    });
+    let commit = commit.map_err(about("reference"))?;
+    let items = service.log(&commit, skip, limit + 1).await;
+    let items = items.map_err(about("page_token"))?;
     Ok(Json(page(items, limit, |_| (skip + limit).to_string())))
 }
 
@@ -59,13 +68,13 @@ pub(super) struct NewRef {
     at: Option<String>,
 }
 
-/// What a text means within a dataset: a branch, a tag, an id, or a whole reference.
-fn reference_in(dataset: &DatasetName, text: &str) -> Result<Reference, DataError> {
+/// What the text of a field means within a dataset: a branch, a tag, an id, or a whole reference.
+fn reference_in(dataset: &DatasetName, field: &'static str, text: &str) -> Result<Reference, ApiError> {
     let is_id = text.parse::<CommitId>().is_ok() || text.parse::<VersionId>().is_ok();
     if is_id || text.contains('@') {
-        text.parse()
+        reference(field, text)
     } else {
-        format!("{dataset}@{text}").parse()
+        reference(field, &format!("{dataset}@{text}"))
     }
 }
 
@@ -73,18 +82,17 @@ async fn list(
     service: &DataService,
     dataset: &DatasetName,
     kind: RefKind,
-    query: PageQuery,
+    query: Page,
 ) -> Result<Json<List<RefInfo>>, ApiError> {
     let limit = query.limit(100, 1000)?;
-    let after = query.page_token.unwrap_or_default();
-    let items = service.refs(dataset, kind, &after, limit + 1).await?;
+    let items = service.refs(dataset, kind, &query.after()?, limit + 1).await?;
     Ok(Json(page(items, limit as usize, |last| last.name.to_string())))
 }
 
 pub(super) async fn branches(
     State(service): State<DataService>,
     Path(dataset): Path<DatasetName>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<Page>,
 ) -> Result<Json<List<RefInfo>>, ApiError> {
     list(&service, &dataset, RefKind::Branch, query).await
 }
@@ -92,7 +100,7 @@ pub(super) async fn branches(
 pub(super) async fn tags(
     State(service): State<DataService>,
     Path(dataset): Path<DatasetName>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<Page>,
 ) -> Result<Json<List<RefInfo>>, ApiError> {
     list(&service, &dataset, RefKind::Tag, query).await
 }
@@ -105,12 +113,13 @@ async fn create(
     new: NewRef,
 ) -> Result<(StatusCode, Json<RefInfo>), ApiError> {
     let at = match &new.at {
-        Some(at) => reference_in(dataset, at)?,
+        Some(at) => reference_in(dataset, "at", at)?,
         None => Reference::latest(dataset.clone()),
     };
     let info = service
         .create_ref(dataset, kind, &new.name, &at, &caller.name)
-        .await?;
+        .await
+        .map_err(about("at"))?;
     Ok((StatusCode::CREATED, Json(info)))
 }
 
@@ -149,10 +158,13 @@ pub(super) async fn change_branch(
 ) -> Result<Json<RefInfo>, ApiError> {
     let branch: RefName = branch.parse()?;
     if let Some(to) = &change.to {
-        let to = reference_in(&dataset, to)?;
+        let to = reference_in(&dataset, "to", to)?;
         service
             .move_branch(&dataset, &branch, &to, change.expected.as_ref(), &caller.name)
-            .await?;
+            .await
+            .map_err(about("to"))?;
+    } else if change.expected.is_some() {
+        return Err(DataError::ExpectedWithoutTo.into());
     }
     let protected = change.protected;
     match protected {
@@ -228,14 +240,14 @@ struct Plan {
 }
 
 impl Merge {
-    fn plan(self, dataset: DatasetName, caller: &Principal, verb: &str) -> Result<Plan, DataError> {
+    fn plan(self, dataset: DatasetName, caller: &Principal, verb: &str) -> Result<Plan, ApiError> {
         let message = if self.message.is_empty() {
             format!("{verb} {}", self.from)
         } else {
             self.message
         };
         Ok(Plan {
-            from: reference_in(&dataset, &self.from)?,
+            from: reference_in(&dataset, "from", &self.from)?,
             target: Target {
                 dataset,
                 branch: self.branch,
@@ -257,7 +269,8 @@ pub(super) async fn merge(
     let plan = merge.plan(dataset, &caller, "Merge")?;
     let merged = service
         .merge(&plan.target, &plan.from, plan.policy, plan.always_commit, plan.by)
-        .await?;
+        .await
+        .map_err(about("from"))?;
     Ok(Json(merged))
 }
 
@@ -270,7 +283,8 @@ pub(super) async fn revert(
     let plan = merge.plan(dataset, &caller, "Revert")?;
     let committed = service
         .revert(&plan.target, &plan.from, plan.policy, plan.by)
-        .await?;
+        .await
+        .map_err(about("from"))?;
     Ok(Json(committed))
 }
 
@@ -283,6 +297,7 @@ pub(super) async fn cherry_pick(
     let plan = merge.plan(dataset, &caller, "Cherry-pick")?;
     let committed = service
         .cherry_pick(&plan.target, &plan.from, plan.policy, plan.by)
-        .await?;
+        .await
+        .map_err(about("from"))?;
     Ok(Json(committed))
 }

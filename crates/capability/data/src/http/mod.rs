@@ -12,12 +12,14 @@ mod versions;
 pub use upkeep::upkeep_routes;
 
 use axum::routing::{MethodRouter, delete, get, patch, post};
-use corliss_http::{Dialect, List, Routes};
+use corliss_diagnostics::Meaning;
+use corliss_http::{ApiError, Dialect, List, PageQuery, Routes};
 use corliss_types::{Access, Permission};
 use http::Method;
+use serde::Deserialize;
 
-use crate::DataService;
 use crate::transfer::BODY_MAX_BYTES;
+use crate::{DataError, DataService, Reference};
 
 /// A list of edits with long paths.
 const EDITS_BODY_BYTES: u64 = 64 << 20;
@@ -212,4 +214,49 @@ fn page<T>(mut items: Vec<T>, limit: usize, token: impl FnOnce(&T) -> String) ->
         items,
         next_page_token,
     }
+}
+
+/// `limit` and `page_token` and nothing else, so that a mistyped parameter is told.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    limit: Option<u32>,
+    page_token: Option<String>,
+}
+
+impl Page {
+    fn limit(&self, default: u32, max: u32) -> Result<u32, ApiError> {
+        let query = PageQuery {
+            limit: self.limit,
+            page_token: None,
+        };
+        query.limit(default, max)
+    }
+
+    /// What the page follows; nothing if it is the first.
+    fn after(self) -> Result<String, DataError> {
+        let after = self.page_token.unwrap_or_default();
+        // No name or path has one, and no database takes it.
+        if after.contains('\0') {
+            return Err(DataError::BadPageToken);
+        }
+        Ok(after)
+    }
+}
+
+/// Says which field an error is about, where it is about what was sent and does not say so itself.
+fn about(field: &'static str) -> impl Fn(DataError) -> ApiError {
+    move |error| {
+        let error = ApiError::from(error);
+        let is_of_request = matches!(error.meaning(), Meaning::InvalidInput | Meaning::TooLarge);
+        match error.report().field {
+            None if is_of_request => error.with_field(field),
+            _ => error,
+        }
+    }
+}
+
+/// A reference that a field holds.
+fn reference(field: &'static str, text: &str) -> Result<Reference, ApiError> {
+    text.parse().map_err(about(field))
 }

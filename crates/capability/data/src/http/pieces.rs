@@ -11,6 +11,7 @@ use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tokio_util::io::StreamReader;
 
+use super::about;
 use crate::DataService;
 
 #[derive(Debug, Deserialize)]
@@ -28,8 +29,9 @@ pub(super) async fn missing(
     State(service): State<DataService>,
     Json(question): Json<Ids>,
 ) -> Result<Json<MissingAnswer>, ApiError> {
+    let missing = service.missing_blobs(question.ids).await;
     Ok(Json(MissingAnswer {
-        missing: service.missing_blobs(question.ids).await?,
+        missing: missing.map_err(about("ids"))?,
     }))
 }
 
@@ -52,7 +54,8 @@ pub(super) async fn read(
     State(service): State<DataService>,
     Json(question): Json<Ids>,
 ) -> Result<Response, ApiError> {
-    let parts = service.read_pieces(question.ids).await?;
+    let parts = service.read_pieces(question.ids).await;
+    let parts = parts.map_err(about("ids"))?;
     let len: usize = parts.iter().map(Bytes::len).sum();
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),

@@ -3,16 +3,16 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use corliss_http::{ApiError, Json, List, PageQuery, Path, Query};
+use corliss_http::{ApiError, Json, List, Path, Query};
 use corliss_tabular::TableDiff;
 use corliss_types::VersionId;
 use http::header;
 use serde::{Deserialize, Serialize};
 use tokio_util::io::ReaderStream;
 
-use super::page;
+use super::{Page, about, page, reference};
 use crate::types::{DiffSummary, FileChange, FolderItem};
-use crate::{DataService, Entry, Preview, Reference, VersionSummary};
+use crate::{DataService, Entry, Preview, VersionSummary};
 
 #[derive(Debug, Serialize)]
 pub(super) struct VersionAnswer {
@@ -27,11 +27,11 @@ pub(super) struct VersionAnswer {
 pub(super) async fn detail(
     State(service): State<DataService>,
     Path(version): Path<VersionId>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<Page>,
 ) -> Result<Json<VersionAnswer>, ApiError> {
     let limit = query.limit(1000, 10_000)? as usize;
+    let after = query.after()?;
     let summary = service.version(&version).await?;
-    let after = query.page_token.unwrap_or_default();
     let entries = service.files(&version, &after, limit + 1).await?;
     let page = page(entries, limit, |last: &Entry| last.path.to_string());
     Ok(Json(VersionAnswer {
@@ -46,7 +46,7 @@ pub(super) async fn detail(
 pub(super) struct FolderQuery {
     #[serde(default)]
     path: String,
-    limit: Option<usize>,
+    limit: Option<u32>,
     page_token: Option<String>,
 }
 
@@ -56,8 +56,12 @@ pub(super) async fn folder(
     Path(version): Path<VersionId>,
     Query(query): Query<FolderQuery>,
 ) -> Result<Json<List<FolderItem>>, ApiError> {
-    let limit = query.limit.unwrap_or(1000).clamp(1, 10_000);
-    let after = query.page_token.unwrap_or_default();
+    let paging = Page {
+        limit: query.limit,
+        page_token: query.page_token,
+    };
+    let limit = paging.limit(1000, 10_000)? as usize;
+    let after = paging.after()?;
     let items = service.folder(&version, &query.path, &after, limit + 1).await?;
     Ok(Json(page(items, limit, |last: &FolderItem| match last.file {
         Some(_) => last.name.clone(),
@@ -70,7 +74,7 @@ pub(super) async fn folder(
 pub(super) struct DiffQuery {
     from: String,
     to: String,
-    limit: Option<usize>,
+    limit: Option<u32>,
     page_token: Option<String>,
 }
 
@@ -90,11 +94,15 @@ pub(super) async fn diff(
     State(service): State<DataService>,
     Query(query): Query<DiffQuery>,
 ) -> Result<Json<DiffAnswer>, ApiError> {
-    let (from, to): (Reference, Reference) = (query.from.parse()?, query.to.parse()?);
-    let from = service.resolve(&from).await?.version;
-    let to = service.resolve(&to).await?.version;
-    let limit = query.limit.unwrap_or(1000).clamp(1, 10_000);
-    let after = query.page_token.unwrap_or_default();
+    let (from, to) = (reference("from", &query.from)?, reference("to", &query.to)?);
+    let paging = Page {
+        limit: query.limit,
+        page_token: query.page_token,
+    };
+    let limit = paging.limit(1000, 10_000)? as usize;
+    let after = paging.after()?;
+    let from = service.resolve(&from).await.map_err(about("from"))?.version;
+    let to = service.resolve(&to).await.map_err(about("to"))?.version;
     let changes = service.diff(&from, &to, &after, limit + 1).await?;
     let summary = match after.is_empty() {
         true => Some(service.diff_summary(&from, &to).await?),
@@ -124,9 +132,8 @@ pub(super) async fn diff_table(
     State(service): State<DataService>,
     Query(query): Query<TableQuery>,
 ) -> Result<Json<TableDiff>, ApiError> {
-    let (from, to): (Reference, Reference) = (query.from.parse()?, query.to.parse()?);
-    let from = service.resolve(&from).await?.version;
-    let to = service.resolve(&to).await?.version;
+    let from = service.resolve(&reference("from", &query.from)?).await?.version;
+    let to = service.resolve(&reference("to", &query.to)?).await?.version;
     let key = query.key.split(',').filter(|column| !column.is_empty());
     let key = key.map(str::to_owned).collect();
     Ok(Json(service.diff_table(&from, &to, &query.path, key).await?))
@@ -137,7 +144,7 @@ pub(super) async fn diff_table(
 pub(super) struct PreviewQuery {
     #[serde(default)]
     offset: u64,
-    limit: Option<usize>,
+    limit: Option<u32>,
 }
 
 pub(super) async fn preview(
@@ -145,7 +152,11 @@ pub(super) async fn preview(
     Path((version, path)): Path<(VersionId, String)>,
     Query(query): Query<PreviewQuery>,
 ) -> Result<Json<Preview>, ApiError> {
-    let limit = query.limit.unwrap_or(100).clamp(1, 1000);
+    let page = Page {
+        limit: query.limit,
+        page_token: None,
+    };
+    let limit = page.limit(100, 1000)? as usize;
     let preview = service.preview(&version, &path, query.offset, limit);
     Ok(Json(preview.await?))
 }

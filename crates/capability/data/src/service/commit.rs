@@ -6,7 +6,7 @@ use corliss_types::{CommitId, DatasetName, Timestamp, VersionId};
 
 use super::DataService;
 use crate::config::MESSAGE_MAX_BYTES;
-use crate::history::{Commit, RefKind, RefName};
+use crate::history::{Commit, RefKind, RefName, is_id_like};
 use crate::store::{commits, datasets, refs, versions};
 use crate::tree::{self, Builder, Editor, RecordWriter, Root};
 use crate::types::{Committed, Edit, RefInfo, Signature, Target};
@@ -169,6 +169,11 @@ impl DataService {
             .read(move |tx| {
                 let default = datasets::default_branch(tx, &target.dataset)?;
                 let Some(default) = default else {
+                    // Its name alone would be taken for an id wherever a reference is written.
+                    if is_id_like(target.dataset.as_str()) {
+                        let name = target.dataset.clone();
+                        return Err(DataError::BadDatasetName { name });
+                    }
                     let branch = target.branch.clone().unwrap_or_else(RefName::main);
                     return Ok::<_, DataError>((branch, None));
                 };
@@ -368,6 +373,9 @@ pub(super) fn check_signature(by: &Signature) -> Result<(), DataError> {
         return Err(DataError::MessageTooLong {
             limit: MESSAGE_MAX_BYTES,
         });
+    }
+    if by.message.contains('\0') {
+        return Err(DataError::BadMessage);
     }
     if by.author.len() > AUTHOR_MAX_BYTES {
         return Err(DataError::TooMany {

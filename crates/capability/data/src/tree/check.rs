@@ -46,7 +46,7 @@ pub(crate) async fn check(
     base: Option<BlobId>,
 ) -> Result<Root, DataError> {
     let check = Check { reader, blobs, root };
-    let node = reader.node(root).await?;
+    let node = reader.sent(root).await?;
     let overflow = || DataError::bad_tree(root, "its sizes overflow");
     let (files, size_bytes) = node.totals().ok_or_else(overflow)?;
     let answer = Root {
@@ -57,6 +57,9 @@ pub(crate) async fn check(
     if node.is_empty() && node.level() == 0 {
         check.form(root, &node, true)?;
         return Ok(answer);
+    }
+    if node.is_empty() {
+        return Err(DataError::bad_tree(root, "a branch lists nothing"));
     }
     if node.level() > 0 && node.len() == 1 {
         return Err(DataError::bad_tree(root, "a branch of one is not a root"));
@@ -134,7 +137,7 @@ impl Check<'_> {
     /// Checks a record against what lists it; answers what it lists.
     async fn record(&self, placed: &Placed) -> Result<Vec<Placed>, DataError> {
         let Placed { child, level, after } = placed;
-        let node = self.reader.node(child.id).await?;
+        let node = self.reader.sent(child.id).await?;
         let is_as_listed = node.level() == *level
             && node.key(0) == Some(&child.first)
             && node.totals() == Some((child.files, child.size_bytes));

@@ -37,19 +37,40 @@ impl Reader {
 
     /// One record.
     pub async fn node(&self, id: BlobId) -> Result<Arc<Node>, DataError> {
+        let damaged = |message: &str| DataError::TreeDamaged {
+            record: id,
+            message: message.to_owned(),
+        };
+        self.read(id, || damaged("it is gone"), damaged).await
+    }
+
+    /// One record that somebody sent: that it is none of a tree is their mistake, and no damage.
+    pub async fn sent(&self, id: BlobId) -> Result<Arc<Node>, DataError> {
+        let other = || DataError::bad_tree(id, "it is not a record of a tree");
+        self.read(id, other, |problem| DataError::bad_tree(id, problem))
+            .await
+    }
+
+    async fn read(
+        &self,
+        id: BlobId,
+        absent: impl Fn() -> DataError,
+        malformed: impl Fn(&'static str) -> DataError,
+    ) -> Result<Arc<Node>, DataError> {
         if let Some(node) = self.kept(id) {
             return Ok(node);
         }
-        let damaged = |message: String| DataError::TreeDamaged { record: id, message };
         let read = self.blobs.read_records(vec![id]).await;
         let record = read.map_err(|error| match error {
-            BlobError::NotFound { .. } => damaged("it is gone".to_owned()),
-            BlobError::Damaged { .. } => damaged("its bytes were changed".to_owned()),
+            BlobError::NotFound { .. } => absent(),
+            BlobError::Damaged { .. } => DataError::TreeDamaged {
+                record: id,
+                message: "its bytes were changed".to_owned(),
+            },
             error => error.into(),
         })?;
-        let record = record.first().ok_or_else(|| damaged("it is gone".to_owned()))?;
-        let node = Node::decode(record).map_err(|problem| damaged(problem.to_owned()))?;
-        let node = Arc::new(node);
+        let record = record.first().ok_or_else(&absent)?;
+        let node = Arc::new(Node::decode(record).map_err(malformed)?);
         self.keep(id, &node);
         Ok(node)
     }

@@ -234,8 +234,16 @@ async fn trees_that_no_builder_makes_are_refused() {
     }
     let error = check(&reader, &blobs, not_a_blob, None).await.unwrap_err();
     assert!(matches!(error, DataError::BlobMissing { .. }), "{error:?}");
-    for root in [no_tree, blob(1), BlobId::of(b"gone")] {
-        assert!(check(&reader, &blobs, root, None).await.is_err());
+    let nothing = send(&blobs, 1, &[]).await;
+    let no_record = send(&blobs, 1, &[("a", blob(1), &[1, 1]), ("b", blob(2), &[1, 2])]).await;
+    for (root, expected) in [
+        (no_tree, "a record is larger than one can be"),
+        (nothing, "a branch lists nothing"),
+        (no_record, "it is not a record of a tree"),
+        (blob(1), "it is not a record of a tree"),
+    ] {
+        let error = check(&reader, &blobs, root, None).await.unwrap_err();
+        assert_eq!(problem(error), expected, "the sender's mistake, no damage");
     }
 }
 
