@@ -219,7 +219,8 @@ async fn a_collection_that_is_dropped_anywhere_does_no_harm() {
         let store = open(&backend, &root, &folder.path().join(format!("{times}-anew"))).await;
         model.compare(&store).await;
         if is_over {
-            assert!(times > 8, "{times}");
+            // How often it waits is chance: what it waits for may be done already.
+            assert!(times > 2, "{times}");
             break;
         }
     }
