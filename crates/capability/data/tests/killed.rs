@@ -157,9 +157,10 @@ async fn survived(home: &Home, model: &mut Model, in_flight: Option<&Step>) -> &
 async fn one_home(seed: u64, kills: u64) -> (Vec<&'static str>, usize) {
     // In memory more calls are made before a kill; on a disk more kills come while one waits for it.
     let in_memory = || tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-    let is_even = seed / KILLS_A_HOME % 2 == 0;
+    let is_even = (seed / KILLS_A_HOME).is_multiple_of(2);
     let folder = if is_even { in_memory() } else { tempfile::tempdir() }.unwrap();
     let folder = folder.path();
+    println!("a home begins with CORLISS_KILL_SEED={seed}");
     let mut model = Model::default();
     let mut now_ms = 0;
     let (mut states, mut acknowledged) = (Vec::new(), 0);

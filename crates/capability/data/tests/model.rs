@@ -159,7 +159,7 @@ async fn six_digits_that_begin_two_ids_are_refused() {
         );
     }
     let longer = (9..)
-        .map(|len| &id(one)[..len] != &id(two)[..len])
+        .map(|len| id(one)[..len] != id(two)[..len])
         .position(|differs| differs);
     let longer = id(one)[..9 + longer.unwrap()].to_owned();
     let found = home.service.resolve(&longer.parse().unwrap()).await.unwrap();

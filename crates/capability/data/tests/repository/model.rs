@@ -53,9 +53,19 @@ type Refused<T> = Result<T, Vec<Refusal>>;
 struct Head {
     branch: String,
     at: Option<CommitId>,
-    /// What is wrong with committing to it, and with moving it at all.
+    /// What is wrong with moving it at all.
     refusals: Vec<Refusal>,
     is_protected: bool,
+}
+
+impl Head {
+    fn not_to_commit(&self) -> Vec<Refusal> {
+        let mut refusals = self.refusals.clone();
+        if self.is_protected {
+            refusals.push(Refusal::Exactly(protected(&self.branch)));
+        }
+        refusals
+    }
 }
 
 impl Model {
@@ -64,7 +74,7 @@ impl Model {
             Call::Commit { on, files } => {
                 let head = self.head(on)?;
                 let mut refusals = clashes(files);
-                refusals.extend(self.not_to_commit(on, &head));
+                refusals.extend(head.not_to_commit());
                 unless(refusals)?;
                 Ok(self.record(step, on, &head, files.clone(), None))
             }
@@ -135,7 +145,7 @@ impl Model {
             return Err(vec![Refusal::Kind("data_path_duplicate")]);
         }
         let head = self.head(on)?;
-        let mut refusals = self.not_to_commit(on, &head);
+        let mut refusals = head.not_to_commit();
         let mut files = head
             .at
             .as_ref()
@@ -245,7 +255,7 @@ impl Model {
         policy: ConflictPolicy,
     ) -> Answer {
         let head = self.head(on)?;
-        let mut refusals = self.not_to_commit(on, &head);
+        let mut refusals = head.not_to_commit();
         let ours = head.at.clone().unwrap();
         let joined = join(self.files(from), self.files(&ours), self.files(to), policy);
         let files = joined
@@ -291,14 +301,6 @@ impl Model {
                 .collect(),
             is_protected,
         })
-    }
-
-    fn not_to_commit(&self, _: &On, head: &Head) -> Vec<Refusal> {
-        let mut refusals = head.refusals.clone();
-        if head.is_protected {
-            refusals.push(Refusal::Exactly(protected(&head.branch)));
-        }
-        refusals
     }
 
     fn record(
