@@ -1,5 +1,6 @@
-"""The console in a real Chromium, on a server that holds the main job. The pages are driven by ui/e2e;
-screenshots of each are kept in test-results/console to be looked at."""
+"""The console in a real Chromium, on a server that holds the main job. The pages are driven by ui/e2e, which
+makes a dataset of its own to browse, compare and merge; screenshots of each are kept in test-results/console
+to be looked at."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ SHOTS = ROOT / "test-results/console"
 def test_every_page_shows_the_main_job(house: Corliss, main_job: str, language_model: str) -> None:
     shutil.rmtree(SHOTS, ignore_errors=True)
     done = subprocess.run(
-        ["npm", "run", "--silent", "e2e"], cwd=ROOT / "ui", timeout=300, check=False, text=True, capture_output=True,
+        ["npm", "run", "--silent", "e2e"], cwd=ROOT / "ui", timeout=420, check=False, text=True, capture_output=True,
         env=house.environment | {
             "CORLISS_E2E_URL": house.url, "CORLISS_E2E_TOKEN": house.token,
             "CORLISS_E2E_SHOTS": str(SHOTS), "CORLISS_E2E_FULL": "1",

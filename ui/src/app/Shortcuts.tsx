@@ -42,7 +42,7 @@ export function Shortcuts() {
       <dl className="shortcuts">
         {PLACES.map((place) => <Row key={place.key} keys={["g", place.key]} text={`Go to ${place.label}`} />)}
         <Row keys={["←", "→", "↑", "↓"]} text="Walk a graph or a row of tabs" />
-        <Row keys={["/"]} text="Search in the log" />
+        <Row keys={["/"]} text="Search in the log or a folder" />
         <Row keys={["t"]} text="Light or dark" />
         <Row keys={["Esc"]} text="Close a dialog" />
         <Row keys={["?"]} text="This list" />

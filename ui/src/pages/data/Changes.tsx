@@ -1,23 +1,26 @@
 // What differs between two versions: in sum, file by file, and one file in full.
 import { useInfiniteQuery, useQuery, type UseInfiniteQueryResult, type InfiniteData } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useEffect, useRef } from "react";
+import { memo, useEffect, useRef } from "react";
 import { data, type ChangeKind, type Diff, type DiffSummary, type FileChange } from "../../api/data";
 import { Announce } from "../../components/Announce";
 import { FileName } from "../../components/FileName";
 import { Icon, type IconName } from "../../components/Icon";
 import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
 import type { Tone } from "../../components/State";
-import { Table } from "../../components/Table";
+import { TableFrame, TableRows } from "../../components/Table";
 import { bytes, count } from "../../lib/format";
+import { useHere, type Here } from "../../lib/here";
 import { justBefore } from "../../lib/names";
 import { FileCompare } from "./FileCompare";
 import { CHANGES, delta, diffWords } from "./words";
 
 const PAGE = 200;
 
+const HEADS = [{ head: "Change" }, { head: "File", wide: true }, { head: "Before", number: true }, { head: "After", number: true }, { head: "Difference", number: true }];
+
 interface Props {
-  /** References that the server can read: ids, or `name@ref`. */
+  /** Ids of versions or commits: what is read page by page must not move. */
   from: string;
   to: string;
   file: string | undefined;
@@ -29,47 +32,41 @@ export function Changes({ from, to, file }: Props) {
     queryFn: ({ pageParam }) => data.diff(from, to, PAGE, pageParam),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => page.next_page_token ?? undefined,
+    staleTime: Infinity,
   });
+  const first = query.data?.pages[0];
   const box = useRef<HTMLDivElement>(null);
   const before = useRef(file);
   useEffect(() => {
     // What was clicked is gone: the reader goes on here.
-    if (before.current !== file) box.current?.focus({ preventScroll: true });
+    if (before.current !== file) box.current?.focus();
     before.current = file;
   }, [file]);
   const items = query.data?.pages.flatMap((page) => page.items) ?? [];
   return (
     <div ref={box} tabIndex={-1} className="changes">
-      {query.isPending ? <Skeleton lines={8} /> : query.isError && items.length === 0 ? (
-        <ErrorNote error={query.error} retry={() => void query.refetch()} />
+      {first === undefined ? (
+        query.isError ? <ErrorNote error={query.error} retry={() => void query.refetch()} /> : <Skeleton lines={8} />
       ) : file === undefined ? (
         <Files query={query} items={items} />
       ) : (
-        <OneFile from={from} to={to} path={file} items={items} />
+        <OneFile from={first.from} to={first.to} path={file} items={items} />
       )}
     </div>
   );
 }
 
 function Files({ query, items }: { query: UseInfiniteQueryResult<InfiniteData<Diff>>; items: FileChange[] }) {
+  const links = useHere();
   const summary = query.data?.pages[0]?.summary;
   if (items.length === 0) return <Empty title="Nothing differs">Both have the same files with the same bytes.</Empty>;
   return (
     <>
       {summary && <Summary summary={summary} />}
       <Announce text={`${summary ? diffWords(summary) : "Changes"}: ${items.length} listed`} />
-      <Table<FileChange>
-        label="Changed files"
-        rows={items}
-        rowKey={(change) => change.path}
-        columns={[
-          { head: "Change", cell: (change) => <Kind kind={change.change} /> },
-          { head: "File", wide: true, cell: (change) => <OpenFile path={change.path} /> },
-          { head: "Before", cell: (change) => (change.old ? bytes(change.old.size_bytes) : <span className="faint">–</span>), number: true },
-          { head: "After", cell: (change) => (change.new ? bytes(change.new.size_bytes) : <span className="faint">–</span>), number: true },
-          { head: "Difference", cell: (change) => delta(change), number: true },
-        ]}
-      />
+      <TableFrame label="Changed files" heads={HEADS}>
+        {query.data?.pages.map((page, index) => <Rows key={index} items={page.items} href={links.href} go={links.go} />)}
+      </TableFrame>
       {query.hasNextPage && (
         <div className="toolbar">
           <button type="button" className="button" disabled={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>Show more files</button>
@@ -104,13 +101,22 @@ function Summary({ summary }: { summary: DiffSummary }) {
   );
 }
 
-function OpenFile({ path }: { path: string }) {
+/** A page that is shown is not drawn again when the next one comes: there may be many. */
+const Rows = memo(function Rows({ items, href, go }: Here & { items: FileChange[] }) {
   return (
-    <Link to="." search={(before: object) => ({ ...before, file: path })} className="row-link entry">
-      <FileName name={path} />
-    </Link>
+    <TableRows<FileChange>
+      rows={items}
+      rowKey={(change) => change.path}
+      columns={[
+        { head: "Change", cell: (change) => <Kind kind={change.change} /> },
+        { head: "File", wide: true, cell: ({ path }) => <a href={href({ file: path })} onClick={go} className="row-link entry"><FileName name={path} /></a> },
+        { head: "Before", cell: (change) => (change.old ? bytes(change.old.size_bytes) : <span className="faint">–</span>), number: true },
+        { head: "After", cell: (change) => (change.new ? bytes(change.new.size_bytes) : <span className="faint">–</span>), number: true },
+        { head: "Difference", cell: (change) => delta(change), number: true },
+      ]}
+    />
   );
-}
+});
 
 /** The change itself, where its page of the list is not here: a page of one that begins with this path. */
 async function changeOf(from: string, to: string, path: string): Promise<FileChange | null> {
@@ -118,6 +124,7 @@ async function changeOf(from: string, to: string, path: string): Promise<FileCha
   return items[0]?.path === path ? items[0] : null;
 }
 
+/** One file of two versions. */
 function OneFile({ from, to, path, items }: Omit<Props, "file"> & { path: string; items: FileChange[] }) {
   const at = items.findIndex((change) => change.path === path);
   const listed = items[at];
@@ -131,7 +138,7 @@ function OneFile({ from, to, path, items }: Omit<Props, "file"> & { path: string
         {at >= 0 && at + 1 < items.length && <Go to={items[at + 1]?.path}>Next file</Go>}
       </nav>
       <h3 className="change-title">{change && <Kind kind={change.change} />} <FileName name={path} /></h3>
-      {change ? <FileCompare key={path} from={from} to={to} change={change} /> : query.isError ? (
+      {change ? <FileCompare key={path} older={from} newer={to} change={change} /> : query.isError ? (
         <ErrorNote error={query.error} retry={() => void query.refetch()} />
       ) : query.data === null ? <Empty title="This file is the same in both, or in neither" /> : <Skeleton lines={6} />}
     </>

@@ -1,7 +1,7 @@
 // Two refs of a dataset: what differs, and bringing one into the other.
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { data, reference, type Dataset } from "../../api/data";
+import { data, type Dataset } from "../../api/data";
 import { Icon } from "../../components/Icon";
 import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
 import { CRUMB, PageHead } from "../../components/PageHead";
@@ -50,9 +50,19 @@ function Loaded({ dataset }: { dataset: Dataset }) {
         {from === to ? (
           <Empty title="Choose two to compare">Both sides are {refLabel(from)}. A branch, a tag or a commit of another time shows what differs.</Empty>
         ) : (
-          <Changes key={`${from} ${to}`} from={reference(dataset.name, from)} to={reference(dataset.name, to)} file={search.file} />
+          <Between dataset={dataset.name} from={from} to={to} file={search.file} />
         )}
       </Panel>
     </>
   );
+}
+
+/** Branches move while they are looked at: what they mean is asked for again, and compared by id. */
+function Between({ dataset, from, to, file }: { dataset: string; from: string; to: string; file: string | undefined }) {
+  const older = useQuery({ queryKey: ["resolve", dataset, from], queryFn: () => data.resolve(dataset, from), refetchInterval: 5000 });
+  const newer = useQuery({ queryKey: ["resolve", dataset, to], queryFn: () => data.resolve(dataset, to), refetchInterval: 5000 });
+  const failed = [older, newer].find((query) => query.data === undefined && query.isError);
+  if (failed) return <ErrorNote error={failed.error} retry={() => void failed.refetch()} />;
+  if (!older.data || !newer.data) return <Skeleton lines={8} />;
+  return <Changes key={`${older.data.version} ${newer.data.version}`} from={older.data.version} to={newer.data.version} file={file} />;
 }

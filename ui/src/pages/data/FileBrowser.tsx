@@ -1,16 +1,14 @@
 // The files of a version, folder by folder, and one of them in full. Where one is stands in the address.
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { useDeferredValue, useEffect, useRef, useState, type ReactNode } from "react";
-import { data, fileAddress, type FolderItem } from "../../api/data";
+import { data } from "../../api/data";
 import { Announce } from "../../components/Announce";
-import { Id } from "../../components/Command";
 import { FileName } from "../../components/FileName";
-import { Icon } from "../../components/Icon";
 import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
-import { Table } from "../../components/Table";
-import { bytes, count, plural } from "../../lib/format";
-import { crumbs, joined, justBefore, nameOf, visible } from "../../lib/names";
+import { count, plural } from "../../lib/format";
+import { useHere, type Here } from "../../lib/here";
+import { crumbs, justBefore, nameOf } from "../../lib/names";
+import { FileList } from "./FileList";
 import { FileView } from "./FileView";
 
 /** The first page is there at once; who asks for more gets much more. */
@@ -31,32 +29,29 @@ export function FileBrowser({ version, root, path, file }: Props) {
   const before = useRef(here);
   useEffect(() => {
     // What was clicked is gone: the reader goes on at the name of what is shown now.
-    if (before.current !== here) place.current?.focus({ preventScroll: true });
+    if (before.current !== here) place.current?.focus();
     before.current = here;
   }, [here]);
+  const links = useHere();
   return (
     <>
       <nav className="crumbs" aria-label="Folder" ref={place} tabIndex={-1}>
-        <Here path="">{root}</Here>
+        <Up links={links} path="">{root}</Up>
         {crumbs(here).map((crumb) => (
           <span key={crumb.path}>
             <span className="faint" aria-hidden="true">/</span>{" "}
-            {crumb.path === here ? <b aria-current="page"><FileName name={crumb.name} /></b> : <Here path={crumb.path}><FileName name={crumb.name} /></Here>}
+            {crumb.path === here ? <b aria-current="page"><FileName name={crumb.name} /></b> : <Up links={links} path={crumb.path}><FileName name={crumb.name} /></Up>}
           </span>
         ))}
       </nav>
-      {file === undefined ? <Folder key={`${version} ${path}`} version={version} path={path} /> : <FileView key={file} version={version} path={file} />}
+      {file === undefined ? <Folder key={`${version} ${path}`} version={version} path={path} /> : <FileView key={`${version} ${file}`} version={version} path={file} />}
     </>
   );
 }
 
-/** A link to a folder or file of what this page shows already. */
-function Here({ path, file, className, children }: { path: string; file?: string; className?: string; children: ReactNode }) {
-  return (
-    <Link to="." search={(before: object) => ({ ...before, path: path === "" || file !== undefined ? undefined : path, file })} className={className} activeOptions={{ exact: true, includeSearch: true }}>
-      {children}
-    </Link>
-  );
+/** A link to a folder of what this page shows already. */
+function Up({ links, path, children }: { links: Here; path: string; children: ReactNode }) {
+  return <a href={links.href({ path, file: undefined })} onClick={links.go}>{children}</a>;
 }
 
 function Folder({ version, path }: { version: string; path: string }) {
@@ -86,46 +81,11 @@ function Folder({ version, path }: { version: string; path: string }) {
           <span className="faint number">{count(items.length)}{query.hasNextPage ? " shown, there are more" : " shown"}</span>
         </div>
       )}
-      {items.length === 0 ? <Empty title={start === "" ? "This version has no files" : "No name comes after this"} /> : <Items version={version} path={path} items={items} />}
+      {items.length === 0 ? <Empty title={start === "" ? "This version has no files" : "No name comes after this"} /> : <FileList version={version} path={path} pages={query.data?.pages ?? []} />}
       {query.isError && <ErrorNote error={query.error} retry={() => void query.fetchNextPage()} />}
       {query.hasNextPage && (
         <button type="button" className="button" disabled={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>Show more</button>
       )}
     </>
-  );
-}
-
-function Items({ version, path, items }: { version: string; path: string; items: FolderItem[] }) {
-  return (
-    <Table<FolderItem>
-      label="Files"
-      rows={items}
-      rowKey={(item) => (item.file ? item.name : `${item.name}/`)}
-      columns={[
-        { head: "Name", wide: true, cell: (item) => <Named path={joined(path, item.name)} item={item} /> },
-        { head: "Files", cell: (item) => (item.file ? <span className="faint">–</span> : count(item.files)), number: true },
-        { head: "Size", cell: (item) => bytes(item.size_bytes), number: true },
-        { head: "Content", cell: (item) => item.file && <><Id id={item.file.blob} short={item.file.blob.slice(0, 12)} />{item.file.executable && <> <span className="chip">executable</span></>}</> },
-        { head: "Get", cell: (item) => item.file && <Download version={version} path={item.file.path} /> },
-      ]}
-    />
-  );
-}
-
-function Named({ path, item }: { path: string; item: FolderItem }) {
-  return (
-    <Here path={path} file={item.file?.path} className="row-link entry">
-      <Icon name={item.file ? "file" : "folder"} className={item.file ? "faint" : "tone-brass"} />
-      <span className="hidden-text">{item.file ? "File " : "Folder "}</span>
-      {item.file ? <FileName name={item.name} /> : <b><FileName name={item.name} /></b>}
-    </Here>
-  );
-}
-
-function Download({ version, path }: { version: string; path: string }) {
-  return (
-    <a className="button-icon" href={fileAddress(version, path)} download={nameOf(path)} aria-label={`Download ${visible(nameOf(path))}`} title="Download">
-      <Icon name="download" />
-    </a>
   );
 }

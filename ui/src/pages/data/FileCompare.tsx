@@ -1,6 +1,6 @@
 // One file that differs: two pictures side by side, two tables row by row, of anything else the facts.
 import { useQuery } from "@tanstack/react-query";
-import { data, type FileChange, type FileEntry } from "../../api/data";
+import type { FileChange, FileEntry } from "../../api/data";
 import { tables } from "../../api/tables";
 import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
 import { bytes } from "../../lib/format";
@@ -12,20 +12,13 @@ import { TableCompare } from "./TableCompare";
 import { delta } from "./words";
 
 interface Props {
-  from: string;
-  to: string;
+  /** Versions. */
+  older: string;
+  newer: string;
   change: FileChange;
 }
 
-/** Bytes and tables are asked for by version: branches move. */
-export function FileCompare({ from, to, change }: Props) {
-  const versions = useQuery({
-    queryKey: ["diff-versions", from, to],
-    queryFn: () => data.diff(from, to, 1).then((diff) => ({ from: diff.from, to: diff.to })),
-  });
-  if (versions.isPending) return <Skeleton lines={6} />;
-  if (versions.isError) return <ErrorNote error={versions.error} retry={() => void versions.refetch()} />;
-  const { from: older, to: newer } = versions.data;
+export function FileCompare({ older, newer, change }: Props) {
   if (change.old && change.new) return <Both older={older} newer={newer} before={change.old} after={change.new} change={change} />;
   const [version, entry] = change.new ? [newer, change.new] : [older, change.old];
   if (!entry) return null;
@@ -38,12 +31,9 @@ export function FileCompare({ from, to, change }: Props) {
   );
 }
 
-interface BothProps {
-  older: string;
-  newer: string;
+interface BothProps extends Props {
   before: FileEntry;
   after: FileEntry;
-  change: FileChange;
 }
 
 function Both({ older, newer, before, after, change }: BothProps) {

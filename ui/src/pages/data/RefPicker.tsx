@@ -57,8 +57,11 @@ function Choices({ dataset, value, label, onPick, onClose, onLeave }: ChoicesPro
   const [at, setAt] = useState(() => Math.max(0, options.findIndex((one) => one.name === value)));
   const current = Math.min(at, options.length - 1);
   const box = useRef<HTMLDivElement>(null);
+  const field = useRef<HTMLInputElement>(null);
   const id = useId();
   useKeptInWindow(box);
+  // After the list is where it belongs: focus scrolls to what goes on beyond the window.
+  useEffect(() => field.current?.focus(), []);
   useEffect(() => {
     box.current?.querySelector(`[id="${id}-${current}"]`)?.scrollIntoView({ block: "nearest" });
   }, [current, id]);
@@ -75,7 +78,7 @@ function Choices({ dataset, value, label, onPick, onClose, onLeave }: ChoicesPro
   return (
     <div className="ref-choices" ref={box} role="dialog" aria-label={label} onBlur={(event) => { if (!event.currentTarget.contains(event.relatedTarget)) onLeave(); }}>
       <input
-        autoFocus
+        ref={field}
         role="combobox"
         aria-label="Branch, tag or commit"
         aria-expanded="true"
