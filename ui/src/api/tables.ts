@@ -45,7 +45,7 @@ export type Preview =
   | { kind: "table"; size_bytes: number; format: TableFormat; schema: Schema; rows: Rows }
   | { kind: "text"; size_bytes: number; text: string; truncated: boolean; problem?: string }
   | { kind: "image"; size_bytes: number; media_type: string }
-  | { kind: "binary"; size_bytes: number };
+  | { kind: "binary"; size_bytes: number; problem?: string };
 
 export interface ColumnChange {
   name: string;

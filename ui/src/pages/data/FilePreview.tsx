@@ -31,10 +31,12 @@ export function FilePreview({ version, entry }: { version: string; entry: FileEn
   if (preview?.kind === "table") return <TableView preview={preview} busy={query.isPlaceholderData} onOffset={setOffset} />;
   if (preview?.kind === "text") return <TextView preview={preview} />;
   const type = preview === null || preview.kind === "image" ? imageType(entry.path) : undefined;
-  return type === undefined ? <NoPreview /> : <ImageView version={version} entry={entry} type={type} />;
+  const problem = preview?.kind === "binary" ? preview.problem : undefined;
+  return type === undefined ? <NoPreview problem={problem} /> : <ImageView version={version} entry={entry} type={type} />;
 }
 
-export function NoPreview() {
+function NoPreview({ problem }: { problem: string | undefined }) {
+  if (problem !== undefined) return <Empty title="No preview">Its name is that of a table, but it cannot be read as one: {sentence(problem)}</Empty>;
   return <Empty title="No preview">Pictures (PNG, JPEG, GIF, WebP), text, CSV, JSON lines and Parquet are shown here. Download the file to open it elsewhere.</Empty>;
 }
 

@@ -16,7 +16,7 @@ export function StoragePanel() {
   return (
     <Panel title="Storage" aside={<span className="faint number">{plural(storage.packs, "pack")}, {count(storage.pieces)} pieces</span>}>
       <div className="storage">
-        <p className="storage-ratio"><span className="tile-value">{ratio}</span> <span className="tile-under">{ratio === "1×" ? "as large as copies" : "smaller than copies"}</span></p>
+        <p className="storage-ratio"><span className="tile-value">{ratio}</span> <span className="tile-under">{ratio === "–" ? "nothing saved yet" : "smaller than copies"}</span></p>
         <div className="bars">
           <Bar label="All versions" used={storage.versions_bytes} total={most} text={bytes(storage.versions_bytes)} />
           <Bar label="Unique" used={storage.unique_bytes} total={most} text={bytes(storage.unique_bytes)} />

@@ -16,9 +16,9 @@ it("says what storing once and compressing saved", () => {
 
 it("claims nothing where nothing is saved", () => {
   const one = { ...storage, versions: 1, versions_bytes: 100, unique_bytes: 100, stored_bytes: 180 };
-  expect(storageWords(one)).toEqual({ ratio: "1×", sentence: "1 version has 100 B together. Without what repeats that is 100 B, and it takes 180 B on disk." });
+  expect(storageWords(one)).toEqual({ ratio: "–", sentence: "1 version has 100 B together. Without what repeats that is 100 B, and it takes 180 B on disk." });
   expect(storageWords({ ...storage, versions: 0, versions_bytes: 0 }).sentence).toBe("Nothing is stored yet.");
-  expect(storageWords({ ...storage, stored_bytes: 0 }).ratio).toBe("1×");
+  expect(storageWords({ ...storage, stored_bytes: 0 }).ratio).toBe("–");
 });
 
 const entry = (size_bytes: number) => ({ path: "a", blob: "b", size_bytes, executable: false });

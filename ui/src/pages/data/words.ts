@@ -17,7 +17,7 @@ export function storageWords(storage: Storage): StorageWords {
   if (versions === 0 || whole === 0) return { ratio: "–", sentence: "Nothing is stored yet." };
   const had = `${plural(versions, "version")} ${versions === 1 ? "has" : "have"} ${bytes(whole)} together. Without what repeats that is ${bytes(unique)}`;
   const ratio = stored > 0 ? whole / stored : 1;
-  if (ratio < 1.05) return { ratio: "1×", sentence: `${had}, and it takes ${bytes(stored)} on disk.` };
+  if (ratio < 1.05) return { ratio: "–", sentence: `${had}, and it takes ${bytes(stored)} on disk.` };
   const how = stored < unique ? "compressed" : "with what is needed to find it";
   return { ratio: `${times(ratio)}×`, sentence: `${had}; ${how}, ${bytes(stored)} on disk. Copies of every version would take ${times(ratio)} times as much.` };
 }
