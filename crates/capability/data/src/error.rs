@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use corliss_blobstore::{BlobError, BlobId};
-use corliss_diagnostics::{Diagnose, Meaning, PortError};
+use corliss_diagnostics::{Diagnose, Meaning, PortError, counted};
 use corliss_metastore::StoreError;
 use corliss_tabular::TabularError;
 use corliss_types::{CommitId, DatasetName, VersionId};
@@ -157,7 +157,7 @@ pub enum DataError {
         parents: usize,
     },
     /// Both sides of a merge changed a file.
-    #[error("{count} files were changed on both sides: {}", some_paths(paths))]
+    #[error("{} changed on both sides: {}", counted(*count, "file was", "files were"), some_paths(paths))]
     Conflicts {
         /// How many.
         count: u64,
