@@ -23,9 +23,10 @@ def arguments(description: str | None) -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def fresh(binary: Path, settings: dict[str, str] | None = None) -> Iterator[Corliss]:
+def fresh(binary: Path, settings: dict[str, str] | None = None, config: str = "") -> Iterator[Corliss]:
     """A server on a home of its own, up; stopped and removed at the end."""
     with temporary_home() as home:
+        (home / "config.toml").write_text(config)
         corliss = Corliss(home, binary.resolve(), settings=settings)
         corliss.ready = corliss.up()
         try:

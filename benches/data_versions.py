@@ -1,6 +1,6 @@
 """Versions of folders, beside DVC on the same disk in the same run: 70,000 files of 270 bytes and 25,000 of 35 KB,
-first added, looked at unchanged, added again unchanged, added with one file changed, and laid out; and the status of
-100,000 unchanged files. Then one file of 1 GB beside `cp`, an
+first added, looked at unchanged, added again unchanged, added with one file changed, pushed to a local remote, and laid
+out; and the status of 100,000 unchanged files. Then one file of 1 GB beside `cp`, an
 fsync and one BLAKE3 pass, which is what no store that keeps a copy can beat; and how much a second version of it
 takes in which 1 % was inserted in the middle. Corliss encrypts, answers when the bytes are synced, and is a client
 and a server over loopback; DVC copies into its cache."""
@@ -52,6 +52,7 @@ def corliss_times(corliss: Corliss, folder: Path, name: str) -> dict[str, float]
     times["add, unchanged"] = seconds(add)
     change_one(folder)
     times["add, one file changed"] = seconds(add)
+    times["push"] = seconds(lambda: corliss.cli("data", "push", name, "local", timeout_s=600))
     target = folder.parent / "laid-out"
     times["lay out"] = seconds(lambda: corliss.cli("data", "checkout", name, str(target), timeout_s=600))
     shutil.rmtree(target)
@@ -63,6 +64,7 @@ def dvc_times(work: Path, files: int, size: int) -> dict[str, float]:
         subprocess.run([DVC, *arguments, "--quiet"], cwd=work, check=True, env=os.environ | {"DVC_NO_ANALYTICS": "1"})
 
     dvc("init", "--no-scm")
+    dvc("remote", "add", "--default", "local", str(work / "remote"))
     folder = work / "data"
     fill(folder, files, size)
     times = {"add": seconds(lambda: dvc("add", "data"))}
@@ -70,6 +72,7 @@ def dvc_times(work: Path, files: int, size: int) -> dict[str, float]:
     times["add, unchanged"] = seconds(lambda: dvc("add", "data"))
     change_one(folder)
     times["add, one file changed"] = seconds(lambda: dvc("add", "data"))
+    times["push"] = seconds(lambda: dvc("push"))
     shutil.rmtree(folder)
     times["lay out"] = seconds(lambda: dvc("checkout"))
     return times
@@ -138,12 +141,18 @@ def large_file(corliss: Corliss, work: Path) -> None:
     report("1 GB file, 1 % inserted: stored anew", added * 100, "%", "under 5")
 
 
-def main() -> None:
-    options = arguments(__doc__)
-    with temporary_home() as work, fresh(options.binary) as corliss:
+def measure(binary: Path, remote: str, work: Path) -> None:
+    with fresh(binary, config=remote) as corliss:
         compare_folders(corliss, work)
         status_of_many(corliss, work)
         large_file(corliss, work)
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    with temporary_home() as work:
+        remote = f'[remotes.local]\nurl = "file://{work}/remote"\n'
+        measure(options.binary, remote, work)
 
 
 if __name__ == "__main__":
