@@ -26,6 +26,7 @@ def arguments(description: str | None) -> argparse.Namespace:
 def fresh(binary: Path, settings: dict[str, str] | None = None, config: str = "") -> Iterator[Corliss]:
     """A server on a home of its own, up; stopped and removed at the end."""
     with temporary_home() as home:
+        home.mkdir(parents=True, exist_ok=True)
         (home / "config.toml").write_text(config)
         corliss = Corliss(home, binary.resolve(), settings=settings)
         corliss.ready = corliss.up()
