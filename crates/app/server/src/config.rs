@@ -148,7 +148,7 @@ pub enum ConfigError {
     #[error("setting '{key}' {}must be {expected}", refused(.value))]
     BadValue {
         /// The key.
-        key: &'static str,
+        key: String,
         /// The value as given.
         value: String,
         /// What it must be.
@@ -172,8 +172,7 @@ impl Diagnose for ConfigError {
 
     fn field(&self) -> Option<String> {
         match self {
-            Self::UnknownKey { key, .. } => Some(key.clone()),
-            Self::BadValue { key, .. } => Some((*key).to_owned()),
+            Self::UnknownKey { key, .. } | Self::BadValue { key, .. } => Some(key.clone()),
             _ => None,
         }
     }
@@ -446,9 +445,9 @@ fn refused(value: &str) -> String {
     }
 }
 
-fn bad(key: &'static str, value: &str, expected: &'static str) -> ConfigError {
+fn bad(key: &str, value: &str, expected: &'static str) -> ConfigError {
     ConfigError::BadValue {
-        key,
+        key: key.to_owned(),
         value: value.to_owned(),
         expected,
     }

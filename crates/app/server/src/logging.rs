@@ -9,7 +9,7 @@ use crate::config::ConfigError;
 /// Starts logging with this filter.
 pub fn start(filter: &str) -> Result<(), ServerError> {
     let filter = EnvFilter::try_new(filter).map_err(|_| ConfigError::BadValue {
-        key: "log.filter",
+        key: "log.filter".to_owned(),
         value: filter.to_owned(),
         expected: "a level such as info, or targets such as corliss_jobs=debug,info",
     })?;

@@ -6,34 +6,17 @@
     reason = "a failed unwrap here is a failed test"
 )]
 
-use std::net::IpAddr;
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use corliss_blobstore::{BlobId, BlobStore, Kind, Record};
 use corliss_clock::Sources;
 use corliss_data::{DataService, Limits, MIGRATIONS, routes, transfer, tree};
-use corliss_http::{AuthFailure, Credential, Denial, Guard};
 use corliss_metastore::Metastore;
-use corliss_types::{Permission, Principal, PrincipalId, Role};
+use corliss_testkit::everyone;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
-
-struct Open(Principal);
-
-#[async_trait]
-impl Guard for Open {
-    async fn authenticate(&self, _: Credential, _: Option<IpAddr>) -> Result<Principal, AuthFailure> {
-        Ok(self.0.clone())
-    }
-    fn allows(&self, _: &Principal, _: Permission) -> Result<(), Denial> {
-        Ok(())
-    }
-}
 
 /// A server with the dataset `d`: two commits, the branch `side`, and a stored blob that is no tree.
 struct Server {
@@ -51,13 +34,8 @@ impl Server {
         let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
         let blobs = BlobStore::in_memory().await.unwrap();
         let service = DataService::new(store, blobs, Sources::system(), Limits::default());
-        let guard = Open(Principal {
-            id: PrincipalId::new(Sources::system().id_seed()),
-            name: "test".into(),
-            role: Role::PlatformAdmin,
-        });
         let mut server = Self {
-            router: routes(service).into_router(Arc::new(guard)).unwrap(),
+            router: routes(service).into_router(everyone::is_admin("test")).unwrap(),
             blob: BlobId::of(b"hello").to_string(),
             version: String::new(),
             commit: String::new(),

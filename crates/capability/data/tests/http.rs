@@ -5,34 +5,18 @@
     reason = "a failed unwrap here is a failed test"
 )]
 
-use std::net::IpAddr;
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use corliss_blobstore::{BlobId, BlobStore, Kind};
 use corliss_clock::Sources;
 use corliss_data::{DataService, Limits, MIGRATIONS, routes, transfer};
-use corliss_http::{AuthFailure, Credential, Denial, Guard};
 use corliss_metastore::Metastore;
-use corliss_types::{Access, Permission, Principal, PrincipalId, Role};
+use corliss_testkit::everyone;
+use corliss_types::{Access, Permission};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
-
-struct Open(Principal);
-
-#[async_trait]
-impl Guard for Open {
-    async fn authenticate(&self, _: Credential, _: Option<IpAddr>) -> Result<Principal, AuthFailure> {
-        Ok(self.0.clone())
-    }
-    fn allows(&self, _: &Principal, _: Permission) -> Result<(), Denial> {
-        Ok(())
-    }
-}
 
 async fn router() -> Router {
     let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
@@ -46,13 +30,7 @@ async fn router() -> Router {
         Sources::system(),
         limits,
     );
-    let id = PrincipalId::new(Sources::system().id_seed());
-    let guard = Open(Principal {
-        id,
-        name: "test".into(),
-        role: Role::PlatformAdmin,
-    });
-    routes(service).into_router(Arc::new(guard)).unwrap()
+    routes(service).into_router(everyone::is_admin("test")).unwrap()
 }
 
 async fn call(router: &Router, method: Method, path: &str, body: Body) -> (StatusCode, Vec<u8>) {

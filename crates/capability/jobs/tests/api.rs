@@ -7,41 +7,19 @@
 
 mod common;
 
-use std::net::IpAddr;
-use std::sync::Arc;
-
 use axum::body::Body;
 use common::{Room, local, spec};
-use corliss_http::{AuthFailure, Credential, Denial, Guard};
 use corliss_jobs::{JobState, MIGRATIONS, http as api};
 use corliss_metastore::Metastore;
-use corliss_types::{IdSeed, Permission, Principal, PrincipalId, Role, Timestamp};
+use corliss_testkit::everyone;
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
-struct Everyone;
-
-#[async_trait::async_trait]
-impl Guard for Everyone {
-    async fn authenticate(&self, _: Credential, _: Option<IpAddr>) -> Result<Principal, AuthFailure> {
-        let id = PrincipalId::new(IdSeed {
-            at: Timestamp::from_millis(1),
-            random: [1; 10],
-        });
-        Ok(Principal {
-            id,
-            name: "test".to_owned(),
-            role: Role::PlatformAdmin,
-        })
-    }
-    fn allows(&self, _: &Principal, _: Permission) -> Result<(), Denial> {
-        Ok(())
-    }
-}
-
 async fn call(room: &Room, method: &str, path: &str) -> (u16, String) {
-    let router = api::routes(&room.jobs).into_router(Arc::new(Everyone)).unwrap();
+    let router = api::routes(&room.jobs)
+        .into_router(everyone::is_admin("test"))
+        .unwrap();
     let request = http::Request::builder()
         .method(method)
         .uri(path)

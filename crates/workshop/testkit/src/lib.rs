@@ -3,6 +3,7 @@
 //! Only `[dev-dependencies]` name this crate. It panics where a test should fail.
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used)]
 
+pub mod everyone;
 pub mod full_disk;
 pub mod metastore;
 pub mod noise;

@@ -59,7 +59,13 @@ pub(super) fn read(
         }
         let text = |key: &str| settings.get(key).map(plain).filter(|text| !text.is_empty());
         let path = |key| text(key).map(|path| home.join(path));
-        let url = text("url").ok_or_else(|| bad("remotes.NAME.url", "", "set"))?;
+        let wrong = |key: &str, value: &str, expected| bad(&format!("remotes.{name}.{key}"), value, expected);
+        let url = text("url").ok_or_else(|| wrong("url", "", "set"))?;
+        let allow_http = match text("allow_http").as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(other) => return Err(wrong("allow_http", other, "true or false")),
+        };
         read.push(RemoteConfig {
             name: name.clone(),
             url,
@@ -68,7 +74,7 @@ pub(super) fn read(
             key_file: path("key_file"),
             endpoint: text("endpoint"),
             region: text("region"),
-            allow_http: text("allow_http").as_deref() == Some("true"),
+            allow_http,
         });
     }
     Ok(read)

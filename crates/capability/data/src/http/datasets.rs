@@ -1,7 +1,7 @@
 //! `/data/datasets…`: datasets, and commits to their branches.
 
-use axum::extract::{Extension, State};
-use corliss_http::{ApiError, Json, List, Path, Query};
+use axum::extract::State;
+use corliss_http::{ApiError, Caller, Json, List, Path, Query};
 use corliss_types::{CommitId, DatasetName, Principal, VersionId};
 use http::StatusCode;
 use serde::Deserialize;
@@ -25,7 +25,7 @@ pub(super) struct NewCommit {
 /// 201 if there is a new commit, 200 if the branch had this version already.
 pub(super) async fn commit(
     State(service): State<DataService>,
-    Extension(caller): Extension<Principal>,
+    Caller(caller): Caller,
     Path(dataset): Path<DatasetName>,
     Json(new): Json<NewCommit>,
 ) -> Result<(StatusCode, Json<Committed>), ApiError> {

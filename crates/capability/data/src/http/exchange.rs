@@ -1,9 +1,9 @@
 //! What another server asks for that pushes here or pulls from here: `/data/datasets/{name}/refs` and
 //! `…/history…`.
 
-use axum::extract::{Extension, State};
-use corliss_http::{ApiError, Json, Path};
-use corliss_types::{CommitId, DatasetName, Principal};
+use axum::extract::State;
+use corliss_http::{ApiError, Caller, Json, Path};
+use corliss_types::{CommitId, DatasetName};
 use serde::{Deserialize, Serialize};
 
 use crate::history::Commit;
@@ -85,7 +85,7 @@ pub(super) async fn refs(
 /// All names move, or none. What points there already is left as it is.
 pub(super) async fn update_refs(
     State(service): State<DataService>,
-    Extension(caller): Extension<Principal>,
+    Caller(caller): Caller,
     Path(dataset): Path<DatasetName>,
     Json(update): Json<RefsUpdate>,
 ) -> Result<Json<RemoteRefs>, ApiError> {

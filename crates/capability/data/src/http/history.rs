@@ -1,7 +1,7 @@
 //! `/data/datasets/{name}/…`: branches, tags, merges and reverts; `/data/log` and `/data/resolve`.
 
-use axum::extract::{Extension, State};
-use corliss_http::{ApiError, Json, List, Path, Query};
+use axum::extract::State;
+use corliss_http::{ApiError, Caller, Json, List, Path, Query};
 use corliss_types::{CommitId, DatasetName, Principal, VersionId};
 use http::StatusCode;
 use serde::Deserialize;
@@ -125,7 +125,7 @@ async fn create(
 
 pub(super) async fn create_branch(
     State(service): State<DataService>,
-    Extension(caller): Extension<Principal>,
+    Caller(caller): Caller,
     Path(dataset): Path<DatasetName>,
     Json(new): Json<NewRef>,
 ) -> Result<(StatusCode, Json<RefInfo>), ApiError> {
@@ -134,7 +134,7 @@ pub(super) async fn create_branch(
 
 pub(super) async fn create_tag(
     State(service): State<DataService>,
-    Extension(caller): Extension<Principal>,
+    Caller(caller): Caller,
     Path(dataset): Path<DatasetName>,
     Json(new): Json<NewRef>,
 ) -> Result<(StatusCode, Json<RefInfo>), ApiError> {
@@ -152,7 +152,7 @@ pub(super) struct BranchChange {
 
 pub(super) async fn change_branch(
     State(service): State<DataService>,
-    Extension(caller): Extension<Principal>,
+    Caller(caller): Caller,
     Path((dataset, branch)): Path<(DatasetName, String)>,
     Json(change): Json<BranchChange>,
 ) -> Result<Json<RefInfo>, ApiError> {
@@ -197,7 +197,7 @@ async fn remove(
 /// Answers where it pointed.
 pub(super) async fn delete_branch(
     State(service): State<DataService>,
-    Extension(caller): Extension<Principal>,
+    Caller(caller): Caller,
     Path((dataset, name)): Path<(DatasetName, String)>,
     Query(expected): Query<Expected>,
 ) -> Result<Json<RefInfo>, ApiError> {
@@ -207,7 +207,7 @@ pub(super) async fn delete_branch(
 /// Answers where it pointed.
 pub(super) async fn delete_tag(
     State(service): State<DataService>,
-    Extension(caller): Extension<Principal>,
+    Caller(caller): Caller,
     Path((dataset, name)): Path<(DatasetName, String)>,
     Query(expected): Query<Expected>,
 ) -> Result<Json<RefInfo>, ApiError> {
@@ -262,7 +262,7 @@ impl Merge {
 
 pub(super) async fn merge(
     State(service): State<DataService>,
-    Extension(caller): Extension<Principal>,
+    Caller(caller): Caller,
     Path(dataset): Path<DatasetName>,
     Json(merge): Json<Merge>,
 ) -> Result<Json<Merged>, ApiError> {
@@ -276,7 +276,7 @@ pub(super) async fn merge(
 
 pub(super) async fn revert(
     State(service): State<DataService>,
-    Extension(caller): Extension<Principal>,
+    Caller(caller): Caller,
     Path(dataset): Path<DatasetName>,
     Json(merge): Json<Merge>,
 ) -> Result<Json<Committed>, ApiError> {
@@ -290,7 +290,7 @@ pub(super) async fn revert(
 
 pub(super) async fn cherry_pick(
     State(service): State<DataService>,
-    Extension(caller): Extension<Principal>,
+    Caller(caller): Caller,
     Path(dataset): Path<DatasetName>,
     Json(merge): Json<Merge>,
 ) -> Result<Json<Committed>, ApiError> {

@@ -28,27 +28,14 @@ const EDITS_BODY_BYTES: u64 = 64 << 20;
 #[must_use]
 pub fn routes(service: DataService) -> Routes {
     let blob_bytes = service.limits().blob_bytes;
-    let read = |path: &str, handler: MethodRouter<DataService>| {
-        let (access, handler) = (
-            Access::Requires(Permission::DataRead),
-            handler.with_state(service.clone()),
-        );
-        Routes::new().route(Method::GET, path, access, Dialect::Native, handler)
-    };
-    let ask = |path: &str, handler: MethodRouter<DataService>| {
-        let (access, handler) = (
-            Access::Requires(Permission::DataRead),
-            handler.with_state(service.clone()),
-        );
-        Routes::new().route(Method::POST, path, access, Dialect::Native, handler)
-    };
-    let write = |method: Method, path: &str, handler: MethodRouter<DataService>| {
-        let (access, handler) = (
-            Access::Requires(Permission::DataWrite),
-            handler.with_state(service.clone()),
-        );
+    let at = |method: Method, path: &str, permission: Permission, handler: MethodRouter<DataService>| {
+        let (access, handler) = (Access::Requires(permission), handler.with_state(service.clone()));
         Routes::new().route(method, path, access, Dialect::Native, handler)
     };
+    let read = |path: &str, handler| at(Method::GET, path, Permission::DataRead, handler);
+    // Questions that do not fit into an address.
+    let ask = |path: &str, handler| at(Method::POST, path, Permission::DataRead, handler);
+    let write = |method, path: &str, handler| at(method, path, Permission::DataWrite, handler);
     let pieces = Routes::new()
         .merge(write(
             Method::POST,

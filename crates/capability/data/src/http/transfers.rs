@@ -1,13 +1,13 @@
 //! Pushes, pulls and clones, which run in the background: `/data/datasets/{name}/push` and `…/pull`,
 //! `/data/clones`, `/data/operations…`, `/data/remotes…`.
 
-use axum::extract::{Extension, State};
-use corliss_http::{ApiError, Json, List, PageQuery, Path, Query};
+use axum::extract::State;
+use corliss_http::{ApiError, Caller, Json, List, Path, Query};
 use corliss_types::{DatasetName, Principal};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::page;
+use super::{Page, page};
 use crate::remote::RemoteInfo;
 use crate::service::{Kind, Operation, Start};
 use crate::{DataService, RefName, Transfer};
@@ -56,7 +56,7 @@ fn start(
 
 pub(super) async fn push(
     State(service): State<DataService>,
-    Extension(caller): Extension<Principal>,
+    Caller(caller): Caller,
     Path(dataset): Path<DatasetName>,
     Json(wanted): Json<Wanted>,
 ) -> Result<(StatusCode, Json<Operation>), ApiError> {
@@ -65,7 +65,7 @@ pub(super) async fn push(
 
 pub(super) async fn pull(
     State(service): State<DataService>,
-    Extension(caller): Extension<Principal>,
+    Caller(caller): Caller,
     Path(dataset): Path<DatasetName>,
     Json(wanted): Json<Wanted>,
 ) -> Result<(StatusCode, Json<Operation>), ApiError> {
@@ -74,7 +74,7 @@ pub(super) async fn pull(
 
 pub(super) async fn clone(
     State(service): State<DataService>,
-    Extension(caller): Extension<Principal>,
+    Caller(caller): Caller,
     Json(new): Json<NewClone>,
 ) -> Result<(StatusCode, Json<Operation>), ApiError> {
     let name = new.name.unwrap_or_else(|| new.dataset.clone());
@@ -120,10 +120,10 @@ pub(super) struct RemoteDataset {
 pub(super) async fn remote_datasets(
     State(service): State<DataService>,
     Path(remote): Path<String>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<Page>,
 ) -> Result<Json<List<RemoteDataset>>, ApiError> {
     let limit = query.limit(100, 1000)? as usize;
-    let after = query.page_token.unwrap_or_default();
+    let after = query.after()?;
     let names = service.remote_datasets(&remote, &after, limit + 1).await?;
     let items = names.into_iter().map(|name| RemoteDataset { name }).collect();
     Ok(Json(page(items, limit, |last: &RemoteDataset| {

@@ -330,7 +330,7 @@ impl Step {
             }
             commit => commit,
         };
-        let new = commits::insert(tx, &self.dataset, &self.commit(commit.as_ref()))?;
+        let new = commits::insert(tx, &self.dataset, &self.commit(commit.as_ref()), self.now)?;
         let step = refs::Move {
             dataset: &self.dataset,
             kind: RefKind::Branch,

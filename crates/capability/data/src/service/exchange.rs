@@ -3,14 +3,14 @@
 //! Commits come before the names that lead to them and belong to no dataset until then, so nothing is to be seen of
 //! a transfer that was cut off.
 
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use corliss_metastore::Tx;
 use corliss_types::{CommitId, DatasetName, Timestamp};
 
 use super::DataService;
 use super::commit::check_signature;
-use super::log::known;
+use super::log::{self, known};
 use crate::history::{Commit, CommitInfo, RefKind};
 use crate::remote::{COMMITS_AT_ONCE, HISTORY_PAGE, REFS_MAX, RefChange, RefState, RefsUpdate, RemoteRefs};
 use crate::store::{commits, datasets, refs, versions};
@@ -86,7 +86,7 @@ impl DataService {
                         return Err(DataError::CommitMissing { commit });
                     }
                 }
-                history(tx, &from, limit)
+                log::log(tx, &from, 0, limit)
             })
             .await
     }
@@ -130,7 +130,7 @@ impl DataService {
                         check_recorded(tx, parent)?;
                     }
                     versions::insert(tx, root, now)?;
-                    commits::record(tx, commit)?;
+                    commits::record(tx, commit, now)?;
                 }
                 Ok(checked.len())
             })
@@ -224,31 +224,6 @@ fn all_refs(tx: &mut dyn Tx, dataset: &DatasetName) -> Result<RemoteRefs, DataEr
         default_branch,
         refs: all,
     })
-}
-
-/// Commits and what came before them, newest first: later generations, then later times.
-fn history(tx: &mut dyn Tx, from: &[CommitId], limit: usize) -> Result<Vec<CommitInfo>, DataError> {
-    let mut open: BinaryHeap<(u64, Timestamp, CommitId)> = BinaryHeap::new();
-    let mut infos: BTreeMap<CommitId, CommitInfo> = BTreeMap::new();
-    let mut seen: HashSet<CommitId> = HashSet::new();
-    let mut found = Vec::new();
-    let mut next = from.to_vec();
-    loop {
-        for id in next.drain(..) {
-            if seen.insert(id.clone()) {
-                let info = known(tx, &id)?;
-                open.push((info.generation, info.what.created_ms, id.clone()));
-                infos.insert(id, info);
-            }
-        }
-        let Some((_, _, id)) = open.pop().filter(|_| found.len() < limit) else {
-            return Ok(found);
-        };
-        if let Some(info) = infos.remove(&id) {
-            next.clone_from(&info.what.parents);
-            found.push(info);
-        }
-    }
 }
 
 /// Whether a commit is another one or came after it.

@@ -1,6 +1,7 @@
 //! A history, newest first, and where two histories meet.
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::slice;
 
 use corliss_metastore::Tx;
 use corliss_types::{CommitId, Timestamp};
@@ -34,7 +35,9 @@ impl DataService {
             });
         }
         let from = from.clone();
-        self.store.read(move |tx| log(tx, &from, skip, limit)).await
+        self.store
+            .read(move |tx| log(tx, slice::from_ref(&from), skip, limit))
+            .await
     }
 
     /// One commit.
@@ -53,29 +56,28 @@ pub(super) fn known(tx: &mut dyn Tx, id: &CommitId) -> Result<CommitInfo, DataEr
     })
 }
 
+/// These commits and what came before them: `limit` of them after the first `skip`.
 pub(super) fn log(
     tx: &mut dyn Tx,
-    from: &CommitId,
+    from: &[CommitId],
     skip: usize,
     limit: usize,
 ) -> Result<Vec<CommitInfo>, DataError> {
-    let first = known(tx, from)?;
-    let mut seen = BTreeSet::from([from.clone()]);
-    let mut open: BinaryHeap<Order> = BinaryHeap::from([order(&first)]);
-    let mut infos = BTreeMap::from([(from.clone(), first)]);
+    let mut seen: BTreeSet<CommitId> = BTreeSet::new();
+    let mut open: BinaryHeap<Order> = BinaryHeap::new();
+    let mut infos = BTreeMap::new();
+    let mut next = from.to_vec();
     let mut history = Vec::new();
     let mut passed = 0;
-    while history.len() < limit
-        && let Some((_, _, id)) = open.pop()
-    {
-        let Some(info) = infos.remove(&id) else { continue };
-        for parent in &info.what.parents {
-            if seen.insert(parent.clone()) {
-                let parent = known(tx, parent)?;
-                open.push(order(&parent));
-                infos.insert(parent.commit.clone(), parent);
-            }
+    while history.len() < limit {
+        for id in next.drain(..).filter(|id| seen.insert(id.clone())) {
+            let info = known(tx, &id)?;
+            open.push(order(&info));
+            infos.insert(id, info);
         }
+        let Some((_, _, id)) = open.pop() else { break };
+        let Some(info) = infos.remove(&id) else { continue };
+        next.clone_from(&info.what.parents);
         if passed >= skip {
             history.push(info);
         }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use corliss_blobstore::{BlobId, BlobStore};
 use corliss_tabular::{
-    DiffOptions, Format, RandomRead, Rows, Schema, Table, TableDiff, TextOptions, diff, format_of,
+    DiffOptions, Format, RandomRead, Rows, Schema, Table, TableDiff, TabularError, TextOptions, diff,
+    format_of,
 };
 use corliss_types::VersionId;
 use serde::Serialize;
@@ -105,6 +106,18 @@ impl RandomRead for BlobSource {
     }
 }
 
+/// A table that is yet to be opened, which blocks.
+struct TableSource {
+    bytes: Arc<dyn RandomRead>,
+    format: Format,
+}
+
+impl TableSource {
+    fn open(self) -> Result<Table, TabularError> {
+        Table::open(self.bytes, self.format, TextOptions::default())
+    }
+}
+
 impl DataService {
     /// What a file of a version looks like; of a table, rows from `offset` on.
     ///
@@ -122,14 +135,10 @@ impl DataService {
         let sample = self.beginning(&entry, SAMPLE_BYTES).await?;
         let mut problem = None;
         if let Some(format) = format_of(path, &sample) {
-            let source = self.source(&entry);
+            let bytes = self.source(&entry);
             let table = blocking(move || {
-                Ok(
-                    Table::open(source, format, TextOptions::default()).and_then(|table| {
-                        let (schema, rows) = (table.schema(), table.preview(offset, limit)?);
-                        Ok((schema, rows))
-                    }),
-                )
+                let table = TableSource { bytes, format }.open();
+                Ok(table.and_then(|table| Ok((table.schema(), table.preview(offset, limit)?))))
             });
             match table.await? {
                 Ok((schema, rows)) => {
@@ -178,30 +187,24 @@ impl DataService {
         path: &str,
         key: Vec<String>,
     ) -> Result<TableDiff, DataError> {
-        let mut tables = Vec::with_capacity(2);
-        for version in [old, new] {
-            let entry = self.file(version, path).await?;
-            let sample = self.beginning(&entry, SAMPLE_BYTES).await?;
-            let format = format_of(path, &sample).ok_or_else(|| DataError::NoTable {
-                path: shortened(path),
-            })?;
-            tables.push((self.source(&entry), format));
-        }
-        blocking(move || {
-            let mut opened = Vec::with_capacity(2);
-            for (source, format) in tables {
-                opened.push(Table::open(source, format, TextOptions::default())?);
-            }
-            let (Some(new), Some(old)) = (opened.pop(), opened.pop()) else {
-                return Err(DataError::Busy);
-            };
-            let options = DiffOptions {
-                key,
-                ..DiffOptions::default()
-            };
-            Ok(diff(&old, &new, &options)?)
-        })
-        .await
+        let old = self.table(old, path).await?;
+        let new = self.table(new, path).await?;
+        let options = DiffOptions {
+            key,
+            ..DiffOptions::default()
+        };
+        blocking(move || Ok(diff(&old.open()?, &new.open()?, &options)?)).await
+    }
+
+    /// A file that is a table by its name or its beginning.
+    async fn table(&self, version: &VersionId, path: &str) -> Result<TableSource, DataError> {
+        let entry = self.file(version, path).await?;
+        let sample = self.beginning(&entry, SAMPLE_BYTES).await?;
+        let format = format_of(path, &sample).ok_or_else(|| DataError::NoTable {
+            path: shortened(path),
+        })?;
+        let bytes = self.source(&entry);
+        Ok(TableSource { bytes, format })
     }
 
     fn source(&self, entry: &Entry) -> Arc<dyn RandomRead> {

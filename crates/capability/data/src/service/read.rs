@@ -1,5 +1,7 @@
 //! Looking at datasets, versions and their files.
 
+use std::slice;
+
 use corliss_blobstore::BlobReader;
 use corliss_types::{DatasetName, VersionId};
 
@@ -38,7 +40,7 @@ impl DataService {
                 Ok(DatasetDetail {
                     branches: refs::list(tx, &name, RefKind::Branch, "", SHOWN)?,
                     tags: refs::list(tx, &name, RefKind::Tag, "", SHOWN)?,
-                    history: log::log(tx, &summary.head, 0, SHOWN as usize)?,
+                    history: log::log(tx, slice::from_ref(&summary.head), 0, SHOWN as usize)?,
                     summary,
                 })
             })

@@ -1,7 +1,7 @@
 //! Commits: inserted once, never changed; and which datasets have them.
 
 use corliss_metastore::{Row, StoreError, Tx, params};
-use corliss_types::{CommitId, DatasetName, VersionId};
+use corliss_types::{CommitId, DatasetName, Timestamp, VersionId};
 
 use crate::history::{Commit, CommitInfo};
 
@@ -10,15 +10,16 @@ pub(crate) fn insert(
     tx: &mut dyn Tx,
     dataset: &DatasetName,
     commit: &Commit,
+    now: Timestamp,
 ) -> Result<CommitId, StoreError> {
-    let id = record(tx, commit)?;
+    let id = record(tx, commit, now)?;
     adopt(tx, dataset, &id)?;
     Ok(id)
 }
 
 /// Records a commit that belongs to no dataset yet; again is the same as once. Its parents and its version are
 /// recorded.
-pub(crate) fn record(tx: &mut dyn Tx, commit: &Commit) -> Result<CommitId, StoreError> {
+pub(crate) fn record(tx: &mut dyn Tx, commit: &Commit, now: Timestamp) -> Result<CommitId, StoreError> {
     let id = commit.id();
     let mut generation = 1;
     for parent in &commit.parents {
@@ -31,12 +32,13 @@ pub(crate) fn record(tx: &mut dyn Tx, commit: &Commit) -> Result<CommitId, Store
         }
     }
     let inserted = tx.execute(
-        "INSERT INTO data_commit (id, version, created_ms, author, message, generation)
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO data_commit (id, version, created_ms, recorded_ms, author, message, generation)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
         params![
             &id,
             &commit.version,
             commit.created_ms,
+            now,
             &commit.author,
             &commit.message,
             generation

@@ -62,6 +62,7 @@ const HISTORY: &str = "DROP TABLE data_dataset_version;
         id TEXT NOT NULL PRIMARY KEY,
         version TEXT NOT NULL REFERENCES data_version (id),
         created_ms BIGINT NOT NULL,
+        recorded_ms BIGINT NOT NULL,
         author TEXT NOT NULL,
         message TEXT NOT NULL,
         generation BIGINT NOT NULL

@@ -3,41 +3,41 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use corliss_metastore::{Row, StoreError, Tx, params};
-use corliss_types::{CommitId, DatasetName, Timestamp, VersionId};
+use corliss_types::{CommitId, Timestamp, VersionId};
 
 /// Ids of one page.
 const PAGE: u32 = 10_000;
 
 /// A commit as far as collecting needs it.
-pub(crate) struct Stub {
+pub(crate) struct CommitNode {
     pub version: VersionId,
+    /// When it was made, wherever that was.
     pub created_ms: Timestamp,
+    /// When it came here.
+    pub recorded_ms: Timestamp,
     pub parents: Vec<CommitId>,
 }
 
-/// Where names point, with the retention of their dataset in days; heads of branches and tags, and whatever they
-/// pointed at since `since`.
+/// Where names point and whatever they pointed at since `since`, by the days for which their datasets keep files.
 pub(crate) fn starts(
     tx: &mut dyn Tx,
     since: Timestamp,
-) -> Result<Vec<(DatasetName, CommitId, Option<u64>)>, StoreError> {
+) -> Result<BTreeMap<Option<u64>, BTreeSet<CommitId>>, StoreError> {
     let rows = tx.query(
-        "SELECT r.dataset, r.commit_id, d.retention_days FROM data_ref r
+        "SELECT r.commit_id, d.retention_days FROM data_ref r
             JOIN data_dataset d ON d.name = r.dataset
-         UNION SELECT m.dataset, m.old_commit, d.retention_days FROM data_ref_move m
+         UNION SELECT m.old_commit, d.retention_days FROM data_ref_move m
             JOIN data_dataset d ON d.name = m.dataset
             WHERE m.created_ms > $1 AND m.old_commit IS NOT NULL",
         params![since],
     )?;
-    rows.iter()
-        .map(|row| {
-            Ok((
-                row.parse("dataset")?,
-                row.parse("commit_id")?,
-                row.opt_unsigned("retention_days")?,
-            ))
-        })
-        .collect()
+    let mut starts: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for row in &rows {
+        let retention_days = row.opt_unsigned("retention_days")?;
+        let of_retention = starts.entry(retention_days).or_default();
+        of_retention.insert(row.parse("commit_id")?);
+    }
+    Ok(starts)
 }
 
 /// The commits that names point at now: their versions are kept however old they are.
@@ -47,23 +47,24 @@ pub(crate) fn heads(tx: &mut dyn Tx) -> Result<BTreeSet<CommitId>, StoreError> {
 }
 
 /// Every commit.
-pub(crate) fn commits(tx: &mut dyn Tx) -> Result<BTreeMap<CommitId, Stub>, StoreError> {
+pub(crate) fn commits(tx: &mut dyn Tx) -> Result<BTreeMap<CommitId, CommitNode>, StoreError> {
     let mut all = BTreeMap::new();
     let mut after = String::new();
     loop {
         let rows = tx.query(
-            "SELECT id, version, created_ms FROM data_commit WHERE id > $1 ORDER BY id LIMIT $2",
+            "SELECT id, version, created_ms, recorded_ms FROM data_commit WHERE id > $1 ORDER BY id LIMIT $2",
             params![&after, PAGE],
         )?;
         let Some(last) = rows.last() else { break };
         after = last.text("id")?;
         for row in &rows {
-            let stub = Stub {
+            let node = CommitNode {
                 version: row.parse("version")?,
                 created_ms: row.timestamp("created_ms")?,
+                recorded_ms: row.timestamp("recorded_ms")?,
                 parents: Vec::new(),
             };
-            all.insert(row.parse("id")?, stub);
+            all.insert(row.parse("id")?, node);
         }
     }
     let mut after = (String::new(), -1);
@@ -77,8 +78,8 @@ pub(crate) fn commits(tx: &mut dyn Tx) -> Result<BTreeMap<CommitId, Stub>, Store
         let Some(last) = rows.last() else { break };
         after = (last.text("commit_id")?, last.integer("position")?);
         for row in &rows {
-            if let Some(stub) = all.get_mut(&row.parse::<CommitId>("commit_id")?) {
-                stub.parents.push(row.parse("parent")?);
+            if let Some(node) = all.get_mut(&row.parse::<CommitId>("commit_id")?) {
+                node.parents.push(row.parse("parent")?);
             }
         }
     }

@@ -1,8 +1,7 @@
 //! The native routes.
 
 use axum::body::Body;
-use corliss_http::{AuthFailure, Credential, Denial, Guard};
-use corliss_types::{IdSeed, Permission, Principal, PrincipalId, Role, Timestamp};
+use corliss_testkit::everyone;
 use futures_util::StreamExt;
 use http::{Request, StatusCode, header};
 use serde_json::{Value, json};
@@ -10,32 +9,12 @@ use tower::ServiceExt;
 
 use super::*;
 
-struct Everyone;
-
-#[async_trait::async_trait]
-impl Guard for Everyone {
-    async fn authenticate(
-        &self,
-        _: Credential,
-        _: Option<std::net::IpAddr>,
-    ) -> Result<Principal, AuthFailure> {
-        let id = PrincipalId::new(IdSeed {
-            at: Timestamp::from_millis(1),
-            random: [1; 10],
-        });
-        Ok(Principal {
-            id,
-            name: "ada".to_owned(),
-            role: Role::DataScientist,
-        })
-    }
-    fn allows(&self, _: &Principal, _: Permission) -> Result<(), Denial> {
-        Ok(())
-    }
-}
-
 async fn call(server: &Server, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-    let router = server.pipelines.routes().into_router(Arc::new(Everyone)).unwrap();
+    let router = server
+        .pipelines
+        .routes()
+        .into_router(everyone::is_admin("ada"))
+        .unwrap();
     let mut request = Request::builder()
         .method(method)
         .uri(path)
@@ -70,7 +49,11 @@ async fn a_run_is_submitted_followed_and_listed() {
     let (status, answer) = call(&server, "POST", "/api/v1/runs", Some(submission(&world, FILE))).await;
     assert_eq!(status, StatusCode::ACCEPTED);
     let id = answer["id"].as_str().unwrap().to_owned();
-    let router = server.pipelines.routes().into_router(Arc::new(Everyone)).unwrap();
+    let router = server
+        .pipelines
+        .routes()
+        .into_router(everyone::is_admin("ada"))
+        .unwrap();
     let request = Request::builder()
         .uri(format!("/api/v1/runs/{id}/events"))
         .header(header::HOST, "127.0.0.1")

@@ -3,17 +3,17 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use corliss_clock::Sources;
-use corliss_http::{AuthFailure, Credential, Denial, Guard, Routes};
+use corliss_http::Routes;
 use corliss_metastore::Metastore;
 use corliss_registry::{
     ForeignSource, Lineage, ModelSources, ModelVersion, NewVersion, Pinned, PortError, Registry,
 };
-use corliss_types::{Flavor, Permission, Principal, Role, VersionId};
+use corliss_testkit::everyone;
+use corliss_types::{Flavor, VersionId};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -77,26 +77,8 @@ pub fn version_of(run: char) -> NewVersion {
     }
 }
 
-struct Everybody;
-
-#[async_trait]
-impl Guard for Everybody {
-    async fn authenticate(&self, _: Credential, _: Option<IpAddr>) -> Result<Principal, AuthFailure> {
-        let id = "prn_00000000000000000000000000".parse().unwrap();
-        Ok(Principal {
-            id,
-            name: "test".into(),
-            role: Role::PlatformAdmin,
-        })
-    }
-
-    fn allows(&self, _: &Principal, _: Permission) -> Result<(), Denial> {
-        Ok(())
-    }
-}
-
 pub fn router(routes: Routes) -> axum::Router {
-    routes.into_router(Arc::new(Everybody)).unwrap()
+    routes.into_router(everyone::is_admin("test")).unwrap()
 }
 
 /// The status and JSON of an answer; null where there is no body.

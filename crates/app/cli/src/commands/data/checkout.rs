@@ -13,7 +13,7 @@ use crate::commands::versions::{Resolved, resolve};
 use crate::context::Context;
 use crate::data::changes::{self, LocalChange};
 use crate::data::copies::{Copy, Notes};
-use crate::data::{download, tree, upload};
+use crate::data::{download, upload};
 use crate::error::{CliError, CliResult, cause};
 use crate::text::short;
 use crate::{output, program, progress, units};
@@ -153,7 +153,8 @@ fn switch(
         // Told before anything is touched.
         wanted(api, version, only)?;
     }
-    let differing = differing(api, version, &taken, only)?;
+    // `theirs` is as it shall be.
+    let differing = changes::since(api, version, &taken.tree, only)?;
     let new: Vec<Entry> = differing
         .iter()
         .filter_map(|change| change.theirs.clone())
@@ -167,17 +168,6 @@ fn switch(
     let _ = fs::remove_dir_all(&staging);
     placed?;
     Ok((new.len() as u64, bytes))
-}
-
-/// What has to change in the folder: `theirs` is as it shall be.
-fn differing(
-    api: &Api,
-    version: &str,
-    taken: &upload::Taken,
-    only: &[String],
-) -> CliResult<Vec<LocalChange>> {
-    tree::root_of(version)?;
-    changes::since(api, version, &taken.tree, only)
 }
 
 fn place(folder: &Path, staging: &Path, differing: &[LocalChange]) -> CliResult {

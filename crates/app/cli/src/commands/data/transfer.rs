@@ -86,19 +86,25 @@ pub(super) fn remotes(context: &Context) -> CliResult {
 pub(super) fn push(context: &Context, args: &TransferArgs) -> CliResult {
     let path = format!("/api/v1/data/datasets/{}/push", segment(&args.dataset));
     let what = format!("pushing {} to {}", args.dataset, args.remote);
-    follow(context, &path, &wish(args), &what)
+    follow(context, &path, &wish(args), &args.dataset, &what)
 }
 
 pub(super) fn pull(context: &Context, args: &TransferArgs) -> CliResult {
     let path = format!("/api/v1/data/datasets/{}/pull", segment(&args.dataset));
     let what = format!("pulling {} from {}", args.dataset, args.remote);
-    follow(context, &path, &wish(args), &what)
+    follow(context, &path, &wish(args), &args.dataset, &what)
 }
 
 pub(super) fn clone(context: &Context, remote: &str, dataset: &str, name: Option<&str>) -> CliResult {
     let wish = json!({ "remote": remote, "dataset": dataset, "name": name });
     let what = format!("cloning {dataset} from {remote}");
-    follow(context, "/api/v1/data/clones", &wish, &what)
+    follow(
+        context,
+        "/api/v1/data/clones",
+        &wish,
+        name.unwrap_or(dataset),
+        &what,
+    )
 }
 
 /// All branches and tags if none is named.
@@ -113,7 +119,8 @@ fn wish(args: &TransferArgs) -> Value {
     })
 }
 
-fn follow(context: &Context, path: &str, wish: &Value, what: &str) -> CliResult {
+/// `dataset` is what it is called here.
+fn follow(context: &Context, path: &str, wish: &Value, dataset: &str, what: &str) -> CliResult {
     let api = context.api()?;
     let started: Operation = api.post(path, wish)?;
     let path = format!("/api/v1/data/operations/{}", segment(&started.id));
@@ -129,7 +136,7 @@ fn follow(context: &Context, path: &str, wish: &Value, what: &str) -> CliResult 
     match (operation.state.as_str(), operation.error) {
         ("done", _) => context.answer(answer, |_: Value| {
             if let Some(report) = operation.result {
-                tell(&report, &operation.progress);
+                tell(dataset, &report, &operation.progress);
             }
         }),
         (_, Some(report)) => Err(CliError::of(report, EXIT_FAILED)),
@@ -193,7 +200,7 @@ pub(super) fn cancel(context: &Context, id: &str) -> CliResult {
     })
 }
 
-fn tell(report: &Report, counted: &Counted) {
+fn tell(dataset: &str, report: &Report, counted: &Counted) {
     for one in &report.refs {
         let outcome = match one.outcome.as_str() {
             "created" => "was made",
@@ -215,7 +222,7 @@ fn tell(report: &Report, counted: &Counted) {
                 "{} {} has commits of its own; theirs is {kept_as}, to be merged with `{}`",
                 one.kind,
                 one.name,
-                program::command(&format!("data merge DATASET {kept_as} --into {}", one.name))
+                program::command(&format!("data merge {dataset} {kept_as} --into {}", one.name))
             );
         }
         output::say(&line);

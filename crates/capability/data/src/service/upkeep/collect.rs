@@ -171,14 +171,14 @@ impl DataService {
                 let mut others = commits.iter().filter(|(id, _)| !goes(id));
                 // A name was pointed at what was to go, or something was put upon it: all of it stays until the
                 // next time.
-                let is_revived = is_named || others.any(|(_, stub)| stub.parents.iter().any(goes));
+                let is_revived = is_named || others.any(|(_, node)| node.parents.iter().any(goes));
                 if !is_revived {
                     upkeep::remove_commits(tx, &prune.commits)?;
                 }
                 let still: BTreeSet<&VersionId> = commits
                     .iter()
                     .filter(|(id, _)| is_revived || !goes(id))
-                    .map(|(_, stub)| &stub.version)
+                    .map(|(_, node)| &node.version)
                     .collect();
                 let lineage = upkeep::in_lineage(tx)?;
                 for id in &prune.versions {

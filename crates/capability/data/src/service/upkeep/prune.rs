@@ -2,25 +2,48 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use corliss_types::{CommitId, DatasetName, Timestamp, VersionId};
+use corliss_types::{CommitId, Timestamp, VersionId};
 
-use crate::store::upkeep::Stub;
+use crate::store::upkeep::CommitNode;
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// Everything that a decision looks at.
 pub(super) struct View {
     pub now: Timestamp,
-    /// Before this nothing is touched.
+    /// What was recorded less long ago is not touched.
     pub grace_ms: i64,
-    /// Where histories begin, with the days for which files of older commits are kept.
-    pub starts: Vec<(DatasetName, CommitId, Option<u64>)>,
+    /// Where histories begin, by the days for which their datasets keep files of older commits.
+    pub starts: BTreeMap<Option<u64>, BTreeSet<CommitId>>,
     /// What names point at now.
     pub heads: BTreeSet<CommitId>,
-    pub commits: BTreeMap<CommitId, Stub>,
+    pub commits: BTreeMap<CommitId, CommitNode>,
     pub versions: BTreeMap<VersionId, Timestamp>,
     /// Versions that lineage or other rooms refer to.
     pub in_use: BTreeSet<VersionId>,
+}
+
+impl View {
+    fn is_young(&self, recorded: Timestamp) -> bool {
+        self.now.as_millis() - recorded.as_millis() <= self.grace_ms
+    }
+
+    /// Visits commits and what they came after, each once; `enter` says whether to go on behind one.
+    fn walk<'a>(
+        &'a self,
+        starts: impl IntoIterator<Item = &'a CommitId>,
+        mut enter: impl FnMut(&'a CommitId, &'a CommitNode) -> bool,
+    ) {
+        let mut open: Vec<&CommitId> = starts.into_iter().collect();
+        let mut seen: BTreeSet<&CommitId> = open.iter().copied().collect();
+        while let Some(id) = open.pop() {
+            if let Some(node) = self.commits.get(id)
+                && enter(id, node)
+            {
+                open.extend(node.parents.iter().filter(|parent| seen.insert(parent)));
+            }
+        }
+    }
 }
 
 /// What goes.
@@ -35,53 +58,49 @@ pub(super) struct Prune {
 }
 
 pub(super) fn decide(view: &View) -> Prune {
-    let mut reached: BTreeSet<CommitId> = BTreeSet::new();
-    let mut kept: BTreeSet<VersionId> = view.in_use.clone();
-    for (_, start, retention_days) in &view.starts {
+    let mut reached: BTreeSet<&CommitId> = BTreeSet::new();
+    let mut kept: BTreeSet<&VersionId> = view.in_use.iter().collect();
+    // A walk per retention: a commit may be kept by one dataset and be too old for another.
+    for (retention_days, starts) in &view.starts {
         let oldest = retention_days.map(|days| {
             let days = i64::try_from(days).unwrap_or(i64::MAX / DAY_MS);
             view.now.as_millis().saturating_sub(days.saturating_mul(DAY_MS))
         });
-        // Each start on its own: a commit may be kept by one dataset and be too old for another.
-        let mut open = vec![start.clone()];
-        let mut seen = BTreeSet::new();
-        while let Some(id) = open.pop() {
-            let Some(stub) = view.commits.get(&id) else {
-                continue;
-            };
-            if !seen.insert(id.clone()) {
-                continue;
+        view.walk(starts, |id, node| {
+            let is_recent = oldest.is_none_or(|oldest| node.created_ms.as_millis() >= oldest);
+            if is_recent || view.heads.contains(id) {
+                kept.insert(&node.version);
             }
-            let is_recent = oldest.is_none_or(|oldest| stub.created_ms.as_millis() >= oldest);
-            if is_recent || view.heads.contains(&id) {
-                kept.insert(stub.version.clone());
-            }
-            open.extend(stub.parents.iter().cloned());
             reached.insert(id);
-        }
+            true
+        });
     }
-    let commits: BTreeSet<CommitId> = view
-        .commits
-        .keys()
-        .filter(|id| !reached.contains(*id))
-        .cloned()
-        .collect();
-    let of_reached: BTreeSet<&VersionId> = view
+    // Commits of a push come before the names that lead to them, and each relies on those before it.
+    let arriving: Vec<&CommitId> = view
         .commits
         .iter()
-        .filter(|(id, _)| reached.contains(*id))
-        .map(|(_, stub)| &stub.version)
+        .filter(|(id, node)| view.is_young(node.recorded_ms) && !reached.contains(id))
+        .map(|(id, _)| id)
         .collect();
-    let is_old = |recorded: &Timestamp| view.now.as_millis() - recorded.as_millis() > view.grace_ms;
+    view.walk(arriving, |id, node| {
+        let is_new = reached.insert(id);
+        if is_new {
+            kept.insert(&node.version);
+        }
+        is_new
+    });
+    let (reached, unreached): (Vec<_>, Vec<_>) =
+        view.commits.iter().partition(|(id, _)| reached.contains(id));
+    let of_reached: BTreeSet<&VersionId> = reached.into_iter().map(|(_, node)| &node.version).collect();
     let gone = view
         .versions
         .iter()
-        .filter(|(id, recorded)| !kept.contains(*id) && is_old(recorded));
+        .filter(|(id, recorded)| !kept.contains(id) && !view.is_young(**recorded));
     let (expired, versions) = gone
         .map(|(id, _)| id.clone())
         .partition(|id| of_reached.contains(id));
     Prune {
-        commits,
+        commits: unreached.into_iter().map(|(id, _)| id.clone()).collect(),
         versions,
         expired,
     }
@@ -102,20 +121,22 @@ mod tests {
     /// Commit n has version n, came after n - 1 and was made on day n.
     fn view(starts: &[(u8, Option<u64>)], heads: &[u8], in_use: &[u8]) -> View {
         let at = |day: u8| Timestamp::from_millis(i64::from(day) * DAY_MS);
-        let stub = |n: u8| Stub {
+        let node = |n: u8| CommitNode {
             version: version(n),
             created_ms: at(n),
+            recorded_ms: at(n),
             parents: (n > 1).then(|| commit(n - 1)).into_iter().collect(),
         };
+        let mut by_retention: BTreeMap<Option<u64>, BTreeSet<CommitId>> = BTreeMap::new();
+        for (n, days) in starts {
+            by_retention.entry(*days).or_default().insert(commit(*n));
+        }
         View {
             now: at(100),
             grace_ms: DAY_MS,
-            starts: starts
-                .iter()
-                .map(|(n, days)| ("d".parse().unwrap(), commit(*n), *days))
-                .collect(),
+            starts: by_retention,
             heads: heads.iter().map(|n| commit(*n)).collect(),
-            commits: (1..=9).map(|n| (commit(n), stub(n))).collect(),
+            commits: (1..=9).map(|n| (commit(n), node(n))).collect(),
             versions: (1..=9).map(|n| (version(n), at(n))).collect(),
             in_use: in_use.iter().map(|n| version(*n)).collect(),
         }
@@ -141,6 +162,17 @@ mod tests {
         let mut view = view(&[], &[], &[]);
         view.now = Timestamp::from_millis(8 * DAY_MS);
         assert_eq!(decide(&view).versions, (1..=6).map(version).collect());
+    }
+
+    #[test]
+    fn commits_that_await_their_name_stay_with_all_before_them() {
+        let mut view = view(&[(3, None)], &[3], &[]);
+        // 7 was made long ago elsewhere and arrived just now; 8 and 9 were left behind.
+        view.commits.get_mut(&commit(7)).unwrap().recorded_ms = view.now;
+        let pruned = decide(&view);
+        assert_eq!(pruned.commits, [8, 9].map(commit).into());
+        assert_eq!(pruned.versions, [8, 9].map(version).into());
+        assert!(pruned.expired.is_empty());
     }
 
     #[test]
