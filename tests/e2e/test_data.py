@@ -35,6 +35,16 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+@pytest.fixture(params=["lent", "sent"])
+def way(request: pytest.FixtureRequest, corliss: Corliss) -> str:
+    """How files reach the server: it reads them in the folder that it is lent, or they come over the socket, as from
+    another machine."""
+    if request.param == "sent":
+        (corliss.home / "run" / "folders").unlink()
+    return request.param
+
+
+@pytest.mark.usefixtures("way")
 def test_a_folder_comes_back_as_it_was_with_few_files_open(corliss: Corliss, folder: Path, tmp_path: Path) -> None:
     def with_few_open(*arguments: str) -> None:
         command = ["bash", "-c", 'ulimit -n 64; exec "$@"', "few", str(corliss.binary), *arguments]
@@ -46,6 +56,7 @@ def test_a_folder_comes_back_as_it_was_with_few_files_open(corliss: Corliss, fol
     assert contents(tmp_path / "got") == contents(folder)
 
 
+@pytest.mark.usefixtures("way")
 def test_an_upload_through_kill_9_is_made_whole_by_the_next(corliss: Corliss, folder: Path, tmp_path: Path) -> None:
     for kill_at in (1, 3):
         sending = subprocess.Popen(
@@ -64,6 +75,7 @@ def test_an_upload_through_kill_9_is_made_whole_by_the_next(corliss: Corliss, fo
     assert contents(tmp_path / "got") == contents(folder)
 
 
+@pytest.mark.usefixtures("way")
 def test_damage_is_told_and_leaves_no_folder(corliss: Corliss, folder: Path, tmp_path: Path) -> None:
     corliss.cli("data", "add", str(folder), "--name", "hurt")
     pack = max((corliss.home / "blobs" / "packs").glob("*/*"), key=lambda path: path.stat().st_size)
@@ -75,3 +87,14 @@ def test_damage_is_told_and_leaves_no_folder(corliss: Corliss, folder: Path, tmp
     pack.write_bytes(good)
     corliss.cli("data", "get", "hurt", str(tmp_path / "got"))
     assert contents(tmp_path / "got") == contents(folder)
+
+
+def test_what_the_server_writes_has_the_modes_that_the_client_would_give(
+    corliss: Corliss, folder: Path, tmp_path: Path
+) -> None:
+    corliss.cli("data", "add", str(folder), "--name", "masked")
+    command = ["bash", "-c", 'umask 027; exec "$@"', "masked", str(corliss.binary), "data", "get", "masked", str(tmp_path / "got")]
+    done = subprocess.run(command, env=corliss.environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done
+    modes = {name: (tmp_path / "got" / name).stat().st_mode & 0o777 for name in ("empty", "large.bin", "tool.sh")}
+    assert modes == {"empty": 0o640, "large.bin": 0o640, "tool.sh": 0o755}

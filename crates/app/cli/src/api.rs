@@ -129,6 +129,21 @@ impl Api {
         response.bytes().map_err(|error| broke_off(&error))
     }
 
+    /// POST of a JSON body, answered with lines of JSON as they come.
+    pub fn lines(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        mut each: impl FnMut(Value) -> CliResult,
+    ) -> CliResult {
+        let request = self.request(Method::POST, path).timeout(UPLOAD_TIMEOUT);
+        for line in BufReader::new(self.send(request.json(body))?).lines() {
+            let line = line.map_err(|error| broke_off(&error))?;
+            each(from_json(line.as_bytes())?)?;
+        }
+        Ok(())
+    }
+
     /// POST of raw bytes.
     pub fn post_bytes(&self, path: &str, body: Vec<u8>) -> CliResult {
         let request = self.request(Method::POST, path).timeout(UPLOAD_TIMEOUT);
@@ -198,14 +213,17 @@ fn private_authority(path: Option<&Path>) -> CliResult<Vec<Certificate>> {
     Ok(found)
 }
 
-fn broke_off(error: &reqwest::Error) -> CliError {
+fn broke_off(error: &dyn std::error::Error) -> CliError {
     let message = format!("the answer broke off: {error}");
     CliError::new(EXIT_UNREACHABLE, "unreachable", message)
 }
 
 fn parse<T: DeserializeOwned>(response: Response) -> CliResult<T> {
     let bytes = response.bytes().map_err(|error| broke_off(&error))?;
-    let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+    from_json(if bytes.is_empty() { b"null" } else { &bytes })
+}
+
+fn from_json<T: DeserializeOwned>(text: &[u8]) -> CliResult<T> {
     serde_json::from_slice(text).map_err(|error| {
         CliError::new(
             EXIT_FAILED,

@@ -11,6 +11,7 @@ use corliss_executor::{LocalConfig, LocalExecutor};
 use corliss_gateway::{Gateway, GatewayConfig};
 use corliss_http::{Perimeter, Routes};
 use corliss_jobs::{Jobs, JobsConfig};
+use corliss_lend::Folders;
 use corliss_metastore::{Metastore, MetastoreConfig};
 use corliss_pipelines::ports::Ports;
 use corliss_pipelines::{Pipelines, PipelinesConfig};
@@ -77,7 +78,8 @@ impl Rooms {
             file: key_file,
         };
         let data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default())
-            .with_remotes(storage::remotes(config, home)?);
+            .with_remotes(storage::remotes(config, home)?)
+            .with_folders(folders(home)?);
         let artifacts = Arc::new(wiring::tracking::ArtifactBlobs(blobs));
         let tracking = Tracking::open(store.clone(), sources.clone(), artifacts)
             .await
@@ -197,6 +199,14 @@ const MIGRATIONS: &[corliss_metastore::Migrations] = &[
     corliss_serving::MIGRATIONS,
     corliss_pipelines::MIGRATIONS,
 ];
+
+/// Where clients on this machine lend folders.
+fn folders(home: &Home) -> Result<Folders, ServerError> {
+    Folders::listen(&home.run().join("folders")).map_err(|source| ServerError::Home {
+        path: home.root().to_path_buf(),
+        source,
+    })
+}
 
 fn database(config: &Config, home: &Home) -> MetastoreConfig {
     match &config.database_url {

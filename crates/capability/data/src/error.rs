@@ -384,6 +384,9 @@ pub enum DataError {
         /// The id asked for, shortened.
         id: String,
     },
+    /// No folder is lent under the handle that was named.
+    #[error("no folder of this machine is lent under that handle")]
+    FolderNotLent,
     /// The blob store failed.
     #[error("the bytes could not be stored or read")]
     Blob(#[from] BlobError),
@@ -499,6 +502,7 @@ impl Diagnose for DataError {
             Self::DatasetExists { .. } => "dataset_exists",
             Self::TransferRunning { .. } => "data_transfer_running",
             Self::OperationNotFound { .. } => "data_operation_not_found",
+            Self::FolderNotLent => "data_folder_not_lent",
             Self::Blob(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -511,7 +515,8 @@ impl Diagnose for DataError {
             | Self::VersionNotFound { .. }
             | Self::FileNotFound { .. }
             | Self::RemoteNotFound { .. }
-            | Self::OperationNotFound { .. } => Meaning::NotFound,
+            | Self::OperationNotFound { .. }
+            | Self::FolderNotLent => Meaning::NotFound,
             Self::Remote { trouble, .. } => trouble.meaning(),
             Self::BlobMissing { .. }
             | Self::TreeMissing { .. }
@@ -615,6 +620,10 @@ impl Diagnose for DataError {
             Self::TransferRunning { .. } => "wait until it has ended, or cancel it".to_owned(),
             Self::OperationNotFound { .. } => {
                 "start it again: what was transferred is not transferred twice".to_owned()
+            }
+            Self::FolderNotLent => {
+                "lend it by the socket run/folders in the server's home, and keep the connection open"
+                    .to_owned()
             }
             Self::Blob(error) => return error.hint(),
             Self::Store(error) => return error.hint(),

@@ -26,7 +26,8 @@ use support::{send, service_with};
 
 fn take(folder: &Path) -> Snapshot {
     let options = snapshot::Options::of(snapshot::Kind::Data);
-    snapshot::take(folder, &options, &Memory::default(), &()).unwrap()
+    let listing = snapshot::list(folder, &options, &Memory::default()).unwrap();
+    listing.read(&|_| ()).unwrap()
 }
 
 /// A version of some files that belongs to no dataset.

@@ -71,7 +71,9 @@ async fn every_route_demands_a_data_permission() {
     for route in routes(service).table() {
         let wanted = match route.method {
             Method::GET => Permission::DataRead,
-            Method::POST if route.path.ends_with("/read") => Permission::DataRead,
+            Method::POST if route.path.ends_with("/read") || route.path.ends_with("/lay-out") => {
+                Permission::DataRead
+            }
             _ => Permission::DataWrite,
         };
         assert_eq!(

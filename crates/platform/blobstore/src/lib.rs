@@ -31,9 +31,9 @@ pub use error::{BlobError, Trouble};
 pub use id::{BlobId, BlobIdError};
 pub use piece::{CHUNK_MAX, Child, Cutter, Kind, Node, Piece, Record, id_of_reader};
 pub use store::{
-    BlobInfo, BlobReader, BlobStore, CheckOptions, CheckReport, CollectOptions, CollectReport, Finding, Hold,
-    Incoming, OpenFile, Phase, PieceSource, Placement, Progress, RepairReport, Roots, SalvageReport,
-    ScrubOptions, ScrubReport, Scrubbed, Skipped, Stored, Usage,
+    BlobInfo, BlobReader, BlobStore, CheckOptions, CheckReport, CollectOptions, CollectReport, CreateFile,
+    Finding, Hold, Incoming, OpenFile, Phase, PieceSource, Placement, Progress, RepairReport, Roots,
+    SalvageReport, ScrubOptions, ScrubReport, Scrubbed, Skipped, Stored, Usage,
 };
 
 /// File systems, ciphers and digests take their time, so they run on threads that may block.

@@ -82,6 +82,10 @@ impl AsyncRead for Broken {
     }
 }
 
+fn opener(path: PathBuf) -> OpenFile {
+    Box::new(move || Ok(Box::new(File::open(path)?)))
+}
+
 #[tokio::test]
 async fn bytes_come_back_as_they_went_in() {
     for_each_store(|store, _| async move {
@@ -182,12 +186,8 @@ async fn records_wait_for_what_they_list_and_are_no_blobs() {
         let not_found = BlobError::NotFound { id };
         assert_eq!(store.stat(id).await.unwrap(), None);
         assert_eq!(store.read_all(id, u64::MAX).await, Err(not_found.clone()));
-        let path = work.join("record").into_boxed_path();
-        let laid_out = store.materialise(vec![Placement {
-            id,
-            path,
-            executable: false,
-        }]);
+        let path = work.join("record");
+        let laid_out = store.materialise(vec![Placement::new(id, path, 0o444)]);
         assert_eq!(laid_out.await, Err(not_found));
         let sent = Piece::received(Kind::Record, b"no record".to_vec().into());
         assert!(matches!(sent, Err(BlobError::BadPiece { .. })));
@@ -280,7 +280,7 @@ async fn files_are_stored_in_order_and_once() {
             let path = work.join(index.to_string());
             fs::write(&path, &bytes).unwrap();
             expected.push(BlobId::of_blob(&bytes));
-            files.push(Box::new(move || File::open(path)));
+            files.push(opener(path));
         }
         let stored = store.put_files(files).await.unwrap();
         assert_eq!(
@@ -290,7 +290,7 @@ async fn files_are_stored_in_order_and_once() {
         for stored in &stored {
             store.verify(stored.blob.id).await.unwrap();
         }
-        let large: OpenFile = Box::new(move || File::open(work.join("7")));
+        let large = opener(work.join("7"));
         let again = store.put_files(vec![large]).await.unwrap();
         assert!(!again[0].created);
         assert_eq!(again[0].blob.size_bytes, 2_500_000);
@@ -309,13 +309,9 @@ async fn laid_out_files_share_nothing_with_their_blob() {
     for_each_store(|store, work| async move {
         let bytes = noise(200_000, 5);
         let id = put(&store, &bytes).await;
-        let place = |name: &str, executable| Placement {
-            id,
-            path: work.join(name).into(),
-            executable,
-        };
+        let place = |name: &str, mode| Placement::new(id, work.join(name), mode);
         store
-            .materialise(vec![place("plain", false), place("tool", true)])
+            .materialise(vec![place("plain", 0o444), place("tool", 0o555)])
             .await
             .unwrap();
         let mode = |name: &str| fs::metadata(work.join(name)).unwrap().permissions().mode() & 0o777;
@@ -326,16 +322,12 @@ async fn laid_out_files_share_nothing_with_their_blob() {
         fs::write(work.join("plain"), "spoilt").unwrap();
         store.verify(id).await.unwrap();
         assert_eq!(fs::read(work.join("tool")).unwrap(), bytes);
-        let over = store.materialise(vec![place("tool", false)]).await.unwrap_err();
+        let over = store.materialise(vec![place("tool", 0o444)]).await.unwrap_err();
         assert!(
             matches!(over, BlobError::Io { .. }),
             "an existing file is never overwritten"
         );
-        let absent = Placement {
-            id: BlobId::of(b"absent"),
-            path: work.join("x").into(),
-            executable: false,
-        };
+        let absent = Placement::new(BlobId::of(b"absent"), work.join("x"), 0o444);
         assert!(matches!(
             store.materialise(vec![absent]).await,
             Err(BlobError::NotFound { .. })

@@ -206,7 +206,7 @@ async fn a_full_disk_is_told_and_leaves_nothing_behind() {
         fill(&folder.join("rest"));
         let copied: OpenFile = Box::new({
             let path = filler.clone();
-            move || fs::File::open(path)
+            move || Ok(Box::new(fs::File::open(path)?))
         });
         assert_eq!(store.put_files(vec![copied]).await, Err(BlobError::StorageFull));
         let small = store.put(&mut &noise(9000, 99 + round)[..], None).await;
@@ -230,11 +230,7 @@ async fn a_full_disk_is_told_and_leaves_nothing_behind() {
             fill(&folder.join("more"));
         }
         fs::remove_file(folder.join("more")).unwrap();
-        let place = Placement {
-            id: kept,
-            path: folder.join(format!("laid-out-{round}")).into(),
-            executable: false,
-        };
+        let place = Placement::new(kept, folder.join(format!("laid-out-{round}")), 0o444);
         let _ = store.materialise(vec![place]).await;
         store.verify(kept).await.unwrap();
         fs::remove_file(filler).unwrap();

@@ -10,6 +10,7 @@ use corliss_blobstore::{BlobId, CHUNK_MAX, Child, Kind, Node};
 use corliss_data::{Entry, transfer};
 use indicatif::ProgressBar;
 
+use super::local::Local;
 use super::pieces::fetch;
 use crate::api::Api;
 use crate::error::{CliError, CliResult, cause};
@@ -33,9 +34,13 @@ struct Target {
     offset: u64,
 }
 
-/// Writes the entries below `folder`, which exists and is empty; `bar` is told every byte.
-pub fn entries(api: &Api, entries: &[Entry], folder: &Path, bar: &ProgressBar) -> CliResult {
+/// Writes the entries below `folder`, which exists and is empty; `bar` is told every byte. A server on this machine
+/// writes them itself.
+pub fn entries(api: &Api, home: &Path, entries: &[Entry], folder: &Path, bar: &ProgressBar) -> CliResult {
     let paths = make_folders(entries, folder)?;
+    if let Some(local) = Local::reach(api, home, folder) {
+        return local.lay_out(entries, bar);
+    }
     let targets = targets(api, entries, &paths)?;
     let mut batches: Vec<&[Target]> = Vec::new();
     let mut rest = targets.as_slice();

@@ -4,6 +4,7 @@
 pub mod changes;
 pub mod copies;
 pub mod download;
+pub mod local;
 pub mod pieces;
 pub mod tree;
 pub mod upload;

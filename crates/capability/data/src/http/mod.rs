@@ -3,6 +3,7 @@
 mod datasets;
 mod exchange;
 mod history;
+mod lent;
 mod lineage;
 mod pieces;
 mod transfers;
@@ -50,6 +51,15 @@ pub fn routes(service: DataService) -> Routes {
                 .body_limit(blob_bytes.saturating_add(1 << 20))
                 .streaming(),
         );
+    // A request runs as long as its files take; lines of progress keep it alive.
+    let long = |routes: Routes| routes.body_limit(EDITS_BODY_BYTES).streaming();
+    let local = Routes::new()
+        .merge(long(write(
+            Method::POST,
+            "/api/v1/data/local/store",
+            post(lent::store),
+        )))
+        .merge(long(ask("/api/v1/data/local/lay-out", post(lent::lay_out))));
     let datasets = Routes::new()
         .merge(read("/api/v1/data/datasets", get(datasets::list)))
         .merge(read("/api/v1/data/datasets/{name}", get(datasets::detail)))
@@ -163,6 +173,7 @@ pub fn routes(service: DataService) -> Routes {
         .merge(exchange)
         .merge(transfers)
         .merge(pieces)
+        .merge(local)
         .merge(datasets)
         .merge(refs)
         .merge(joins)

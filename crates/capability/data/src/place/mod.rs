@@ -90,11 +90,8 @@ impl Place {
                     .map_err(|error| DataError::io("make the folder", folder, &error))?;
                 *last = folder.to_path_buf();
             }
-            placements.push(Placement {
-                id: entry.blob,
-                path: path.into(),
-                executable: entry.executable,
-            });
+            let mode = if entry.executable { 0o555 } else { 0o444 };
+            placements.push(Placement::new(entry.blob, path, mode));
         }
         Ok(placements)
     }

@@ -4,6 +4,7 @@ mod browse;
 mod commit;
 mod diff;
 mod exchange;
+mod lent;
 mod lineage;
 mod log;
 mod materialise;
@@ -20,12 +21,14 @@ mod resolve;
 mod upkeep;
 
 pub(crate) use exchange::Mover;
+pub(crate) use lent::{LentFile, Passed};
 pub(crate) use operations::{Kind, Operation, Start};
 
 use std::sync::Arc;
 
 use corliss_blobstore::BlobStore;
 use corliss_clock::Sources;
+use corliss_lend::Folders;
 use corliss_metastore::Metastore;
 use tokio::sync::Semaphore;
 
@@ -43,6 +46,7 @@ pub struct DataService {
     turns: Arc<materialise::Turns>,
     bodies: Arc<Semaphore>,
     remotes: Remotes,
+    folders: Folders,
     operations: Arc<operations::Operations>,
 }
 
@@ -59,6 +63,7 @@ impl DataService {
             turns: Arc::default(),
             bodies: Arc::new(Semaphore::new(pieces::BODIES)),
             remotes: Remotes::default(),
+            folders: Folders::default(),
             operations: Arc::default(),
         }
     }
@@ -67,6 +72,13 @@ impl DataService {
     #[must_use]
     pub fn with_remotes(mut self, remotes: Remotes) -> Self {
         self.remotes = remotes;
+        self
+    }
+
+    /// The same, with the folders that clients on this machine lend. To be called before the service is cloned.
+    #[must_use]
+    pub fn with_folders(mut self, folders: Folders) -> Self {
+        self.folders = folders;
         self
     }
 

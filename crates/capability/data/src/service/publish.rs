@@ -1,5 +1,6 @@
 //! A folder of this machine, such as a step's output, as a version.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -99,7 +100,10 @@ fn openers(root: &Arc<Root>, files: &[Found]) -> Vec<OpenFile> {
         .iter()
         .map(|file| {
             let (root, source) = (Arc::clone(root), file.source().to_path_buf());
-            let open = move || root.open(&source).map_err(std::io::Error::other);
+            let open = move || {
+                let file = root.open(&source).map_err(std::io::Error::other)?;
+                Ok(Box::new(file) as Box<dyn Read + Send>)
+            };
             Box::new(open) as OpenFile
         })
         .collect()

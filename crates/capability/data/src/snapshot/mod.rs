@@ -23,7 +23,7 @@ use crate::config::{Limits, READ_ATTEMPTS};
 use crate::tree::{Builder, Root as TreeRoot};
 use crate::{DataError, Entry, EntryPath};
 
-pub(crate) use beneath::Root;
+pub(crate) use beneath::{Beneath, Root};
 pub use memory::Memory;
 use memory::MemoryWalk;
 pub(crate) use stamp::Stamp;
@@ -112,68 +112,122 @@ pub struct Snapshot {
     taken: SystemTime,
 }
 
-/// Told what there is to read, then how much was read, from several threads.
-pub trait Progress: Sync {
-    /// The folder was listed.
-    fn found(&self, files: u64, bytes: u64);
-    /// So many more bytes were read.
-    fn read(&self, bytes: u64);
+/// Told how many more bytes were read, from several threads.
+pub type Progress<'a> = &'a (dyn Fn(u64) + Sync);
+
+/// A folder as it was listed: files that look as they are remembered are known, the others are yet to be read.
+#[derive(Debug)]
+pub struct Listing {
+    root: Root,
+    found: Vec<Found>,
+    /// Beside those found.
+    blobs: Vec<Option<BlobInfo>>,
 }
 
-/// Nobody wants to know.
-impl Progress for () {
-    fn found(&self, _: u64, _: u64) {}
-    fn read(&self, _: u64) {}
+/// A file that is yet to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// Which of the folder's files.
+    pub at: usize,
+    /// Where its bytes are, relative to the folder.
+    pub source: PathBuf,
+    /// How many there were.
+    pub size_bytes: u64,
 }
 
-/// Reads and hashes a folder, on as many threads as there are CPUs. Files that look as they are remembered are
-/// not read.
+/// Lists a folder.
 ///
 /// # Errors
-/// Something in it cannot be part of a version, changes all the time, or cannot be read.
-pub fn take(
-    root: &Path,
-    options: &Options,
-    memory: &Memory,
-    progress: &impl Progress,
-) -> Result<Snapshot, DataError> {
-    let (root, mut found) = scan(root, options)?;
+/// Something in it cannot be part of a version, or cannot be looked at.
+pub fn list(root: &Path, options: &Options, memory: &Memory) -> Result<Listing, DataError> {
+    let (root, found) = scan(root, options)?;
     let mut walk = memory.walk();
-    let mut read: Vec<Option<BlobInfo>> = found.iter().map(|file| recall(&mut walk, file)).collect();
-    let unread: Vec<usize> = (0..read.len()).filter(|at| read[*at].is_none()).collect();
-    let bytes = unread.iter().map(|at| found[*at].stamp.size_bytes).sum();
-    progress.found(found.len() as u64, bytes);
-    let mut cuts = HashMap::new();
-    for file in hash_files(&root, &found, &unread, progress)? {
-        if !file.cut.nodes.is_empty() {
-            cuts.insert(file.blob.id, file.cut);
-        }
-        read[file.at] = Some(file.blob);
-        found[file.at].stamp = file.stamp;
+    let blobs = found.iter().map(|file| recall(&mut walk, file)).collect();
+    Ok(Listing { root, found, blobs })
+}
+
+impl Listing {
+    /// How many files there are.
+    #[must_use]
+    pub fn files(&self) -> u64 {
+        self.found.len() as u64
     }
-    let mut snapshot = Snapshot {
-        entries: Vec::with_capacity(found.len()),
-        stamps: Vec::with_capacity(found.len()),
-        root,
-        links: HashMap::new(),
-        cuts,
-        taken: SystemTime::now(),
-    };
-    for (file, blob) in found.into_iter().zip(read) {
-        // Every file was recalled or read.
-        let Some(blob) = blob else { continue };
-        if let Some(source) = file.source {
-            snapshot.links.insert(file.path.clone(), source);
-        }
-        snapshot.stamps.push(file.stamp);
-        snapshot.entries.push(Entry {
-            path: file.path,
-            blob: blob.id,
-            size_bytes: blob.size_bytes,
-            executable: file.stamp.executable(),
+
+    /// Bytes of the files that are yet to be read.
+    #[must_use]
+    pub fn unread_bytes(&self) -> u64 {
+        self.to_read().map(|(_, file)| file.stamp.size_bytes).sum()
+    }
+
+    /// The files that are yet to be read.
+    #[must_use]
+    pub fn unread(&self) -> Vec<Unread> {
+        let unread = self.to_read().map(|(at, file)| Unread {
+            at,
+            source: file.source().to_path_buf(),
+            size_bytes: file.stamp.size_bytes,
         });
+        unread.collect()
     }
-    Ok(snapshot)
+
+    fn to_read(&self) -> impl Iterator<Item = (usize, &Found)> {
+        let files = self.found.iter().zip(&self.blobs).enumerate();
+        files.filter_map(|(at, (file, blob))| blob.is_none().then_some((at, file)))
+    }
+
+    /// Takes a file for what somebody else read of it since it was listed. If it does not look as it did then, it
+    /// stays to be read.
+    pub fn note(&mut self, at: usize, blob: BlobInfo) {
+        let Some(file) = self.found.get(at) else { return };
+        let now = self.root.path().join(file.source()).symlink_metadata();
+        if now.is_ok_and(|now| Stamp::of(&now) == file.stamp) && blob.size_bytes == file.stamp.size_bytes {
+            self.blobs[at] = Some(blob);
+        }
+    }
+
+    /// Reads and hashes what is yet to be read, on as many threads as there are CPUs.
+    ///
+    /// # Errors
+    /// A file changes all the time, or cannot be read.
+    pub fn read(self, progress: Progress<'_>) -> Result<Snapshot, DataError> {
+        let unread: Vec<usize> = self.to_read().map(|(at, _)| at).collect();
+        let Self {
+            root,
+            mut found,
+            mut blobs,
+        } = self;
+        let mut cuts = HashMap::new();
+        for file in hash_files(&root, &found, &unread, progress)? {
+            if !file.cut.nodes.is_empty() {
+                cuts.insert(file.blob.id, file.cut);
+            }
+            blobs[file.at] = Some(file.blob);
+            found[file.at].stamp = file.stamp;
+        }
+        let mut snapshot = Snapshot {
+            entries: Vec::with_capacity(found.len()),
+            stamps: Vec::with_capacity(found.len()),
+            root,
+            links: HashMap::new(),
+            cuts,
+            taken: SystemTime::now(),
+        };
+        for (file, blob) in found.into_iter().zip(blobs) {
+            // Every file is known by now.
+            let Some(blob) = blob else { continue };
+            if let Some(source) = file.source {
+                snapshot.links.insert(file.path.clone(), source);
+            }
+            snapshot.stamps.push(file.stamp);
+            snapshot.entries.push(Entry {
+                path: file.path,
+                blob: blob.id,
+                size_bytes: blob.size_bytes,
+                executable: file.stamp.executable(),
+            });
+        }
+        Ok(snapshot)
+    }
 }
 
 fn recall(walk: &mut MemoryWalk<'_>, file: &Found) -> Option<BlobInfo> {
@@ -214,7 +268,7 @@ impl Snapshot {
             return Ok(Some(Cow::Borrowed(cut)));
         }
         let file = self.open(&entry.path)?;
-        let (blob, cut) = read_and_cut(&file, &mut vec![0; READ_BYTES], &())
+        let (blob, cut) = read_and_cut(&file, &mut vec![0; READ_BYTES], &|_| ())
             .map_err(|error| DataError::io("read", Path::new(entry.path.as_str()), &error))?;
         if blob.id == entry.blob {
             Ok(Some(Cow::Owned(cut)))
@@ -249,7 +303,7 @@ fn hash_files(
     root: &Root,
     found: &[Found],
     unread: &[usize],
-    progress: &impl Progress,
+    progress: Progress<'_>,
 ) -> Result<Vec<Hashed>, DataError> {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -275,7 +329,7 @@ fn hash_line(
     found: &[Found],
     unread: &[usize],
     next: &AtomicUsize,
-    progress: &impl Progress,
+    progress: Progress<'_>,
 ) -> Result<Vec<Hashed>, DataError> {
     let mut hashed = Vec::new();
     let mut buffer = vec![0; READ_BYTES];
@@ -305,7 +359,7 @@ fn hash_line(
 fn read_and_cut(
     mut file: &File,
     buffer: &mut [u8],
-    progress: &impl Progress,
+    progress: Progress<'_>,
 ) -> std::io::Result<(BlobInfo, Cut)> {
     let mut cut = Cut::default();
     let mut note = |piece: Piece| match piece.kind {
@@ -320,7 +374,7 @@ fn read_and_cut(
             Ok(0) => break,
             Ok(read) => {
                 cutter.push(&buffer[..read], &mut note);
-                progress.read(read as u64);
+                progress(read as u64);
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

@@ -3,13 +3,14 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::sync::atomic::AtomicU64;
 
 use corliss_blobstore::id_of_reader;
 
 use super::*;
 
 fn data(root: &Path) -> Result<Snapshot, DataError> {
-    take(root, &Options::of(super::Kind::Data), &Memory::default(), &())
+    take(root, &Options::of(super::Kind::Data), &Memory::default(), &|_| ())
 }
 
 fn paths(snapshot: &Snapshot) -> Vec<&str> {
@@ -18,6 +19,15 @@ fn paths(snapshot: &Snapshot) -> Vec<&str> {
         .iter()
         .map(|entry| entry.path.as_str())
         .collect()
+}
+
+fn take(
+    root: &Path,
+    options: &Options,
+    memory: &Memory,
+    progress: Progress<'_>,
+) -> Result<Snapshot, DataError> {
+    list(root, options, memory)?.read(progress)
 }
 
 #[test]
@@ -45,7 +55,7 @@ fn the_same_content_is_the_same_version_and_code_leaves_tools_out() {
         ..Options::of(Kind::Code)
     };
     assert_eq!(
-        paths(&take(&first, &options, &Memory::default(), &()).unwrap()),
+        paths(&take(&first, &options, &Memory::default(), &|_| ()).unwrap()),
         ["a"]
     );
     assert_eq!(paths(&data(&first).unwrap()), ["__pycache__/a.pyc", "a", "b/x"]);
@@ -165,7 +175,7 @@ fn special_files_and_names_are_refused() {
     };
     fs::rename(folder.path().join(name), folder.path().join("fine")).unwrap();
     assert_eq!(
-        take(folder.path(), &few, &Memory::default(), &()).unwrap_err(),
+        take(folder.path(), &few, &Memory::default(), &|_| ()).unwrap_err(),
         DataError::TooManyFiles { limit: 0 }
     );
 }
@@ -208,17 +218,6 @@ fn a_file_that_changes_is_read_again_and_at_last_named() {
     );
 }
 
-/// Counts what is read.
-#[derive(Default)]
-struct Reads(std::sync::atomic::AtomicU64);
-
-impl Progress for Reads {
-    fn found(&self, _: u64, _: u64) {}
-    fn read(&self, bytes: u64) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
-    }
-}
-
 #[test]
 fn what_looks_as_it_did_is_not_read_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -226,9 +225,12 @@ fn what_looks_as_it_did_is_not_read_again() {
         fs::write(folder.path().join(path), text).unwrap();
     }
     let take_with = |memory: &Memory| {
-        let reads = Reads::default();
-        let snapshot = take(folder.path(), &Options::of(Kind::Data), memory, &reads).unwrap();
-        (snapshot, reads.0.into_inner())
+        let reads = AtomicU64::new(0);
+        let count = |bytes| {
+            reads.fetch_add(bytes, Ordering::Relaxed);
+        };
+        let snapshot = take(folder.path(), &Options::of(Kind::Data), memory, &count).unwrap();
+        (snapshot, reads.into_inner())
     };
     let (first, read) = take_with(&Memory::default());
     assert_eq!(read, 13);

@@ -14,10 +14,11 @@ mod table;
 mod usage;
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io;
+use std::fs::{OpenOptions, Permissions};
+use std::io::{self, Read, Write};
 use std::ops::Range;
-use std::path::Path;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use corliss_keyring::Keyring;
@@ -64,7 +65,7 @@ pub type Incoming<'a> = &'a mut (dyn AsyncRead + Send + Unpin);
 
 /// Opens a local file to be stored. A closure, so that a thousand files are not open at once, and so that the
 /// caller decides how a path is resolved.
-pub type OpenFile = Box<dyn FnOnce() -> io::Result<File> + Send>;
+pub type OpenFile = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send>;
 
 /// A blob being read.
 pub struct BlobReader {
@@ -76,15 +77,37 @@ pub struct BlobReader {
     pub size_bytes: u64,
 }
 
+/// Makes the file that a blob is laid out as. A closure for the reasons of [`OpenFile`].
+pub type CreateFile = Box<dyn FnOnce() -> io::Result<Box<dyn Write + Send>> + Send>;
+
 /// One file for [`BlobStore::materialise`].
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
     /// The bytes.
     pub id: BlobId,
-    /// Where they go; the folder exists.
+    /// What it is called where an error tells of it.
     pub path: Box<Path>,
-    /// Whether the file may be executed.
-    pub executable: bool,
+    /// Makes it.
+    pub create: CreateFile,
+}
+
+impl Placement {
+    /// A new file at a path, whose folder exists.
+    #[must_use]
+    pub fn new(id: BlobId, path: PathBuf, mode: u32) -> Self {
+        let shown = path.clone().into();
+        let create = move || {
+            let mut options = OpenOptions::new();
+            let file = options.write(true).create_new(true).mode(0o600).open(path)?;
+            // By handle: a umask takes no part in it.
+            file.set_permissions(Permissions::from_mode(mode))?;
+            Ok(Box::new(file) as Box<dyn Write + Send>)
+        };
+        Self {
+            id,
+            path: shown,
+            create: Box::new(create),
+        }
+    }
 }
 
 /// Content-addressed storage; cheap to clone. Needs a tokio runtime as long as it lives.
@@ -215,7 +238,7 @@ impl BlobStore {
         read::all(self, id, limit_bytes).await
     }
 
-    /// Lays blobs out as new read-only files (mode 0444, or 0555 where executable). Each path must not exist.
+    /// Lays blobs out as new files.
     ///
     /// # Errors
     /// A blob is not stored or damaged, or a file cannot be written.

@@ -1,8 +1,7 @@
 //! Laying blobs out as files: small ones many at a time in the order in which they lie, large ones as streams.
 
-use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 
 use tokio::task::JoinSet;
 
@@ -103,10 +102,9 @@ async fn write_batch(
     let located = batch.iter().map(|(location, _)| *location).collect();
     let contents = read_located(store, located).await?;
     blocking(move || {
-        for ((_, file), bytes) in batch.iter().zip(contents) {
-            let mut target = create(file)?;
-            target.write_all(&bytes).map_err(|error| failed(file, &error))?;
-            close(file, &target)?;
+        for ((_, file), bytes) in batch.into_iter().zip(contents) {
+            let (path, mut target) = create(file)?;
+            target.write_all(&bytes).map_err(|error| failed(&path, &error))?;
         }
         Ok(())
     })
@@ -115,39 +113,29 @@ async fn write_batch(
 
 async fn write_large(store: &BlobStore, lease: Lease, file: Placement) -> Result<(), BlobError> {
     let (mut walk, _) = Walk::start(store, lease, file.id, None).await?;
-    let (mut file, mut target) = blocking(move || create(&file).map(|target| (file, target))).await?;
+    let (mut path, mut target) = blocking(move || create(file)).await?;
     let mut window = walk.window(store).await?;
     while !window.is_empty() {
         // The next window is read while this one is written.
         let written = blocking(move || {
             for part in &window {
-                target.write_all(part).map_err(|error| failed(&file, &error))?;
+                target.write_all(part).map_err(|error| failed(&path, &error))?;
             }
-            Ok((file, target))
+            Ok((path, target))
         });
         let (written, next) = tokio::join!(written, walk.window(store));
-        ((file, target), window) = (written?, next?);
+        ((path, target), window) = (written?, next?);
     }
-    blocking(move || close(&file, &target)).await
+    Ok(())
 }
 
-fn create(file: &Placement) -> Result<File, BlobError> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&file.path)
-        .map_err(|error| failed(file, &error))
+fn create(file: Placement) -> Result<(Box<Path>, Box<dyn Write + Send>), BlobError> {
+    match (file.create)() {
+        Ok(target) => Ok((file.path, target)),
+        Err(error) => Err(failed(&file.path, &error)),
+    }
 }
 
-/// The mode is set at the end, by handle: a umask takes no part in it.
-fn close(file: &Placement, target: &File) -> Result<(), BlobError> {
-    let mode = if file.executable { 0o555 } else { 0o444 };
-    target
-        .set_permissions(std::fs::Permissions::from_mode(mode))
-        .map_err(|error| failed(file, &error))
-}
-
-fn failed(file: &Placement, error: &std::io::Error) -> BlobError {
-    BlobError::io("write", &file.path.display().to_string(), error)
+fn failed(path: &Path, error: &std::io::Error) -> BlobError {
+    BlobError::io("write", &path.display().to_string(), error)
 }

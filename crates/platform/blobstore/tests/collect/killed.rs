@@ -147,7 +147,7 @@ async fn a_disk_that_fills_up_while_packs_are_written_anew_loses_nothing() {
         for file in 0..8 {
             let path = folder.join(format!("file-{file}"));
             fs::write(&path, noise(200_000, 100 * n + file)).unwrap();
-            files.push(Box::new(move || fs::File::open(path)));
+            files.push(Box::new(move || Ok(Box::new(fs::File::open(path)?))));
         }
         let stored = store.put_files(files).await.unwrap();
         let ids = stored.iter().map(|stored| stored.blob.id);

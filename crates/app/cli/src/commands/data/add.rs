@@ -31,8 +31,9 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> CliResult {
     let notes = Notes::on(&context.home, &folder)?;
     let copy = notes.copy()?.filter(|copy| copy.server == api.url());
     let to = destination(args, &folder, copy.as_ref())?;
+    let store = (!args.dry_run).then_some(&api);
     let home = upload::within(&folder, &context.home).into_iter().collect();
-    let taken = upload::take(&context.home, &folder, &upload::data_options(home))?;
+    let taken = upload::take(&context.home, &folder, &upload::data_options(home), store)?;
     let copy = copy.filter(|copy| copy.dataset == to.dataset);
     let only = copy.as_ref().map(|copy| copy.only.clone()).unwrap_or_default();
     if args.dry_run {

@@ -48,7 +48,7 @@ pub(super) fn checkout(
     };
     let (files, bytes) = match &known {
         Some(copy) => switch(context, &api, copy, &resolved.version, &only, discard)?,
-        None => fresh(&api, &resolved, &path, &only)?,
+        None => fresh(context, &api, &resolved, &path, &only)?,
     };
     let notes = Notes::on(&context.home, &path)?;
     notes.set_copy(&Copy {
@@ -78,7 +78,13 @@ pub(super) fn checkout(
 }
 
 /// A folder that is not there yet, or empty.
-fn fresh(api: &Api, resolved: &Resolved, path: &Path, only: &[String]) -> CliResult<(u64, u64)> {
+fn fresh(
+    context: &Context,
+    api: &Api,
+    resolved: &Resolved,
+    path: &Path,
+    only: &[String],
+) -> CliResult<(u64, u64)> {
     let is_new = !path.exists();
     if !is_new {
         let is_empty = fs::read_dir(path).map(|mut entries| entries.next().is_none());
@@ -92,7 +98,7 @@ fn fresh(api: &Api, resolved: &Resolved, path: &Path, only: &[String]) -> CliRes
     }
     fs::create_dir_all(path)
         .map_err(|error| CliError::input(format!("cannot make {}: {}", path.display(), cause(&error))))?;
-    let written = lay_out(api, &resolved.version, path, only);
+    let written = lay_out(context, api, &resolved.version, path, only);
     if written.is_err() {
         // Nothing was in it before.
         let _ = if is_new {
@@ -134,7 +140,7 @@ fn switch(
     }
     let mut exclude: Vec<PathBuf> = upload::within(folder, &context.home).into_iter().collect();
     exclude.push(STAGING.into());
-    let taken = upload::take(&context.home, folder, &upload::data_options(exclude))?;
+    let taken = upload::take(&context.home, folder, &upload::data_options(exclude), None)?;
     if !discard {
         let own = changes::since(api, &copy.version, &taken.tree, &copy.only)?;
         if !own.is_empty() {
@@ -162,7 +168,7 @@ fn switch(
     let bytes = new.iter().map(|entry| entry.size_bytes).sum();
     let bar = progress::bytes(&format!("fetching {}", short(version)), bytes);
     fs::create_dir(&staging).map_err(|error| unwritable(&staging, &error))?;
-    let fetched = download::entries(api, &new, &staging, &bar);
+    let fetched = download::entries(api, &context.home, &new, &staging, &bar);
     bar.finish_and_clear();
     let placed = fetched.and_then(|()| place(folder, &staging, &differing));
     let _ = fs::remove_dir_all(&staging);

@@ -22,7 +22,7 @@ pub(super) fn get(context: &Context, target: &str, path: &Path, only: &[String])
             .hint("name a folder that does not exist yet"),
         _ => CliError::input(format!("cannot make {}: {}", path.display(), cause(&error))),
     })?;
-    let written = lay_out(&api, &version, path, only);
+    let written = lay_out(context, &api, &version, path, only);
     if written.is_err() {
         // It was made here and is not whole.
         let _ = std::fs::remove_dir_all(path);
@@ -63,11 +63,17 @@ pub(super) fn wanted(api: &Api, version: &str, only: &[String]) -> CliResult<Vec
 }
 
 /// Answers the files and their bytes.
-pub(super) fn lay_out(api: &Api, version: &str, folder: &Path, only: &[String]) -> CliResult<(u64, u64)> {
+pub(super) fn lay_out(
+    context: &Context,
+    api: &Api,
+    version: &str,
+    folder: &Path,
+    only: &[String],
+) -> CliResult<(u64, u64)> {
     let entries = wanted(api, version, only)?;
     let bytes = entries.iter().map(|entry| entry.size_bytes).sum();
     let bar = progress::bytes(&format!("fetching {}", short(version)), bytes);
-    download::entries(api, &entries, folder, &bar)?;
+    download::entries(api, &context.home, &entries, folder, &bar)?;
     bar.finish_and_clear();
     Ok((entries.len() as u64, bytes))
 }

@@ -39,7 +39,12 @@ pub(super) fn status(context: &Context, path: &Path) -> CliResult {
     let exclude: Vec<PathBuf> = upload::within(notes.folder(), &context.home)
         .into_iter()
         .collect();
-    let taken = upload::take(&context.home, notes.folder(), &upload::data_options(exclude))?;
+    let taken = upload::take(
+        &context.home,
+        notes.folder(),
+        &upload::data_options(exclude),
+        None,
+    )?;
     let changes = changes::since(&api, &copy.version, &taken.tree, &copy.only)?;
     let head = match &copy.branch {
         Some(branch) => match resolve(&api, &format!("{}@{branch}", copy.dataset)) {

@@ -4,12 +4,12 @@ mod send;
 
 use std::path::{Path, PathBuf};
 
-use corliss_data::snapshot::{self, Kind, Options, Progress, Snapshot};
-use indicatif::ProgressBar;
+use corliss_data::snapshot::{self, Kind, Options, Snapshot};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::copies::Notes;
+use super::local::Local;
 use super::tree::LocalTree;
 use crate::api::{Api, segment};
 use crate::error::{CliError, CliResult};
@@ -60,18 +60,24 @@ pub struct Taken {
     pub tree: LocalTree,
 }
 
-/// Reads a folder, except for what is remembered of it.
-pub fn take(home: &Path, folder: &Path, options: &Options) -> CliResult<Taken> {
+/// Reads a folder, except for what is remembered of it. With `store`, a server on this machine reads and stores it.
+pub fn take(home: &Path, folder: &Path, options: &Options, store: Option<&Api>) -> CliResult<Taken> {
     if !folder.is_dir() {
         return Err(CliError::input(format!("{} is not a folder", folder.display()))
             .hint("name the folder that the file lies in: a version is a whole folder"));
     }
     let notes = Notes::on(home, folder)?;
     let memory = notes.memory(options.kind);
-    let reading = Reading(progress::bytes(&format!("reading {}", folder.display()), 0));
-    let snapshot = snapshot::take(folder, options, &memory, &reading);
-    let snapshot = snapshot.map_err(|error| CliError::diagnosed(&error))?;
-    reading.0.finish_and_clear();
+    let failed = |error| CliError::diagnosed(&error);
+    let mut listing = snapshot::list(folder, options, &memory).map_err(failed)?;
+    let files = units::plural(listing.files(), "file");
+    let what = format!("reading {}: {files}", folder.display());
+    let bar = progress::bytes(&what, listing.unread_bytes());
+    if let Some(local) = store.and_then(|api| Local::reach(api, home, folder)) {
+        local.store(&mut listing, &bar)?;
+    }
+    let snapshot = listing.read(&|bytes| bar.inc(bytes)).map_err(failed)?;
+    bar.finish_and_clear();
     notes.remember(options.kind, &memory, &snapshot);
     let tree = LocalTree::of(&snapshot)?;
     Ok(Taken { snapshot, tree })
@@ -85,7 +91,7 @@ pub fn folder(
     options: &Options,
     to: &Destination,
 ) -> CliResult<Uploaded> {
-    commit(api, &take(home, folder, options)?, to)
+    commit(api, &take(home, folder, options, Some(api))?, to)
 }
 
 /// Sends what is missing of a folder.
@@ -141,19 +147,5 @@ pub fn data_options(exclude: Vec<PathBuf>) -> Options {
     Options {
         exclude,
         ..Options::of(Kind::Data)
-    }
-}
-
-/// Shows how far the folder is read.
-struct Reading(ProgressBar);
-
-impl Progress for Reading {
-    fn found(&self, files: u64, bytes: u64) {
-        self.0.set_length(bytes);
-        self.0
-            .set_message(format!("{}: {}", self.0.message(), units::plural(files, "file")));
-    }
-    fn read(&self, bytes: u64) {
-        self.0.inc(bytes);
     }
 }
