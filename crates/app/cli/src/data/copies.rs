@@ -104,7 +104,7 @@ impl Notes {
     /// Remembers the files of a snapshot. That this fails costs time later, nothing else.
     pub fn remember(&self, kind: Kind, before: &Memory, snapshot: &Snapshot) {
         if !before.is_of(snapshot) {
-            let _ = self.write(memory_name(kind), &Memory::of(snapshot).encode());
+            let _ = self.write(memory_name(kind), &Memory::encode(snapshot));
         }
     }
 

@@ -72,7 +72,8 @@ pub struct LocalTree {
     pub root: BlobId,
     /// Each after what it lists.
     pub pieces: Vec<Piece>,
-    nodes: HashMap<BlobId, Node>,
+    /// Which of the pieces each record is.
+    places: HashMap<BlobId, usize>,
 }
 
 impl LocalTree {
@@ -80,23 +81,23 @@ impl LocalTree {
     pub fn of(snapshot: &corliss_data::snapshot::Snapshot) -> CliResult<Self> {
         let built = snapshot.tree();
         let (root, pieces) = built.map_err(|error| CliError::diagnosed(&error))?;
-        let nodes = pieces.iter().map(|piece| Ok((piece.id, decode(piece)?)));
+        let places = pieces.iter().enumerate().map(|(at, piece)| (piece.id, at));
         Ok(Self {
             version: root.version(),
             root: root.id,
-            nodes: nodes.collect::<CliResult<_>>()?,
+            places: places.collect(),
             pieces,
         })
     }
 
     /// The ids of its records.
     pub fn ids(&self) -> HashSet<BlobId> {
-        self.nodes.keys().copied().collect()
+        self.places.keys().copied().collect()
     }
 
     /// One of its records.
-    pub fn node(&self, id: BlobId) -> Option<&Node> {
-        self.nodes.get(&id)
+    pub fn node(&self, id: BlobId) -> Option<Node> {
+        decode(&self.pieces[*self.places.get(&id)?]).ok()
     }
 
     /// The files in its leaves, except below some records, in order of their paths.
@@ -107,8 +108,8 @@ impl LocalTree {
             if shared.contains(&id) {
                 continue;
             }
-            match self.nodes.get(&id) {
-                Some(Node::Leaf(found)) => entries.extend(found.iter().cloned()),
+            match self.node(id) {
+                Some(Node::Leaf(found)) => entries.extend(found),
                 Some(Node::Branch { children, .. }) => open.extend(children.iter().map(|child| child.id)),
                 None => {}
             }

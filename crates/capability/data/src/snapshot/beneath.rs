@@ -152,20 +152,13 @@ mod tests {
             assert!(by_parts(path).is_ok(), "{path}");
         }
         let absolute = folder.path().join("secret").display().to_string();
-        for path in [
-            "up/secret",
-            "link",
-            "../secret",
-            "a/../../secret",
-            "a/b/none",
-            "",
-            &absolute,
-        ] {
+        for path in ["up/secret", "link", "../secret", "a/../../secret", "", &absolute] {
             assert!(held.open(Path::new(path)).is_err(), "{path}");
             assert!(by_parts(path).is_err(), "{path}");
             assert!(held.beneath.create(Path::new(path), 0o644).is_err(), "{path}");
         }
         assert!(held.open(Path::new("a/b")).is_err(), "a folder");
+        assert!(held.open(Path::new("a/none")).is_err(), "nothing");
         let made = held.beneath.create(Path::new("a/new"), 0o755).unwrap();
         assert_eq!(made.metadata().unwrap().permissions().mode() & 0o7777, 0o755);
         assert!(

@@ -5,8 +5,6 @@
 //! Numbers are LEB128, times as differences from the time before. It is a cache: what cannot be read is as if it
 //! had never been written.
 
-use std::time::SystemTime;
-
 use corliss_blobstore::BlobId;
 
 use super::{Snapshot, Stamp};
@@ -31,53 +29,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// What is to be remembered of a snapshot; a file that was written a moment ago is not.
+    /// What is to be remembered of a snapshot, as a file holds it; what was written a moment ago is not.
     #[must_use]
-    pub fn of(snapshot: &Snapshot) -> Self {
-        let now = snapshot.taken;
-        let both = snapshot.entries.iter().zip(&snapshot.stamps);
-        let settled = both.filter(|(_, stamp)| stamp.is_settled(now));
-        let files = settled.map(|(entry, stamp)| Remembered {
-            path: entry.path.clone(),
-            stamp: *stamp,
-            blob: entry.blob,
-        });
-        Self {
-            files: files.collect(),
-        }
-    }
-
-    /// As a file holds it.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
-        let mut last = "";
-        let mut time = 0;
-        for Remembered { path, stamp, blob } in &self.files {
-            let path = path.as_str();
-            let both = last.bytes().zip(path.bytes());
-            let shared = both.take_while(|(left, right)| left == right).count();
-            let rest = &path.as_bytes()[shared..];
-            for number in [shared as u64, rest.len() as u64] {
-                write_number(number, &mut out);
-            }
-            out.extend_from_slice(rest);
-            let numbers = [
-                u64::from(stamp.mode),
-                stamp.size_bytes,
-                zigzag(stamp.modified_ns.wrapping_sub(time)),
-                zigzag(stamp.changed_ns.wrapping_sub(stamp.modified_ns)),
-                stamp.inode,
-            ];
-            for number in numbers {
-                write_number(number, &mut out);
-            }
-            out.extend_from_slice(&blob.digest());
-            (last, time) = (path, stamp.modified_ns);
-        }
-        let digest = BlobId::of(&out).digest();
-        out.extend_from_slice(&digest);
-        out
+    pub fn encode(snapshot: &Snapshot) -> Vec<u8> {
+        encode(settled(snapshot))
     }
 
     /// Reads it back; nothing is remembered if it cannot be read.
@@ -125,6 +80,12 @@ impl Memory {
         Some(Self { files })
     }
 
+    /// Whether nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
     /// Goes through what is remembered beside a list of files in order of their paths.
     pub(super) fn walk(&self) -> MemoryWalk<'_> {
         MemoryWalk { rest: &self.files }
@@ -133,17 +94,51 @@ impl Memory {
     /// Whether it is what a snapshot would leave now.
     #[must_use]
     pub fn is_of(&self, snapshot: &Snapshot) -> bool {
-        let now: SystemTime = snapshot.taken;
-        let both = snapshot.entries.iter().zip(&snapshot.stamps);
-        let settled = both.filter(|(_, stamp)| stamp.is_settled(now));
         let mut rest = self.files.iter();
-        let all = settled.into_iter().all(|(entry, stamp)| {
-            rest.next().is_some_and(|file| {
-                file.path == entry.path && file.stamp == *stamp && file.blob == entry.blob
-            })
+        let all = settled(snapshot).all(|(path, stamp, blob)| {
+            rest.next()
+                .is_some_and(|file| file.path == *path && file.stamp == *stamp && file.blob == blob)
         });
         all && rest.next().is_none()
     }
+}
+
+/// Files of a snapshot that would be seen to change if they did.
+fn settled(snapshot: &Snapshot) -> impl Iterator<Item = (&EntryPath, &Stamp, BlobId)> {
+    let files = snapshot.entries.iter().zip(&snapshot.stamps);
+    let files = files.filter(|(_, stamp)| stamp.is_settled(snapshot.taken));
+    files.map(|(entry, stamp)| (&entry.path, stamp, entry.blob))
+}
+
+fn encode<'a>(files: impl Iterator<Item = (&'a EntryPath, &'a Stamp, BlobId)>) -> Vec<u8> {
+    let mut out = MAGIC.to_vec();
+    let mut last = "";
+    let mut time = 0;
+    for (path, stamp, blob) in files {
+        let path = path.as_str();
+        let both = last.bytes().zip(path.bytes());
+        let shared = both.take_while(|(left, right)| left == right).count();
+        let rest = &path.as_bytes()[shared..];
+        for number in [shared as u64, rest.len() as u64] {
+            write_number(number, &mut out);
+        }
+        out.extend_from_slice(rest);
+        let numbers = [
+            u64::from(stamp.mode),
+            stamp.size_bytes,
+            zigzag(stamp.modified_ns.wrapping_sub(time)),
+            zigzag(stamp.changed_ns.wrapping_sub(stamp.modified_ns)),
+            stamp.inode,
+        ];
+        for number in numbers {
+            write_number(number, &mut out);
+        }
+        out.extend_from_slice(&blob.digest());
+        (last, time) = (path, stamp.modified_ns);
+    }
+    let digest = BlobId::of(&out).digest();
+    out.extend_from_slice(&digest);
+    out
 }
 
 pub(super) struct MemoryWalk<'a> {
@@ -203,7 +198,7 @@ mod tests {
             flip in any::<prop::sample::Index>(),
         ) {
             let files: Vec<Remembered> = files.iter().map(|(path, numbers)| remembered(path, *numbers)).collect();
-            let mut bytes = Memory { files: files.clone() }.encode();
+            let mut bytes = encode(files.iter().map(|file| (&file.path, &file.stamp, file.blob)));
             prop_assert_eq!(Memory::decode(&bytes).files, files);
             let at = flip.index(bytes.len());
             bytes[at] ^= 1;

@@ -23,6 +23,9 @@ const SENDERS: usize = 3;
 /// Content of a large file that one thread sends before it looks for other work.
 const SEGMENT_BYTES: u64 = 64 << 20;
 
+/// Leaves whose files are asked about together; most have 256.
+const LEAVES_ASKED: usize = 256;
+
 /// What one thread takes at a time.
 enum Work<'a> {
     /// A file that is one chunk.
@@ -45,19 +48,7 @@ pub(super) fn missing(api: &Api, taken: &Taken, bar: &ProgressBar) -> CliResult 
     if records.is_empty() {
         return Ok(());
     }
-    let mut by_blob: HashMap<BlobId, &Entry> = HashMap::new();
-    for id in &records {
-        if let Some(Node::Leaf(entries)) = taken.tree.node(*id) {
-            by_blob.extend(entries.iter().map(|entry| (entry.blob, entry)));
-        }
-    }
-    let ids: Vec<BlobId> = by_blob.keys().copied().collect();
-    let mut files: Vec<&Entry> = pieces::missing(api, &ids)?
-        .iter()
-        .filter_map(|id| by_blob.get(id).copied())
-        .collect();
-    // In the order of the folder, which is the order in which the files lie next to each other on the server.
-    files.sort_by(|left, right| left.path.cmp(&right.path));
+    let files = missing_files(api, &taken.tree, &records)?;
     let mut cuts = HashMap::new();
     for entry in &files {
         let cut = taken.snapshot.cut(entry);
@@ -97,6 +88,30 @@ pub(super) fn missing(api: &Api, taken: &Taken, bar: &ProgressBar) -> CliResult 
     sender.flush()
 }
 
+/// A file for each blob that the server lacks, in the order of the folder, in which they come to lie next to each other.
+fn missing_files(api: &Api, tree: &LocalTree, records: &HashSet<BlobId>) -> CliResult<Vec<Entry>> {
+    let mut files = Vec::new();
+    let mut asked = HashSet::new();
+    let leaves: Vec<BlobId> = records.iter().copied().collect();
+    for some in leaves.chunks(LEAVES_ASKED) {
+        let mut by_blob: HashMap<BlobId, Entry> = HashMap::new();
+        for id in some {
+            if let Some(Node::Leaf(entries)) = tree.node(*id) {
+                by_blob.extend(entries.into_iter().map(|entry| (entry.blob, entry)));
+            }
+        }
+        let ids: Vec<BlobId> = by_blob.keys().copied().collect();
+        for id in pieces::missing(api, &ids)? {
+            // Another leaf may have the same content.
+            if asked.insert(id) {
+                files.extend(by_blob.remove(&id));
+            }
+        }
+    }
+    files.sort_by(|left, right| left.path.cmp(&right.path));
+    Ok(files)
+}
+
 fn missing_records(api: &Api, tree: &LocalTree) -> CliResult<HashSet<BlobId>> {
     let mut missing = HashSet::new();
     let mut open = vec![tree.root];
@@ -115,7 +130,7 @@ fn missing_records(api: &Api, tree: &LocalTree) -> CliResult<HashSet<BlobId>> {
 
 fn divide<'a>(
     cuts: &'a HashMap<BlobId, Cow<'_, Cut>>,
-    files: &[&'a Entry],
+    files: &'a [Entry],
     wanted: &'a HashSet<BlobId>,
 ) -> Vec<Work<'a>> {
     let mut work = Vec::new();
