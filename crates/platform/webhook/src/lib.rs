@@ -18,6 +18,7 @@ mod resolver;
 mod schedule;
 mod secret;
 mod target;
+mod time;
 
 pub use client::{HeaderNames, Message, WebhookClient};
 pub use error::WebhookError;
@@ -26,3 +27,4 @@ pub use reach::Reach;
 pub use schedule::{Schedule, seed};
 pub use secret::Secret;
 pub use target::Target;
+pub use time::rfc3339;

@@ -3,12 +3,14 @@
 mod datasets;
 mod exchange;
 mod history;
+mod hooks;
 mod lineage;
 mod pieces;
 mod transfers;
 mod upkeep;
 mod versions;
 
+pub use hooks::hook_routes;
 pub use upkeep::upkeep_routes;
 
 use axum::routing::{MethodRouter, delete, get, patch, post};
