@@ -32,7 +32,8 @@ impl BranchPattern {
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at, mut position) = (0, 0);
     // Where to go on if what follows a star does not fit: behind the star, and where its letters end.
-    let (mut one_part, mut all_parts): (Option<(usize, usize)>, Option<(usize, usize)>) = (None, None);
+    let mut one_part: Option<(usize, usize)> = None;
+    let mut all_parts = one_part;
     loop {
         if pattern[at..].starts_with(b"**") {
             at += 2;

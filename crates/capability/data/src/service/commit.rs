@@ -275,8 +275,7 @@ impl DataService {
         };
         // Without a change there is no commit, unless it is a merge.
         if step.change.merged.is_some() || head.root != Some(step.root.id) {
-            let root = step.root.clone();
-            self.ask_before(&target.dataset, vec![step.happening()], Some(root))
+            self.ask_before(&target.dataset, vec![step.happening()], Some(step.root))
                 .await?;
         }
         self.write_refs(move |tx| step.run(tx)).await
