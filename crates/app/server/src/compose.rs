@@ -21,6 +21,7 @@ use corliss_security::{Keeper, Security};
 use corliss_serving::{Serving, ServingParts};
 use corliss_tracking::Tracking;
 use corliss_types::Accelerator;
+use corliss_webhook::WebhookClient;
 
 use crate::config::MachineLimits;
 use crate::console::Console;
@@ -79,7 +80,8 @@ impl Rooms {
         };
         let data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default())
             .with_remotes(storage::remotes(config, home)?)
-            .with_folders(folders(home)?);
+            .with_folders(folders(home)?)
+            .with_webhooks(WebhookClient::new(config.webhooks.clone()));
         let artifacts = Arc::new(wiring::tracking::ArtifactBlobs(blobs));
         let tracking = Tracking::open(store.clone(), sources.clone(), artifacts)
             .await
@@ -256,6 +258,7 @@ pub fn all_routes(
         .merge(routes::key_routes(&rooms.keys))
         .merge(rooms.security.routes(config.tls.is_some()))
         .merge(corliss_data::routes(rooms.data.clone()))
+        .merge(corliss_data::hook_routes(&rooms.data))
         .merge(corliss_data::upkeep_routes(
             rooms.data.clone(),
             rooms.in_use.clone(),

@@ -5,12 +5,14 @@
 
 mod remotes;
 mod storage;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use corliss_diagnostics::{Diagnose, Meaning, nearest};
+use corliss_webhook::Reach;
 
 pub use remotes::RemoteConfig;
 pub use storage::{RootKeeper, Storage};
@@ -59,7 +61,7 @@ const OWN_KEYS: &[(&str, &str)] = &[
 
 /// Every setting: its key and what it means.
 pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    OWN_KEYS.iter().chain(storage::KEYS)
+    OWN_KEYS.iter().chain(storage::KEYS).chain(webhooks::KEYS)
 }
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7070";
@@ -89,6 +91,8 @@ pub struct Config {
     pub root_keeper: RootKeeper,
     /// Where datasets are pushed to and pulled from.
     pub remotes: Vec<RemoteConfig>,
+    /// How far webhooks reach.
+    pub webhooks: Reach,
     /// Filter of the server's own log.
     pub log_filter: String,
 }
@@ -281,6 +285,7 @@ fn from_environment(environment: impl Iterator<Item = (String, String)>) -> Resu
         "CORLISS_LOG_",
         "CORLISS_STORAGE_",
         "CORLISS_KEYS_",
+        "CORLISS_WEBHOOKS_",
     ];
     let mut values = Values::new();
     for (name, value) in environment.filter(|(name, _)| {
@@ -379,6 +384,7 @@ fn typed(home: &Path, values: &Values, remotes: Vec<RemoteConfig>) -> Result<Con
         storage: storage::storage(&text)?,
         root_keeper: storage::root_keeper(home, &text)?,
         remotes,
+        webhooks: webhooks::reach(&text)?,
         log_filter: text("log.filter").unwrap_or(DEFAULT_LOG_FILTER).to_owned(),
     })
 }

@@ -8,6 +8,7 @@ use corliss_diagnostics::{Diagnose, Meaning, PortError, counted};
 use corliss_metastore::StoreError;
 use corliss_tabular::TabularError;
 use corliss_types::{CommitId, DatasetName, VersionId};
+use corliss_webhook::WebhookError;
 
 use crate::EntryPath;
 use crate::history::{RefKind, RefName};
@@ -387,6 +388,45 @@ pub enum DataError {
     /// No folder is lent under the handle that was named.
     #[error("no folder of this machine is lent under that handle")]
     FolderNotLent,
+    /// A hook of the dataset that was asked before refused.
+    #[error("hook {hook} refused this: {said}")]
+    HookRefused {
+        /// The hook.
+        hook: String,
+        /// What its receiver said.
+        said: String,
+    },
+    /// A hook of the dataset that was asked before could not say yes.
+    #[error("hook {hook} must agree to this: {said}")]
+    HookUnanswered {
+        /// The hook.
+        hook: String,
+        /// Why it could not.
+        said: String,
+    },
+    /// The dataset has no such hook.
+    #[error("there is no hook '{id}'")]
+    HookNotFound {
+        /// The id asked for, shortened.
+        id: String,
+    },
+    /// Something about a hook cannot be.
+    #[error("{field} {problem}")]
+    BadHook {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The secret of a hook does not open with the key that it was sealed with.
+    #[error("the secret of hook {hook} does not open")]
+    HookSecret {
+        /// The hook.
+        hook: String,
+    },
+    /// The address or secret of a hook cannot be used.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// The blob store failed.
     #[error("the bytes could not be stored or read")]
     Blob(#[from] BlobError),
@@ -503,6 +543,12 @@ impl Diagnose for DataError {
             Self::TransferRunning { .. } => "data_transfer_running",
             Self::OperationNotFound { .. } => "data_operation_not_found",
             Self::FolderNotLent => "data_folder_not_lent",
+            Self::HookRefused { .. } => "data_hook_refused",
+            Self::HookUnanswered { .. } => "data_hook_unanswered",
+            Self::HookNotFound { .. } => "data_hook_not_found",
+            Self::BadHook { .. } => "data_hook_invalid",
+            Self::HookSecret { .. } => "data_hook_secret",
+            Self::Webhook(error) => error.code(),
             Self::Blob(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -515,6 +561,7 @@ impl Diagnose for DataError {
             | Self::VersionNotFound { .. }
             | Self::FileNotFound { .. }
             | Self::RemoteNotFound { .. }
+            | Self::HookNotFound { .. }
             | Self::OperationNotFound { .. }
             | Self::FolderNotLent => Meaning::NotFound,
             Self::Remote { trouble, .. } => trouble.meaning(),
@@ -529,6 +576,7 @@ impl Diagnose for DataError {
             | Self::CommitMissing { .. }
             | Self::DatasetExists { .. }
             | Self::TransferRunning { .. }
+            | Self::HookRefused { .. }
             | Self::Busy
             | Self::Changed { .. } => Meaning::Conflict,
             Self::TooManyFiles { .. } | Self::MessageTooLong { .. } | Self::TooMany { .. } => {
@@ -539,6 +587,9 @@ impl Diagnose for DataError {
             Self::Table(error) => error.meaning(),
             Self::Port(error) => error.meaning(),
             Self::Expired { .. } => Meaning::NotFound,
+            Self::HookUnanswered { .. } => Meaning::Unavailable,
+            Self::HookSecret { .. } => Meaning::Internal,
+            Self::Webhook(error) => error.meaning(),
             Self::Blob(error) => error.meaning(),
             Self::Store(error) => error.meaning(),
             _ => Meaning::InvalidInput,
@@ -553,6 +604,8 @@ impl Diagnose for DataError {
             Self::BadPageToken => Some("page_token".to_owned()),
             Self::VersionOrEdits => Some("version".to_owned()),
             Self::ExpectedWithoutTo => Some("expected".to_owned()),
+            Self::BadHook { field, .. } => Some((*field).to_owned()),
+            Self::Webhook(error) => error.field(),
             _ => None,
         }
     }
@@ -625,6 +678,16 @@ impl Diagnose for DataError {
                 "lend it by the socket run/folders in the server's home, and keep the connection open"
                     .to_owned()
             }
+            Self::HookRefused { .. } => "change what it objects to, then try again".to_owned(),
+            Self::HookUnanswered { .. } => {
+                "try again; or let an administrator disable it with `corliss data hooks set --disable`"
+                    .to_owned()
+            }
+            Self::HookNotFound { .. } => "list hooks with: corliss data hooks list DATASET".to_owned(),
+            Self::HookSecret { .. } => {
+                "give it a new one with `corliss data hooks set --new-secret`".to_owned()
+            }
+            Self::Webhook(error) => return error.hint(),
             Self::Blob(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
             _ => return None,

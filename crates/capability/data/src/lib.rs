@@ -12,8 +12,10 @@
 //! - What a step is given to read shares no storage with what is kept.
 
 mod config;
+mod courier;
 mod error;
 mod history;
+mod hook;
 mod http;
 mod leb128;
 mod lineage;
@@ -30,9 +32,14 @@ mod types;
 mod upkeep;
 
 pub use config::Limits;
+pub use courier::HookCourier;
 pub use error::DataError;
 pub use history::{At, Commit, CommitInfo, RefKind, RefName, Reference};
-pub use http::{routes, upkeep_routes};
+pub use hook::{
+    BranchPattern, DeliveryState, Hook, HookChange, HookDelivery, HookEvent, HookTest, HookWithSecret,
+    NewHook, When,
+};
+pub use http::{hook_routes, routes, upkeep_routes};
 pub use lineage::{Direction, Edge, LineageGraph, NodeKind, NodeRef, NodeView, Relation};
 pub use path::EntryPath;
 pub use ports::{InUse, PortError};

@@ -1,4 +1,5 @@
-//! The loops that keep the store small and sound: a collection each day, and a scrub that never ends.
+//! The loops that keep the store small and sound, a collection each day and a scrub that never ends, and the start
+//! of all loops of this room.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,7 +20,7 @@ const SCRUB_PERIOD: Duration = Duration::from_hours(1);
 const SCRUB_PACKS: u64 = 64;
 const SCRUB_BYTES_PER_SECOND: u64 = 32 << 20;
 
-/// Starts both.
+/// Starts them, and the one that tells hooks what has happened.
 pub fn spawn(service: &DataService, in_use: Arc<dyn InUse>, shutdown: &Shutdown, workers: &WorkerBoard) {
     let collector = Arc::new(Collector {
         service: service.clone(),
@@ -32,6 +33,7 @@ pub fn spawn(service: &DataService, in_use: Arc<dyn InUse>, shutdown: &Shutdown,
         found: AtomicU64::new(0),
     });
     corliss_reconcile::spawn(scrubber, SCRUB_PERIOD, Wake::new(), shutdown.clone(), workers);
+    crate::courier::spawn(service, shutdown, workers);
 }
 
 struct Collector {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::some_text;
+use super::{HooksCommand, some_text};
 
 /// `corliss data …`
 #[derive(Debug, Subcommand)]
@@ -166,6 +166,9 @@ pub enum DataCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Call addresses when a dataset's branches and tags move
+    #[command(subcommand)]
+    Hooks(HooksCommand),
     /// List the places that datasets are pushed to and pulled from
     #[command(after_help = "They are set by the administrator, as docs/reference/settings.md says.")]
     Remotes,

@@ -1,6 +1,7 @@
 //! Every command, flag and example that `--help` shows.
 
 mod data;
+mod hooks;
 
 use std::path::PathBuf;
 
@@ -36,6 +37,7 @@ fn some_text() -> NonEmptyStringValueParser {
 }
 
 pub use data::{AddArgs, BranchArgs, DataCommand, JoinArgs, TransferArgs};
+pub use hooks::{AddHookArgs, HookArgs, HooksCommand, SetHookArgs, WhichHook};
 
 /// The AI infrastructure stack in one binary: data, pipelines, jobs, tracking, registry, serving.
 #[derive(Debug, Parser)]

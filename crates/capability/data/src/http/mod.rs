@@ -3,6 +3,7 @@
 mod datasets;
 mod exchange;
 mod history;
+mod hooks;
 mod lent;
 mod lineage;
 mod pieces;
@@ -10,6 +11,7 @@ mod transfers;
 mod upkeep;
 mod versions;
 
+pub use hooks::hook_routes;
 pub use upkeep::upkeep_routes;
 
 use axum::routing::{MethodRouter, delete, get, patch, post};

@@ -7,6 +7,7 @@ use corliss_types::{CommitId, DatasetName, Timestamp, VersionId};
 use super::DataService;
 use crate::config::MESSAGE_MAX_BYTES;
 use crate::history::{Commit, RefKind, RefName, is_id_like};
+use crate::hook::Happening;
 use crate::store::{commits, datasets, refs, versions};
 use crate::tree::{self, Builder, Editor, RecordWriter, Root};
 use crate::types::{Committed, Edit, RefInfo, Signature, Target};
@@ -272,7 +273,12 @@ impl DataService {
             change,
             now: self.sources.clock.now(),
         };
-        self.store.write(move |tx| step.run(tx)).await
+        // Without a change there is no commit, unless it is a merge.
+        if step.change.merged.is_some() || head.root != Some(step.root.id) {
+            self.ask_before(&target.dataset, vec![step.happening()], Some(step.root))
+                .await?;
+        }
+        self.write_refs(move |tx| step.run(tx)).await
     }
 }
 
@@ -339,10 +345,28 @@ impl Step {
             new: Some(&new),
             author: &self.change.by.author,
             action: self.change.action,
+            source: self.change.merged.as_ref(),
             at: self.now,
         };
         refs::apply(tx, &step)?;
         Ok(self.committed(new, true))
+    }
+
+    /// What hooks are asked about: the commit as it will be if the branch stays where it was seen.
+    fn happening(&self) -> Happening {
+        let commit = self.commit(self.seen.as_ref());
+        Happening {
+            dataset: self.dataset.clone(),
+            kind: RefKind::Branch,
+            name: self.branch.clone(),
+            action: self.change.action.to_owned(),
+            by: self.change.by.author.clone(),
+            old: self.seen.clone(),
+            new: Some(commit.id()),
+            source: self.change.merged.clone(),
+            commit: Some((commit.version, commit.author, commit.message)),
+            at: self.now,
+        }
     }
 
     fn commit(&self, parent: Option<&CommitId>) -> Commit {

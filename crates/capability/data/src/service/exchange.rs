@@ -12,6 +12,7 @@ use super::DataService;
 use super::commit::check_signature;
 use super::log::{self, known};
 use crate::history::{Commit, CommitInfo, RefKind};
+use crate::hook::Happening;
 use crate::remote::{COMMITS_AT_ONCE, HISTORY_PAGE, REFS_MAX, RefChange, RefState, RefsUpdate, RemoteRefs};
 use crate::store::{commits, datasets, refs, versions};
 use crate::tree::{Root, root_of};
@@ -163,7 +164,9 @@ impl DataService {
             mover,
             now: self.sources.clock.now(),
         };
-        self.store.write(move |tx| step.run(tx)).await
+        let moves = step.update.changes.iter().map(|change| step.happening(change));
+        self.ask_before(dataset, moves.collect(), None).await?;
+        self.write_refs(move |tx| step.run(tx)).await
     }
 }
 
@@ -327,9 +330,25 @@ impl Step {
             new: Some(&change.new),
             author: &self.mover.author,
             action: self.mover.action,
+            source: None,
             at: self.now,
         };
         Ok(refs::apply(tx, &step)?)
+    }
+
+    fn happening(&self, change: &RefChange) -> Happening {
+        Happening {
+            dataset: self.dataset.clone(),
+            kind: change.kind,
+            name: change.name.clone(),
+            action: self.mover.action.to_owned(),
+            by: self.mover.author.clone(),
+            old: change.old.clone(),
+            new: Some(change.new.clone()),
+            source: None,
+            commit: None,
+            at: self.now,
+        }
     }
 
     fn elsewhere(&self, kind: RefKind, name: &RefName, at: Option<&CommitId>) -> DataError {

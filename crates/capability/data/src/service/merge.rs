@@ -9,6 +9,7 @@ use super::DataService;
 use super::commit::{Change, Head, check_signature};
 use super::{log, refs as ref_service};
 use crate::history::{CommitInfo, RefKind};
+use crate::hook::Happening;
 use crate::store::refs;
 use crate::tree::{self, Diff, Editor, Root};
 use crate::types::{Committed, ConflictPolicy, Merged, Signature, Target};
@@ -204,28 +205,41 @@ impl DataService {
             files: info.files,
             size_bytes: info.size_bytes,
         };
-        self.store
-            .write(move |tx| {
-                let found = ref_service::found(tx, &dataset, RefKind::Branch, &branch)?;
-                if found.commit != ours {
-                    return Err(DataError::BranchMoved {
-                        branch: branch.clone(),
-                        head: Some(found.commit),
-                    });
-                }
-                let step = refs::Move {
-                    dataset: &dataset,
-                    kind: RefKind::Branch,
-                    name: &branch,
-                    old: Some(&ours),
-                    new: Some(&to),
-                    author: &by.author,
-                    action: "merge",
-                    at: now,
-                };
-                Ok(refs::apply(tx, &step)?)
-            })
-            .await?;
+        let forward = Happening {
+            dataset: dataset.clone(),
+            kind: RefKind::Branch,
+            name: branch.clone(),
+            action: "merge".to_owned(),
+            by: by.author.clone(),
+            old: Some(ours.clone()),
+            new: Some(to.clone()),
+            source: Some(to.clone()),
+            commit: None,
+            at: now,
+        };
+        self.ask_before(&target.dataset, vec![forward], None).await?;
+        self.write_refs(move |tx| {
+            let found = ref_service::found(tx, &dataset, RefKind::Branch, &branch)?;
+            if found.commit != ours {
+                return Err(DataError::BranchMoved {
+                    branch: branch.clone(),
+                    head: Some(found.commit),
+                });
+            }
+            let step = refs::Move {
+                dataset: &dataset,
+                kind: RefKind::Branch,
+                name: &branch,
+                old: Some(&ours),
+                new: Some(&to),
+                author: &by.author,
+                action: "merge",
+                source: Some(&to),
+                at: now,
+            };
+            Ok(refs::apply(tx, &step)?)
+        })
+        .await?;
         Ok(Merged {
             committed,
             fast_forward: true,

@@ -4,6 +4,7 @@ mod browse;
 mod commit;
 mod diff;
 mod exchange;
+mod hooks;
 mod lent;
 mod lineage;
 mod log;
@@ -21,6 +22,7 @@ mod resolve;
 mod upkeep;
 
 pub(crate) use exchange::Mover;
+pub(crate) use hooks::Tried;
 pub(crate) use lent::{LentFile, Passed};
 pub(crate) use operations::{Kind, Operation, Start};
 
@@ -29,7 +31,10 @@ use std::sync::Arc;
 use corliss_blobstore::BlobStore;
 use corliss_clock::Sources;
 use corliss_lend::Folders;
-use corliss_metastore::Metastore;
+use corliss_metastore::{Metastore, Tx};
+use corliss_reconcile::Wake;
+use corliss_types::Timestamp;
+use corliss_webhook::{Reach, WebhookClient};
 use tokio::sync::Semaphore;
 
 use crate::tree::Reader;
@@ -48,6 +53,8 @@ pub struct DataService {
     remotes: Remotes,
     folders: Folders,
     operations: Arc<operations::Operations>,
+    webhooks: WebhookClient,
+    hook_wake: Wake,
 }
 
 impl DataService {
@@ -65,6 +72,8 @@ impl DataService {
             remotes: Remotes::default(),
             folders: Folders::default(),
             operations: Arc::default(),
+            webhooks: WebhookClient::new(Reach::default()),
+            hook_wake: Wake::new(),
         }
     }
 
@@ -82,10 +91,43 @@ impl DataService {
         self
     }
 
+    /// The same, with hooks that reach as far as this client. To be called before the service is cloned.
+    #[must_use]
+    pub fn with_webhooks(mut self, webhooks: WebhookClient) -> Self {
+        self.webhooks = webhooks;
+        self
+    }
+
     /// What is accepted.
     #[must_use]
     pub const fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// The signal that hooks may have something to be told.
+    pub(crate) fn hook_wake(&self) -> Wake {
+        self.hook_wake.clone()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.sources.clock.now()
+    }
+
+    /// A name that no other worker has.
+    pub(crate) fn new_owner(&self) -> String {
+        let digits = self.sources.id_seed().random;
+        digits.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// A transaction that moves names: whoever tells hooks of it looks at once.
+    async fn write_refs<T, F>(&self, change: F) -> Result<T, DataError>
+    where
+        F: FnMut(&mut dyn Tx) -> Result<T, DataError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let changed = self.store.write(change).await?;
+        self.hook_wake.signal();
+        Ok(changed)
     }
 }
 

@@ -2,10 +2,11 @@
 //! where the caller saw it, and written down.
 
 use corliss_metastore::Tx;
-use corliss_types::{CommitId, DatasetName};
+use corliss_types::{CommitId, DatasetName, Timestamp};
 
 use super::{DataService, resolve};
 use crate::history::{RefKind, RefName};
+use crate::hook::Happening;
 use crate::store::{commits, datasets, refs};
 use crate::types::RefInfo;
 use crate::{DataError, Reference};
@@ -36,10 +37,17 @@ impl DataService {
     /// # Errors
     /// There is none of this name, or the metadata store failed.
     pub async fn branch(&self, dataset: &DatasetName, branch: &RefName) -> Result<RefInfo, DataError> {
-        let (dataset, branch) = (dataset.clone(), branch.clone());
-        self.store
-            .read(move |tx| found(tx, &dataset, RefKind::Branch, &branch))
-            .await
+        self.one_ref(dataset, RefKind::Branch, branch).await
+    }
+
+    async fn one_ref(
+        &self,
+        dataset: &DatasetName,
+        kind: RefKind,
+        name: &RefName,
+    ) -> Result<RefInfo, DataError> {
+        let (dataset, name) = (dataset.clone(), name.clone());
+        self.store.read(move |tx| found(tx, &dataset, kind, &name)).await
     }
 
     /// Makes a branch or tag where a reference points.
@@ -56,38 +64,43 @@ impl DataService {
     ) -> Result<RefInfo, DataError> {
         let commit = self.commit_of(dataset, at).await?;
         let now = self.sources.clock.now();
+        let made = Happening {
+            new: Some(commit.clone()),
+            ..happening(dataset, kind, name, "create", author, now)
+        };
+        self.ask_before(dataset, vec![made], None).await?;
         let (dataset, name, author) = (dataset.clone(), name.clone(), author.to_owned());
-        self.store
-            .write(move |tx| {
-                // Again: the dataset may have been deleted since.
-                belongs(tx, &dataset, &commit)?;
-                if refs::get(tx, &dataset, kind, &name)?.is_some() {
-                    let (kind, name) = (kind, name.clone());
-                    return Err(DataError::RefExists { kind, name });
-                }
-                // A name that is both would be a guess wherever it is written.
-                let other = match kind {
-                    RefKind::Branch => RefKind::Tag,
-                    RefKind::Tag => RefKind::Branch,
-                };
-                if refs::get(tx, &dataset, other, &name)?.is_some() {
-                    let (kind, name) = (other, name.clone());
-                    return Err(DataError::RefExists { kind, name });
-                }
-                let step = refs::Move {
-                    dataset: &dataset,
-                    kind,
-                    name: &name,
-                    old: None,
-                    new: Some(&commit),
-                    author: &author,
-                    action: "create",
-                    at: now,
-                };
-                refs::apply(tx, &step)?;
-                found(tx, &dataset, kind, &name)
-            })
-            .await
+        self.write_refs(move |tx| {
+            // Again: the dataset may have been deleted since.
+            belongs(tx, &dataset, &commit)?;
+            if refs::get(tx, &dataset, kind, &name)?.is_some() {
+                let (kind, name) = (kind, name.clone());
+                return Err(DataError::RefExists { kind, name });
+            }
+            // A name that is both would be a guess wherever it is written.
+            let other = match kind {
+                RefKind::Branch => RefKind::Tag,
+                RefKind::Tag => RefKind::Branch,
+            };
+            if refs::get(tx, &dataset, other, &name)?.is_some() {
+                let (kind, name) = (other, name.clone());
+                return Err(DataError::RefExists { kind, name });
+            }
+            let step = refs::Move {
+                dataset: &dataset,
+                kind,
+                name: &name,
+                old: None,
+                new: Some(&commit),
+                author: &author,
+                action: "create",
+                source: None,
+                at: now,
+            };
+            refs::apply(tx, &step)?;
+            found(tx, &dataset, kind, &name)
+        })
+        .await
     }
 
     /// Points a branch at another commit of the dataset, forwards or back.
@@ -105,29 +118,37 @@ impl DataService {
     ) -> Result<RefInfo, DataError> {
         let commit = self.commit_of(dataset, to).await?;
         let now = self.sources.clock.now();
+        let seen = self.branch(dataset, branch).await?;
+        let moved = Happening {
+            old: Some(seen.commit.clone()),
+            new: Some(commit.clone()),
+            ..happening(dataset, RefKind::Branch, branch, "move", author, now)
+        };
+        let asked = self.ask_before(dataset, vec![moved], None).await?;
+        let agreed = asked.then_some(seen.commit);
         let (dataset, branch, author) = (dataset.clone(), branch.clone(), author.to_owned());
         let expected = expected.cloned();
-        self.store
-            .write(move |tx| {
-                let info = found(tx, &dataset, RefKind::Branch, &branch)?;
-                may_move(&info, expected.as_ref())?;
-                belongs(tx, &dataset, &commit)?;
-                let step = refs::Move {
-                    dataset: &dataset,
-                    kind: RefKind::Branch,
-                    name: &branch,
-                    old: Some(&info.commit),
-                    new: Some(&commit),
-                    author: &author,
-                    action: "move",
-                    at: now,
-                };
-                if info.commit != commit {
-                    refs::apply(tx, &step)?;
-                }
-                found(tx, &dataset, RefKind::Branch, &branch)
-            })
-            .await
+        self.write_refs(move |tx| {
+            let info = found(tx, &dataset, RefKind::Branch, &branch)?;
+            may_move(&info, expected.as_ref(), agreed.as_ref())?;
+            belongs(tx, &dataset, &commit)?;
+            let step = refs::Move {
+                dataset: &dataset,
+                kind: RefKind::Branch,
+                name: &branch,
+                old: Some(&info.commit),
+                new: Some(&commit),
+                author: &author,
+                action: "move",
+                source: None,
+                at: now,
+            };
+            if info.commit != commit {
+                refs::apply(tx, &step)?;
+            }
+            found(tx, &dataset, RefKind::Branch, &branch)
+        })
+        .await
     }
 
     /// Removes a branch or tag; what only it led to stays until it is collected. Answers where it pointed.
@@ -144,30 +165,37 @@ impl DataService {
         author: &str,
     ) -> Result<RefInfo, DataError> {
         let now = self.sources.clock.now();
+        let seen = self.one_ref(dataset, kind, name).await?;
+        let gone = Happening {
+            old: Some(seen.commit.clone()),
+            ..happening(dataset, kind, name, "delete", author, now)
+        };
+        let asked = self.ask_before(dataset, vec![gone], None).await?;
+        let agreed = asked.then_some(seen.commit);
         let (dataset, name, author) = (dataset.clone(), name.clone(), author.to_owned());
         let expected = expected.cloned();
-        self.store
-            .write(move |tx| {
-                let info = found(tx, &dataset, kind, &name)?;
-                may_move(&info, expected.as_ref())?;
-                let default = datasets::default_branch(tx, &dataset)?;
-                if kind == RefKind::Branch && default.as_ref() == Some(&name) {
-                    return Err(DataError::DefaultBranch { branch: name.clone() });
-                }
-                let step = refs::Move {
-                    dataset: &dataset,
-                    kind,
-                    name: &name,
-                    old: Some(&info.commit),
-                    new: None,
-                    author: &author,
-                    action: "delete",
-                    at: now,
-                };
-                refs::apply(tx, &step)?;
-                Ok(info)
-            })
-            .await
+        self.write_refs(move |tx| {
+            let info = found(tx, &dataset, kind, &name)?;
+            may_move(&info, expected.as_ref(), agreed.as_ref())?;
+            let default = datasets::default_branch(tx, &dataset)?;
+            if kind == RefKind::Branch && default.as_ref() == Some(&name) {
+                return Err(DataError::DefaultBranch { branch: name.clone() });
+            }
+            let step = refs::Move {
+                dataset: &dataset,
+                kind,
+                name: &name,
+                old: Some(&info.commit),
+                new: None,
+                author: &author,
+                action: "delete",
+                source: None,
+                at: now,
+            };
+            refs::apply(tx, &step)?;
+            Ok(info)
+        })
+        .await
     }
 
     /// Closes a branch to everything but merges, or opens it again.
@@ -221,7 +249,7 @@ fn belongs(tx: &mut dyn Tx, dataset: &DatasetName, commit: &CommitId) -> Result<
     })
 }
 
-fn is_there(tx: &mut dyn Tx, dataset: &DatasetName) -> Result<(), DataError> {
+pub(super) fn is_there(tx: &mut dyn Tx, dataset: &DatasetName) -> Result<(), DataError> {
     let found = datasets::default_branch(tx, dataset)?;
     found.map(|_| ()).ok_or_else(|| DataError::DatasetNotFound {
         name: dataset.clone(),
@@ -242,8 +270,36 @@ pub(super) fn found(
     })
 }
 
-fn may_move(info: &RefInfo, expected: Option<&CommitId>) -> Result<(), DataError> {
-    if expected.is_some_and(|at| *at != info.commit) {
+/// A move of a name by hand, from nowhere to nowhere yet.
+fn happening(
+    dataset: &DatasetName,
+    kind: RefKind,
+    name: &RefName,
+    action: &str,
+    by: &str,
+    at: Timestamp,
+) -> Happening {
+    Happening {
+        dataset: dataset.clone(),
+        kind,
+        name: name.clone(),
+        action: action.to_owned(),
+        by: by.to_owned(),
+        old: None,
+        new: None,
+        source: None,
+        commit: None,
+        at,
+    }
+}
+
+/// It is where the caller saw it, and where it was when hooks were asked.
+fn may_move(info: &RefInfo, expected: Option<&CommitId>, agreed: Option<&CommitId>) -> Result<(), DataError> {
+    if [expected, agreed]
+        .into_iter()
+        .flatten()
+        .any(|at| *at != info.commit)
+    {
         return Err(DataError::BranchMoved {
             branch: info.name.clone(),
             head: Some(info.commit.clone()),

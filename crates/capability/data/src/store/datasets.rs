@@ -81,9 +81,10 @@ pub(crate) fn set_retention(
     Ok(updated == 1)
 }
 
-/// Removes a dataset with its names and its history; its versions stay until they are collected. `false` if
+/// Removes a dataset with its names, its hooks and its history; its versions stay until they are collected. `false` if
 /// there is none.
 pub(crate) fn delete(tx: &mut dyn Tx, name: &DatasetName) -> Result<bool, StoreError> {
+    super::hooks::delete_all(tx, name)?;
     for table in ["data_ref_move", "data_ref", "data_dataset_commit"] {
         tx.execute(&format!("DELETE FROM {table} WHERE dataset = $1"), params![name])?;
     }

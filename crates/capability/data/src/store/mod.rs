@@ -2,7 +2,9 @@
 
 pub(crate) mod commits;
 pub(crate) mod datasets;
+pub(crate) mod hooks;
 pub(crate) mod lineage;
+pub(crate) mod outbox;
 pub(crate) mod refs;
 pub(crate) mod upkeep;
 pub(crate) mod versions;
@@ -12,7 +14,7 @@ use corliss_metastore::Migrations;
 /// The schema.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "data",
-    steps: &[FIRST, HISTORY],
+    steps: &[FIRST, HISTORY, HOOKS],
 };
 
 const FIRST: &str = "CREATE TABLE data_version (
@@ -103,3 +105,40 @@ const HISTORY: &str = "DROP TABLE data_dataset_version;
         action TEXT NOT NULL,
         PRIMARY KEY (dataset, sequence)
     );";
+
+/// Whom to call when a name moves, and what they are yet to be told.
+const HOOKS: &str = "CREATE TABLE data_hook (
+        id TEXT NOT NULL PRIMARY KEY,
+        dataset TEXT NOT NULL REFERENCES data_dataset (name),
+        url TEXT NOT NULL,
+        events TEXT NOT NULL,
+        branches TEXT NOT NULL,
+        phase TEXT NOT NULL,
+        is_enabled BIGINT NOT NULL,
+        disabled_reason TEXT,
+        timeout_ms BIGINT NOT NULL,
+        secret BYTEA NOT NULL,
+        secret_key BIGINT NOT NULL,
+        created_by TEXT NOT NULL,
+        created_ms BIGINT NOT NULL,
+        updated_ms BIGINT NOT NULL,
+        dropped BIGINT NOT NULL
+    );
+    CREATE INDEX data_hook_by_dataset ON data_hook (dataset, phase);
+    CREATE TABLE data_hook_delivery (
+        hook TEXT NOT NULL REFERENCES data_hook (id),
+        sequence BIGINT NOT NULL,
+        event TEXT NOT NULL,
+        body TEXT NOT NULL,
+        created_ms BIGINT NOT NULL,
+        state TEXT NOT NULL,
+        tries BIGINT NOT NULL,
+        next_ms BIGINT NOT NULL,
+        lease_owner TEXT,
+        lease_until_ms BIGINT,
+        status BIGINT,
+        outcome TEXT,
+        tried_ms BIGINT,
+        PRIMARY KEY (hook, sequence)
+    );
+    CREATE INDEX data_hook_delivery_by_state ON data_hook_delivery (hook, state, sequence);";

@@ -17,6 +17,8 @@ pub(crate) struct Move<'a> {
     pub author: &'a str,
     /// What was done: `commit`, `merge`, `create`, `delete`, …
     pub action: &'a str,
+    /// What was merged, by a merge.
+    pub source: Option<&'a CommitId>,
     pub at: Timestamp,
 }
 
@@ -53,7 +55,7 @@ pub(crate) fn list(
     .collect()
 }
 
-/// Moves a name and writes that down. Whoever calls has compared `old` in the same transaction.
+/// Moves a name, and writes down that and what hooks are to be told of it. Whoever calls has compared `old` in the same transaction.
 pub(crate) fn apply(tx: &mut dyn Tx, step: &Move<'_>) -> Result<(), StoreError> {
     match step.new {
         Some(new) => tx.execute(
@@ -94,7 +96,7 @@ pub(crate) fn apply(tx: &mut dyn Tx, step: &Move<'_>) -> Result<(), StoreError> 
         "UPDATE data_dataset SET updated_ms = $2 WHERE name = $1",
         params![step.dataset, step.at],
     )?;
-    Ok(())
+    super::outbox::enqueue(tx, step, sequence)
 }
 
 /// Closes a branch to direct commits, or opens it; `false` if there is no such branch.

@@ -5,6 +5,7 @@ mod checkout;
 mod delete;
 mod diff;
 mod get;
+mod hooks;
 mod lineage;
 mod log;
 mod merge;
@@ -51,6 +52,7 @@ pub fn run(context: &Context, command: &DataCommand) -> CliResult {
             yes,
             dry_run,
         } => delete::delete(context, dataset, *yes, *dry_run),
+        DataCommand::Hooks(command) => hooks::run(context, command),
         DataCommand::Remotes => transfer::remotes(context),
         DataCommand::Push(args) => transfer::push(context, args),
         DataCommand::Pull(args) => transfer::pull(context, args),
