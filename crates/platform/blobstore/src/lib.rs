@@ -24,8 +24,8 @@ mod piece;
 mod store;
 
 pub use backend::{
-    Backend, BucketBackend, BucketCredentials, BucketLimits, BucketSettings, CacheStats, CachedBackend,
-    DiskBackend, MemoryBackend, Object, Secret,
+    Backend, BucketBackend, BucketCredentials, BucketLimits, BucketReader, BucketSettings, CacheStats,
+    CachedBackend, DiskBackend, ForeignList, ForeignObject, MemoryBackend, Object, Secret,
 };
 pub use error::{BlobError, Trouble};
 pub use id::{BlobId, BlobIdError};
