@@ -3,6 +3,7 @@
 mod datasets;
 mod exchange;
 mod history;
+mod imports;
 mod lineage;
 mod pieces;
 mod transfers;
@@ -143,6 +144,12 @@ pub fn routes(service: DataService) -> Routes {
             &format!("{base}/pull"),
             post(transfers::pull),
         ))
+        .merge(write(
+            Method::POST,
+            &format!("{base}/import"),
+            post(imports::import),
+        ))
+        .merge(read("/api/v1/data/sources", get(imports::sources)))
         .merge(write(Method::POST, "/api/v1/data/clones", post(transfers::clone)))
         .merge(read("/api/v1/data/operations", get(transfers::operations)))
         .merge(read("/api/v1/data/operations/{id}", get(transfers::operation)))

@@ -4,6 +4,7 @@ mod browse;
 mod commit;
 mod diff;
 mod exchange;
+mod import;
 mod lineage;
 mod log;
 mod materialise;
@@ -17,10 +18,13 @@ mod push;
 mod read;
 mod refs;
 mod resolve;
+mod transfers;
 mod upkeep;
 
 pub(crate) use exchange::Mover;
-pub(crate) use operations::{Kind, Operation, Start};
+pub use import::ImportWish;
+pub(crate) use operations::{Kind, Operation};
+pub(crate) use transfers::Start;
 
 use std::sync::Arc;
 
@@ -30,7 +34,7 @@ use corliss_metastore::Metastore;
 use tokio::sync::Semaphore;
 
 use crate::tree::Reader;
-use crate::{DataError, Limits, Remotes};
+use crate::{DataError, ImportSources, Limits, Remotes};
 
 /// Datasets, their histories, versions and lineage; cheap to clone.
 #[derive(Clone)]
@@ -43,6 +47,8 @@ pub struct DataService {
     turns: Arc<materialise::Turns>,
     bodies: Arc<Semaphore>,
     remotes: Remotes,
+    imports: ImportSources,
+    objects: Arc<Semaphore>,
     operations: Arc<operations::Operations>,
 }
 
@@ -59,6 +65,8 @@ impl DataService {
             turns: Arc::default(),
             bodies: Arc::new(Semaphore::new(pieces::BODIES)),
             remotes: Remotes::default(),
+            imports: ImportSources::default(),
+            objects: Arc::new(Semaphore::new(import::TURNS)),
             operations: Arc::default(),
         }
     }
@@ -67,6 +75,13 @@ impl DataService {
     #[must_use]
     pub fn with_remotes(mut self, remotes: Remotes) -> Self {
         self.remotes = remotes;
+        self
+    }
+
+    /// The same, with these sources to import from. To be called before the service is cloned.
+    #[must_use]
+    pub fn with_sources(mut self, sources: ImportSources) -> Self {
+        self.imports = sources;
         self
     }
 
@@ -81,7 +96,7 @@ pub use preview::Preview;
 pub use upkeep::{CollectWish, Collected, DamagedFile, DataCheck, StorageUsage};
 
 /// Runs what blocks on a thread that may.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DataError> + Send + 'static,
 ) -> Result<T, DataError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {

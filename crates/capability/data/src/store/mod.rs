@@ -2,6 +2,7 @@
 
 pub(crate) mod commits;
 pub(crate) mod datasets;
+pub(crate) mod imports;
 pub(crate) mod lineage;
 pub(crate) mod refs;
 pub(crate) mod upkeep;
@@ -12,7 +13,7 @@ use corliss_metastore::Migrations;
 /// The schema.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "data",
-    steps: &[FIRST, HISTORY],
+    steps: &[FIRST, HISTORY, IMPORTS],
 };
 
 const FIRST: &str = "CREATE TABLE data_version (
@@ -102,4 +103,16 @@ const HISTORY: &str = "DROP TABLE data_dataset_version;
         author TEXT NOT NULL,
         action TEXT NOT NULL,
         PRIMARY KEY (dataset, sequence)
+    );";
+
+/// What objects of sources were when they were imported. No dataset need be there yet: an import that was broken off
+/// before its commit goes on where it was.
+const IMPORTS: &str = "CREATE TABLE data_import (
+        dataset TEXT NOT NULL,
+        place TEXT NOT NULL,
+        object TEXT NOT NULL,
+        etag TEXT NOT NULL,
+        size_bytes BIGINT NOT NULL,
+        blob TEXT NOT NULL,
+        PRIMARY KEY (dataset, place, object)
     );";

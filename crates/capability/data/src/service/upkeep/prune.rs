@@ -161,7 +161,11 @@ mod tests {
     fn what_is_young_stays() {
         let mut view = view(&[], &[], &[]);
         view.now = Timestamp::from_millis(8 * DAY_MS);
-        assert_eq!(decide(&view), Prune::default(), "9 is young and came after all others");
+        assert_eq!(
+            decide(&view),
+            Prune::default(),
+            "9 is young and came after all others"
+        );
         view.commits.clear();
         assert_eq!(decide(&view).versions, (1..=6).map(version).collect());
     }
