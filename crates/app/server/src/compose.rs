@@ -77,7 +77,8 @@ impl Rooms {
             file: key_file,
         };
         let data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default())
-            .with_remotes(storage::remotes(config, home)?);
+            .with_remotes(storage::remotes(config, home)?)
+            .with_sources(storage::sources(config, home)?);
         let artifacts = Arc::new(wiring::tracking::ArtifactBlobs(blobs));
         let tracking = Tracking::open(store.clone(), sources.clone(), artifacts)
             .await

@@ -4,6 +4,7 @@
 //! unknown key is an error that names the nearest known one, so a typo never becomes a silent default.
 
 mod remotes;
+mod sources;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use corliss_diagnostics::{Diagnose, Meaning, nearest};
 
 pub use remotes::RemoteConfig;
+pub use sources::SourceConfig;
 pub use storage::{RootKeeper, Storage};
 
 /// Settings of other sections are in their own module; [`keys`] has all.
@@ -89,6 +91,8 @@ pub struct Config {
     pub root_keeper: RootKeeper,
     /// Where datasets are pushed to and pulled from.
     pub remotes: Vec<RemoteConfig>,
+    /// Where data is imported from.
+    pub sources: Vec<SourceConfig>,
     /// Filter of the server's own log.
     pub log_filter: String,
 }
@@ -198,16 +202,23 @@ impl Config {
         listen_flag: Option<&str>,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let (mut values, remotes) = from_file(home, &home.join("config.toml"))?;
+        let (mut values, places) = from_file(home, &home.join("config.toml"))?;
         values.extend(from_environment(environment)?);
         if let Some(listen) = listen_flag {
             values.insert("server.listen", listen.to_owned());
         }
-        typed(home, &values, remotes)
+        typed(home, &values, places)
     }
 }
 
 type Values = BTreeMap<&'static str, String>;
+
+/// What has sections of its own, by names that the administrator chooses.
+#[derive(Default)]
+struct Places {
+    remotes: Vec<RemoteConfig>,
+    sources: Vec<SourceConfig>,
+}
 
 fn known(key: &str) -> Option<&'static str> {
     keys().map(|(known, _)| *known).find(|known| *known == key)
@@ -222,7 +233,7 @@ fn unknown(key: &str, origin: String) -> ConfigError {
     }
 }
 
-fn from_file(home: &Path, path: &Path) -> Result<(Values, Vec<RemoteConfig>), ConfigError> {
+fn from_file(home: &Path, path: &Path) -> Result<(Values, Places), ConfigError> {
     let shown = path.display().to_string();
     let unreadable = |why: String| ConfigError::Unreadable {
         path: shown.clone(),
@@ -244,11 +255,18 @@ fn from_file(home: &Path, path: &Path) -> Result<(Values, Vec<RemoteConfig>), Co
             why: error.to_string().trim().to_owned(),
         })?;
     let mut values = Values::new();
-    let mut remotes = Vec::new();
+    let mut places = Places::default();
     for (section, content) in &table {
-        if section == "remotes" {
-            remotes = remotes::read(home, content, &shown)?;
-            continue;
+        match section.as_str() {
+            "remotes" => {
+                places.remotes = remotes::read(home, content, &shown)?;
+                continue;
+            }
+            "sources" => {
+                places.sources = sources::read(content, &shown)?;
+                continue;
+            }
+            _ => {}
         }
         let Some(content) = content.as_table() else {
             return Err(unknown(section, shown));
@@ -259,7 +277,7 @@ fn from_file(home: &Path, path: &Path) -> Result<(Values, Vec<RemoteConfig>), Co
             values.insert(known, plain(value));
         }
     }
-    Ok((values, remotes))
+    Ok((values, places))
 }
 
 fn plain(value: &toml::Value) -> String {
@@ -304,7 +322,7 @@ fn from_environment(environment: impl Iterator<Item = (String, String)>) -> Resu
     Ok(values)
 }
 
-fn typed(home: &Path, values: &Values, remotes: Vec<RemoteConfig>) -> Result<Config, ConfigError> {
+fn typed(home: &Path, values: &Values, places: Places) -> Result<Config, ConfigError> {
     let text = |key: &'static str| {
         values
             .get(key)
@@ -378,7 +396,8 @@ fn typed(home: &Path, values: &Values, remotes: Vec<RemoteConfig>) -> Result<Con
         machine: machine(&text)?,
         storage: storage::storage(&text)?,
         root_keeper: storage::root_keeper(home, &text)?,
-        remotes,
+        remotes: places.remotes,
+        sources: places.sources,
         log_filter: text("log.filter").unwrap_or(DEFAULT_LOG_FILTER).to_owned(),
     })
 }

@@ -7,3 +7,4 @@ pub mod download;
 pub mod pieces;
 pub mod tree;
 pub mod upload;
+pub mod web;
