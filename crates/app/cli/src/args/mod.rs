@@ -35,7 +35,7 @@ fn some_text() -> NonEmptyStringValueParser {
     NonEmptyStringValueParser::new()
 }
 
-pub use data::{AddArgs, BranchArgs, DataCommand, JoinArgs, TransferArgs};
+pub use data::{AddArgs, BranchArgs, DataCommand, ImportArgs, JoinArgs, TransferArgs};
 
 /// The AI infrastructure stack in one binary: data, pipelines, jobs, tracking, registry, serving.
 #[derive(Debug, Parser)]

@@ -3,11 +3,12 @@
 //! What breaks off is asked for from there on, if the web server says that it is still the same file; else from its
 //! beginning. No token goes along, not that of the Corliss server and none of the address.
 
+use std::collections::HashSet;
 use std::io::{ErrorKind, Read};
 use std::thread::sleep;
 use std::time::Duration;
 
-use corliss_blobstore::{BlobInfo, Cutter, Piece};
+use corliss_blobstore::{BlobInfo, Cutter, Kind, Piece};
 use corliss_data::transfer;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, ETAG, IF_RANGE, LAST_MODIFIED, RANGE};
@@ -18,7 +19,6 @@ use super::pieces;
 use crate::api::Api;
 use crate::error::{CliError, CliResult, EXIT_UNREACHABLE};
 use crate::progress::Meter;
-use crate::units;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Until an answer begins, and until more of it comes.
@@ -26,6 +26,8 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 const REDIRECTS: usize = 5;
 /// How often in a row nothing new may come.
 const TRIES: u32 = 5;
+/// Before the second try; longer each time.
+const PAUSE: Duration = Duration::from_millis(200);
 const READ_BYTES: usize = 256 << 10;
 
 /// The address of a file.
@@ -90,44 +92,65 @@ fn decoded(part: &str) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
+/// Takes pieces, of which those that are listed come before what lists them.
+type Sink<'a> = &'a mut dyn FnMut(Vec<Piece>) -> CliResult;
+
 /// Downloads the file and sends what the server lacks of it.
 pub fn fetch(api: &Api, address: &Address) -> CliResult<BlobInfo> {
     let what = format!("downloading {}", address.file_name);
     let mut meter = Meter::new(&what);
-    let done = fetch_with(api, address, &mut |read, total| meter.bytes(&what, read, total));
+    let mut told = |read, total| meter.bytes(&what, read, total);
+    let done = download(address, &mut |pieces| send_missing(api, &pieces), &mut told);
     meter.clear();
     done
 }
 
-fn fetch_with(api: &Api, address: &Address, told: &mut dyn FnMut(u64, Option<u64>)) -> CliResult<BlobInfo> {
+fn send_missing(api: &Api, all: &[Piece]) -> CliResult {
+    let ids: Vec<_> = all.iter().map(|piece| piece.id).collect();
+    let missing: HashSet<_> = pieces::missing(api, &ids)?.into_iter().collect();
+    let mut body = Vec::new();
+    for piece in all.iter().filter(|piece| missing.contains(&piece.id)) {
+        transfer::append(piece.kind, &piece.bytes, &mut body);
+        if body.len() >= transfer::BODY_BYTES {
+            api.post_bytes("/api/v1/data/pieces", std::mem::take(&mut body))?;
+        }
+    }
+    match body.is_empty() {
+        true => Ok(()),
+        false => api.post_bytes("/api/v1/data/pieces", body),
+    }
+}
+
+/// `told` is told what came, and of how much.
+fn download(
+    address: &Address,
+    sink: Sink<'_>,
+    told: &mut dyn FnMut(u64, Option<u64>),
+) -> CliResult<BlobInfo> {
     let client = client()?;
     let mut download = Download::default();
-    let mut sender = Sender::new(api);
+    let mut cut = Cut::default();
     let mut tries = 0;
     loop {
         let before = download.read;
-        match download.go_on(&client, address, &mut sender, told)? {
-            Went::ToTheEnd => {
-                let blob = sender.finish()?;
-                return Ok(blob);
-            }
+        let reason = match download.go_on(&client, address, &mut |bytes| cut.push(bytes, sink), told)? {
+            Went::ToTheEnd => return cut.finish(sink),
             Went::Anew => {
-                download = Download::default();
-                sender = Sender::new(api);
-                tries += 1;
+                (download, cut) = (Download::default(), Cut::default());
+                "it is another file each time it is read".to_owned()
             }
-            Went::Broke(_) if download.read > before => tries = 0,
             Went::Broke(reason) => {
-                tries += 1;
-                if tries >= TRIES {
-                    return Err(unreachable(&address.shown(), &reason));
+                if download.read > before {
+                    tries = 0;
                 }
+                reason
             }
-        }
+        };
+        tries += 1;
         if tries >= TRIES {
-            return Err(unreachable(&address.shown(), "it changed each time it was read"));
+            return Err(unreachable(&address.shown(), &reason));
         }
-        sleep(Duration::from_millis(200 << tries));
+        sleep(PAUSE * tries);
     }
 }
 
@@ -185,7 +208,7 @@ impl Download {
         &mut self,
         client: &Client,
         address: &Address,
-        sender: &mut Sender<'_>,
+        sink: &mut dyn FnMut(&[u8]) -> CliResult,
         told: &mut dyn FnMut(u64, Option<u64>),
     ) -> CliResult<Went> {
         if self.read > 0 && self.validator.is_none() {
@@ -224,7 +247,7 @@ impl Download {
             }
         }
         told(self.read, self.total);
-        self.take(answer, sender, told)
+        self.take(answer, sink, told)
     }
 
     fn begin(&mut self, answer: &Response) {
@@ -238,7 +261,7 @@ impl Download {
     fn take(
         &mut self,
         mut answer: Response,
-        sender: &mut Sender<'_>,
+        sink: &mut dyn FnMut(&[u8]) -> CliResult,
         told: &mut dyn FnMut(u64, Option<u64>),
     ) -> CliResult<Went> {
         let mut buffer = vec![0; READ_BYTES];
@@ -246,7 +269,7 @@ impl Download {
             match answer.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(read) => {
-                    sender.push(&buffer[..read])?;
+                    sink(&buffer[..read])?;
                     self.read += read as u64;
                     told(self.read, self.total);
                 }
@@ -279,39 +302,31 @@ fn innermost(error: &reqwest::Error) -> String {
     }
 }
 
-/// Cuts what comes and sends the pieces that the server lacks, each after what it lists.
-struct Sender<'a> {
-    api: &'a Api,
-    cutter: Cutter,
+/// Cuts what comes. Nodes wait until every chunk is sent.
+#[derive(Default)]
+struct Cut {
+    cutter: Option<Cutter>,
     chunks: Vec<Piece>,
     chunk_bytes: usize,
     nodes: Vec<Piece>,
 }
 
-impl<'a> Sender<'a> {
-    fn new(api: &'a Api) -> Self {
-        Self {
-            api,
-            cutter: Cutter::new(),
-            chunks: Vec::new(),
-            chunk_bytes: 0,
-            nodes: Vec::new(),
-        }
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> CliResult {
+impl Cut {
+    fn push(&mut self, bytes: &[u8], sink: Sink<'_>) -> CliResult {
         let mut new = Vec::new();
-        self.cutter.push(bytes, &mut |piece| new.push(piece));
+        let cutter = self.cutter.get_or_insert_with(Cutter::new);
+        cutter.push(bytes, &mut |piece| new.push(piece));
         self.sort(new);
-        if self.chunk_bytes >= transfer::BODY_BYTES {
-            self.send_chunks()?;
+        if self.chunk_bytes < transfer::BODY_BYTES {
+            return Ok(());
         }
-        Ok(())
+        self.chunk_bytes = 0;
+        sink(std::mem::take(&mut self.chunks))
     }
 
     fn sort(&mut self, new: Vec<Piece>) {
         for piece in new {
-            if piece.kind == corliss_blobstore::Kind::Chunk {
+            if piece.kind == Kind::Chunk {
                 self.chunk_bytes += piece.bytes.len();
                 self.chunks.push(piece);
             } else {
@@ -320,44 +335,156 @@ impl<'a> Sender<'a> {
         }
     }
 
-    fn finish(mut self) -> CliResult<BlobInfo> {
+    fn finish(mut self, sink: Sink<'_>) -> CliResult<BlobInfo> {
         let mut new = Vec::new();
-        let cutter = std::mem::replace(&mut self.cutter, Cutter::new());
+        let cutter = self.cutter.take().unwrap_or_default();
         let blob = cutter.finish(&mut |piece| new.push(piece));
         self.sort(new);
-        self.send_chunks()?;
-        let nodes = std::mem::take(&mut self.nodes);
-        self.send(nodes)?;
+        sink(self.chunks)?;
+        sink(self.nodes)?;
         Ok(blob)
-    }
-
-    fn send_chunks(&mut self) -> CliResult {
-        self.chunk_bytes = 0;
-        let chunks = std::mem::take(&mut self.chunks);
-        self.send(chunks)
-    }
-
-    fn send(&self, all: Vec<Piece>) -> CliResult {
-        let ids: Vec<_> = all.iter().map(|piece| piece.id).collect();
-        let missing: std::collections::HashSet<_> = pieces::missing(self.api, &ids)?.into_iter().collect();
-        let mut body = Vec::new();
-        for piece in all.iter().filter(|piece| missing.contains(&piece.id)) {
-            transfer::append(piece.kind, &piece.bytes, &mut body);
-            if body.len() >= transfer::BODY_BYTES {
-                self.api
-                    .post_bytes("/api/v1/data/pieces", std::mem::take(&mut body))?;
-            }
-        }
-        match body.is_empty() {
-            true => Ok(()),
-            false => self.api.post_bytes("/api/v1/data/pieces", body),
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    use corliss_blobstore::id_of_reader;
+
     use super::*;
+
+    /// A web server that answers one request after another, each by its own rule: what it says, from the value of
+    /// the header `range`, and whether it closes the connection.
+    fn serve(answers: Vec<Box<dyn Fn(Option<String>) -> Vec<u8> + Send>>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let mut range = None;
+                while let Some(Ok(line)) = lines
+                    .next()
+                    .filter(|line| !matches!(line, Ok(line) if line.is_empty()))
+                {
+                    let lower = line.to_lowercase();
+                    assert!(!lower.starts_with("authorization"), "a token goes along");
+                    range = lower.strip_prefix("range: ").map(str::to_owned).or(range);
+                }
+                let _ = stream.write_all(&answer(range));
+            }
+        });
+        url
+    }
+
+    fn content() -> Vec<u8> {
+        (0..3_000_000_u32)
+            .flat_map(|number| (number.wrapping_mul(2_654_435_761) >> 7).to_le_bytes())
+            .collect()
+    }
+
+    /// The file from a byte on, as long as it is and with only so much of it.
+    fn part(from: usize, len: usize, etag: &str) -> Vec<u8> {
+        let content = content();
+        let rest = &content[from..];
+        let (status, range) = match from {
+            0 => ("200 OK", String::new()),
+            _ => (
+                "206 Partial Content",
+                format!(
+                    "Content-Range: bytes {from}-{}/{}\r\n",
+                    content.len() - 1,
+                    content.len()
+                ),
+            ),
+        };
+        let head = format!(
+            "HTTP/1.1 {status}\r\nETag: \"{etag}\"\r\n{range}Content-Length: {}\r\nConnection: close\r\n\r\n",
+            rest.len()
+        );
+        [head.as_bytes(), &rest[..len.min(rest.len())]].concat()
+    }
+
+    fn fetched(url: &str) -> CliResult<(BlobInfo, Vec<Piece>, u64)> {
+        let (mut pieces, mut last) = (Vec::new(), 0);
+        let address = Address::parse(&format!("{url}/file.bin?signature=hunter2"))?;
+        let blob = download(
+            &address,
+            &mut |new| {
+                pieces.extend(new);
+                Ok(())
+            },
+            &mut |read, _| last = read,
+        )?;
+        Ok((blob, pieces, last))
+    }
+
+    #[test]
+    fn what_breaks_off_goes_on_where_it_was_and_what_changed_begins_anew() {
+        let whole = id_of_reader(content().as_slice()).unwrap();
+        let from_range = |range: Option<String>| -> usize {
+            let range = range.expect("a range is asked for");
+            range
+                .strip_prefix("bytes=")
+                .unwrap()
+                .strip_suffix('-')
+                .unwrap()
+                .parse()
+                .unwrap()
+        };
+        let url = serve(vec![
+            Box::new(|_| part(0, 5_000_000, "one")),
+            Box::new(|_| b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec()),
+            Box::new(move |range| part(from_range(range), 2_000_000, "one")),
+            Box::new(move |range| part(from_range(range), usize::MAX, "one")),
+        ]);
+        let (blob, pieces, read) = fetched(&url).unwrap();
+        assert_eq!((blob, read), (whole, 12_000_000));
+        let bytes: usize = pieces
+            .iter()
+            .filter(|one| one.kind == Kind::Chunk)
+            .map(|one| one.bytes.len())
+            .sum();
+        assert_eq!(bytes, 12_000_000, "nothing came twice");
+        assert_eq!(
+            pieces.last().unwrap().id,
+            whole.id,
+            "what lists the others is the last"
+        );
+
+        let url = serve(vec![
+            Box::new(|_| part(0, 5_000_000, "one")),
+            // Another file now: the condition does not hold.
+            Box::new(|_| part(0, usize::MAX, "two")),
+            Box::new(|range| {
+                assert_eq!(range, None);
+                part(0, usize::MAX, "two")
+            }),
+        ]);
+        assert_eq!(fetched(&url).unwrap().0, whole);
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_told_without_its_signature() {
+        let refused = |status: &'static str, header: &str, times: usize| {
+            let answer =
+                format!("HTTP/1.1 {status}\r\n{header}Content-Length: 0\r\nConnection: close\r\n\r\n");
+            let each = (0..times).map(|_| {
+                let answer = answer.clone().into_bytes();
+                Box::new(move |_| answer.clone()) as Box<dyn Fn(Option<String>) -> Vec<u8> + Send>
+            });
+            let error = fetched(&serve(each.collect())).unwrap_err().report.message;
+            assert!(!error.contains("hunter2"), "{error}");
+            error
+        };
+        assert!(refused("404 Not Found", "", 1).contains("404"));
+        assert!(refused("302 Found", "Location: /file.bin\r\n", 9).contains("redirected too often"));
+        let away = "Location: http://ada:hunter2@127.0.0.1:1/x\r\n";
+        assert!(refused("302 Found", away, 1).contains("is not followed"));
+        assert!(refused("503 Busy", "", 9).contains("503"));
+    }
 
     #[test]
     fn an_address_names_a_file_and_hides_what_it_signs() {
