@@ -24,7 +24,7 @@ use corliss_data::remote::Counters;
 use corliss_data::source::{BucketSource, Found, Object, Source};
 use corliss_data::{
     CollectWish, DataError, DataService, ImportSources, ImportWish, Imported, InUse, Limits, MIGRATIONS,
-    PortError, Signature, SourceSettings, routes, upkeep_routes,
+    PortError, RefKind, Reference, Signature, SourceSettings, routes, upkeep_routes,
 };
 use corliss_metastore::Metastore;
 use corliss_testkit::everyone;
