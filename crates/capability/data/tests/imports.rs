@@ -207,6 +207,13 @@ async fn what_cannot_be_a_file_is_refused_by_name_and_nothing_is_committed() {
     }
     is_untouched(&service).await;
 
+    for prefix in ["a//b", "../good", "/good", "good/../good"] {
+        let nothing = import(&service, &wish(prefix)).await;
+        assert!(
+            matches!(nothing, Err(DataError::SourceEmpty { .. })),
+            "{prefix}: {nothing:?}"
+        );
+    }
     for number in 0..30 {
         bucket.put(&format!("many//{number}"), b"x").await;
     }
@@ -506,10 +513,7 @@ async fn collections_and_checks_are_operations() {
         (&done["state"], &done["result"]["findings_total"]),
         (&json!("done"), &json!(0))
     );
-    assert_eq!(
-        done["progress"]["packs"], done["progress"]["packs_total"],
-        "{done}"
-    );
+    assert_eq!(done["progress"]["packs_total"], done["result"]["packs"], "{done}");
 
     service.delete_dataset(&name("d")).await.unwrap();
     let wish = json!({ "grace_seconds": 0, "dry_run": false, "despite_missing": false });

@@ -138,8 +138,15 @@ impl DataService {
 
     /// What becomes which file; nothing that cannot be one is passed over in silence.
     async fn plan(&self, source: &Named, wish: &ImportWish) -> Result<Vec<Planned>, DataError> {
-        let mut found = source.source.list(&wish.prefix).await?;
         let folder = wish.prefix.trim_end_matches('/');
+        let nothing = || DataError::SourceEmpty {
+            name: source.name.clone(),
+            prefix: shortened(&wish.prefix),
+        };
+        if !folder.is_empty() && folder.parse::<EntryPath>().is_err() {
+            return Err(nothing());
+        }
+        let mut found = source.source.list(folder).await?;
         let is_one = found.objects.is_empty() && found.refused_total == 0 && folder == wish.prefix;
         if is_one && !folder.is_empty() {
             found.objects.extend(source.source.look(folder).await?);
@@ -151,10 +158,7 @@ impl DataService {
             });
         }
         if found.objects.is_empty() && found.refused_total == 0 {
-            return Err(DataError::SourceEmpty {
-                name: source.name.clone(),
-                prefix: shortened(&wish.prefix),
-            });
+            return Err(nothing());
         }
         let mut refused = Refusals::of(&mut found);
         let mut planned = Vec::with_capacity(found.objects.len());

@@ -72,7 +72,7 @@ pub trait Source: Send + Sync {
     /// Where it is, without secrets; another place is another text.
     fn place(&self) -> String;
 
-    /// Everything below a folder, `""` being the whole source; one more than [`Object`]s of an import if there are more.
+    /// Everything below a folder, `""` being the whole source; of more than a million objects so many and one more.
     async fn list(&self, folder: &str) -> Result<Found, DataError>;
 
     /// What an object is now; None if there is none.
