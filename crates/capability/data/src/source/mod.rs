@@ -111,9 +111,16 @@ pub(crate) struct Named {
     pub source: Arc<dyn Source>,
 }
 
+/// A source as it was set.
+#[derive(Clone)]
+struct Configured {
+    kind: &'static str,
+    source: Arc<dyn Source>,
+}
+
 /// The sources of this installation; cheap to clone.
 #[derive(Clone, Default)]
-pub struct ImportSources(Arc<BTreeMap<String, (&'static str, Arc<dyn Source>)>>);
+pub struct ImportSources(Arc<BTreeMap<String, Configured>>);
 
 impl ImportSources {
     /// Adds one. The name is what users call it, and what linked files remember.
@@ -136,7 +143,7 @@ impl ImportSources {
             SourceSettings::Folder(path) => ("folder", Arc::new(FolderSource::new(path))),
             SourceSettings::Opened(source) => ("opened", source),
         };
-        match Arc::make_mut(&mut self.0).insert(name.to_owned(), (kind, source)) {
+        match Arc::make_mut(&mut self.0).insert(name.to_owned(), Configured { kind, source }) {
             None => Ok(self),
             Some(_) => Err(wrong("is a source already")),
         }
@@ -144,10 +151,10 @@ impl ImportSources {
 
     /// Their names, kinds and places.
     pub(crate) fn list(&self) -> Vec<SourceInfo> {
-        let info = |(name, (kind, source)): (&String, &(&'static str, Arc<dyn Source>))| SourceInfo {
+        let info = |(name, set): (&String, &Configured)| SourceInfo {
             name: name.clone(),
-            kind,
-            place: source.place(),
+            kind: set.kind,
+            place: set.source.place(),
         };
         self.0.iter().map(info).collect()
     }
@@ -159,7 +166,7 @@ impl ImportSources {
         })?;
         Ok(Named {
             name: name.to_owned(),
-            source: Arc::clone(&found.1),
+            source: Arc::clone(&found.source),
         })
     }
 }
