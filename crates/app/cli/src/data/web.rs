@@ -355,9 +355,11 @@ mod tests {
 
     use super::*;
 
-    /// A web server that answers one request after another, each by its own rule: what it says, from the value of
-    /// the header `range`, and whether it closes the connection.
-    fn serve(answers: Vec<Box<dyn Fn(Option<String>) -> Vec<u8> + Send>>) -> String {
+    /// The whole answer, from the value of the header `range`.
+    type Answer = Box<dyn Fn(Option<String>) -> Vec<u8> + Send>;
+
+    /// A web server that answers one request after another, each by its own rule, and closes the connection.
+    fn serve(answers: Vec<Answer>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
@@ -473,7 +475,7 @@ mod tests {
                 format!("HTTP/1.1 {status}\r\n{header}Content-Length: 0\r\nConnection: close\r\n\r\n");
             let each = (0..times).map(|_| {
                 let answer = answer.clone().into_bytes();
-                Box::new(move |_| answer.clone()) as Box<dyn Fn(Option<String>) -> Vec<u8> + Send>
+                Box::new(move |_| answer.clone()) as Answer
             });
             let error = fetched(&serve(each.collect())).unwrap_err().report.message;
             assert!(!error.contains("hunter2"), "{error}");
