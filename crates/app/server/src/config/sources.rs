@@ -126,11 +126,11 @@ impl Diagnose for SourceError {
 mod tests {
     use super::*;
 
-    fn added(url: &str, home: &Path) -> Result<ImportSources, String> {
+    fn added(url: &str, home: &Path) -> Result<(), String> {
         let section: toml::Table = format!("[lake]\nurl = \"{url}\"").parse().unwrap();
         let read = read(&toml::Value::Table(section), "config.toml").unwrap();
         let added = read[0].add_to(ImportSources::default(), home);
-        added.map_err(|error| error.to_string())
+        added.map(drop).map_err(|error| error.to_string())
     }
 
     #[test]
