@@ -81,7 +81,8 @@ impl Rooms {
         let data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default())
             .with_remotes(storage::remotes(config, home)?)
             .with_folders(folders(home)?)
-            .with_webhooks(WebhookClient::new(config.webhooks.clone()));
+            .with_webhooks(WebhookClient::new(config.webhooks.clone()))
+            .with_sources(storage::sources(config, home)?);
         let artifacts = Arc::new(wiring::tracking::ArtifactBlobs(blobs));
         let tracking = Tracking::open(store.clone(), sources.clone(), artifacts)
             .await

@@ -4,6 +4,7 @@
 //! unknown key is an error that names the nearest known one, so a typo never becomes a silent default.
 
 mod remotes;
+mod sources;
 mod storage;
 mod webhooks;
 
@@ -15,6 +16,7 @@ use corliss_diagnostics::{Diagnose, Meaning, nearest};
 use corliss_webhook::Reach;
 
 pub use remotes::RemoteConfig;
+pub use sources::SourceConfig;
 pub use storage::{RootKeeper, Storage};
 
 /// Settings of other sections are in their own module; [`keys`] has all.
@@ -93,6 +95,8 @@ pub struct Config {
     pub remotes: Vec<RemoteConfig>,
     /// How far webhooks reach.
     pub webhooks: Reach,
+    /// Where data is imported from.
+    pub sources: Vec<SourceConfig>,
     /// Filter of the server's own log.
     pub log_filter: String,
 }
@@ -202,16 +206,23 @@ impl Config {
         listen_flag: Option<&str>,
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let (mut values, remotes) = from_file(home, &home.join("config.toml"))?;
+        let (mut values, places) = from_file(home, &home.join("config.toml"))?;
         values.extend(from_environment(environment)?);
         if let Some(listen) = listen_flag {
             values.insert("server.listen", listen.to_owned());
         }
-        typed(home, &values, remotes)
+        typed(home, &values, places)
     }
 }
 
 type Values = BTreeMap<&'static str, String>;
+
+/// What has sections of its own, by names that the administrator chooses.
+#[derive(Default)]
+struct Places {
+    remotes: Vec<RemoteConfig>,
+    sources: Vec<SourceConfig>,
+}
 
 fn known(key: &str) -> Option<&'static str> {
     keys().map(|(known, _)| *known).find(|known| *known == key)
@@ -226,7 +237,7 @@ fn unknown(key: &str, origin: String) -> ConfigError {
     }
 }
 
-fn from_file(home: &Path, path: &Path) -> Result<(Values, Vec<RemoteConfig>), ConfigError> {
+fn from_file(home: &Path, path: &Path) -> Result<(Values, Places), ConfigError> {
     let shown = path.display().to_string();
     let unreadable = |why: String| ConfigError::Unreadable {
         path: shown.clone(),
@@ -248,11 +259,18 @@ fn from_file(home: &Path, path: &Path) -> Result<(Values, Vec<RemoteConfig>), Co
             why: error.to_string().trim().to_owned(),
         })?;
     let mut values = Values::new();
-    let mut remotes = Vec::new();
+    let mut places = Places::default();
     for (section, content) in &table {
-        if section == "remotes" {
-            remotes = remotes::read(home, content, &shown)?;
-            continue;
+        match section.as_str() {
+            "remotes" => {
+                places.remotes = remotes::read(home, content, &shown)?;
+                continue;
+            }
+            "sources" => {
+                places.sources = sources::read(content, &shown)?;
+                continue;
+            }
+            _ => {}
         }
         let Some(content) = content.as_table() else {
             return Err(unknown(section, shown));
@@ -263,7 +281,7 @@ fn from_file(home: &Path, path: &Path) -> Result<(Values, Vec<RemoteConfig>), Co
             values.insert(known, plain(value));
         }
     }
-    Ok((values, remotes))
+    Ok((values, places))
 }
 
 fn plain(value: &toml::Value) -> String {
@@ -309,7 +327,7 @@ fn from_environment(environment: impl Iterator<Item = (String, String)>) -> Resu
     Ok(values)
 }
 
-fn typed(home: &Path, values: &Values, remotes: Vec<RemoteConfig>) -> Result<Config, ConfigError> {
+fn typed(home: &Path, values: &Values, places: Places) -> Result<Config, ConfigError> {
     let text = |key: &'static str| {
         values
             .get(key)
@@ -383,8 +401,9 @@ fn typed(home: &Path, values: &Values, remotes: Vec<RemoteConfig>) -> Result<Con
         machine: machine(&text)?,
         storage: storage::storage(&text)?,
         root_keeper: storage::root_keeper(home, &text)?,
-        remotes,
         webhooks: webhooks::reach(&text)?,
+        remotes: places.remotes,
+        sources: places.sources,
         log_filter: text("log.filter").unwrap_or(DEFAULT_LOG_FILTER).to_owned(),
     })
 }

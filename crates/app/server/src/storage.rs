@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use corliss_blobstore::{Backend, BlobStore, BucketBackend, CachedBackend};
-use corliss_data::Remotes;
+use corliss_data::{ImportSources, Remotes};
 use corliss_keyring::{FileRootKey, RootKey, RootKeys, TransitRootKey};
 
 use crate::config::{Config, RootKeeper, Storage};
@@ -61,6 +61,14 @@ pub fn remotes(config: &Config, home: &Home) -> Result<Remotes, ServerError> {
     let mut each = config.remotes.iter();
     each.try_fold(none, |remotes, remote| remote.add_to(remotes, home.root()))
         .map_err(ServerError::room("the remotes"))
+}
+
+/// The sources of the settings.
+pub fn sources(config: &Config, home: &Home) -> Result<ImportSources, ServerError> {
+    let none = ImportSources::default();
+    let mut each = config.sources.iter();
+    each.try_fold(none, |sources, source| source.add_to(sources, home.root()))
+        .map_err(ServerError::room("the sources"))
 }
 
 /// The root key. With Vault, a key file that is still there opens what it wrapped before.

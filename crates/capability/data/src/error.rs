@@ -427,6 +427,53 @@ pub enum DataError {
     /// The address or secret of a hook cannot be used.
     #[error(transparent)]
     Webhook(#[from] WebhookError),
+    /// A collection or check is under way.
+    #[error("operation {operation} is collecting or checking already")]
+    UpkeepRunning {
+        /// What is under way.
+        operation: String,
+    },
+    /// No source of this name is configured.
+    #[error("there is no source '{name}'")]
+    SourceNotFound {
+        /// The name asked for, shortened.
+        name: String,
+    },
+    /// A source could not be listed or read.
+    #[error("source '{name}' could not be read")]
+    Source {
+        /// Its name.
+        name: String,
+        /// Its reason.
+        #[source]
+        error: BlobError,
+    },
+    /// An object of a source is not what it was.
+    #[error("'{object}' of source '{name}' was changed or is gone")]
+    SourceChanged {
+        /// The source.
+        name: String,
+        /// The object, shortened.
+        object: String,
+    },
+    /// A source has nothing there.
+    #[error("source '{name}' has nothing at '{prefix}'")]
+    SourceEmpty {
+        /// The source.
+        name: String,
+        /// What was asked for, shortened.
+        prefix: String,
+    },
+    /// Objects of a source cannot be files of a version.
+    #[error("{} of source '{name}' cannot be imported: {}", counted(*count, "object", "objects"), objects.join("; "))]
+    ImportRefused {
+        /// The source.
+        name: String,
+        /// How many.
+        count: u64,
+        /// The first of them, each with the reason.
+        objects: Vec<String>,
+    },
     /// The blob store failed.
     #[error("the bytes could not be stored or read")]
     Blob(#[from] BlobError),
@@ -549,6 +596,12 @@ impl Diagnose for DataError {
             Self::BadHook { .. } => "data_hook_invalid",
             Self::HookSecret { .. } => "data_hook_secret",
             Self::Webhook(error) => error.code(),
+            Self::UpkeepRunning { .. } => "data_upkeep_running",
+            Self::SourceNotFound { .. } => "data_source_not_found",
+            Self::Source { .. } => "data_source_failed",
+            Self::SourceChanged { .. } => "data_source_changed",
+            Self::SourceEmpty { .. } => "data_source_empty",
+            Self::ImportRefused { .. } => "data_import_refused",
             Self::Blob(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -563,7 +616,9 @@ impl Diagnose for DataError {
             | Self::RemoteNotFound { .. }
             | Self::HookNotFound { .. }
             | Self::OperationNotFound { .. }
-            | Self::FolderNotLent => Meaning::NotFound,
+            | Self::FolderNotLent
+            | Self::SourceNotFound { .. }
+            | Self::SourceEmpty { .. } => Meaning::NotFound,
             Self::Remote { trouble, .. } => trouble.meaning(),
             Self::BlobMissing { .. }
             | Self::TreeMissing { .. }
@@ -577,6 +632,8 @@ impl Diagnose for DataError {
             | Self::DatasetExists { .. }
             | Self::TransferRunning { .. }
             | Self::HookRefused { .. }
+            | Self::UpkeepRunning { .. }
+            | Self::SourceChanged { .. }
             | Self::Busy
             | Self::Changed { .. } => Meaning::Conflict,
             Self::TooManyFiles { .. } | Self::MessageTooLong { .. } | Self::TooMany { .. } => {
@@ -590,6 +647,11 @@ impl Diagnose for DataError {
             Self::HookUnanswered { .. } => Meaning::Unavailable,
             Self::HookSecret { .. } => Meaning::Internal,
             Self::Webhook(error) => error.meaning(),
+            Self::Source { error, .. } => match error.meaning() {
+                // Not the caller's request is wrong, but what the administrator set or the bucket does.
+                Meaning::Unavailable => Meaning::Unavailable,
+                _ => Meaning::Internal,
+            },
             Self::Blob(error) => error.meaning(),
             Self::Store(error) => error.meaning(),
             _ => Meaning::InvalidInput,
@@ -670,7 +732,22 @@ impl Diagnose for DataError {
             }
             Self::CommitMissing { .. } => "send the commits before the names that point at them".to_owned(),
             Self::DatasetExists { .. } => "pull into it, or clone under another name".to_owned(),
-            Self::TransferRunning { .. } => "wait until it has ended, or cancel it".to_owned(),
+            Self::TransferRunning { .. } | Self::UpkeepRunning { .. } => {
+                "wait until it has ended, or cancel it".to_owned()
+            }
+            Self::SourceNotFound { .. } => {
+                "list sources with: corliss data sources; the administrator adds one to config.toml"
+                    .to_owned()
+            }
+            Self::Source { .. } => {
+                "check the source's url, endpoint and credentials, and that they allow to list and read"
+                    .to_owned()
+            }
+            Self::SourceChanged { .. } => "import it again, which takes it as it is now".to_owned(),
+            Self::SourceEmpty { .. } => "name a folder or an object that is there".to_owned(),
+            Self::ImportRefused { .. } => {
+                "rename or remove them in the source, or import the folders beside them".to_owned()
+            }
             Self::OperationNotFound { .. } => {
                 "start it again: what was transferred is not transferred twice".to_owned()
             }

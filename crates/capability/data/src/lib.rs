@@ -12,6 +12,7 @@
 //! - What a step is given to read shares no storage with what is kept.
 
 mod config;
+mod counters;
 mod courier;
 mod error;
 mod history;
@@ -25,6 +26,7 @@ mod ports;
 pub mod remote;
 mod service;
 pub mod snapshot;
+pub mod source;
 mod store;
 pub mod transfer;
 pub mod tree;
@@ -44,12 +46,15 @@ pub use lineage::{Direction, Edge, LineageGraph, NodeKind, NodeRef, NodeView, Re
 pub use path::EntryPath;
 pub use ports::{InUse, PortError};
 pub use remote::{RemoteSettings, Remotes, ServerSettings};
-pub use service::{CollectWish, Collected, DamagedFile, DataCheck, DataService, Preview, StorageUsage};
+pub use service::{
+    CollectWish, Collected, DamagedFile, DataCheck, DataService, ImportWish, Preview, StorageUsage,
+};
+pub use source::{ImportSources, SourceSettings};
 pub use store::MIGRATIONS;
 pub use tree::Entry;
 pub use types::{
     ChangeKind, Committed, ConflictPolicy, DatasetDetail, DatasetSummary, DiffSummary, Edit, FileChange,
-    FolderItem, Merged, RefInfo, RefOutcome, RefReport, Resolved, Signature, Target, Transfer,
+    FolderItem, Imported, Merged, RefInfo, RefOutcome, RefReport, Resolved, Signature, Target, Transfer,
     TransferReport, VersionSummary,
 };
 pub use upkeep::spawn as spawn_upkeep;

@@ -326,6 +326,22 @@ pub enum RefOutcome {
     Kept,
 }
 
+/// What an import did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Imported {
+    /// The source.
+    pub source: String,
+    /// The head of the branch now.
+    #[serde(flatten)]
+    pub committed: Committed,
+    /// Objects that were read, or linked.
+    pub copied: u64,
+    /// Their bytes.
+    pub copied_bytes: u64,
+    /// Objects that are as they were when they were last imported.
+    pub unchanged: u64,
+}
+
 /// What a merge did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Merged {

@@ -2,7 +2,8 @@
 //!
 //! A request travels down these modules and back up: `store` takes and gives blobs; `piece` cuts them into
 //! chunks and nodes; `pack` seals many pieces into one object; `backend` keeps objects, on disk, in a bucket,
-//! in a bucket with a local hot tier before it, or in memory; `index` knows which pack holds a piece.
+//! in a bucket with a local hot tier before it, or in memory; `index` knows which pack holds a piece. Beside them
+//! [`BucketReader`] reads buckets that others write.
 //!
 //! Invariants:
 //! - An id names the same bytes forever; what is read was compared with its id.
@@ -24,8 +25,8 @@ mod piece;
 mod store;
 
 pub use backend::{
-    Backend, BucketBackend, BucketCredentials, BucketLimits, BucketSettings, CacheStats, CachedBackend,
-    DiskBackend, MemoryBackend, Object, Secret,
+    Backend, BucketBackend, BucketCredentials, BucketLimits, BucketReader, BucketSettings, CacheStats,
+    CachedBackend, DiskBackend, ForeignList, ForeignObject, MemoryBackend, Object, Secret,
 };
 pub use error::{BlobError, Trouble};
 pub use id::{BlobId, BlobIdError};

@@ -16,6 +16,10 @@ use tokio::net::TcpStream;
 /// Path of `moto_server`, where it is not in the environment that `scripts/python-env s3` makes.
 pub const PROGRAM_VARIABLE: &str = "CORLISS_TEST_MOTO_SERVER";
 
+/// It looks whether there is a signature, and not at it.
+const NOBODY: &str =
+    "AWS4-HMAC-SHA256 Credential=id/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// As in `postgres`: the end of the pipe is the only end that counts.
@@ -122,6 +126,70 @@ async fn authority_when_ready(folder: &Path) -> String {
         assert!(Instant::now() < deadline, "the S3 server did not start:\n{log}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+impl Bucket {
+    /// Puts an object as somebody else would, under any name.
+    ///
+    /// # Panics
+    /// The server does not take it.
+    pub async fn put(&self, key: &str, bytes: &[u8]) {
+        self.send("PUT", &escaped(key), bytes).await;
+    }
+
+    /// Removes an object.
+    ///
+    /// # Panics
+    /// The server does not do it.
+    pub async fn remove(&self, key: &str) {
+        self.send("DELETE", &escaped(key), b"").await;
+    }
+
+    /// From now on old versions of objects are kept.
+    ///
+    /// # Panics
+    /// The server does not do it.
+    pub async fn keep_versions(&self) {
+        let wish = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+        self.send("PUT", "?versioning", wish).await;
+    }
+
+    async fn send(&self, method: &str, path: &str, body: &[u8]) {
+        let authority = self.endpoint.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(authority)
+            .await
+            .expect("the S3 server listens");
+        let head = format!(
+            "{method} /{}/{path} HTTP/1.1\r\nHost: {authority}\r\nAuthorization: {NOBODY}\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n",
+            self.name,
+            body.len()
+        );
+        let request = [head.as_bytes(), body].concat();
+        stream.write_all(&request).await.expect("the S3 server listens");
+        let mut answer = Vec::new();
+        stream
+            .read_to_end(&mut answer)
+            .await
+            .expect("the S3 server answers");
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.contains(" 200 ") || answer.contains(" 204 "),
+            "the S3 server does not {method} '{path}':\n{answer}"
+        );
+    }
+}
+
+/// A key as part of an address; slashes stay.
+fn escaped(key: &str) -> String {
+    key.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => {
+                char::from(byte).to_string()
+            }
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
 }
 
 async fn make_bucket(authority: &str, name: &str) {

@@ -197,15 +197,23 @@ pub enum DataCommand {
         #[arg(long, value_parser = some_text())]
         name: Option<String>,
     },
-    /// List pushes, pulls and clones, those that have ended too
-    #[command(after_help = "Example:\n  corliss data transfers")]
-    Transfers,
-    /// Stop a push, pull or clone; started again, it goes on from there
+    /// List the places that data is imported from
+    #[command(after_help = "They are set by the administrator, as docs/reference/settings.md says.")]
+    Sources,
+    /// Commit a file from the web, or what lies in a source
+    #[command(
+        after_help = "What did not change since it was last imported is not copied again. Examples:\n  corliss data import digits https://example.org/digits.csv\n  corliss data import images lake/2026/may --to raw"
+    )]
+    Import(ImportArgs),
+    /// List pushes, pulls, clones, imports, collections and checks, those that have ended too
+    #[command(after_help = "Example:\n  corliss data operations")]
+    Operations,
+    /// Stop one of the operations; started again, it goes on from there
     #[command(after_help = "Example:\n  corliss data cancel op_01jd…")]
     Cancel {
         /// Its id
         #[arg(value_parser = some_text())]
-        transfer: String,
+        operation: String,
     },
     /// Show how much is stored, and what storing things once saves
     #[command(after_help = "Example:\n  corliss data du --json")]
@@ -284,6 +292,26 @@ pub struct AddArgs {
     /// Say what would be committed, and send nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `corliss data import`
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The dataset; it is made if it is not there
+    #[arg(value_parser = some_text())]
+    pub dataset: String,
+    /// An address of a file, https://…, which is downloaded here; or SOURCE or SOURCE/FOLDER, which the server reads
+    #[arg(value_parser = some_text())]
+    pub source: String,
+    /// The folder of the dataset that it goes into [default: the dataset itself]
+    #[arg(long, value_name = "FOLDER", value_parser = some_text())]
+    pub to: Option<String>,
+    /// The branch [default: the default branch]
+    #[arg(long, value_parser = some_text())]
+    pub branch: Option<String>,
+    /// Why [default: what is imported]
+    #[arg(long, short)]
+    pub message: Option<String>,
 }
 
 /// `corliss data branch`

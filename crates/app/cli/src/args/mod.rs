@@ -36,7 +36,7 @@ fn some_text() -> NonEmptyStringValueParser {
     NonEmptyStringValueParser::new()
 }
 
-pub use data::{AddArgs, BranchArgs, DataCommand, JoinArgs, TransferArgs};
+pub use data::{AddArgs, BranchArgs, DataCommand, ImportArgs, JoinArgs, TransferArgs};
 pub use hooks::{AddHookArgs, HookArgs, HooksCommand, SetHookArgs, WhichHook};
 
 /// The AI infrastructure stack in one binary: data, pipelines, jobs, tracking, registry, serving.

@@ -8,3 +8,4 @@ pub mod local;
 pub mod pieces;
 pub mod tree;
 pub mod upload;
+pub mod web;

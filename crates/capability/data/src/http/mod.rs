@@ -4,6 +4,7 @@ mod datasets;
 mod exchange;
 mod history;
 mod hooks;
+mod imports;
 mod lent;
 mod lineage;
 mod pieces;
@@ -155,6 +156,12 @@ pub fn routes(service: DataService) -> Routes {
             &format!("{base}/pull"),
             post(transfers::pull),
         ))
+        .merge(write(
+            Method::POST,
+            &format!("{base}/import"),
+            post(imports::import),
+        ))
+        .merge(read("/api/v1/data/sources", get(imports::sources)))
         .merge(write(Method::POST, "/api/v1/data/clones", post(transfers::clone)))
         .merge(read("/api/v1/data/operations", get(transfers::operations)))
         .merge(read("/api/v1/data/operations/{id}", get(transfers::operation)))

@@ -1,5 +1,5 @@
-//! Pushes, pulls and clones, which run in the background: `/data/datasets/{name}/push` and `…/pull`,
-//! `/data/clones`, `/data/operations…`, `/data/remotes…`.
+//! Pushes, pulls and clones, which run in the background, and everything that does: `/data/datasets/{name}/push` and
+//! `…/pull`, `/data/clones`, `/data/operations…`, `/data/remotes…`.
 
 use axum::extract::State;
 use corliss_http::{ApiError, Caller, Json, List, Path, Query};

@@ -1,4 +1,4 @@
-//! `/data/storage`, `/data/collect` and `/data/check`.
+//! `/data/storage`; `/data/collect` and `/data/check`, which run in the background.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use axum::routing::{get, post};
 use corliss_blobstore::CachedBackend;
 use corliss_http::{ApiError, Dialect, Json, Routes};
 use corliss_types::{Access, Permission};
-use http::Method;
+use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::DataService;
 use crate::ports::InUse;
-use crate::service::{CollectWish, Collected, DataCheck, StorageUsage};
+use crate::service::{CollectWish, Operation, StorageUsage};
 
 /// The data room and what the others keep.
 #[derive(Clone)]
@@ -42,8 +42,8 @@ pub fn upkeep_routes(service: DataService, in_use: Arc<dyn InUse>, cache: Option
             Access::Requires(Permission::DataRead),
             get(storage),
         ))
-        .merge(route(Method::POST, "/api/v1/data/collect", admin, post(collect)).streaming())
-        .merge(route(Method::POST, "/api/v1/data/check", admin, post(check)).streaming())
+        .merge(route(Method::POST, "/api/v1/data/collect", admin, post(collect)))
+        .merge(route(Method::POST, "/api/v1/data/check", admin, post(check)))
 }
 
 /// What is stored and, where it lies in a bucket, how the copies of it here are used.
@@ -87,12 +87,9 @@ async fn storage(State(upkeep): State<Upkeep>) -> Result<Json<StorageAnswer>, Ap
 async fn collect(
     State(upkeep): State<Upkeep>,
     Json(wish): Json<CollectWish>,
-) -> Result<Json<Collected>, ApiError> {
-    let collected = upkeep
-        .service
-        .collect(upkeep.in_use.as_ref(), wish, &|_| {})
-        .await?;
-    Ok(Json(collected))
+) -> Result<(StatusCode, Json<Operation>), ApiError> {
+    let started = upkeep.service.start_collect(upkeep.in_use, wish)?;
+    Ok((StatusCode::ACCEPTED, Json(started)))
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,6 +102,7 @@ struct CheckWish {
 async fn check(
     State(upkeep): State<Upkeep>,
     Json(wish): Json<CheckWish>,
-) -> Result<Json<DataCheck>, ApiError> {
-    Ok(Json(upkeep.service.check(wish.quick, &|_| {}).await?))
+) -> Result<(StatusCode, Json<Operation>), ApiError> {
+    let started = upkeep.service.start_check(wish.quick)?;
+    Ok((StatusCode::ACCEPTED, Json(started)))
 }

@@ -9,17 +9,17 @@
 //! In memory at once: some bodies of 8 MiB, and the records and nodes between a root and the groups in work.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use corliss_blobstore::{BlobId, Kind, Node, Piece, Record};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use serde::Serialize;
 
 use super::Pieces;
 use crate::DataError;
+use crate::counters::Counters;
 use crate::transfer::BODY_BYTES;
 use crate::tree;
 
@@ -34,46 +34,6 @@ const GROUP_OF_RECORDS: usize = 64;
 const INNER_BYTES: usize = 4 << 20;
 /// More than any tree of files with blobs below it has.
 const DEPTH_MAX: u8 = 48;
-
-/// What was transferred so far; counted while it runs.
-#[derive(Debug, Default)]
-pub struct Counters {
-    pub(crate) commits_total: AtomicU64,
-    pub(crate) commits: AtomicU64,
-    pieces: AtomicU64,
-    bytes: AtomicU64,
-    files: AtomicU64,
-}
-
-/// What was transferred, at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Counted {
-    /// Commits that the receiver lacked.
-    pub commits_total: u64,
-    /// Of those, how many it has now.
-    pub commits: u64,
-    /// Pieces that were sent.
-    pub pieces: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Files listed by what was sent.
-    pub files: u64,
-}
-
-impl Counters {
-    /// The counts as they are now.
-    #[must_use]
-    pub fn read(&self) -> Counted {
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counted {
-            commits_total: of(&self.commits_total),
-            commits: of(&self.commits),
-            pieces: of(&self.pieces),
-            bytes: of(&self.bytes),
-            files: of(&self.files),
-        }
-    }
-}
 
 /// Copies everything below the roots that `to` does not have, the roots included.
 pub(crate) async fn copy(

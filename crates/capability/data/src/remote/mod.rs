@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 use crate::history::{Commit, RefKind, RefName};
 use crate::{DataError, transfer};
 
+pub use crate::counters::{Counted, Counters};
 pub(crate) use copy::copy;
-pub use copy::{Counted, Counters};
 pub use server::{ServerLimits, ServerRemote, ServerSettings};
 pub(crate) use settings::RemoteInfo;
 pub use settings::{RemoteSettings, Remotes};

@@ -11,7 +11,7 @@ use crate::hook::Happening;
 use crate::store::{commits, datasets, refs, versions};
 use crate::tree::{self, Builder, Editor, RecordWriter, Root};
 use crate::types::{Committed, Edit, RefInfo, Signature, Target};
-use crate::{DataError, Entry};
+use crate::{DataError, Entry, EntryPath};
 
 /// Edits of one commit that are sent as a list; who has more sends a tree.
 pub(crate) const EDITS_MAX: usize = 100_000;
@@ -79,13 +79,26 @@ impl DataService {
             return Err(DataError::DuplicatePath { path });
         }
         let entries = self.entries_of(&edits).await?;
+        let changes: Vec<_> = edits.into_iter().map(|edit| edit.path).zip(entries).collect();
+        self.commit_changes(target, &changes, by, "commit").await
+    }
+
+    /// Puts what differs from the head of a branch there: files that are stored, or None to remove one, in order of
+    /// their paths. Whoever calls holds what it was told to be stored.
+    pub(super) async fn commit_changes(
+        &self,
+        target: &Target,
+        changes: &[(EntryPath, Option<Entry>)],
+        by: Signature,
+        action: &'static str,
+    ) -> Result<Committed, DataError> {
         for attempt in 1.. {
             let head = self.head(target).await?;
-            let edited = self.edited(&head, &edits, &entries).await?;
+            let edited = self.edited(&head, changes).await?;
             let root = self.checked(&edited.version(), head.root).await?;
             let change = Change {
                 by: by.clone(),
-                action: "commit",
+                action,
                 merged: None,
             };
             match self.record(target, &head, root, change).await {
@@ -226,25 +239,20 @@ impl DataService {
         Ok(entries)
     }
 
-    async fn edited(
-        &self,
-        head: &Head,
-        edits: &[Edit],
-        entries: &[Option<Entry>],
-    ) -> Result<Root, DataError> {
+    async fn edited(&self, head: &Head, changes: &[(EntryPath, Option<Entry>)]) -> Result<Root, DataError> {
         let base = match head.root {
             Some(root) => root,
             None => self.empty_tree().await?,
         };
         let mut editor = Editor::new(self.reader.cursor(base).await?, self.blobs.clone());
-        for (edit, entry) in edits.iter().zip(entries) {
-            if entry.is_none() && self.reader.find(base, &edit.path).await?.is_none() {
+        for (path, entry) in changes {
+            if entry.is_none() && self.reader.find(base, path).await?.is_none() {
                 return Err(DataError::FileNotFound {
                     version: tree::version_of(base),
-                    path: edit.path.to_string(),
+                    path: path.to_string(),
                 });
             }
-            editor.apply(&edit.path, entry.as_ref()).await?;
+            editor.apply(path, entry.as_ref()).await?;
         }
         editor.finish().await
     }

@@ -5,6 +5,7 @@ mod commit;
 mod diff;
 mod exchange;
 mod hooks;
+mod import;
 mod lent;
 mod lineage;
 mod log;
@@ -19,12 +20,15 @@ mod push;
 mod read;
 mod refs;
 mod resolve;
+mod transfers;
 mod upkeep;
 
 pub(crate) use exchange::Mover;
 pub(crate) use hooks::Tried;
+pub use import::ImportWish;
 pub(crate) use lent::{LentFile, Passed};
-pub(crate) use operations::{Kind, Operation, Start};
+pub(crate) use operations::{Kind, Operation};
+pub(crate) use transfers::Start;
 
 use std::sync::Arc;
 
@@ -38,7 +42,7 @@ use corliss_webhook::{Reach, WebhookClient};
 use tokio::sync::Semaphore;
 
 use crate::tree::Reader;
-use crate::{DataError, Limits, Remotes};
+use crate::{DataError, ImportSources, Limits, Remotes};
 
 /// Datasets, their histories, versions and lineage; cheap to clone.
 #[derive(Clone)]
@@ -52,6 +56,8 @@ pub struct DataService {
     bodies: Arc<Semaphore>,
     remotes: Remotes,
     folders: Folders,
+    imports: ImportSources,
+    objects: Arc<Semaphore>,
     operations: Arc<operations::Operations>,
     webhooks: WebhookClient,
     hook_wake: Wake,
@@ -71,6 +77,8 @@ impl DataService {
             bodies: Arc::new(Semaphore::new(pieces::BODIES)),
             remotes: Remotes::default(),
             folders: Folders::default(),
+            imports: ImportSources::default(),
+            objects: Arc::new(Semaphore::new(import::TURNS)),
             operations: Arc::default(),
             webhooks: WebhookClient::new(Reach::default()),
             hook_wake: Wake::new(),
@@ -95,6 +103,13 @@ impl DataService {
     #[must_use]
     pub fn with_webhooks(mut self, webhooks: WebhookClient) -> Self {
         self.webhooks = webhooks;
+        self
+    }
+
+    /// The same, with these sources to import from. To be called before the service is cloned.
+    #[must_use]
+    pub fn with_sources(mut self, sources: ImportSources) -> Self {
+        self.imports = sources;
         self
     }
 
@@ -135,7 +150,7 @@ pub use preview::Preview;
 pub use upkeep::{CollectWish, Collected, DamagedFile, DataCheck, StorageUsage};
 
 /// Runs what blocks on a thread that may.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DataError> + Send + 'static,
 ) -> Result<T, DataError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {

@@ -1,4 +1,5 @@
-//! Pushes, pulls and clones that run in the background, until they end or are cancelled.
+//! What takes long and runs in the background, until it ends or is cancelled: pushes, pulls, clones, imports,
+//! collections and checks.
 //!
 //! They are remembered in memory: a restarted server knows none of them, and whoever starts one again goes on where
 //! it was broken off.
@@ -13,14 +14,15 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use super::DataService;
+use super::upkeep::{Collected, DataCheck};
 use crate::DataError;
+use crate::counters::{Counted, Counters};
 use crate::error::shortened;
-use crate::remote::{Counted, Counters, RemoteInfo};
-use crate::types::{Transfer, TransferReport};
+use crate::types::{Imported, TransferReport};
 
 /// Operations that are remembered; of those that run none is forgotten.
 const KEPT: usize = 100;
-/// Transfers at work at once; each has some bodies of pieces in memory. Others wait.
+/// Transfers and imports at work at once; each has some bodies of pieces in memory. Others wait.
 const AT_WORK: usize = 4;
 
 /// What an operation does.
@@ -30,11 +32,28 @@ pub(crate) enum Kind {
     Push,
     Pull,
     Clone,
+    Import,
+    Collect,
+    Check,
+}
+
+/// Of what there is one at a time: for each dataset, or in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Out,
+    In,
+    Import,
+    Upkeep,
 }
 
 impl Kind {
-    const fn is_out(self) -> bool {
-        matches!(self, Self::Push)
+    const fn lane(self) -> Lane {
+        match self {
+            Self::Push => Lane::Out,
+            Self::Pull | Self::Clone => Lane::In,
+            Self::Import => Lane::Import,
+            Self::Collect | Self::Check => Lane::Upkeep,
+        }
     }
 }
 
@@ -47,30 +66,60 @@ enum State {
     Cancelled,
 }
 
-/// What is asked for.
-#[derive(Debug, Clone)]
-pub(crate) struct Start {
+/// What an operation is about.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Subject {
     pub kind: Kind,
-    pub remote: String,
-    pub transfer: Transfer,
-    /// The caller's name.
-    pub author: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<DatasetName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+impl Subject {
+    /// Something that is done to everything.
+    pub const fn of_all(kind: Kind) -> Self {
+        Self {
+            kind,
+            dataset: None,
+            remote: None,
+            source: None,
+        }
+    }
+
+    fn running(self, operation: String) -> DataError {
+        match self.dataset {
+            Some(dataset) => DataError::TransferRunning { dataset, operation },
+            None => DataError::UpkeepRunning { operation },
+        }
+    }
+}
+
+/// What came of an operation.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Outcome {
+    Transfer(TransferReport),
+    Import(Imported),
+    Collect(Collected),
+    Check(DataCheck),
 }
 
 /// An operation as it is shown.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Operation {
     pub id: String,
-    kind: Kind,
-    remote: String,
-    dataset: DatasetName,
+    #[serde(flatten)]
+    subject: Subject,
     state: State,
     started_ms: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_ms: Option<Timestamp>,
     progress: Counted,
     #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<TransferReport>,
+    result: Option<Outcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorReport>,
 }
@@ -102,7 +151,7 @@ impl Operations {
     }
 
     /// Notes how an operation ended, unless that is known already.
-    fn end(&self, id: &str, now: Timestamp, how: Option<Result<TransferReport, DataError>>) {
+    fn end(&self, id: &str, now: Timestamp, how: Option<Result<Outcome, DataError>>) {
         let mut all = self.lock();
         let Some(kept) = all.iter_mut().find(|kept| kept.shown.id == id) else {
             return;
@@ -113,7 +162,7 @@ impl Operations {
         let shown = &mut kept.shown;
         shown.ended_ms = Some(now);
         match how {
-            Some(Ok(report)) => (shown.state, shown.result) = (State::Done, Some(report)),
+            Some(Ok(outcome)) => (shown.state, shown.result) = (State::Done, Some(outcome)),
             Some(Err(error)) => {
                 (shown.state, shown.error) = (State::Failed, Some(ErrorReport::of(&error)));
             }
@@ -126,7 +175,7 @@ impl Operations {
 struct End {
     service: DataService,
     id: String,
-    how: Option<Result<TransferReport, DataError>>,
+    how: Option<Result<Outcome, DataError>>,
 }
 
 impl Drop for End {
@@ -137,26 +186,27 @@ impl Drop for End {
 }
 
 impl DataService {
-    /// Starts a transfer in the background.
+    /// Starts something in the background.
     ///
     /// # Errors
-    /// There is no such remote, or the dataset is being transferred that way already.
-    pub(crate) fn start_transfer(&self, start: Start) -> Result<Operation, DataError> {
-        self.remotes.check(&start.remote)?;
+    /// The same is under way.
+    pub(super) fn start<W, F>(&self, subject: Subject, work: W) -> Result<Operation, DataError>
+    where
+        W: FnOnce(Self, Arc<Counters>) -> F + Send + 'static,
+        F: Future<Output = Result<Outcome, DataError>> + Send + 'static,
+    {
         let seed = self.sources.id_seed();
         let digits: String = seed.random.iter().map(|byte| format!("{byte:02x}")).collect();
         let id = format!("op_{digits}");
         let mut all = self.operations.lock();
         let same = all.iter().find(|kept| {
+            let other = &kept.shown.subject;
             kept.shown.state == State::Running
-                && kept.shown.dataset == start.transfer.dataset
-                && kept.shown.kind.is_out() == start.kind.is_out()
+                && other.dataset == subject.dataset
+                && other.kind.lane() == subject.kind.lane()
         });
         if let Some(same) = same {
-            return Err(DataError::TransferRunning {
-                dataset: start.transfer.dataset,
-                operation: same.shown.id.clone(),
-            });
+            return Err(subject.running(same.shown.id.clone()));
         }
         while all.len() >= KEPT
             && let Some(ended) = all.iter().position(|kept| kept.shown.state != State::Running)
@@ -166,9 +216,7 @@ impl DataService {
         let counters: Arc<Counters> = Arc::default();
         let shown = Operation {
             id: id.clone(),
-            kind: start.kind,
-            remote: start.remote.clone(),
-            dataset: start.transfer.dataset.clone(),
+            subject: subject.clone(),
             state: State::Running,
             started_ms: self.sources.clock.now(),
             ended_ms: None,
@@ -182,32 +230,13 @@ impl DataService {
             how: None,
         };
         // The lock is held until it is in the list, so it cannot end before.
-        let task = tokio::spawn(run(end, start, Arc::clone(&counters)));
+        let task = tokio::spawn(run(end, subject, work, Arc::clone(&counters)));
         all.push_back(Kept {
             shown: shown.clone(),
             counters,
             task: Some(task.abort_handle()),
         });
         Ok(shown)
-    }
-
-    /// The remotes that are configured.
-    pub(crate) fn remote_list(&self) -> Vec<RemoteInfo> {
-        self.remotes.list()
-    }
-
-    /// Datasets of a remote by name.
-    ///
-    /// # Errors
-    /// There is no such remote, or it failed.
-    pub(crate) async fn remote_datasets(
-        &self,
-        remote: &str,
-        after: &str,
-        limit: usize,
-    ) -> Result<Vec<DatasetName>, DataError> {
-        let remote = self.remotes.open(remote).await?;
-        remote.datasets(after, limit).await
     }
 
     /// The operations that are remembered, newest first.
@@ -255,26 +284,22 @@ impl Kept {
     }
 }
 
-async fn run(mut end: End, start: Start, counters: Arc<Counters>) {
+async fn run<W, F>(mut end: End, subject: Subject, work: W, counters: Arc<Counters>)
+where
+    W: FnOnce(DataService, Arc<Counters>) -> F,
+    F: Future<Output = Result<Outcome, DataError>>,
+{
     let service = end.service.clone();
-    let Start {
-        kind,
-        remote,
-        transfer,
-        author,
-    } = start;
-    let _turn = service.operations.turns.acquire().await;
-    let done = match kind {
-        Kind::Push => service.push(&remote, &transfer, &counters).await,
-        Kind::Pull => service.pull(&remote, &transfer, &author, &counters).await,
-        Kind::Clone => {
-            service
-                .clone_dataset(&remote, &transfer, &author, &counters)
-                .await
-        }
+    // There is one of these at a time anyhow.
+    let _turn = match subject.kind.lane() {
+        Lane::Upkeep => None,
+        _ => service.operations.turns.acquire().await.ok(),
     };
+    let done = work(service.clone(), counters).await;
     if let Err(error) = &done {
-        tracing::warn!(remote, dataset = %transfer.dataset, %error, "a transfer failed");
+        let Subject { kind, dataset, .. } = subject;
+        let dataset = dataset.map(|name| name.to_string());
+        tracing::warn!(?kind, dataset, %error, "an operation failed");
     }
     end.how = Some(done);
 }

@@ -85,7 +85,7 @@ pub(crate) fn set_retention(
 /// there is none.
 pub(crate) fn delete(tx: &mut dyn Tx, name: &DatasetName) -> Result<bool, StoreError> {
     super::hooks::delete_all(tx, name)?;
-    for table in ["data_ref_move", "data_ref", "data_dataset_commit"] {
+    for table in ["data_ref_move", "data_ref", "data_dataset_commit", "data_import"] {
         tx.execute(&format!("DELETE FROM {table} WHERE dataset = $1"), params![name])?;
     }
     Ok(tx.execute("DELETE FROM data_dataset WHERE name = $1", params![name])? == 1)

@@ -3,6 +3,7 @@
 pub(crate) mod commits;
 pub(crate) mod datasets;
 pub(crate) mod hooks;
+pub(crate) mod imports;
 pub(crate) mod lineage;
 pub(crate) mod outbox;
 pub(crate) mod refs;
@@ -14,7 +15,7 @@ use corliss_metastore::Migrations;
 /// The schema.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "data",
-    steps: &[FIRST, HISTORY, HOOKS],
+    steps: &[FIRST, HISTORY, HOOKS, IMPORTS],
 };
 
 const FIRST: &str = "CREATE TABLE data_version (
@@ -142,3 +143,14 @@ const HOOKS: &str = "CREATE TABLE data_hook (
         PRIMARY KEY (hook, sequence)
     );
     CREATE INDEX data_hook_delivery_by_state ON data_hook_delivery (hook, state, sequence);";
+/// What objects of sources were when they were imported. No dataset need be there yet: an import that was broken off
+/// before its commit goes on where it was.
+const IMPORTS: &str = "CREATE TABLE data_import (
+        dataset TEXT NOT NULL,
+        place TEXT NOT NULL,
+        object TEXT NOT NULL,
+        etag TEXT NOT NULL,
+        size_bytes BIGINT NOT NULL,
+        blob TEXT NOT NULL,
+        PRIMARY KEY (dataset, place, object)
+    );";

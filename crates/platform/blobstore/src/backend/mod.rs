@@ -13,7 +13,10 @@ use bytes::{Bytes, BytesMut};
 
 use crate::BlobError;
 
-pub use bucket::{BucketBackend, BucketCredentials, BucketLimits, BucketSettings, Secret};
+pub use bucket::{
+    BucketBackend, BucketCredentials, BucketLimits, BucketReader, BucketSettings, ForeignList, ForeignObject,
+    Secret,
+};
 pub use cached::{CacheStats, CachedBackend};
 pub use disk::DiskBackend;
 pub use memory::MemoryBackend;

@@ -6,9 +6,11 @@ mod delete;
 mod diff;
 mod get;
 mod hooks;
+mod import;
 mod lineage;
 mod log;
 mod merge;
+mod operations;
 mod refs;
 mod show;
 mod status;
@@ -56,8 +58,10 @@ pub fn run(context: &Context, command: &DataCommand) -> CliResult {
         DataCommand::Remotes => transfer::remotes(context),
         DataCommand::Push(args) => transfer::push(context, args),
         DataCommand::Pull(args) => transfer::pull(context, args),
-        DataCommand::Transfers => transfer::transfers(context),
-        DataCommand::Cancel { transfer } => transfer::cancel(context, transfer),
+        DataCommand::Sources => import::sources(context),
+        DataCommand::Import(args) => import::import(context, args),
+        DataCommand::Operations => operations::list(context),
+        DataCommand::Cancel { operation } => operations::cancel(context, operation),
         DataCommand::Clone {
             remote,
             dataset,

@@ -1,23 +1,17 @@
 //! `corliss data remotes`, `push`, `pull` and `clone`: the server does the work; this follows it.
 
-use std::time::Duration;
-
-use corliss_diagnostics::ErrorReport;
-use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::log::short_commit;
-use crate::api::{Api, segment};
+use super::operations::{self, Counted};
+use crate::api::segment;
 use crate::args::TransferArgs;
-use crate::context::{Context, typed};
-use crate::error::{CliError, CliResult, EXIT_FAILED};
+use crate::context::Context;
+use crate::error::CliResult;
 use crate::output::{self, Table};
 use crate::views::Page;
-use crate::{interrupt, program, progress, units};
-
-/// Between two looks at how far it is.
-const PAUSE: Duration = Duration::from_millis(200);
+use crate::{program, units};
 
 #[derive(Deserialize)]
 struct Remote {
@@ -27,33 +21,9 @@ struct Remote {
 }
 
 #[derive(Deserialize)]
-struct Operation {
-    id: String,
-    state: String,
+struct Done {
     progress: Counted,
-    #[serde(default)]
-    result: Option<Report>,
-    #[serde(default)]
-    error: Option<ErrorReport>,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    #[serde(flatten)]
-    operation: Operation,
-    kind: String,
-    dataset: String,
-    remote: String,
-    started_ms: i64,
-}
-
-#[derive(Deserialize)]
-struct Counted {
-    commits_total: u64,
-    commits: u64,
-    pieces: u64,
-    bytes: u64,
-    files: u64,
+    result: Report,
 }
 
 #[derive(Deserialize)]
@@ -121,83 +91,8 @@ fn wish(args: &TransferArgs) -> Value {
 
 /// `dataset` is what it is called here.
 fn follow(context: &Context, path: &str, wish: &Value, dataset: &str, what: &str) -> CliResult {
-    let api = context.api()?;
-    let started: Operation = api.post(path, wish)?;
-    let path = format!("/api/v1/data/operations/{}", segment(&started.id));
-    interrupt::on_interrupt(format!(
-        "the server goes on with it; stop it with {}",
-        program::command(&format!("data cancel {}", started.id))
-    ));
-    let bar = progress::spinner(what);
-    let ended = wait(&api, &path, &bar, what);
-    bar.finish_and_clear();
-    let answer = ended?;
-    let operation: Operation = typed(answer.clone())?;
-    match (operation.state.as_str(), operation.error) {
-        ("done", _) => context.answer(answer, |_: Value| {
-            if let Some(report) = operation.result {
-                tell(dataset, &report, &operation.progress);
-            }
-        }),
-        (_, Some(report)) => Err(CliError::of(report, EXIT_FAILED)),
-        (state, None) => Err(CliError::failed(format!("it was {state}"))),
-    }
-}
-
-/// Until it has ended.
-fn wait(api: &Api, path: &str, bar: &ProgressBar, what: &str) -> CliResult<Value> {
-    loop {
-        let answer: Value = api.poll(path)?;
-        let operation: Operation = typed(answer.clone())?;
-        if operation.state != "running" {
-            return Ok(answer);
-        }
-        let counted = &operation.progress;
-        bar.set_message(format!(
-            "{what}: commit {} of {}, {}, {}, {}",
-            counted.commits,
-            counted.commits_total,
-            units::plural(counted.files, "file"),
-            units::plural(counted.pieces, "piece"),
-            units::bytes(counted.bytes)
-        ));
-        std::thread::sleep(PAUSE);
-    }
-}
-
-pub(super) fn transfers(context: &Context) -> CliResult {
-    let answer: Value = context.api()?.get("/api/v1/data/operations")?;
-    context.answer(answer, |page: Page<Listed>| {
-        let mut table = Table::new(&[
-            "id",
-            "what",
-            "dataset",
-            "remote",
-            "state",
-            "started",
-            "transferred",
-        ]);
-        for one in page.items {
-            table.row([
-                one.operation.id,
-                one.kind,
-                one.dataset,
-                one.remote,
-                one.operation.state,
-                units::ago(one.started_ms),
-                units::bytes(one.operation.progress.bytes),
-            ]);
-        }
-        table.print("No transfers since the server was started.");
-    })
-}
-
-pub(super) fn cancel(context: &Context, id: &str) -> CliResult {
-    let path = format!("/api/v1/data/operations/{}", segment(id));
-    let answer: Value = context.api()?.delete_for(&path)?;
-    context.answer(answer, |operation: Operation| {
-        output::say(&format!("{} is {}", operation.id, operation.state));
-    })
+    let answer = operations::start(&context.api()?, path, wish, what)?;
+    context.answer(answer, |done: Done| tell(dataset, &done.result, &done.progress))
 }
 
 fn tell(dataset: &str, report: &Report, counted: &Counted) {

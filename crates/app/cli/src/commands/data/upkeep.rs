@@ -3,11 +3,12 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::operations;
 use crate::api::segment;
 use crate::confirm::confirm;
 use crate::context::{Context, typed};
 use crate::error::{CliError, CliResult};
-use crate::{output, program, progress, units};
+use crate::{output, program, units};
 
 #[derive(Deserialize)]
 struct Usage {
@@ -99,16 +100,12 @@ pub(super) fn gc(
     if !dry_run && !yes {
         confirm("Remove what no branch, tag, run, model or endpoint refers to?")?;
     }
-    let working = progress::spinner("collecting");
-    let answer = api.post_list(
-        "/api/v1/data/collect",
-        &json!({
-            "grace_seconds": grace_hours.saturating_mul(3600), "dry_run": dry_run,
-            "despite_missing": despite_missing,
-        }),
-    );
-    working.finish_and_clear();
-    context.answer(answer?, |collected: Collected| {
+    let wish = json!({
+        "grace_seconds": grace_hours.saturating_mul(3600), "dry_run": dry_run,
+        "despite_missing": despite_missing,
+    });
+    let answer = operations::result(&api, "/api/v1/data/collect", &wish, "collecting")?;
+    context.answer(answer, |collected: Collected| {
         let would = if dry_run { "would remove" } else { "removed" };
         output::say(&format!(
             "{would} {}, {} and the files of {} past their retention",
@@ -159,10 +156,8 @@ struct DamagedFile {
 /// Fails if something is damaged, so that a script notices.
 pub(super) fn check(context: &Context, quick: bool) -> CliResult {
     let api = context.api()?;
-    let working = progress::spinner("reading what is stored");
-    let answer = api.post_list("/api/v1/data/check", &json!({ "quick": quick }));
-    working.finish_and_clear();
-    let answer: Value = answer?;
+    let wish = json!({ "quick": quick });
+    let answer = operations::result(&api, "/api/v1/data/check", &wish, "checking what is stored")?;
     let checked: Checked = typed(answer.clone())?;
     let damaged = checked.findings_total;
     context.answer(answer, |_: Value| tell(&checked))?;

@@ -8,6 +8,7 @@ use corliss_blobstore::{
 use corliss_types::{DatasetName, VersionId};
 use serde::Serialize;
 
+use super::super::operations::{self, Operation, Outcome, Subject};
 use crate::store::{upkeep, versions};
 use crate::{DataError, DataService, Entry, tree};
 
@@ -47,6 +48,18 @@ pub struct DataCheck {
 }
 
 impl DataService {
+    /// Starts a check in the background.
+    ///
+    /// # Errors
+    /// A collection or check was started and runs.
+    pub(crate) fn start_check(&self, quick: bool) -> Result<Operation, DataError> {
+        let subject = Subject::of_all(operations::Kind::Check);
+        self.start(subject, move |service, counters| async move {
+            let progress = |progress| counters.upkeep(progress);
+            service.check(quick, &progress).await.map(Outcome::Check)
+        })
+    }
+
     /// Reads everything that is stored and compares it with its names; or, `quick`, only whether nothing is missing.
     /// What is damaged is asked for again when somebody sends it anew.
     ///

@@ -9,9 +9,10 @@ use corliss_blobstore::{BlobError, BlobId, CollectOptions, CollectReport, Progre
 use corliss_types::{CommitId, Timestamp, VersionId};
 use serde::{Deserialize, Serialize};
 
+use super::super::operations::{Kind, Operation, Outcome, Subject};
 use super::prune::{Prune, View, decide};
 use crate::ports::InUse;
-use crate::store::upkeep;
+use crate::store::{imports, upkeep};
 use crate::{DataError, DataService, tree};
 
 /// What somebody wants of a collection.
@@ -106,6 +107,23 @@ impl Living<'_> {
 }
 
 impl DataService {
+    /// Starts a collection in the background.
+    ///
+    /// # Errors
+    /// A collection or check was started and runs.
+    pub(crate) fn start_collect(
+        &self,
+        in_use: Arc<dyn InUse>,
+        wish: CollectWish,
+    ) -> Result<Operation, DataError> {
+        let subject = Subject::of_all(Kind::Collect);
+        self.start(subject, move |service, counters| async move {
+            let progress = |progress| counters.upkeep(progress);
+            let collected = service.collect(in_use.as_ref(), wish, &progress).await;
+            collected.map(Outcome::Collect)
+        })
+    }
+
     /// Removes what nothing refers to: commits to which no branch or tag leads, versions that no commit, run, model
     /// or endpoint has, and then the bytes. Everything else may go on beside it.
     ///
@@ -186,6 +204,7 @@ impl DataService {
                         upkeep::remove_version(tx, id)?;
                     }
                 }
+                imports::forget_others(tx)?;
                 for id in prune.expired.iter().filter(|id| !lineage.contains(*id)) {
                     upkeep::expire_version(tx, id)?;
                 }

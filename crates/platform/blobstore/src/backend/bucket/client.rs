@@ -65,15 +65,21 @@ pub(super) fn client(
     address: &Address,
     settings: &BucketSettings,
     variable: Variable<'_>,
+    watching: Watching,
 ) -> Result<Client, BlobError> {
     match address.cloud {
-        Cloud::S3 => s3(address, settings, variable),
-        Cloud::Google => google(address, settings, variable),
-        Cloud::Azure => azure(address, settings, variable),
+        Cloud::S3 => s3(address, settings, variable, watching),
+        Cloud::Google => google(address, settings, variable, watching),
+        Cloud::Azure => azure(address, settings, variable, watching),
     }
 }
 
-fn s3(address: &Address, settings: &BucketSettings, variable: Variable<'_>) -> Result<Client, BlobError> {
+fn s3(
+    address: &Address,
+    settings: &BucketSettings,
+    variable: Variable<'_>,
+    watching: Watching,
+) -> Result<Client, BlobError> {
     let first = |names: [&str; 2]| names.iter().find_map(|name| variable(name));
     let endpoint = settings.endpoint.clone();
     let endpoint = endpoint.or_else(|| first(["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]));
@@ -83,7 +89,7 @@ fn s3(address: &Address, settings: &BucketSettings, variable: Variable<'_>) -> R
         .with_disable_bulk_delete(true)
         .with_client_options(options(settings, endpoint.as_deref())?)
         .with_retry(no_retry())
-        .with_http_connector(Watching::default());
+        .with_http_connector(watching);
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(endpoint);
     }
@@ -116,12 +122,17 @@ fn s3(address: &Address, settings: &BucketSettings, variable: Variable<'_>) -> R
     built(builder.build())
 }
 
-fn google(address: &Address, settings: &BucketSettings, variable: Variable<'_>) -> Result<Client, BlobError> {
+fn google(
+    address: &Address,
+    settings: &BucketSettings,
+    variable: Variable<'_>,
+    watching: Watching,
+) -> Result<Client, BlobError> {
     let mut builder = GoogleCloudStorageBuilder::new()
         .with_bucket_name(&address.bucket)
         .with_client_options(options(settings, settings.endpoint.as_deref())?)
         .with_retry(no_retry())
-        .with_http_connector(Watching::default());
+        .with_http_connector(watching);
     if let Some(endpoint) = &settings.endpoint {
         builder = builder.with_base_url(endpoint);
     }
@@ -139,7 +150,12 @@ fn google(address: &Address, settings: &BucketSettings, variable: Variable<'_>) 
     built(builder.build())
 }
 
-fn azure(address: &Address, settings: &BucketSettings, variable: Variable<'_>) -> Result<Client, BlobError> {
+fn azure(
+    address: &Address,
+    settings: &BucketSettings,
+    variable: Variable<'_>,
+    watching: Watching,
+) -> Result<Client, BlobError> {
     let named = match &settings.credentials {
         BucketCredentials::StorageAccount { account, .. }
         | BucketCredentials::SharedAccess { account, .. } => account.clone(),
@@ -154,7 +170,7 @@ fn azure(address: &Address, settings: &BucketSettings, variable: Variable<'_>) -
         .with_container_name(&address.bucket)
         .with_client_options(options(settings, settings.endpoint.as_deref())?)
         .with_retry(no_retry())
-        .with_http_connector(Watching::default());
+        .with_http_connector(watching);
     if let Some(endpoint) = &settings.endpoint {
         builder = builder.with_endpoint(endpoint.clone());
     }
@@ -236,7 +252,8 @@ mod tests {
             let set = environment.iter().find(|(one, _)| *one == name);
             set.map(|(_, value)| (*value).to_owned())
         };
-        let made = Address::parse(url).and_then(|address| client(&address, &settings, &variable));
+        let made = Address::parse(url)
+            .and_then(|address| client(&address, &settings, &variable, Watching::default()));
         match made {
             Ok(client) => Ok(client.objects.to_string()),
             Err(BlobError::BucketSettings { field, problem }) => {

@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use object_store::client::{
     ReqwestConnector,
 };
 
+use super::names::{self, Unfit};
 use crate::error::Trouble;
 
 /// What is read of the body of a refusal.
@@ -132,23 +134,47 @@ impl Error for Refusal {}
 
 /// Makes clients that turn every answer but a success into a [`Refusal`].
 #[derive(Debug, Default)]
-pub(super) struct Watching(ReqwestConnector);
+pub(super) struct Watching {
+    connector: ReqwestConnector,
+    /// Where names go that the library cannot hold, if lists are read of what others write.
+    unfit: Option<Arc<Unfit>>,
+}
+
+impl Watching {
+    /// The same, which takes objects whose names the library cannot hold out of lists.
+    pub fn sorting_out(unfit: Arc<Unfit>) -> Self {
+        Self {
+            unfit: Some(unfit),
+            ..Self::default()
+        }
+    }
+}
 
 impl HttpConnector for Watching {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Watched(self.0.connect(options)?)))
+        Ok(HttpClient::new(Watched {
+            client: self.connector.connect(options)?,
+            unfit: self.unfit.clone(),
+        }))
     }
 }
 
 #[derive(Debug)]
-struct Watched(HttpClient);
+struct Watched {
+    client: HttpClient,
+    unfit: Option<Arc<Unfit>>,
+}
 
 #[async_trait]
 impl HttpService for Watched {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let answer = self.0.execute(request).await?;
+        let unfit = self.unfit.as_ref().filter(|_| names::is_list(&request));
+        let answer = self.client.execute(request).await?;
         if answer.status().is_success() {
-            return Ok(answer);
+            return match unfit {
+                Some(unfit) => unfit.sort_out(answer).await,
+                None => Ok(answer),
+            };
         }
         let (parts, body) = answer.into_parts();
         let mut text = Vec::new();

@@ -10,7 +10,9 @@
 mod address;
 mod client;
 mod failure;
+mod names;
 mod put;
+mod reader;
 mod retry;
 mod settings;
 
@@ -31,9 +33,10 @@ use crate::error::Trouble;
 
 use address::Address;
 use client::Client;
-use failure::{Failure, FailureKind};
+use failure::{Failure, FailureKind, Watching};
 use retry::retry;
 
+pub use reader::{BucketReader, ForeignList, ForeignObject};
 pub use settings::{BucketCredentials, BucketLimits, BucketSettings, Secret};
 
 /// Ranges of one read that are asked for at once.
@@ -81,7 +84,7 @@ impl BucketBackend {
     pub async fn open(settings: BucketSettings) -> Result<Self, BlobError> {
         let address = Address::parse(&settings.url)?;
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let client = client::client(&address, &settings, &variable)?;
+        let client = client::client(&address, &settings, &variable, Watching::default())?;
         let inner = Inner {
             client,
             place: address.place(),
@@ -318,17 +321,22 @@ impl Inner {
     }
 
     fn error(&self, action: &'static str, name: &str, failure: Failure) -> BlobError {
-        let trouble = match failure.kind {
-            FailureKind::Passing | FailureKind::TriedEnough | FailureKind::TooShort => Trouble::Unavailable,
-            FailureKind::Moved => Trouble::Refused,
-            FailureKind::Missing => Trouble::NoBucket,
-            FailureKind::Lasting(trouble) => trouble,
-        };
-        BlobError::Remote {
-            action,
-            object: format!("{}/{name}", self.place.trim_end_matches('/')),
-            trouble,
-            message: failure.message,
-        }
+        failed(&self.place, action, name, failure)
+    }
+}
+
+/// A failure as an error about an object.
+fn failed(place: &str, action: &'static str, name: &str, failure: Failure) -> BlobError {
+    let trouble = match failure.kind {
+        FailureKind::Passing | FailureKind::TriedEnough | FailureKind::TooShort => Trouble::Unavailable,
+        FailureKind::Moved => Trouble::Refused,
+        FailureKind::Missing => Trouble::NoBucket,
+        FailureKind::Lasting(trouble) => trouble,
+    };
+    BlobError::Remote {
+        action,
+        object: format!("{}/{name}", place.trim_end_matches('/')),
+        trouble,
+        message: failure.message,
     }
 }
