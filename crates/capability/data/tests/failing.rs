@@ -282,6 +282,14 @@ async fn one_home(seed: u64, failure: Failure) -> Option<u64> {
     let lines = work(&disk, &home, if is_new { 0 } else { ROUNDS });
     let (failed, first) = (disk.failed(), disk.first());
     note(&lines, &mut acknowledged);
+    // Started again on a disk that is well, and what the kernel remembers of it: what it remembers and the disk does
+    // not have must not be built upon.
+    if random(seed + 4, 2) == 0 {
+        disk.fail(calls, u64::MAX..u64::MAX, failure);
+        let more = work(&disk, &home, 2 * ROUNDS);
+        assert!(more.iter().all(|line| !line.starts_with("refused")), "{first}\n{more:?}");
+        note(&more, &mut acknowledged);
+    }
     let lost = disk.cut_power();
     let what = format!(
         "CORLISS_FAULT_SEED={seed} {failure:?} {calls:?} {from}..{until} of {count}: {first}, {failed} failed, {lost} pages lost\n{}",
