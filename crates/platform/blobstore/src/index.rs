@@ -8,8 +8,9 @@ mod packs;
 mod upkeep;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
@@ -50,6 +51,8 @@ pub(crate) struct Index {
     /// lives: others remember them.
     next: AtomicU32,
     clock: Clock,
+    /// A sync has failed. What the kernel shows of the index may not be what the disk has, and nothing tells.
+    is_doubtful: AtomicBool,
 }
 
 struct Tables {
@@ -105,6 +108,10 @@ impl Tables {
 impl Index {
     /// Opens the folder, makes it if it is missing, and makes it anew if it is malformed.
     pub fn open(path: &Path) -> Result<Self, BlobError> {
+        if doubt(path).exists() {
+            tracing::warn!("the index of blobs could not be synced: it is made anew from the packs");
+            Self::remove(path)?;
+        }
         match Self::open_as_is(path, false) {
             Err(BlobError::IndexDamaged { message, .. }) => {
                 tracing::warn!(message, "the index of blobs is made anew from the packs");
@@ -125,8 +132,15 @@ impl Index {
 
     /// Removes the folder.
     pub fn remove(path: &Path) -> Result<(), BlobError> {
-        std::fs::remove_dir_all(path)
-            .map_err(|error| BlobError::io("remove", &path.display().to_string(), &error))
+        let gone = |result: io::Result<()>, path: &Path| match result {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(BlobError::io("remove", &path.display().to_string(), &error))
+            }
+            _ => Ok(()),
+        };
+        gone(std::fs::remove_dir_all(path), path)?;
+        let doubt = doubt(path);
+        gone(std::fs::remove_file(&doubt), &doubt)
     }
 
     fn open_as_is(path: &Path, is_temporary: bool) -> Result<Self, BlobError> {
@@ -140,6 +154,7 @@ impl Index {
             numbers: RwLock::new(packs),
             next: AtomicU32::new(next),
             clock,
+            is_doubtful: AtomicBool::new(false),
             tables: RwLock::new(Some(tables)),
         })
     }
@@ -274,11 +289,23 @@ fn index_error(action: &'static str, path: &Path, error: &fjall::Error) -> BlobE
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
             BlobError::io(action, &path, error)
         }
+        // The tables are opened anew with the next call.
+        fjall::Error::Poisoned => BlobError::Io {
+            action,
+            path,
+            message: "the disk refused an earlier write".to_owned(),
+        },
         other => BlobError::IndexDamaged {
             path,
             message: other.to_string(),
         },
     }
+}
+
+/// A file that is there if the index may not be what the disk has. Were it lost in a power cut, the index would be what
+/// the disk has.
+fn doubt(path: &Path) -> PathBuf {
+    path.with_extension("doubtful")
 }
 
 fn corrupt(path: &Path) -> BlobError {
