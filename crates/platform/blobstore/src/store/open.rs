@@ -219,8 +219,10 @@ async fn agreeing_index(
     }
     index = collect::forget_condemned(index, condemned).await?;
     let known = index.packs();
-    let unknown = there.into_iter().filter(|(id, _)| !known.contains_key(id));
-    let tables = unknown.map(|(id, bytes)| async move {
+    there.retain(|id, _| !known.contains_key(id));
+    let objects = there.keys().map(|id| id.object()).collect();
+    backend.make_durable(objects).await?;
+    let tables = there.into_iter().map(|(id, bytes)| async move {
         let rows = trusted_table(backend, keyring, id, bytes).await;
         (id, bytes, rows)
     });
