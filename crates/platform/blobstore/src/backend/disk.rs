@@ -192,7 +192,11 @@ impl Folder {
     }
 
     fn sync_unsynced(&self) -> Result<(), BlobError> {
-        let unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let unsynced = self
+            .unsynced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         unsynced.iter().try_for_each(|folder| self.sync(folder))
     }
 

@@ -170,7 +170,8 @@ impl Index {
             return Err(BlobError::Io {
                 action: "sync",
                 path: self.path.display().to_string(),
-                message: "an earlier sync failed; start again, and the index is made anew from the packs".to_owned(),
+                message: "an earlier sync failed; start again, and the index is made anew from the packs"
+                    .to_owned(),
             });
         }
         // A disk that is full refuses this already, and it may be tried again.

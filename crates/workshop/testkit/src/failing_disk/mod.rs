@@ -71,7 +71,11 @@ impl FailingDisk {
             return None;
         }
         let mut options = OpenOptions::new();
-        let shared = options.read(true).write(true).create_new(true).open(own.path().join(SHARED));
+        let shared = options
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(own.path().join(SHARED));
         let disk = Self {
             folder: folder.canonicalize().expect("the folder exists"),
             shared: shared.expect("a file"),
@@ -131,7 +135,8 @@ impl FailingDisk {
             let from = HEAD_BYTES + at * PAGE_BYTES;
             self.shared.read_exact_at(&mut page, from).expect("a page");
             let (head, before) = page.split_at(PAGE_HEAD_BYTES);
-            let number = |at: usize| u64::from_ne_bytes(head[8 * at..8 * at + 8].try_into().expect("8 bytes"));
+            let number =
+                |at: usize| u64::from_ne_bytes(head[8 * at..8 * at + 8].try_into().expect("8 bytes"));
             let (device, inode, place, state) = (number(0), number(1), number(2), number(3));
             let Some(path) = paths.get(&(device, inode)).filter(|_| state != 0) else {
                 continue;
