@@ -37,7 +37,9 @@ pub use lineage::{Direction, Edge, LineageGraph, NodeKind, NodeRef, NodeView, Re
 pub use path::EntryPath;
 pub use ports::{InUse, PortError};
 pub use remote::{RemoteSettings, Remotes, ServerSettings};
-pub use service::{CollectWish, Collected, DamagedFile, DataCheck, DataService, Preview, StorageUsage};
+pub use service::{
+    CollectWish, Collected, DamagedFile, DataCheck, DataRepair, DataService, Preview, StorageUsage,
+};
 pub use store::MIGRATIONS;
 pub use tree::Entry;
 pub use types::{

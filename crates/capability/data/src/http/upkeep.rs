@@ -10,9 +10,9 @@ use corliss_types::{Access, Permission};
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::DataService;
 use crate::ports::InUse;
 use crate::service::{CollectWish, Collected, DataCheck, StorageUsage};
+use crate::{DataError, DataService};
 
 /// The data room and what the others keep.
 #[derive(Clone)]
@@ -100,11 +100,19 @@ async fn collect(
 struct CheckWish {
     #[serde(default)]
     quick: bool,
+    /// A remote to fetch from what is damaged or missing.
+    #[serde(default)]
+    repair_from: Option<String>,
 }
 
 async fn check(
     State(upkeep): State<Upkeep>,
     Json(wish): Json<CheckWish>,
 ) -> Result<Json<DataCheck>, ApiError> {
-    Ok(Json(upkeep.service.check(wish.quick, &|_| {}).await?))
+    let service = &upkeep.service;
+    Ok(Json(match wish.repair_from {
+        Some(_) if wish.quick => return Err(DataError::QuickRepair.into()),
+        Some(remote) => service.check_and_repair(&remote, &|_| {}).await?,
+        None => service.check(wish.quick, &|_| {}).await?,
+    }))
 }
