@@ -214,7 +214,7 @@ impl Diagnose for StoreError {
                     "use the newer version of Corliss, or restore a backup made by this one"
                 }
                 Self::Io { .. } => {
-                    "look for the disk in the machine's kernel log; read the state back before you repeat the request"
+                    "look whether the disk is full, and for it in the machine's kernel log; read the state back before you repeat the request"
                 }
                 Self::CommitUnknown => "read the state back before you repeat the request",
                 _ => return None,
