@@ -69,7 +69,13 @@ struct Tables {
 
 impl Tables {
     fn open(path: &Path, is_temporary: bool) -> Result<Self, BlobError> {
-        let failed = |error| index_error("open", path, &error);
+        let failed = |error| match index_error("open", path, &error) {
+            // A process died while it made the folder, or what names a file in it was changed.
+            BlobError::Io { message, path, .. } if is_malformed(&error) => {
+                BlobError::IndexDamaged { path, message }
+            }
+            told => told,
+        };
         let db = Database::builder(path)
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES)
@@ -109,7 +115,7 @@ impl Index {
     /// Opens the folder, makes it if it is missing, and makes it anew if it is malformed.
     pub fn open(path: &Path) -> Result<Self, BlobError> {
         if doubt(path).exists() {
-            tracing::warn!("the index of blobs could not be synced: it is made anew from the packs");
+            tracing::warn!("the index of blobs is not to be trusted: it is made anew from the packs");
             Self::remove(path)?;
         }
         match Self::open_as_is(path, false) {
@@ -240,7 +246,11 @@ impl Index {
     fn with_tables<T>(&self, work: impl FnOnce(&Tables) -> Result<T, BlobError>) -> Result<T, BlobError> {
         loop {
             if let Some(tables) = &*self.tables.read().unwrap_or_else(PoisonError::into_inner) {
-                return work(tables);
+                let done = work(tables);
+                if matches!(done, Err(BlobError::IndexDamaged { .. })) {
+                    self.doubt();
+                }
+                return done;
             }
             let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
             if tables.is_none() {
@@ -249,6 +259,17 @@ impl Index {
                 *numbers = opened.numbers(&self.path, self.clock.now_ms())?;
                 *tables = Some(opened);
             }
+        }
+    }
+
+    /// Lets the next opening make it anew.
+    fn doubt(&self) {
+        let path = doubt(&self.path);
+        if !self.is_temporary
+            && let Err(error) = std::fs::write(&path, "")
+        {
+            let path = path.display();
+            tracing::error!(%error, %path, "that the index is not to be trusted could not be noted");
         }
     }
 
@@ -302,10 +323,24 @@ fn index_error(action: &'static str, path: &Path, error: &fjall::Error) -> BlobE
     }
 }
 
-/// A file that is there if the index may not be what the disk has. Were it lost in a power cut, the index would be what
-/// the disk has.
+/// A file that is there if something of the index cannot be read, or if it may not be what the disk has. Were the file
+/// lost in a power cut, the index would be what the disk has.
 fn doubt(path: &Path) -> PathBuf {
     path.with_extension("doubtful")
+}
+
+/// Whether what the folder holds does not belong together, rather than the disk refusing something.
+fn is_malformed(error: &fjall::Error) -> bool {
+    use io::ErrorKind::{
+        AlreadyExists, InvalidData, InvalidInput, IsADirectory, NotADirectory, NotFound, UnexpectedEof,
+    };
+    let (fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error))) = error else {
+        return false;
+    };
+    matches!(
+        error.kind(),
+        AlreadyExists | InvalidData | InvalidInput | IsADirectory | NotADirectory | NotFound | UnexpectedEof
+    )
 }
 
 fn corrupt(path: &Path) -> BlobError {

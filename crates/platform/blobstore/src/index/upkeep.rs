@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use fjall::PersistMode;
 
-use super::{Index, Location, PackInfo, Sums, corrupt, doubt, parse_piece, piece_value};
+use super::{Index, Location, PackInfo, Sums, corrupt, parse_piece, piece_value};
 use crate::pack::{PackId, Row};
 use crate::{BlobError, BlobId};
 
@@ -185,11 +185,7 @@ impl Index {
         });
         if synced.is_err() {
             self.is_doubtful.store(true, Ordering::SeqCst);
-            let path = doubt(&self.path);
-            if let Err(error) = std::fs::write(&path, "") {
-                let path = path.display();
-                tracing::error!(%error, %path, "that the index may not be on the disk could not be noted");
-            }
+            self.doubt();
         }
         synced
     }
