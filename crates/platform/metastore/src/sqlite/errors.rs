@@ -30,7 +30,8 @@ pub(super) fn in_statement(error: &rusqlite::Error, sql: &str) -> StoreError {
         ErrorCode::DatabaseCorrupt
         | ErrorCode::NotADatabase
         | ErrorCode::CannotOpen
-        | ErrorCode::PermissionDenied => StoreError::Damaged { message },
+        | ErrorCode::PermissionDenied
+        | ErrorCode::ReadOnly => StoreError::Damaged { message },
         _ => StoreError::statement(message, sql),
     }
 }
