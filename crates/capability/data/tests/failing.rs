@@ -115,8 +115,9 @@ fn is_clear(line: &str, failure: Failure) {
         Failure::Broken => &["blob_io", "key_io", "store_io"],
         Failure::Full => &["blob_storage_full", "key_io", "store_full"],
     };
-    // SQLite does not say why it could not extend what its connections share.
-    let is_untold = code == "store_io" && message.contains("extend");
+    // SQLite does not say why it could not make or extend what its connections share.
+    let is_untold = (code == "store_io" && message.contains("extend"))
+        || (code == "store_damaged" && message.contains("readonly"));
     assert!(codes.contains(&code) || is_untold, "{line}");
     // A sync that failed is not tried again.
     let reason = match failure {
