@@ -232,6 +232,9 @@ pub enum DataError {
     /// Where a branch is expected to be matters only to who moves it.
     #[error("`expected` is only compared when the branch is moved")]
     ExpectedWithoutTo,
+    /// What is damaged is only known once everything was read.
+    #[error("a check that repairs reads everything: it cannot be quick")]
+    QuickRepair,
     /// A request names more things than it may.
     #[error("the request names more than {limit} {what}")]
     TooMany {
@@ -565,6 +568,7 @@ impl Diagnose for DataError {
             Self::MessageTooLong { .. } => "data_message_too_long",
             Self::BadMessage => "data_message_invalid",
             Self::BadDatasetName { .. } => "dataset_name_invalid",
+            Self::QuickRepair => "data_quick_repair",
             Self::ExpectedWithoutTo => "data_expected_without_to",
             Self::TooMany { .. } => "data_too_many",
             Self::NotAFolder { .. } => "data_not_a_folder",
@@ -668,6 +672,7 @@ impl Diagnose for DataError {
             Self::ExpectedWithoutTo => Some("expected".to_owned()),
             Self::BadHook { field, .. } => Some((*field).to_owned()),
             Self::Webhook(error) => error.field(),
+            Self::QuickRepair => Some("quick".to_owned()),
             _ => None,
         }
     }
@@ -709,6 +714,7 @@ impl Diagnose for DataError {
                 "choose one that does not begin with v_ or c_ and six hex digits".to_owned()
             }
             Self::ExpectedWithoutTo => "send `to` with it".to_owned(),
+            Self::QuickRepair => "leave out `quick`".to_owned(),
             Self::Changed { .. } => "wait until nothing writes to the folder, then try again".to_owned(),
             Self::PathTwin { .. } => "rename one of them: other systems take them for one file".to_owned(),
             Self::BadTree { .. } => {

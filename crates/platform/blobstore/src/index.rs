@@ -8,8 +8,9 @@ mod packs;
 mod upkeep;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
@@ -50,6 +51,8 @@ pub(crate) struct Index {
     /// lives: others remember them.
     next: AtomicU32,
     clock: Clock,
+    /// A sync has failed. What the kernel shows of the index may not be what the disk has, and nothing tells.
+    is_doubtful: AtomicBool,
 }
 
 struct Tables {
@@ -66,7 +69,13 @@ struct Tables {
 
 impl Tables {
     fn open(path: &Path, is_temporary: bool) -> Result<Self, BlobError> {
-        let failed = |error| index_error("open", path, &error);
+        let failed = |error| match index_error("open", path, &error) {
+            // A process died while it made the folder, or what names a file in it was changed.
+            BlobError::Io { message, path, .. } if is_malformed(&error) => {
+                BlobError::IndexDamaged { path, message }
+            }
+            told => told,
+        };
         let db = Database::builder(path)
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES)
@@ -105,6 +114,10 @@ impl Tables {
 impl Index {
     /// Opens the folder, makes it if it is missing, and makes it anew if it is malformed.
     pub fn open(path: &Path) -> Result<Self, BlobError> {
+        if doubt(path).exists() {
+            tracing::warn!("the index of blobs is not to be trusted: it is made anew from the packs");
+            Self::remove(path)?;
+        }
         match Self::open_as_is(path, false) {
             Err(BlobError::IndexDamaged { message, .. }) => {
                 tracing::warn!(message, "the index of blobs is made anew from the packs");
@@ -125,8 +138,15 @@ impl Index {
 
     /// Removes the folder.
     pub fn remove(path: &Path) -> Result<(), BlobError> {
-        std::fs::remove_dir_all(path)
-            .map_err(|error| BlobError::io("remove", &path.display().to_string(), &error))
+        let gone = |result: io::Result<()>, path: &Path| match result {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(BlobError::io("remove", &path.display().to_string(), &error))
+            }
+            _ => Ok(()),
+        };
+        gone(std::fs::remove_dir_all(path), path)?;
+        let doubt = doubt(path);
+        gone(std::fs::remove_file(&doubt), &doubt)
     }
 
     fn open_as_is(path: &Path, is_temporary: bool) -> Result<Self, BlobError> {
@@ -140,6 +160,7 @@ impl Index {
             numbers: RwLock::new(packs),
             next: AtomicU32::new(next),
             clock,
+            is_doubtful: AtomicBool::new(false),
             tables: RwLock::new(Some(tables)),
         })
     }
@@ -225,7 +246,11 @@ impl Index {
     fn with_tables<T>(&self, work: impl FnOnce(&Tables) -> Result<T, BlobError>) -> Result<T, BlobError> {
         loop {
             if let Some(tables) = &*self.tables.read().unwrap_or_else(PoisonError::into_inner) {
-                return work(tables);
+                let done = work(tables);
+                if matches!(done, Err(BlobError::IndexDamaged { .. })) {
+                    self.doubt();
+                }
+                return done;
             }
             let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
             if tables.is_none() {
@@ -234,6 +259,17 @@ impl Index {
                 *numbers = opened.numbers(&self.path, self.clock.now_ms())?;
                 *tables = Some(opened);
             }
+        }
+    }
+
+    /// Lets the next opening make it anew.
+    fn doubt(&self) {
+        let path = doubt(&self.path);
+        if !self.is_temporary
+            && let Err(error) = std::fs::write(&path, "")
+        {
+            let path = path.display();
+            tracing::error!(%error, %path, "that the index is not to be trusted could not be noted");
         }
     }
 
@@ -274,11 +310,37 @@ fn index_error(action: &'static str, path: &Path, error: &fjall::Error) -> BlobE
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
             BlobError::io(action, &path, error)
         }
+        // The tables are opened anew with the next call.
+        fjall::Error::Poisoned => BlobError::Io {
+            action,
+            path,
+            message: "the disk refused an earlier write".to_owned(),
+        },
         other => BlobError::IndexDamaged {
             path,
             message: other.to_string(),
         },
     }
+}
+
+/// A file that is there if something of the index cannot be read, or if it may not be what the disk has. Were the file
+/// lost in a power cut, the index would be what the disk has.
+fn doubt(path: &Path) -> PathBuf {
+    path.with_extension("doubtful")
+}
+
+/// Whether what the folder holds does not belong together, rather than the disk refusing something.
+fn is_malformed(error: &fjall::Error) -> bool {
+    use io::ErrorKind::{
+        AlreadyExists, InvalidData, InvalidInput, IsADirectory, NotADirectory, NotFound, UnexpectedEof,
+    };
+    let (fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error))) = error else {
+        return false;
+    };
+    matches!(
+        error.kind(),
+        AlreadyExists | InvalidData | InvalidInput | IsADirectory | NotADirectory | NotFound | UnexpectedEof
+    )
 }
 
 fn corrupt(path: &Path) -> BlobError {

@@ -115,6 +115,13 @@ pub enum StoreError {
         "the connection to the database broke while committing, so the change may or may not have been made"
     )]
     CommitUnknown,
+    /// The disk refused to read, write or sync the database. A change that was refused so may turn out to be made
+    /// once the program is started again.
+    #[error("the disk that holds the metadata fails: {message}")]
+    Io {
+        /// What it was asked for, and what it said.
+        message: String,
+    },
     /// The database file is damaged or cannot be read.
     #[error("the database cannot be used: {message}")]
     Damaged {
@@ -172,6 +179,7 @@ impl Diagnose for StoreError {
             Self::NoColumn { .. } | Self::Column { .. } | Self::Malformed { .. } => "store_column",
             Self::Panicked { .. } => "store_panicked",
             Self::CommitUnknown => "store_commit_unknown",
+            Self::Io { .. } => "store_io",
             Self::Damaged { .. } => "store_damaged",
             Self::Config { .. } => "store_config",
             Self::Closed => "store_closed",
@@ -204,6 +212,9 @@ impl Diagnose for StoreError {
                 Self::InUse { .. } => "stop the other server, or give this one its own home",
                 Self::Newer { .. } => {
                     "use the newer version of Corliss, or restore a backup made by this one"
+                }
+                Self::Io { .. } => {
+                    "look whether the disk is full, and for it in the machine's kernel log; read the state back before you repeat the request"
                 }
                 Self::CommitUnknown => "read the state back before you repeat the request",
                 _ => return None,

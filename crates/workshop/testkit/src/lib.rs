@@ -4,6 +4,7 @@
 #![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used)]
 
 pub mod everyone;
+pub mod failing_disk;
 pub mod full_disk;
 pub mod metastore;
 pub mod noise;

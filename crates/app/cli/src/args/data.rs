@@ -252,11 +252,16 @@ pub enum DataCommand {
         despite_missing: bool,
     },
     /// Read everything that is stored and say which files are damaged
-    #[command(after_help = "Examples:\n  corliss data check\n  corliss data check --quick")]
+    #[command(
+        after_help = "Examples:\n  corliss data check\n  corliss data check --quick\n  corliss data check --repair-from backup"
+    )]
     Check {
         /// Only compare what is listed with what is there, and read no content
         #[arg(long)]
         quick: bool,
+        /// Fetch what is damaged or missing from a remote, and check again
+        #[arg(long, value_name = "REMOTE", value_parser = some_text(), conflicts_with = "quick")]
+        repair_from: Option<String>,
     },
     /// What a version, run, model or endpoint came from and led to
     #[command(

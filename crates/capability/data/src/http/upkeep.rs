@@ -10,9 +10,9 @@ use corliss_types::{Access, Permission};
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::DataService;
 use crate::ports::InUse;
 use crate::service::{CollectWish, Operation, StorageUsage};
+use crate::{DataError, DataService};
 
 /// The data room and what the others keep.
 #[derive(Clone)]
@@ -97,12 +97,18 @@ async fn collect(
 struct CheckWish {
     #[serde(default)]
     quick: bool,
+    /// A remote to fetch from what is damaged or missing.
+    #[serde(default)]
+    repair_from: Option<String>,
 }
 
 async fn check(
     State(upkeep): State<Upkeep>,
     Json(wish): Json<CheckWish>,
 ) -> Result<(StatusCode, Json<Operation>), ApiError> {
-    let started = upkeep.service.start_check(wish.quick)?;
+    if wish.quick && wish.repair_from.is_some() {
+        return Err(DataError::QuickRepair.into());
+    }
+    let started = upkeep.service.start_check(wish.quick, wish.repair_from)?;
     Ok((StatusCode::ACCEPTED, Json(started)))
 }

@@ -147,7 +147,7 @@ impl DataService {
 }
 
 pub use preview::Preview;
-pub use upkeep::{CollectWish, Collected, DamagedFile, DataCheck, StorageUsage};
+pub use upkeep::{CollectWish, Collected, DamagedFile, DataCheck, DataRepair, StorageUsage};
 
 /// Runs what blocks on a thread that may.
 pub(crate) async fn blocking<T: Send + 'static>(

@@ -3,7 +3,13 @@
 //! Order of effects of a put: write a scratch file, sync it, rename it to its name, sync the folder. So a
 //! name always stands for whole, synced bytes, whenever the machine stops. One process at a time has the
 //! folder: its lock is held as long as the backend lives, and goes with the process.
+//!
+//! After a sync that failed, the kernel takes what it could not write for written, and the next sync of that file
+//! says that all is well. So such a file is given up, never synced again. Of a folder it is different: names go through
+//! the journal of the file system, which stops at the first failure. A folder whose sync failed is synced before
+//! anything is told of what is in it.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::ops::Range;
@@ -39,6 +45,10 @@ struct Folder {
     scratch: AtomicU64,
     /// Held between looking at an object and replacing it; the folder's lock keeps other processes out.
     replacing: Mutex<()>,
+    /// Folders whose own names are durable, up to the root.
+    durable: Mutex<HashSet<PathBuf>>,
+    /// Folders in which names changed, and whose sync has failed since.
+    unsynced: Mutex<BTreeSet<PathBuf>>,
     /// Held, never read.
     _lock: File,
 }
@@ -85,6 +95,7 @@ impl Backend for DiskBackend {
     async fn get(&self, name: &str) -> Result<Option<Bytes>, BlobError> {
         let name = name.to_owned();
         self.run(move |folder| {
+            folder.sync_unsynced()?;
             let path = folder.root.join(name);
             found(&path, fs::read(&path)).map(|bytes| bytes.map(Bytes::from))
         })
@@ -110,6 +121,17 @@ impl Backend for DiskBackend {
         self.run(move |folder| folder.list(&within)).await
     }
 
+    async fn make_durable(&self, names: Vec<String>) -> Result<(), BlobError> {
+        self.run(move |folder| {
+            let paths = names.iter().map(|name| folder.root.join(name));
+            let folders: BTreeSet<PathBuf> = paths
+                .filter_map(|path| path.parent().map(Path::to_path_buf))
+                .collect();
+            folders.iter().try_for_each(|within| folder.sync(within))
+        })
+        .await
+    }
+
     async fn remove(&self, name: &str) -> Result<(), BlobError> {
         let name = name.to_owned();
         self.run(move |folder| folder.remove(&name)).await
@@ -133,32 +155,77 @@ impl Folder {
         let tmp = root.join("tmp");
         found(&tmp, fs::remove_dir_all(&tmp))?;
         make_folder(&tmp)?;
+        let durable = settled_folders(&root)?;
         Ok(Self {
             root,
             scratch: AtomicU64::new(0),
             replacing: Mutex::default(),
+            durable: Mutex::new(durable),
+            unsynced: Mutex::default(),
             _lock: lock,
         })
     }
 
+    /// Makes a folder of the root, and its name durable, and that of each above it.
+    fn make(&self, folder: &Path) -> Result<(), BlobError> {
+        // Held meanwhile: who finds the folder must not take its name for durable before it is.
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        let above: Vec<&Path> = folder
+            .ancestors()
+            .take_while(|above| *above != self.root && !durable.contains(*above))
+            .collect();
+        for folder in above.iter().rev() {
+            make_folder(folder)?;
+            durable.insert(folder.to_path_buf());
+        }
+        Ok(())
+    }
+
+    fn sync(&self, folder: &Path) -> Result<(), BlobError> {
+        let synced = sync_folder(folder);
+        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        match synced {
+            Ok(()) => unsynced.remove(folder),
+            Err(_) => unsynced.insert(folder.to_path_buf()),
+        };
+        synced
+    }
+
+    fn sync_unsynced(&self) -> Result<(), BlobError> {
+        let unsynced = self
+            .unsynced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        unsynced.iter().try_for_each(|folder| self.sync(folder))
+    }
+
     fn put(&self, name: &str, parts: &[Bytes]) -> Result<(), BlobError> {
+        self.sync_unsynced()?;
         let number = self.scratch.fetch_add(1, Ordering::Relaxed);
         let scratch = Scratch(self.root.join("tmp").join(number.to_string()));
         let path = self.root.join(name);
         write_file(&scratch.0, parts).map_err(|error| io_at("write", &scratch.0, &error))?;
         let folder = path.parent().unwrap_or(&self.root);
+        self.make(folder)?;
         match fs::rename(&scratch.0, &path) {
+            // Somebody has removed it beside us.
             Err(error) if error.kind() == ErrorKind::NotFound && !folder.exists() => {
-                make_folder(folder)?;
+                self.durable
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clear();
+                self.make(folder)?;
                 fs::rename(&scratch.0, &path).map_err(|error| io_at("write", &path, &error))?;
             }
             other => other.map_err(|error| io_at("write", &path, &error))?,
         }
-        sync_folder(folder)
+        self.sync(folder)
     }
 
     fn put_if(&self, name: &str, expected: Option<&[u8]>, new: &Bytes) -> Result<bool, BlobError> {
         let _one_at_a_time = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sync_unsynced()?;
         let path = self.root.join(name);
         if found(&path, fs::read(&path))?.as_deref() != expected {
             return Ok(false);
@@ -207,11 +274,9 @@ impl Folder {
         let path = self.root.join(name);
         found(&path, fs::remove_file(&path))?;
         let folder = path.parent().unwrap_or(&self.root);
-        match File::open(folder).and_then(|handle| handle.sync_all()) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(io_at("sync the folder", folder, &error))
-            }
-            _ => Ok(()),
+        match folder.exists() {
+            true => self.sync(folder),
+            false => Ok(()),
         }
     }
 
@@ -345,6 +410,31 @@ fn make_folder(folder: &Path) -> Result<(), BlobError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| io_at("make the folder", folder, &error))?;
     folder.parent().map_or(Ok(()), sync_folder)
+}
+
+/// The folders of objects that are there, once their names are durable: whoever made them may have died before.
+fn settled_folders(root: &Path) -> Result<HashSet<PathBuf>, BlobError> {
+    let mut folders = HashSet::new();
+    let within = |folder: &Path| {
+        let failed = |error: io::Error| io_at("list", folder, &error);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_type().map_err(failed)?.is_dir() {
+                found.push(entry.path());
+            }
+        }
+        sync_folder(folder)?;
+        Ok::<_, BlobError>(found)
+    };
+    for folder in within(root)? {
+        // The index is not ours, and what is on its way is not kept.
+        if !folder.ends_with("index") && !folder.ends_with("tmp") {
+            folders.extend(within(&folder)?);
+            folders.insert(folder);
+        }
+    }
+    Ok(folders)
 }
 
 fn sync_folder(folder: &Path) -> Result<(), BlobError> {

@@ -73,6 +73,12 @@ pub trait Backend: Send + Sync {
     /// behind: without what was just put, with what was just removed.
     async fn list(&self, folder: &str) -> Result<Vec<Object>, BlobError>;
 
+    /// Makes objects durable that are there and whose put failed, or was cut off: by itself one of them may still be
+    /// gone after a power cut. Where nothing is to be seen before it is durable there is nothing to do.
+    async fn make_durable(&self, _names: Vec<String>) -> Result<(), BlobError> {
+        Ok(())
+    }
+
     /// Removes an object; that there is none is fine. Durable when this returns. What is being read may still
     /// be read to its end or turn out to be gone.
     async fn remove(&self, name: &str) -> Result<(), BlobError>;

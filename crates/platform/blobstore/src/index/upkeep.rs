@@ -163,12 +163,31 @@ impl Index {
         Ok(id)
     }
 
-    /// Makes what it knows durable; by itself it may lag behind after a power cut.
+    /// Makes what it knows durable; by itself it may lag behind after a power cut. A sync that failed is not tried
+    /// again: the next would say that all is well. The index is made anew when it is opened next.
     pub fn persist(&self) -> Result<(), BlobError> {
+        if self.is_doubtful.load(Ordering::SeqCst) {
+            return Err(BlobError::Io {
+                action: "sync",
+                path: self.path.display().to_string(),
+                message: "an earlier sync failed; start again, and the index is made anew from the packs"
+                    .to_owned(),
+            });
+        }
+        // A disk that is full refuses this already, and it may be tried again.
         self.change(|tables, _| {
+            let done = tables.db.persist(PersistMode::Buffer);
+            done.map_err(|error| self.failed("write", &error))
+        })?;
+        let synced = self.change(|tables, _| {
             let done = tables.db.persist(PersistMode::SyncAll);
             done.map_err(|error| self.failed("sync", &error))
-        })
+        });
+        if synced.is_err() {
+            self.is_doubtful.store(true, Ordering::SeqCst);
+            self.doubt();
+        }
+        synced
     }
 
     /// Where scrubbing stopped: the last pack that it went through.

@@ -119,7 +119,15 @@ impl BlobStore {
     ) -> Result<Self, BlobError> {
         let keyring = open_keyring(&backend, root).await?;
         let condemned = Condemned::load(backend.as_ref(), &keyring).await?;
-        let index = agreeing_index(backend.as_ref(), &keyring, &condemned, index).await?;
+        let agreeing = || agreeing_index(backend.as_ref(), &keyring, &condemned, index);
+        let index = match agreeing().await {
+            // Some of it can only be seen when it is read. It is noted as damaged by then, and made anew.
+            Err(BlobError::IndexDamaged { message, .. }) => {
+                tracing::warn!(message, "the index of blobs is damaged");
+                agreeing().await?
+            }
+            agreed => agreed?,
+        };
         Ok(Self::over(backend, keyring, index, condemned))
     }
 
@@ -219,8 +227,10 @@ async fn agreeing_index(
     }
     index = collect::forget_condemned(index, condemned).await?;
     let known = index.packs();
-    let unknown = there.into_iter().filter(|(id, _)| !known.contains_key(id));
-    let tables = unknown.map(|(id, bytes)| async move {
+    there.retain(|id, _| !known.contains_key(id));
+    let objects = there.keys().map(|id| id.object()).collect();
+    backend.make_durable(objects).await?;
+    let tables = there.into_iter().map(|(id, bytes)| async move {
         let rows = trusted_table(backend, keyring, id, bytes).await;
         (id, bytes, rows)
     });

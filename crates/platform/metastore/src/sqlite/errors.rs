@@ -4,6 +4,9 @@ use rusqlite::{ErrorCode, ffi};
 
 use crate::StoreError;
 
+/// Linux's number, which the standard library gives no name.
+const EIO: i32 = 5;
+
 /// An error outside a statement of a caller.
 pub(super) fn from_sqlite(error: rusqlite::Error) -> StoreError {
     in_statement(&error, "")
@@ -21,12 +24,29 @@ pub(super) fn in_statement(error: &rusqlite::Error, sql: &str) -> StoreError {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Unavailable {
             message: "another program has held the database file for a minute".to_owned(),
         },
+        ErrorCode::SystemIoFailure => StoreError::Io {
+            message: format!("cannot {} the database: {message}", action(failure.extended_code)),
+        },
         ErrorCode::DatabaseCorrupt
         | ErrorCode::NotADatabase
         | ErrorCode::CannotOpen
-        | ErrorCode::SystemIoFailure
-        | ErrorCode::PermissionDenied => StoreError::Damaged { message },
+        | ErrorCode::PermissionDenied
+        | ErrorCode::ReadOnly => StoreError::Damaged { message },
         _ => StoreError::statement(message, sql),
+    }
+}
+
+/// What SQLite asked the disk for.
+const fn action(extended_code: i32) -> &'static str {
+    match extended_code {
+        ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ => "read",
+        ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_TRUNCATE => "write",
+        ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC => "sync",
+        // The memory that connections share is a file too. A full disk is told like a broken one.
+        ffi::SQLITE_IOERR_SHMSIZE | ffi::SQLITE_IOERR_SHMOPEN | ffi::SQLITE_IOERR_SHMMAP => {
+            "extend the shared memory of"
+        }
+        _ => "use",
     }
 }
 
@@ -48,6 +68,9 @@ fn constraint(extended_code: i32, message: &str) -> StoreError {
 pub(super) fn io_error(error: std::io::Error) -> StoreError {
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::StorageFull,
+        _ if error.raw_os_error() == Some(EIO) => StoreError::Io {
+            message: error.to_string(),
+        },
         _ => StoreError::Damaged {
             message: error.to_string(),
         },

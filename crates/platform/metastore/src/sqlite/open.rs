@@ -37,10 +37,22 @@ pub(super) fn file(path: &Path) -> Result<Database, StoreError> {
         let message = format!("its file system does not allow write-ahead logging (it offers '{mode}')");
         return Err(StoreError::Damaged { message });
     }
+    settle_log(&connection)?;
     Ok(Database {
         connection,
         _owner: Some(owner),
     })
+}
+
+/// Moves the log that a process left when it died into the database, and begins a new one.
+///
+/// That process may have been told that the log could not be synced. The kernel then holds pages that it takes for
+/// written and the disk does not have, and no later sync of the log writes them. What is committed next would lie
+/// behind them, and be cut off with them by a power cut. The pages of the database are written anew, and synced.
+fn settle_log(connection: &Connection) -> Result<(), StoreError> {
+    connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .map_err(from_sqlite)
 }
 
 /// A private database in memory.

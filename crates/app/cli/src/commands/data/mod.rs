@@ -75,7 +75,7 @@ pub fn run(context: &Context, command: &DataCommand) -> CliResult {
             yes,
             despite_missing,
         } => upkeep::gc(context, *grace_hours, *dry_run, *yes, *despite_missing),
-        DataCommand::Check { quick } => upkeep::check(context, *quick),
+        DataCommand::Check { quick, repair_from } => upkeep::check(context, *quick, repair_from.as_deref()),
         DataCommand::Lineage { node, direction } => lineage::lineage(context, node, direction),
     }
 }

@@ -144,6 +144,15 @@ struct Checked {
     findings_total: u64,
     findings: Vec<String>,
     files: Vec<DamagedFile>,
+    repair: Option<Repaired>,
+}
+
+#[derive(Deserialize)]
+struct Repaired {
+    remote: String,
+    pieces_repaired: u64,
+    pieces_salvaged: u64,
+    not_there_total: u64,
 }
 
 #[derive(Deserialize)]
@@ -154,9 +163,12 @@ struct DamagedFile {
 }
 
 /// Fails if something is damaged, so that a script notices.
-pub(super) fn check(context: &Context, quick: bool) -> CliResult {
+pub(super) fn check(context: &Context, quick: bool, repair_from: Option<&str>) -> CliResult {
     let api = context.api()?;
-    let wish = json!({ "quick": quick });
+    let mut wish = json!({ "quick": quick });
+    if let Some(remote) = repair_from {
+        wish["repair_from"] = json!(remote);
+    }
     let answer = operations::result(&api, "/api/v1/data/check", &wish, "checking what is stored")?;
     let checked: Checked = typed(answer.clone())?;
     let damaged = checked.findings_total;
@@ -166,7 +178,7 @@ pub(super) fn check(context: &Context, quick: bool) -> CliResult {
     }
     let message = format!("{} in what is stored", units::plural(damaged, "finding"));
     let error = CliError::failed(message)
-        .hint("send the same files again, or pull them from a remote: that heals them");
+        .hint("send the same files again, or repair them from a remote with `--repair-from`");
     Err(if context.json { error.told() } else { error })
 }
 
@@ -177,6 +189,15 @@ fn tell(checked: &Checked) {
         units::plural(checked.pieces, "piece"),
         units::bytes(checked.bytes)
     ));
+    if let Some(repair) = &checked.repair {
+        output::say(&format!(
+            "{} repaired from {}, {} taken out of damaged packs; {} not to be had there",
+            units::plural(repair.pieces_repaired, "piece"),
+            repair.remote,
+            repair.pieces_salvaged,
+            repair.not_there_total
+        ));
+    }
     for finding in &checked.findings {
         output::say(finding);
     }

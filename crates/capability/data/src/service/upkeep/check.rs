@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use corliss_blobstore::{
-    BlobId, CHUNK_MAX, CheckOptions, Finding, Kind, Node, Progress, ScrubOptions, ScrubReport, Scrubbed,
+    BlobId, CHUNK_MAX, CheckOptions, CheckReport, Finding, Kind, Node, Progress, ScrubOptions, ScrubReport,
+    Scrubbed,
 };
 use corliss_types::{DatasetName, VersionId};
 use serde::Serialize;
 
 use super::super::operations::{self, Operation, Outcome, Subject};
+use super::DataRepair;
 use crate::store::{upkeep, versions};
 use crate::{DataError, DataService, Entry, tree};
 
@@ -45,18 +47,29 @@ pub struct DataCheck {
     pub files: Vec<DamagedFile>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+    /// What was put right before, if a remote was to be asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repair: Option<DataRepair>,
 }
 
 impl DataService {
-    /// Starts a check in the background.
+    /// Starts a check in the background; what is damaged is fetched from a remote if one is named.
     ///
     /// # Errors
     /// A collection or check was started and runs.
-    pub(crate) fn start_check(&self, quick: bool) -> Result<Operation, DataError> {
+    pub(crate) fn start_check(
+        &self,
+        quick: bool,
+        repair_from: Option<String>,
+    ) -> Result<Operation, DataError> {
         let subject = Subject::of_all(operations::Kind::Check);
         self.start(subject, move |service, counters| async move {
             let progress = |progress| counters.upkeep(progress);
-            service.check(quick, &progress).await.map(Outcome::Check)
+            let checked = match repair_from {
+                Some(remote) => service.check_and_repair(&remote, &progress).await,
+                None => service.check(quick, &progress).await,
+            };
+            checked.map(Outcome::Check)
         })
     }
 
@@ -70,6 +83,15 @@ impl DataService {
         quick: bool,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<DataCheck, DataError> {
+        Ok(self.examine(quick, progress).await?.1)
+    }
+
+    /// The same, with the store's own report.
+    pub(super) async fn examine(
+        &self,
+        quick: bool,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<(CheckReport, DataCheck), DataError> {
         let all = self.store.read(|tx| Ok::<_, DataError>(upkeep::versions(tx)?));
         let all: BTreeMap<BlobId, VersionId> = all
             .await?
@@ -91,7 +113,7 @@ impl DataService {
                 self.damaged_files(version, &bad, &mut told, &mut files).await?;
             }
         }
-        Ok(DataCheck {
+        let check = DataCheck {
             packs: report.packs,
             pieces: report.pieces,
             bytes: report.bytes,
@@ -99,7 +121,9 @@ impl DataService {
             findings: report.findings.iter().map(ToString::to_string).collect(),
             files,
             took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
-        })
+            repair: None,
+        };
+        Ok((report, check))
     }
 
     /// Reads some packs, from where the last scrub stopped; what is found is logged.
@@ -179,11 +203,13 @@ impl DataService {
     }
 }
 
-const fn piece_of(finding: &Finding) -> Option<BlobId> {
+/// The piece that a finding is about.
+pub(super) const fn piece_of(finding: &Finding) -> Option<BlobId> {
     match finding {
-        Finding::Damaged { id, .. } | Finding::NotIndexed { id, .. } | Finding::Misplaced { id, .. } => {
-            Some(*id)
-        }
+        Finding::Damaged { id, .. }
+        | Finding::NotIndexed { id, .. }
+        | Finding::Misplaced { id, .. }
+        | Finding::RootMissing { id } => Some(*id),
         Finding::Incomplete { child, .. } => Some(*child),
         Finding::TableDamaged { .. } | Finding::PackMissing { .. } | Finding::PackUnknown { .. } => None,
     }

@@ -3,8 +3,10 @@
 mod check;
 mod collect;
 mod prune;
+mod repair;
 mod usage;
 
 pub use check::{DamagedFile, DataCheck};
 pub use collect::{CollectWish, Collected};
+pub use repair::DataRepair;
 pub use usage::StorageUsage;

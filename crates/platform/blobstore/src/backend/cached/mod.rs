@@ -261,6 +261,10 @@ impl Backend for CachedBackend {
         self.inner.remote.list(folder).await
     }
 
+    async fn make_durable(&self, names: Vec<String>) -> Result<(), BlobError> {
+        self.inner.remote.make_durable(names).await
+    }
+
     async fn remove(&self, name: &str) -> Result<(), BlobError> {
         let _only = self.inner.writing.lock(name).await;
         self.inner.forget(name).await;

@@ -75,6 +75,11 @@ pub enum Finding {
         /// Where it should lie.
         pack: String,
     },
+    /// A root is not stored, and so nothing tells what was below it.
+    RootMissing {
+        /// The root.
+        id: BlobId,
+    },
     /// A node or record lists what is not stored.
     Incomplete {
         /// The piece.
@@ -100,6 +105,7 @@ impl fmt::Display for Finding {
             Self::PackUnknown { pack } => write!(f, "{pack} is not known to the index"),
             Self::NotIndexed { id, pack } => write!(f, "{id} in {pack} is not known to the index"),
             Self::Misplaced { id, pack } => write!(f, "{id} does not lie in {pack}, as the index says"),
+            Self::RootMissing { id } => write!(f, "{id} is in use and not stored"),
             Self::Incomplete { id, child } => write!(f, "{id} lists {child}, which is not stored"),
         }
     }
@@ -194,6 +200,11 @@ impl<'a> Check<'a> {
             }
         }
         self.index(&packs, guard).await?;
+        for roots in options.roots.chunks(packs::STEP) {
+            let found = self.places(roots.to_vec()).await?;
+            let missing = roots.iter().zip(found).filter(|(_, found)| found.is_none());
+            missing.for_each(|(id, _)| self.find(Finding::RootMissing { id: *id }));
+        }
         if !self.quick {
             self.trace().await?;
             self.remember(true).await?;

@@ -292,8 +292,14 @@ impl Repair<'_> {
         if rows.is_empty() {
             return Ok(());
         }
+        let known = self.check.store.inner.index.numbered();
         for (pack, rows) in &rows {
             guard.add_rows(*pack, rows);
+            // A pack that is gone, and of which nothing is looked for any more, need not be told again.
+            let info = known.values().find(|info| info.id == *pack);
+            if info.is_some_and(|info| u64::from(info.rows) == guard.rows(*pack)) {
+                guard.packs.insert(*pack, Fate::Whole);
+            }
         }
         self.check.store.save_condemned(guard).await?;
         Ok(())

@@ -55,10 +55,13 @@ impl Run<'_> {
         // In this order: a pack leaves the way when the index knows it.
         let on_their_way = inner.committer.on_their_way.now();
         let known = inner.index.packs();
-        for (id, bytes) in there {
-            if known.contains_key(&id) || on_their_way.contains(&id) {
-                continue;
-            }
+        let unknown: Vec<_> = there
+            .into_iter()
+            .filter(|(id, _)| !known.contains_key(id) && !on_their_way.contains(id))
+            .collect();
+        let objects = unknown.iter().map(|(id, _)| id.object()).collect();
+        inner.backend.make_durable(objects).await?;
+        for (id, bytes) in unknown {
             let rows = table::read(inner.backend.as_ref(), &inner.keyring, id, bytes).await?;
             let Some(rows) = rows else {
                 self.report.unreadable_packs.push(id.object());
