@@ -114,9 +114,9 @@ async fn serve(mut stream: UnixStream, table: Table) -> io::Result<()> {
     }
     let lent = Lent::enter(table, folder)?;
     stream.write_all(lent.handle.as_bytes()).await?;
-    // Nothing more is said; this ends when the client closes its end.
-    let mut silence = [0; 1];
-    stream.read(&mut silence).await?;
+    // There is nothing more to say; this ends when the client closes its end.
+    let mut ignored = [0; 64];
+    while stream.read(&mut ignored).await? > 0 {}
     Ok(())
 }
 
