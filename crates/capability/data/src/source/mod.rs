@@ -123,7 +123,7 @@ struct Configured {
 pub struct ImportSources(Arc<BTreeMap<String, Configured>>);
 
 impl ImportSources {
-    /// Adds one. The name is what users call it, and what linked files remember.
+    /// Adds one. The name is what users call it.
     ///
     /// # Errors
     /// The name cannot be one or is taken; or the settings of a bucket cannot be right.
