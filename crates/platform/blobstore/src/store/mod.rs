@@ -1,5 +1,6 @@
 //! Blobs as others see them.
 
+mod ahead;
 mod answers;
 mod check;
 mod collect;

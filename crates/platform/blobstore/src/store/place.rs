@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tokio::task::JoinSet;
 
+use super::ahead::ReadAhead;
 use super::leases::Lease;
 use super::read::{Walk, read_located};
 use super::{BlobStore, Placement};
@@ -112,19 +113,17 @@ async fn write_batch(
 }
 
 async fn write_large(store: &BlobStore, lease: Lease, file: Placement) -> Result<(), BlobError> {
-    let (mut walk, _) = Walk::start(store, lease, file.id, None).await?;
+    let (walk, _) = Walk::start(store, lease, file.id, None).await?;
     let (mut path, mut target) = blocking(move || create(file)).await?;
-    let mut window = walk.window(store).await?;
-    while !window.is_empty() {
-        // The next window is read while this one is written.
-        let written = blocking(move || {
+    let mut windows = ReadAhead::of(store.clone(), walk);
+    while let Some(window) = windows.next().await? {
+        (path, target) = blocking(move || {
             for part in &window {
                 target.write_all(part).map_err(|error| failed(&path, &error))?;
             }
             Ok((path, target))
-        });
-        let (written, next) = tokio::join!(written, walk.window(store));
-        ((path, target), window) = (written?, next?);
+        })
+        .await?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::io::StreamReader;
 
+use super::ahead::ReadAhead;
 use super::leases::Lease;
 use super::{BlobReader, BlobStore};
 use crate::index::Location;
@@ -18,7 +19,7 @@ use crate::pack::{Row, open_piece};
 use crate::piece::{Child, Kind, Node, Piece, Record};
 use crate::{BlobError, BlobId, blocking};
 
-/// Content that is read and checked at once; one such window is read ahead.
+/// Content that is read and checked at once.
 const WINDOW_BYTES: u64 = 4 << 20;
 /// Chunks of a window: a node that others made may list many of a byte.
 const WINDOW_CHUNKS: usize = 4096;
@@ -41,7 +42,8 @@ pub(super) async fn open(
         Box::new(io::Cursor::new(first.concat()))
     } else {
         let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(send_windows(store.clone(), walk, first, sender));
+        let rest = ReadAhead::of(store.clone(), walk);
+        tokio::spawn(send_windows(first, rest, sender));
         Box::new(StreamReader::new(ReceiverStream::new(receiver)))
     };
     Ok(BlobReader {
@@ -52,23 +54,16 @@ pub(super) async fn open(
 }
 
 /// Ends when everything is sent, something is damaged, or nobody reads any more.
-async fn send_windows(
-    store: BlobStore,
-    mut walk: Walk,
-    mut window: Vec<Bytes>,
-    sender: mpsc::Sender<io::Result<Bytes>>,
-) {
+async fn send_windows(mut window: Vec<Bytes>, mut rest: ReadAhead, sender: mpsc::Sender<io::Result<Bytes>>) {
     loop {
         for part in window {
             if sender.send(Ok(part)).await.is_err() {
                 return;
             }
         }
-        if walk.is_done() {
-            return;
-        }
-        match walk.window(&store).await {
-            Ok(next) => window = next,
+        match rest.next().await {
+            Ok(Some(next)) => window = next,
+            Ok(None) => return,
             Err(error) => {
                 tracing::error!(%error, "a blob broke off while it was read");
                 let _ = sender.send(Err(io::Error::other(error))).await;
@@ -147,8 +142,13 @@ impl Walk {
         self.left.iter().all(|(_, pieces)| pieces.is_empty())
     }
 
-    /// The next window of content, cut to the range.
+    /// The next window of content, cut to the range; empty at the end.
     pub async fn window(&mut self, store: &BlobStore) -> Result<Vec<Bytes>, BlobError> {
+        self.find_window(store).await?.read(store).await
+    }
+
+    /// Finds the chunks of the next window; others may be found before it is read.
+    pub async fn find_window(&mut self, store: &BlobStore) -> Result<Window, BlobError> {
         let mut chunks: Vec<(Child, u64)> = Vec::new();
         let mut bytes = 0;
         while bytes < WINDOW_BYTES
@@ -158,16 +158,12 @@ impl Walk {
             bytes += child.size_bytes;
             chunks.push((child, start));
         }
-        let ids = chunks.iter().map(|(child, _)| child.id).collect();
-        let pieces = self.whole(read_pieces(store, &self.lease, ids).await)?;
-        let cut = chunks.into_iter().zip(pieces).map(|((child, start), piece)| {
-            let from = self.range.start.saturating_sub(start).min(child.size_bytes);
-            let to = (self.range.end - start).min(child.size_bytes);
-            let len = piece.len();
-            let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(len);
-            piece.slice(within(from)..within(to))
-        });
-        Ok(cut.collect())
+        Ok(Window {
+            lease: self.lease.clone(),
+            root: self.root,
+            range: self.range.clone(),
+            chunks,
+        })
     }
 
     async fn next_chunk(&mut self, store: &BlobStore) -> Result<Option<(Child, u64)>, BlobError> {
@@ -180,9 +176,8 @@ impl Walk {
             if kind == Kind::Chunk {
                 return Ok(Some((child, start)));
             }
-            let read = self
-                .whole(read_pieces(store, &self.lease, vec![child.id]).await)?
-                .pop();
+            let read = read_pieces(store, &self.lease, vec![child.id]).await;
+            let read = whole(self.root, read)?.pop();
             let damaged = BlobError::Damaged { id: self.root };
             let node = read.and_then(|bytes| Node::decode(&bytes)).ok_or(damaged)?;
             let mut at = start;
@@ -199,14 +194,40 @@ impl Walk {
         }
         Ok(None)
     }
+}
 
-    /// A blob of which a piece is gone is as damaged as one of which a piece was changed.
-    fn whole<T>(&self, read: Result<T, BlobError>) -> Result<T, BlobError> {
-        read.map_err(|error| match error {
-            BlobError::NotFound { .. } | BlobError::Damaged { .. } => BlobError::Damaged { id: self.root },
-            other => other,
-        })
+/// Chunks that follow each other, found and not read.
+pub(super) struct Window {
+    lease: Lease,
+    root: BlobId,
+    range: Range<u64>,
+    /// Each with its place in the content.
+    chunks: Vec<(Child, u64)>,
+}
+
+impl Window {
+    /// Their bytes, cut to the range.
+    pub async fn read(self, store: &BlobStore) -> Result<Vec<Bytes>, BlobError> {
+        let ids = self.chunks.iter().map(|(child, _)| child.id).collect();
+        let pieces = whole(self.root, read_pieces(store, &self.lease, ids).await)?;
+        let range = &self.range;
+        let cut = self.chunks.iter().zip(pieces).map(|((child, start), piece)| {
+            let from = range.start.saturating_sub(*start).min(child.size_bytes);
+            let to = (range.end - start).min(child.size_bytes);
+            let len = piece.len();
+            let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(len);
+            piece.slice(within(from)..within(to))
+        });
+        Ok(cut.collect())
     }
+}
+
+/// A blob of which a piece is gone is as damaged as one of which a piece was changed.
+fn whole<T>(root: BlobId, read: Result<T, BlobError>) -> Result<T, BlobError> {
+    read.map_err(|error| match error {
+        BlobError::NotFound { .. } | BlobError::Damaged { .. } => BlobError::Damaged { id: root },
+        other => other,
+    })
 }
 
 /// Pieces from the front that fit into the limit, and at least one.
