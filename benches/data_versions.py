@@ -2,8 +2,8 @@
 first added, looked at unchanged, added again unchanged, added with one file changed, pushed to a local remote, and laid
 out; and the status of 100,000 unchanged files. Then one file of 1 GB beside `cp`, an
 fsync and one BLAKE3 pass, which is what no store that keeps a copy can beat; and how much a second version of it
-takes in which 1 % was inserted in the middle. Corliss encrypts, answers when the bytes are synced, and is a client
-and a server over loopback; DVC copies into its cache."""
+takes in which 1 % was inserted in the middle. Corliss encrypts, and answers when the bytes are synced; DVC copies into
+its cache. What Corliss lays out comes from the disk; so the copy beside it does, and once more from memory."""
 
 import os
 import random
@@ -108,6 +108,13 @@ def stored_bytes(corliss: Corliss) -> int:
     return sum(path.stat().st_size for path in (corliss.home / "blobs/packs").rglob("*") if path.is_file())
 
 
+def evict(path: Path) -> None:
+    """From the page cache; what is in it was synced."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def large_file(corliss: Corliss, work: Path) -> None:
     folder = work / "large"
     folder.mkdir()
@@ -128,9 +135,13 @@ def large_file(corliss: Corliss, work: Path) -> None:
     report("1 GB file, add", LARGE_BYTES / own / 1e6, "MB/s", f"cp + fsync + BLAKE3: {LARGE_BYTES / limit / 1e6:.0f}")
     report("1 GB file, add, of the limit", limit / own, "ratio", "at least 0.7")
     (work / "copy").unlink()
-    limit = seconds(lambda: (shutil.copyfile(path, work / "copy"), blake3.blake3().update_mmap(path)))
     own = seconds(lambda: corliss.cli("data", "get", "large", str(work / "laid-out"), timeout_s=600))
-    report("1 GB file, lay out, of cp + BLAKE3", limit / own, "ratio", "at least 0.7")
+    for source in ("the disk", "memory"):
+        if source == "the disk":
+            evict(path)
+        limit = seconds(lambda: (shutil.copyfile(path, work / "copy"), blake3.blake3().update_mmap(path)))
+        (work / "copy").unlink()
+        report(f"1 GB file, lay out, of cp from {source} + BLAKE3", limit / own, "ratio", "at least 0.7")
     assert (work / "laid-out/one.bin").stat().st_size == LARGE_BYTES
     before = stored_bytes(corliss)
     whole = path.read_bytes()

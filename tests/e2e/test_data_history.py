@@ -176,3 +176,39 @@ def test_damage_is_named_by_dataset_and_path_and_healed_by_the_file(corliss: Cor
     corliss.cli("data", "add", str(images), "--name", f"{images.name}-again")
     corliss.cli("data", "get", images.name, str(images.parent / "healed"))
     assert (images.parent / "healed" / "rare.bin").read_bytes() == content
+
+
+def test_a_switch_overwrites_nothing_that_no_version_has_and_writes_through_no_link(
+    corliss: Corliss, images: Path, tmp_path: Path
+) -> None:
+    name, victim, other = images.name, tmp_path / "victim", tmp_path / "other"
+    corliss.cli("data", "add", str(images))
+    corliss.cli("data", "branch", name, "other")
+    corliss.cli("data", "checkout", f"{name}@other", str(other))
+    write(other, {"cache/conf": "theirs", "notes.log": "theirs", "new": "theirs"})
+    corliss.cli("data", "add", str(other))
+    before = read(images)
+    write(victim, {"conf": "precious"})
+    switch = ("data", "checkout", f"{name}@other", str(images))
+
+    write(images, {".corlissignore": "cache\n*.log\n"})
+    (images / "cache").symlink_to(victim)
+    assert "is a link" in refused(corliss, *switch)
+    assert "is a link" in refused(corliss, *switch, "--discard")
+    (images / "cache").unlink()
+    write(images, {"notes.log": "mine"})
+    assert "is part of no version" in refused(corliss, *switch)
+    (images / ".corlissignore").unlink()
+    (images / "notes.log").unlink()
+    write(images, {"new/file": "mine", ".corlissignore": "new\n"})
+    assert "is a folder" in refused(corliss, *switch, "--discard")
+    (images / "new" / "file").unlink()
+    (images / ".corlissignore").unlink()
+    # Of a checkout that was killed.
+    write(images, {".corliss-checkout/left": "over"})
+    assert asked(corliss, "data", "status", str(images))["changes"] == []
+    assert {**read(images)} == {**before, ".corliss-checkout/left": "over"}, "nothing was touched"
+    # An empty folder is no part of a version.
+    corliss.cli(*switch)
+    assert read(images) == {**before, "cache/conf": "theirs", "notes.log": "theirs", "new": "theirs"}
+    assert read(victim) == {"conf": "precious"}

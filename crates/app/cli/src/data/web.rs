@@ -130,9 +130,9 @@ fn download(
     let client = client()?;
     let mut download = Download::default();
     let mut cut = Cut::default();
-    let mut tries = 0;
+    // However often it begins anew, only what was never reached before counts as getting on.
+    let (mut tries, mut furthest) = (0, 0);
     loop {
-        let before = download.read;
         let reason = match download.go_on(&client, address, &mut |bytes| cut.push(bytes, sink), told)? {
             Went::ToTheEnd => return cut.finish(sink),
             Went::Anew => {
@@ -140,8 +140,8 @@ fn download(
                 "it is another file each time it is read".to_owned()
             }
             Went::Broke(reason) => {
-                if download.read > before {
-                    tries = 0;
+                if download.read > furthest {
+                    (tries, furthest) = (0, download.read);
                 }
                 reason
             }
@@ -233,7 +233,7 @@ impl Download {
         match answer.status() {
             StatusCode::OK if self.read == 0 => self.begin(&answer),
             StatusCode::OK => return Ok(Went::Anew),
-            StatusCode::PARTIAL_CONTENT if starts_at(&answer, self.read) => {}
+            StatusCode::PARTIAL_CONTENT if starts_at(&answer, self.read) && self.is_same(&answer) => {}
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => return Ok(Went::Anew),
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 return Ok(Went::Broke(format!("it answered {status}")));
@@ -251,11 +251,14 @@ impl Download {
     }
 
     fn begin(&mut self, answer: &Response) {
-        let header = |name| Some(answer.headers().get(name)?.to_str().ok()?.to_owned());
         self.total = answer.content_length();
-        // A weak one does not say that the bytes are the same.
-        let etag = header(ETAG).filter(|etag| !etag.starts_with("W/"));
-        self.validator = etag.or_else(|| header(LAST_MODIFIED));
+        self.validator = validator(answer);
+    }
+
+    /// Some servers send a part of whatever they have now, and pay no heed to the condition.
+    fn is_same(&self, answer: &Response) -> bool {
+        let now = validator(answer);
+        now.is_none() || now == self.validator
     }
 
     fn take(
@@ -283,6 +286,13 @@ impl Download {
             _ => Ok(Went::ToTheEnd),
         }
     }
+}
+
+/// By what an answer can be told from one of another file. A weak etag does not say that the bytes are the same.
+fn validator(answer: &Response) -> Option<String> {
+    let header = |name| Some(answer.headers().get(name)?.to_str().ok()?.to_owned());
+    let etag = header(ETAG).filter(|etag| !etag.starts_with("W/"));
+    etag.or_else(|| header(LAST_MODIFIED))
 }
 
 fn starts_at(answer: &Response, start: u64) -> bool {
@@ -466,6 +476,25 @@ mod tests {
             }),
         ]);
         assert_eq!(fetched(&url).unwrap().0, whole);
+
+        let url = serve(vec![
+            Box::new(|_| part(0, 5_000_000, "one")),
+            // A part of another file, though the condition does not hold.
+            Box::new(move |range| part(from_range(range), usize::MAX, "two")),
+            Box::new(|range| {
+                assert_eq!(range, None);
+                part(0, usize::MAX, "two")
+            }),
+        ]);
+        assert_eq!(fetched(&url).unwrap().0, whole);
+    }
+
+    #[test]
+    fn what_never_gets_further_is_given_up() {
+        let short = || b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nabc".to_vec();
+        let answers = (0..20).map(|_| Box::new(move |_| short()) as Answer);
+        let error = fetched(&serve(answers.collect())).unwrap_err();
+        assert_eq!(error.report.code, "download_failed");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use corliss_data::Entry;
 use serde_json::json;
 
 use super::get::{lay_out, wanted};
+use super::obstacles;
 use super::status::summary;
 use crate::api::Api;
 use crate::commands::versions::{Resolved, resolve};
@@ -17,9 +18,6 @@ use crate::data::{download, upload};
 use crate::error::{CliError, CliResult, cause};
 use crate::text::short;
 use crate::{output, program, progress, units};
-
-/// Where files lie until all of them are here; in the folder itself, so that they can be renamed into place.
-const STAGING: &str = ".corliss-checkout";
 
 pub(super) fn checkout(
     context: &Context,
@@ -133,13 +131,12 @@ fn switch(
     discard: bool,
 ) -> CliResult<(u64, u64)> {
     let folder = &copy.folder;
-    let staging = folder.join(STAGING);
+    let staging = folder.join(upload::STAGING);
     if staging.exists() {
         // Of a checkout that was killed.
         fs::remove_dir_all(&staging).map_err(|error| unwritable(&staging, &error))?;
     }
-    let mut exclude: Vec<PathBuf> = upload::within(folder, &context.home).into_iter().collect();
-    exclude.push(STAGING.into());
+    let exclude = upload::within(folder, &context.home).into_iter().collect();
     let taken = upload::take(&context.home, folder, &upload::data_options(exclude), None)?;
     if !discard {
         let own = changes::since(api, &copy.version, &taken.tree, &copy.only)?;
@@ -161,6 +158,7 @@ fn switch(
     }
     // `theirs` is as it shall be.
     let differing = changes::since(api, version, &taken.tree, only)?;
+    obstacles::check(folder, &differing, discard)?;
     let new: Vec<Entry> = differing
         .iter()
         .filter_map(|change| change.theirs.clone())
@@ -187,6 +185,8 @@ fn place(folder: &Path, staging: &Path, differing: &[LocalChange]) -> CliResult 
     for change in differing.iter().filter(|change| change.theirs.is_some()) {
         let (from, to) = (staging.join(&change.path), folder.join(&change.path));
         let parent = to.parent().unwrap_or(folder);
+        // An empty folder may be there, which no version knows.
+        let _ = fs::remove_dir(&to);
         fs::create_dir_all(parent)
             .and_then(|()| fs::rename(&from, &to))
             .map_err(|error| unwritable(&to, &error))?;

@@ -10,6 +10,7 @@ mod import;
 mod lineage;
 mod log;
 mod merge;
+mod obstacles;
 mod operations;
 mod refs;
 mod show;

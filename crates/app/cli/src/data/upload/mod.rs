@@ -20,6 +20,9 @@ const ATTEMPTS: u32 = 3;
 /// What the server answers then.
 const LOST: [&str; 3] = ["data_tree_missing", "data_blob_missing", "blob_incomplete"];
 
+/// Where files lie in a working copy until all of them are here, so that they can be renamed into place.
+pub const STAGING: &str = ".corliss-checkout";
+
 /// What the server answered to a commit.
 #[derive(Debug, Deserialize)]
 pub struct Uploaded {
@@ -142,8 +145,9 @@ pub fn code_options(exclude: Vec<PathBuf>) -> Options {
     }
 }
 
-/// What is data: everything but these folders.
-pub fn data_options(exclude: Vec<PathBuf>) -> Options {
+/// What is data: everything but these folders, and what a checkout that was killed left.
+pub fn data_options(mut exclude: Vec<PathBuf>) -> Options {
+    exclude.push(STAGING.into());
     Options {
         exclude,
         ..Options::of(Kind::Data)
