@@ -4,6 +4,7 @@
 //! database rows live in the capability that owns them.
 
 pub mod amount;
+mod calendar;
 mod flavor;
 mod id;
 mod named;
@@ -11,6 +12,7 @@ mod permission;
 mod resources;
 mod time;
 
+pub use calendar::civil_date;
 pub use flavor::Flavor;
 pub use id::{
     AttemptNumber, CommitId, DatasetName, EndpointId, IdError, IdSeed, JobId, ModelName, PrincipalId,

@@ -11,11 +11,12 @@
 mod repository;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
+use corliss_testkit::killed;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -93,41 +94,14 @@ fn planned(model: &Model, now_ms: &mut i64, seed: u64) -> (Vec<Step>, Vec<Answer
 }
 
 /// Runs a process that makes the steps, kills it after some time, and answers what it said of which.
-fn killed(folder: &Path, after: Duration) -> Vec<String> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+fn made_until_killed(folder: &Path, after: Duration) -> Vec<String> {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--ignored", "--exact", "call_until_killed", "--nocapture"])
-        .env(CHILD_VARIABLE, folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut out = child.stdout.take().unwrap();
-    let mut said = Vec::new();
-    // What it says is read meanwhile, so that it never waits for us.
-    let (ready, is_ready) = std::sync::mpsc::channel();
-    let reader = std::thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(read @ 1..) = out.read(&mut buffer) {
-            said.extend_from_slice(&buffer[..read]);
-            if said.windows(7).any(|part| part == b"\nready\n") {
-                let _ = ready.send(());
-            }
-        }
-        String::from_utf8(said).unwrap()
-    });
-    is_ready.recv_timeout(Duration::from_secs(60)).unwrap();
-    std::thread::sleep(after);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let said = reader.join().unwrap();
-    let (_, said) = said.split_once("\nready\n").unwrap();
-    // A line that was cut off says nothing.
-    let lines = said
-        .split_inclusive('\n')
-        .filter_map(|line| line.strip_suffix('\n'));
-    lines
-        .filter(|line| line.starts_with("done") || *line == "refused")
-        .map(str::to_owned)
-        .collect()
+        .env(CHILD_VARIABLE, folder);
+    let mut said = killed::after_ready(&mut command, after);
+    said.retain(|line| line.starts_with("done") || line == "refused");
+    said
 }
 
 /// What was acknowledged is there, the call in flight is or is not, and nothing is half. Answers which.
@@ -170,7 +144,7 @@ async fn one_home(seed: u64, kills: u64) -> (Vec<&'static str>, usize) {
         fs::write(folder.join("steps"), serde_json::to_vec(&steps).unwrap()).unwrap();
         let after =
             LIFE_MAX.mul_f64((seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64 / (1 << 24) as f64);
-        let said = killed(folder, after);
+        let said = made_until_killed(folder, after);
         for ((step, expected), said) in steps.iter().zip(&answers).zip(&said) {
             assert_eq!(*said, told(expected.as_ref().ok()), "seed {seed}: {step:?}");
             let _ = model.apply(step);

@@ -14,15 +14,16 @@ mod support;
 #[path = "support/remotes.rs"]
 mod two;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use corliss_blobstore::{BlobError, BlobStore};
 use corliss_data::{RemoteSettings, Remotes, ServerSettings};
 use corliss_keyring::FileRootKey;
+use corliss_testkit::killed;
 use corliss_types::CommitId;
 
 use disk::Home;
@@ -116,38 +117,15 @@ async fn fetch(home: &Home) {
 }
 
 /// Starts a process, kills it after some time, and answers what it said.
-fn killed(place: &Place, what: &str, begin: u64, after: Duration) -> Vec<String> {
+fn said_until_killed(place: &Place, what: &str, begin: u64, after: Duration) -> Vec<String> {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--ignored", "--exact", "transfer_until_killed", "--nocapture"])
-        .env(CHILD_VARIABLE, format!("{what} {begin} {}", place.root.display()))
-        .stdout(Stdio::piped());
+        .env(CHILD_VARIABLE, format!("{what} {begin} {}", place.root.display()));
     if let Some(url) = &place.url {
         command.env(URL_VARIABLE, url);
     }
-    let mut child = command.spawn().unwrap();
-    let mut out = child.stdout.take().unwrap();
-    let (ready, is_ready) = std::sync::mpsc::channel();
-    let reader = std::thread::spawn(move || {
-        let (mut said, mut buffer) = (Vec::new(), [0; 4096]);
-        while let Ok(read @ 1..) = out.read(&mut buffer) {
-            said.extend_from_slice(&buffer[..read]);
-            if said.windows(7).any(|part| part == b"\nready\n") {
-                let _ = ready.send(());
-            }
-        }
-        String::from_utf8(said).unwrap()
-    });
-    is_ready.recv_timeout(Duration::from_secs(60)).unwrap();
-    std::thread::sleep(after);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let said = reader.join().unwrap();
-    // A line that was cut off says nothing.
-    let lines = said
-        .split_inclusive('\n')
-        .filter_map(|line| line.strip_suffix('\n'));
-    lines.map(str::to_owned).collect()
+    killed::after_ready(&mut command, after)
 }
 
 /// Whoever comes new to the remote gets all that was acknowledged, whole.
@@ -199,7 +177,7 @@ async fn one_pair(root: &Path, seed: u64, kills: u64) -> [usize; 2] {
         let seed = seed + kill;
         let part = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64 / (1 << 24) as f64;
         let after = LIFE_MAX.mul_f64(part);
-        let said = killed(&place, "push", 1000 * kill, after);
+        let said = said_until_killed(&place, "push", 1000 * kill, after);
         for line in said.iter().filter_map(|line| line.strip_prefix("pushed ")) {
             let (round, commit) = line.split_once(' ').unwrap();
             acknowledged.push((round.parse().unwrap(), commit.parse().unwrap()));
@@ -216,7 +194,7 @@ async fn one_pair(root: &Path, seed: u64, kills: u64) -> [usize; 2] {
         acknowledged.push((round, committed.commit.unwrap()));
         drop(home);
         // A pull is killed as well; the next one has everything.
-        let said = killed(&place, "pull", 0, after);
+        let said = said_until_killed(&place, "pull", 0, after);
         pulled += usize::from(said.iter().any(|line| line == "pulled"));
         let home = place.home("pull").await;
         let check = home.service.check(false, &|_| {}).await.unwrap();

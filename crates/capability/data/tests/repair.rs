@@ -13,20 +13,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use corliss_blobstore::{BlobError, BlobId, BlobStore};
+use corliss_blobstore::{BlobError, BlobStore};
 use corliss_clock::Sources;
 use corliss_data::remote::RemoteTrouble;
 use corliss_data::{
-    CollectWish, DataError, DataService, InUse, Limits, MIGRATIONS, PortError, Reference, RemoteSettings,
-    Remotes,
+    CollectWish, DataError, DataService, Limits, MIGRATIONS, Reference, RemoteSettings, Remotes,
 };
 use corliss_keyring::RootKey;
 use corliss_metastore::Metastore;
 use corliss_testkit::noise::noise;
-use corliss_types::VersionId;
 
-use support::{commit, entry, name, send_tree};
+use support::{NothingElse, commit, entry, name, send_tree};
 use two::{installation, push};
 
 /// A service whose bytes lie in a folder, so that they can be damaged.
@@ -89,18 +86,6 @@ async fn is_whole(service: &DataService, blobs: &BlobStore, dataset: &str, large
     let entry = service.file(&version, "large").await.unwrap();
     assert!(blobs.read_all(entry.blob, u64::MAX).await.unwrap() == large);
     assert_eq!(service.files(&version, "", 1000).await.unwrap().len(), 201);
-}
-
-struct NothingElse;
-
-#[async_trait]
-impl InUse for NothingElse {
-    async fn versions(&self) -> Result<Vec<VersionId>, PortError> {
-        Ok(Vec::new())
-    }
-    async fn blobs(&self) -> Result<Vec<BlobId>, PortError> {
-        Ok(Vec::new())
-    }
 }
 
 /// What was repaired leaves damaged copies behind: they go.

@@ -32,7 +32,7 @@ type Table = Arc<Mutex<HashMap<String, Arc<OwnedFd>>>>;
 #[derive(Debug, Clone, Default)]
 pub struct Folders {
     table: Table,
-    listener: Option<Arc<Listener>>,
+    _listener: Option<Arc<Listener>>,
 }
 
 /// Ends with the last [`Folders`].
@@ -62,7 +62,7 @@ impl Folders {
         let accepting = tokio::spawn(accept(listener, Arc::clone(&table)));
         Ok(Self {
             table,
-            listener: Some(Arc::new(Listener(accepting))),
+            _listener: Some(Arc::new(Listener(accepting))),
         })
     }
 
@@ -70,12 +70,6 @@ impl Folders {
     #[must_use]
     pub fn get(&self, handle: &str) -> Option<Arc<OwnedFd>> {
         lock(&self.table).get(handle).cloned()
-    }
-
-    /// Whether anybody listens.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.listener.is_some()
     }
 }
 

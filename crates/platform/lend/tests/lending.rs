@@ -74,7 +74,7 @@ async fn what_is_no_folder_is_not_taken_and_others_are() {
     std::fs::write(&file, "x").unwrap();
     let socket = home.path().join("folders");
     assert!(lend(home.path(), &socket).await.is_err(), "nobody listens");
-    let folders = Folders::listen(&socket).unwrap();
+    let _folders = Folders::listen(&socket).unwrap();
     assert!(lend(&file, &socket).await.is_err());
     assert!(lend(&home.path().join("absent"), &socket).await.is_err());
     // Somebody who passes nothing, and somebody who says nothing.
@@ -82,7 +82,6 @@ async fn what_is_no_folder_is_not_taken_and_others_are() {
     chatty.write_all(b"hello").unwrap();
     let _silent = UnixStream::connect(&socket).unwrap();
     assert!(lend(home.path(), &socket).await.is_ok());
-    assert!(folders.is_open());
 }
 
 #[tokio::test(flavor = "multi_thread")]

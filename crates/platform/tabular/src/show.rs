@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use corliss_types::civil_date;
+
 use crate::limits::CELL_CHARS;
 use crate::model::Cell;
 use crate::value::Value;
@@ -165,22 +167,8 @@ fn time_of_day(nanos: i128) -> String {
     }
 }
 
-/// The Gregorian date of a day, counted from 1970-01-01. Years are counted from March, so that the leap day
-/// is the last of its year; 146,097 days are 400 years.
 fn date(days: i64) -> String {
-    let shifted = i128::from(days) + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = year_of_era + era * 400 + i128::from(month <= 2);
+    let (year, month, day) = civil_date(days);
     format!("{year:04}-{month:02}-{day:02}")
 }
 

@@ -18,7 +18,6 @@ mod resolver;
 mod schedule;
 mod secret;
 mod target;
-mod time;
 
 pub use client::{HeaderNames, Message, WebhookClient};
 pub use error::WebhookError;
@@ -27,4 +26,3 @@ pub use reach::Reach;
 pub use schedule::{Schedule, seed};
 pub use secret::Secret;
 pub use target::Target;
-pub use time::rfc3339;

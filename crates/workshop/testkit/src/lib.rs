@@ -6,6 +6,7 @@
 pub mod everyone;
 pub mod failing_disk;
 pub mod full_disk;
+pub mod killed;
 pub mod metastore;
 pub mod noise;
 pub mod postgres;

@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use corliss_types::{CommitId, DatasetName, Timestamp, VersionId};
-use corliss_webhook::rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -156,7 +155,7 @@ pub(crate) fn test_body(dataset: &DatasetName, hook: &str, by: &str, at: Timesta
 /// As the Standard Webhooks specification recommends.
 fn envelope(event: &str, at: Timestamp, data: &Value) -> String {
     let kind = format!("dataset.{event}");
-    json!({ "type": kind, "timestamp": rfc3339(at), "data": data }).to_string()
+    json!({ "type": kind, "timestamp": at.rfc3339(), "data": data }).to_string()
 }
 
 #[cfg(test)]

@@ -5,20 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use corliss_blobstore::{BlobError, BlobId, BlobStore};
+use corliss_blobstore::{BlobError, BlobStore};
 use corliss_clock::Sources;
 use corliss_data::tree::Builder;
 use corliss_data::{
-    CollectWish, Committed, DataError, DataService, Entry, InUse, Limits, MIGRATIONS, PortError, Remotes,
-    transfer,
+    CollectWish, Committed, DataError, DataService, Entry, Limits, MIGRATIONS, Remotes, transfer,
 };
 use corliss_keyring::{FileRootKey, RootKey};
 use corliss_metastore::{Metastore, MetastoreConfig};
 use corliss_testkit::noise::noise;
-use corliss_types::{CommitId, VersionId};
+use corliss_types::CommitId;
 
-use super::support::{by, name, on};
+use super::support::{NothingElse, by, name, on};
 
 /// The stores of a home, and the service over them.
 pub struct Home {
@@ -109,16 +107,4 @@ pub fn files(round: u64) -> Vec<(&'static str, Vec<u8>)> {
         ("large", noise(large, 7 * round)),
         ("small", noise(900, 7 * round + 1)),
     ]
-}
-
-struct NothingElse;
-
-#[async_trait]
-impl InUse for NothingElse {
-    async fn versions(&self) -> Result<Vec<VersionId>, PortError> {
-        Ok(Vec::new())
-    }
-    async fn blobs(&self) -> Result<Vec<BlobId>, PortError> {
-        Ok(Vec::new())
-    }
 }

@@ -8,10 +8,13 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use corliss_blobstore::{BlobId, BlobStore, Kind};
 use corliss_clock::{ManualClock, Sources};
 use corliss_data::tree::Builder;
-use corliss_data::{Committed, DataError, DataService, Entry, Limits, RefName, Signature, Target, transfer};
+use corliss_data::{
+    Committed, DataError, DataService, Entry, InUse, Limits, PortError, RefName, Signature, Target, transfer,
+};
 use corliss_metastore::Metastore;
 use corliss_types::{DatasetName, Timestamp, VersionId};
 
@@ -96,4 +99,17 @@ pub async fn commit(
 ) -> Committed {
     let version = send(service, files).await;
     service.commit(&on(dataset), &version, by(message)).await.unwrap()
+}
+
+/// No other room refers to anything.
+pub struct NothingElse;
+
+#[async_trait]
+impl InUse for NothingElse {
+    async fn versions(&self) -> Result<Vec<VersionId>, PortError> {
+        Ok(Vec::new())
+    }
+    async fn blobs(&self) -> Result<Vec<BlobId>, PortError> {
+        Ok(Vec::new())
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use corliss_types::Timestamp;
+use corliss_types::{Timestamp, civil_date};
 use serde::Serialize;
 
 use super::form;
@@ -81,29 +81,9 @@ fn is_anothers(tenant: &str, bytes: &[u8]) -> bool {
 fn utc(at: Timestamp) -> String {
     let seconds = at.as_millis().div_euclid(1000);
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let (year, month, day) = date(days);
+    let (year, month, day) = civil_date(days);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
-}
-
-/// Year, month and day of the days since 1970. Years are counted from March, so that the leap day is the
-/// last of its year, and in eras of 400 years, which all have 146,097 days.
-fn date(days: i64) -> (i64, i64, i64) {
-    let since_era_zero = days + 719_468;
-    let era = since_era_zero.div_euclid(146_097);
-    let of_era = since_era_zero.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // From March on, five months have 153 days.
-    let march_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]

@@ -1,0 +1,66 @@
+//! Days and times as the common calendar writes them.
+
+use crate::Timestamp;
+
+const DAY_MS: i64 = 86_400_000;
+/// Days of 400 years, after which the calendar repeats.
+const ERA_DAYS: i128 = 146_097;
+/// From 1 March of the year 0 to 1 January 1970.
+const EPOCH_DAYS: i128 = 719_468;
+
+/// Year, month and day of a day that is counted from 1 January 1970, in the Gregorian calendar.
+///
+/// Years are counted from March, so that the leap day is the last of its year.
+#[must_use]
+pub fn civil_date(days: i64) -> (i128, i128, i128) {
+    let shifted = i128::from(days) + EPOCH_DAYS;
+    let (era, day) = (shifted.div_euclid(ERA_DAYS), shifted.rem_euclid(ERA_DAYS));
+    // Leap days come every 4 years but for the last day of a century, unless it ends the era.
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    // From March on, five months have 153 days, over and over.
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let year = year + 400 * era;
+    match month {
+        0..=9 => (year, month + 3, day),
+        _ => (year + 1, month - 9, day),
+    }
+}
+
+impl Timestamp {
+    /// In the form of RFC 3339, in UTC, to the millisecond: `2026-11-22T02:42:13.000Z`.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let (days, millis) = (
+            self.as_millis().div_euclid(DAY_MS),
+            self.as_millis().rem_euclid(DAY_MS),
+        );
+        let (year, month, day) = civil_date(days);
+        let (hour, minute) = (millis / 3_600_000, millis / 60_000 % 60);
+        let (second, milli) = (millis / 1_000 % 60, millis % 1_000);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for (millis, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (951_868_800_000, "2000-03-01T00:00:00.000Z"),
+            (1_709_164_800_000, "2024-02-29T00:00:00.000Z"),
+            (1_735_689_599_999, "2024-12-31T23:59:59.999Z"),
+            (1_614_265_330_500, "2021-02-25T15:02:10.500Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (4_107_456_000_000, "2100-02-28T00:00:00.000Z"),
+        ] {
+            assert_eq!(Timestamp::from_millis(millis).rfc3339(), expected);
+        }
+    }
+}
