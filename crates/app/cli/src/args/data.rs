@@ -291,7 +291,8 @@ pub struct AddArgs {
     /// Why this version exists
     #[arg(long, short)]
     pub message: Option<String>,
-    /// Commit even if others committed since: what they changed is not in this version
+    /// Commit even if others committed since, or the branch has files that the folder does not have: they are not in this
+    /// version
     #[arg(long)]
     pub replace: bool,
     /// Say what would be committed, and send nothing

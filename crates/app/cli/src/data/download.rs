@@ -34,11 +34,18 @@ struct Target {
     offset: u64,
 }
 
-/// Writes the entries below `folder`, which exists and is empty; `bar` is told every byte. A server on this machine
-/// writes them itself.
-pub fn entries(api: &Api, home: &Path, entries: &[Entry], folder: &Path, bar: &ProgressBar) -> CliResult {
+/// Writes the entries below `folder`, which is open as `opened` and has none of them; `bar` is told every byte. A server
+/// on this machine writes them itself.
+pub fn entries(
+    api: &Api,
+    home: &Path,
+    entries: &[Entry],
+    folder: &Path,
+    opened: &File,
+    bar: &ProgressBar,
+) -> CliResult {
     let paths = make_folders(entries, folder)?;
-    if let Some(local) = Local::reach(api, home, folder) {
+    if let Some(local) = Local::reach(api, home, opened) {
         return local.lay_out(entries, bar);
     }
     let targets = targets(api, entries, &paths)?;

@@ -11,6 +11,7 @@ use crate::commands::versions::resolve;
 use crate::context::Context;
 use crate::data::changes::{self, LocalChange};
 use crate::data::copies::{Copy, Notes};
+use crate::data::staging;
 use crate::data::upload::{self, Destination, Taken, Uploaded};
 use crate::error::{CliError, CliResult, EXIT_NOT_FOUND, cause};
 use crate::{output, units};
@@ -28,6 +29,7 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> CliResult {
         return Err(CliError::input(format!("{} is not a folder", folder.display()))
             .hint("name the folder that the file lies in: a version is a whole folder"));
     }
+    staging::check_whole(&folder)?;
     let notes = Notes::on(&context.home, &folder)?;
     let copy = notes.copy()?.filter(|copy| copy.server == api.url());
     let to = destination(args, &folder, copy.as_ref())?;
@@ -39,6 +41,10 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> CliResult {
     if args.dry_run {
         return dry_run(context, &api, &taken, &to, &only);
     }
+    let to = match to.expected {
+        None if !args.replace && only.is_empty() => going_on(&api, &taken, to)?,
+        _ => to,
+    };
     let uploaded = match &copy {
         Some(copy) if !copy.only.is_empty() => commit_part(&api, &taken, copy, &to)?,
         _ => upload::commit(&api, &taken, &to)?,
@@ -82,11 +88,41 @@ fn destination(args: &AddArgs, folder: &Path, copy: Option<&Copy>) -> CliResult<
     })
 }
 
-fn dry_run(context: &Context, api: &Api, taken: &Taken, to: &Destination, only: &[String]) -> CliResult {
-    let target = match &to.branch {
+/// Of a folder that is no working copy of the branch nobody knows whether it goes on from what is there. It does as long
+/// as it lacks none of the files.
+fn going_on(api: &Api, taken: &Taken, to: Destination) -> CliResult<Destination> {
+    let target = name_of(&to);
+    let base = match resolve(api, &target) {
+        Ok(base) => base,
+        Err(error) if error.exit_code == EXIT_NOT_FOUND => return Ok(to),
+        Err(error) => return Err(error),
+    };
+    let changes = changes::since(api, &base.version, &taken.tree, &[])?;
+    let removed = changes.iter().filter(|change| change.here.is_none()).count();
+    if removed > 0 {
+        return Err(CliError::input(format!(
+            "{target} has {} that this folder does not have, and the folder is no working copy of it",
+            units::plural(removed as u64, "file")
+        ))
+        .hint(
+            "--dry-run shows what would change; --replace makes the folder the next version all the same",
+        ));
+    }
+    Ok(Destination {
+        expected: base.commit,
+        ..to
+    })
+}
+
+fn name_of(to: &Destination) -> String {
+    match &to.branch {
         Some(branch) => format!("{}@{branch}", to.dataset),
         None => to.dataset.clone(),
-    };
+    }
+}
+
+fn dry_run(context: &Context, api: &Api, taken: &Taken, to: &Destination, only: &[String]) -> CliResult {
+    let target = name_of(to);
     let base = match resolve(api, &target) {
         Ok(base) => Some(base.version),
         Err(error) if error.exit_code == EXIT_NOT_FOUND => None,

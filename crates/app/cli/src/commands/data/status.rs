@@ -8,7 +8,7 @@ use crate::commands::versions::resolve;
 use crate::context::Context;
 use crate::data::changes::{self, LocalChange};
 use crate::data::copies::{Copy, Notes};
-use crate::data::upload;
+use crate::data::{staging, upload};
 use crate::error::{CliError, CliResult, EXIT_NOT_FOUND};
 use crate::output;
 use crate::program;
@@ -36,6 +36,7 @@ pub(super) fn status(context: &Context, path: &Path) -> CliResult {
         ))
         .hint("set CORLISS_URL to that server"));
     }
+    staging::check_whole(notes.folder())?;
     let exclude: Vec<PathBuf> = upload::within(notes.folder(), &context.home)
         .into_iter()
         .collect();
