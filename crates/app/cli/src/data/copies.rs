@@ -101,6 +101,15 @@ impl Notes {
             .unwrap_or_default()
     }
 
+    /// Forgets its files, so that all of them are read.
+    pub fn forget(&self, kind: Kind) -> CliResult {
+        let path = self.place.join(memory_name(kind));
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(unusable(&path, &error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Remembers the files of a snapshot. That this fails costs time later, nothing else.
     pub fn remember(&self, kind: Kind, before: &Memory, snapshot: &Snapshot) {
         if !before.is_of(snapshot) {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use corliss_data::snapshot::Kind;
+use corliss_types::DatasetName;
 use serde_json::json;
 
 use super::status::{print_changes, summary};
@@ -34,6 +36,9 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> CliResult {
     let copy = notes.copy()?.filter(|copy| copy.server == api.url());
     let to = destination(args, &folder, copy.as_ref())?;
     let store = (!args.dry_run).then_some(&api);
+    if args.rehash {
+        notes.forget(Kind::Data)?;
+    }
     let home = upload::within(&folder, &context.home).into_iter().collect();
     let taken = upload::take(&context.home, &folder, &upload::data_options(home), store)?;
     let copy = copy.filter(|copy| copy.dataset == to.dataset);
@@ -46,9 +51,10 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> CliResult {
         _ => to,
     };
     let uploaded = match &copy {
-        Some(copy) if !copy.only.is_empty() => commit_part(&api, &taken, copy, &to)?,
-        _ => upload::commit(&api, &taken, &to)?,
+        Some(copy) if !copy.only.is_empty() => commit_part(&api, &taken, copy, &to),
+        _ => upload::commit(&api, &taken, &to),
     };
+    let uploaded = uploaded.map_err(|error| told_if_gone(&api, &to, error))?;
     notes.set_copy(&Copy {
         folder: notes.folder().to_path_buf(),
         server: api.url().to_owned(),
@@ -62,6 +68,23 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> CliResult {
     Ok(())
 }
 
+/// A branch that is gone has not moved.
+fn told_if_gone(api: &Api, to: &Destination, error: CliError) -> CliError {
+    let moved = to.expected.is_some() && error.report.code == "data_branch_moved";
+    match moved.then(|| resolve(api, &name_of(to))) {
+        Some(Err(missing)) if missing.exit_code == EXIT_NOT_FOUND => CliError::new(
+            EXIT_NOT_FOUND,
+            &missing.report.code,
+            format!(
+                "{}: the folder is a working copy of what is gone",
+                missing.report.message
+            ),
+        )
+        .hint("pass --replace to make it anew from this folder, without its history"),
+        _ => error,
+    }
+}
+
 /// What was named, else what the folder is a working copy of.
 fn destination(args: &AddArgs, folder: &Path, copy: Option<&Copy>) -> CliResult<Destination> {
     let folder_name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -72,6 +95,9 @@ fn destination(args: &AddArgs, folder: &Path, copy: Option<&Copy>) -> CliResult<
         .or(known)
         .or(folder_name)
         .ok_or_else(|| CliError::input("the folder has no name").hint("pass --name NAME"))?;
+    dataset.parse::<DatasetName>().map_err(|problem| {
+        CliError::input(format!("the dataset's name: {problem}")).hint("pass --name NAME")
+    })?;
     let copy = copy.filter(|copy| copy.dataset == dataset);
     let branch = args
         .branch

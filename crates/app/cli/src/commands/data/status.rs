@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use corliss_data::snapshot::Kind;
 use serde_json::json;
 
 use crate::commands::versions::resolve;
@@ -18,7 +19,7 @@ use crate::units;
 /// Files that are listed; a program reads all of them from `--json`.
 const SHOWN: usize = 100;
 
-pub(super) fn status(context: &Context, path: &Path) -> CliResult {
+pub(super) fn status(context: &Context, path: &Path, rehash: bool) -> CliResult {
     let Some((notes, copy)) = Notes::around(&context.home, path)? else {
         return Err(
             CliError::input(format!("{} is not in a working copy", path.display())).hint(format!(
@@ -37,6 +38,9 @@ pub(super) fn status(context: &Context, path: &Path) -> CliResult {
         .hint("set CORLISS_URL to that server"));
     }
     staging::check_whole(notes.folder())?;
+    if rehash {
+        notes.forget(Kind::Data)?;
+    }
     let exclude: Vec<PathBuf> = upload::within(notes.folder(), &context.home)
         .into_iter()
         .collect();
