@@ -8,13 +8,12 @@ import os
 import random
 import subprocess
 import time
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 import pytest
 
 from support import processes
+from support.disk import small_disk
 from support.server import Corliss, CorlissError, poll, temporary_home
 
 # A step that says when it began and ended, outside of Corliss, and leaves an output.
@@ -205,19 +204,6 @@ def test_beyond_loopback_needs_tls() -> None:
         done = corliss.run_cli("up", "--listen", "0.0.0.0:0")
         assert done.returncode != 0 and "tls" in done.stderr.lower(), done
         assert processes.of_home(home) == []
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[None]:
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip("mounting a small file system needs root")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_full_disk_fails_the_step_and_not_the_server(project) -> None:

@@ -1,5 +1,8 @@
 //! A failed command: one sentence, a cause, a hint and an exit code.
 
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
 use corliss_diagnostics::{Diagnose, ErrorReport};
 use corliss_pipelines::project_file::Problem;
 use serde_json::json;
@@ -52,6 +55,19 @@ pub fn cause(error: &std::io::Error) -> String {
         .next()
         .map(|first| first.to_lowercase().chain(chars).collect())
         .unwrap_or_default()
+}
+
+/// A file or folder that could not be written.
+#[must_use]
+pub fn unwritable(path: &Path, error: &io::Error) -> CliError {
+    let path = path.display();
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            CliError::failed(format!("the disk that {path} was to be written to is full"))
+                .hint("free some space there and try again")
+        }
+        _ => CliError::failed(format!("cannot write {path}: {}", cause(error))),
+    }
 }
 
 impl CliError {

@@ -151,6 +151,8 @@ pub enum ConfigError {
         origin: String,
         /// What was probably meant.
         nearest: Option<String>,
+        /// What may stand there.
+        known: String,
     },
     /// A value that does not fit its key.
     #[error("setting '{key}' {}must be {expected}", refused(.value))]
@@ -190,10 +192,7 @@ impl Diagnose for ConfigError {
             Self::UnknownKey {
                 nearest: Some(name), ..
             } => Some(format!("did you mean '{name}'?")),
-            Self::UnknownKey { .. } => {
-                let keys: Vec<&str> = keys().map(|(key, _)| *key).collect();
-                Some(format!("the settings are {}", keys.join(", ")))
-            }
+            Self::UnknownKey { known, .. } => Some(format!("the settings are {known}")),
             _ => None,
         }
     }
@@ -230,10 +229,34 @@ fn known(key: &str) -> Option<&'static str> {
 
 fn unknown(key: &str, origin: String) -> ConfigError {
     let nearest = nearest(key, keys().map(|(known, _)| *known)).map(str::to_owned);
+    let mut known: Vec<&str> = keys().map(|(key, _)| *key).collect();
+    known.extend(["remotes.NAME.…", "sources.NAME.…"]);
     ConfigError::UnknownKey {
         key: key.to_owned(),
         origin,
         nearest,
+        known: known.join(", "),
+    }
+}
+
+/// Of a section that may be there many times, such as `remotes.NAME`; without `key` all of it is wrong.
+fn unknown_in(
+    section: &str,
+    name: &str,
+    key: Option<&str>,
+    keys: &[&'static str],
+    origin: &str,
+) -> ConfigError {
+    let known: Vec<String> = keys.iter().map(|key| format!("{section}.{name}.{key}")).collect();
+    let meant = key.and_then(|key| nearest(key, keys.iter().copied()));
+    ConfigError::UnknownKey {
+        key: match key {
+            Some(key) => format!("{section}.{name}.{key}"),
+            None => format!("{section}.{name}"),
+        },
+        origin: origin.to_owned(),
+        nearest: meant.map(|key| format!("{section}.{name}.{key}")),
+        known: known.join(", "),
     }
 }
 
@@ -320,6 +343,7 @@ fn from_environment(environment: impl Iterator<Item = (String, String)>) -> Resu
                     key: name,
                     origin: "the environment".to_owned(),
                     nearest,
+                    known: names.join(", "),
                 });
             }
         }

@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 use super::local::Local;
 use super::pieces::fetch;
 use crate::api::Api;
-use crate::error::{CliError, CliResult, cause};
+use crate::error::{CliError, CliResult, unwritable};
 use crate::parallel::on_threads;
 
 /// Content that is fetched in one request.
@@ -209,10 +209,6 @@ fn set_mode(file: &File, entry: &Entry) -> std::io::Result<()> {
         file.set_permissions(Permissions::from_mode(0o755))?;
     }
     Ok(())
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::failed(format!("cannot write {}: {}", path.display(), cause(error)))
 }
 
 fn not_what_it_is(entry: &Entry) -> CliError {

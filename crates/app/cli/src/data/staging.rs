@@ -16,7 +16,7 @@ use corliss_data::Entry;
 
 use super::download;
 use crate::api::Api;
-use crate::error::{CliError, CliResult, cause};
+use crate::error::{CliError, CliResult, unwritable};
 use crate::parallel::on_threads;
 use crate::{output, progress};
 
@@ -211,10 +211,6 @@ fn holds_files(folder: &Path) -> bool {
         }
     }
     fs::remove_dir(folder).is_err()
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::failed(format!("cannot write {}: {}", path.display(), cause(error)))
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use corliss_blobstore::BucketSettings;
 use corliss_data::remote::ServerLimits;
 use corliss_data::{DataError, RemoteSettings, Remotes, ServerSettings};
-use corliss_diagnostics::{Diagnose, nearest};
+use corliss_diagnostics::Diagnose;
 use corliss_keyring::FileRootKey;
 
-use super::{ConfigError, bad, plain};
+use super::{ConfigError, bad, plain, unknown, unknown_in};
 
 /// What such a section may hold.
 const KEYS: [&str; 7] = [
@@ -40,22 +40,16 @@ pub(super) fn read(
     section: &toml::Value,
     origin: &str,
 ) -> Result<Vec<RemoteConfig>, ConfigError> {
-    let unknown = |key: String, nearest: Option<&str>| ConfigError::UnknownKey {
-        key,
-        origin: origin.to_owned(),
-        nearest: nearest.map(str::to_owned),
-    };
     let Some(remotes) = section.as_table() else {
-        return Err(unknown("remotes".to_owned(), None));
+        return Err(unknown("remotes", origin.to_owned()));
     };
     let mut read = Vec::new();
     for (name, settings) in remotes {
         let Some(settings) = settings.as_table() else {
-            return Err(unknown(format!("remotes.{name}"), Some("remotes.NAME.url")));
+            return Err(unknown_in("remotes", name, None, &KEYS, origin));
         };
         if let Some(key) = settings.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            let nearest = nearest(key, KEYS);
-            return Err(unknown(format!("remotes.{name}.{key}"), nearest));
+            return Err(unknown_in("remotes", name, Some(key), &KEYS, origin));
         }
         let text = |key: &str| settings.get(key).map(plain).filter(|text| !text.is_empty());
         let path = |key| text(key).map(|path| home.join(path));

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use corliss_blobstore::BucketSettings;
 use corliss_data::{DataError, ImportSources, SourceSettings};
-use corliss_diagnostics::{Diagnose, ErrorReport, nearest};
+use corliss_diagnostics::{Diagnose, ErrorReport};
 
-use super::{ConfigError, bad, plain};
+use super::{ConfigError, bad, plain, unknown, unknown_in};
 
 /// What such a section may hold.
 const KEYS: [&str; 4] = ["url", "endpoint", "region", "allow_http"];
@@ -23,22 +23,16 @@ pub struct SourceConfig {
 
 /// Reads the section; `origin` is the file.
 pub(super) fn read(section: &toml::Value, origin: &str) -> Result<Vec<SourceConfig>, ConfigError> {
-    let unknown = |key: String, nearest: Option<&str>| ConfigError::UnknownKey {
-        key,
-        origin: origin.to_owned(),
-        nearest: nearest.map(str::to_owned),
-    };
     let Some(sources) = section.as_table() else {
-        return Err(unknown("sources".to_owned(), None));
+        return Err(unknown("sources", origin.to_owned()));
     };
     let mut read = Vec::new();
     for (name, settings) in sources {
         let Some(settings) = settings.as_table() else {
-            return Err(unknown(format!("sources.{name}"), Some("sources.NAME.url")));
+            return Err(unknown_in("sources", name, None, &KEYS, origin));
         };
         if let Some(key) = settings.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            let nearest = nearest(key, KEYS);
-            return Err(unknown(format!("sources.{name}.{key}"), nearest));
+            return Err(unknown_in("sources", name, Some(key), &KEYS, origin));
         }
         let text = |key: &str| settings.get(key).map(plain).filter(|text| !text.is_empty());
         let wrong = |key: &str, value: &str, expected| bad(&format!("sources.{name}.{key}"), value, expected);
@@ -166,6 +160,13 @@ mod tests {
                 .to_string()
         };
         assert!(read_one("[a]\nurl = \"s3://x\"\nendpiont = \"y\"").contains("sources.a.endpiont"));
+        let section: toml::Table = "[a]\nurl = \"s3://x\"\nbucket = \"y\"".parse().unwrap();
+        let unknown = read(&toml::Value::Table(section), "config.toml").unwrap_err();
+        let hint = unknown.hint().unwrap_or_default();
+        assert!(
+            hint.contains("sources.a.endpoint") && !hint.contains("server.listen"),
+            "{hint}"
+        );
         assert!(read_one("[a]\nregion = \"x\"").contains("sources.a.url"));
         assert!(read_one("[a]\nurl = \"s3://x\"\nallow_http = \"perhaps\"").contains("allow_http"));
         assert!(read_one("a = 1").contains("sources.a"));

@@ -25,6 +25,8 @@ pub enum RemoteTrouble {
     Answer,
     /// Its settings cannot be right.
     Settings,
+    /// It has no room.
+    Full,
     /// It does not take what was sent.
     Refused,
 }
@@ -40,6 +42,7 @@ impl RemoteTrouble {
             Self::Changed => "data_remote_changed",
             Self::Answer => "data_remote_answer",
             Self::Settings => "data_remote_settings",
+            Self::Full => "data_remote_full",
             Self::Refused => "data_remote_refused",
         }
     }
@@ -49,6 +52,7 @@ impl RemoteTrouble {
             Self::Unavailable => Meaning::Unavailable,
             Self::NotFound => Meaning::NotFound,
             Self::Moved | Self::Lost | Self::Changed => Meaning::Conflict,
+            Self::Full => Meaning::StorageFull,
             // Not the caller's request is wrong, but what the administrator set or the other side does.
             Self::Denied | Self::Answer | Self::Settings | Self::Refused => Meaning::Internal,
         }
@@ -61,6 +65,9 @@ impl RemoteTrouble {
             Self::Moved => "pull, merge and push again",
             Self::Lost | Self::Changed => "start it again: what was transferred is not transferred twice",
             Self::Settings => "correct the remote in config.toml",
+            Self::Full => {
+                "free some space there and try again: what was transferred is not transferred twice"
+            }
             Self::NotFound | Self::Answer | Self::Refused => return None,
         })
     }
@@ -85,6 +92,7 @@ pub(super) fn of_store(remote: &str, error: &BlobError) -> DataError {
         },
         BlobError::BucketSettings { .. } => RemoteTrouble::Settings,
         BlobError::Damaged { .. } => RemoteTrouble::Answer,
+        BlobError::StorageFull => RemoteTrouble::Full,
         error if error.retryable() => RemoteTrouble::Unavailable,
         _ => RemoteTrouble::Refused,
     };

@@ -17,7 +17,7 @@ use crate::data::changes::{self, LocalChange};
 use crate::data::copies::{Copy, Notes};
 use crate::data::staging::{self, Staging};
 use crate::data::upload;
-use crate::error::{CliError, CliResult, cause};
+use crate::error::{CliError, CliResult, unwritable};
 use crate::text::short;
 use crate::{output, program, units};
 
@@ -215,8 +215,4 @@ fn prune(folder: &Path, path: &Path) {
         }
         parent = at.parent();
     }
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::failed(format!("cannot write {}: {}", path.display(), cause(error)))
 }

@@ -300,6 +300,7 @@ impl ServerClient {
             // Pieces that are gone are told apart from paths that nobody answers.
             (404, "blob_not_found" | "version_not_found") => RemoteTrouble::Lost,
             (404, _) => RemoteTrouble::NotFound,
+            (507, _) => RemoteTrouble::Full,
             (408 | 425 | 429 | 500..=504, _) => RemoteTrouble::Unavailable,
             _ => RemoteTrouble::Refused,
         };
