@@ -43,6 +43,17 @@ def change_one(folder: Path) -> None:
     (folder / "007" / "7007.bin").write_bytes(b"changed")
 
 
+def copied(source: Path, target: Path, *, synced: bool) -> float:
+    def copy() -> None:
+        subprocess.run(["cp", "-r", source, target], check=True)
+        if synced:
+            os.sync()
+
+    taken = seconds(copy)
+    shutil.rmtree(target)
+    return taken
+
+
 def corliss_times(corliss: Corliss, folder: Path, name: str) -> dict[str, float]:
     add = lambda: corliss.cli("data", "add", str(folder), "--name", name, timeout_s=600)  # noqa: E731
     times = {"add": seconds(add)}
@@ -83,6 +94,10 @@ def compare_folders(corliss: Corliss, work: Path) -> None:
         folder = work / "ours"
         fill(folder, files, size)
         ours = corliss_times(corliss, folder, f"f{files}")
+        limits = {
+            "push": ("cp -r of the packs and sync", copied(corliss.home / "blobs/packs", work / "copied", synced=True)),
+            "lay out": ("cp -r of the files", copied(folder, work / "copied", synced=False)),
+        }
         shutil.rmtree(folder)
         peer = work / "dvc"
         peer.mkdir()
@@ -91,6 +106,9 @@ def compare_folders(corliss: Corliss, work: Path) -> None:
         for step, own in ours.items():
             report(f"{shape}, {step}", own, "s", f"dvc {theirs[step]:.1f} s")
             report(f"{shape}, {step}, dvc over corliss", theirs[step] / own, "ratio", "at least 10")
+            if step in limits:
+                limit, taken = limits[step]
+                report(f"{shape}, {step}, of {limit}", taken / own, "ratio", f"{taken:.2f} s; dvc over it {theirs[step] / taken:.1f}")
 
 
 def status_of_many(corliss: Corliss, work: Path) -> None:
