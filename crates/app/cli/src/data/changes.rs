@@ -93,6 +93,7 @@ mod tests {
             blob: BlobId::of(text.as_bytes()),
             size_bytes: text.len() as u64,
             executable,
+            link: false,
         }
     }
 

@@ -8,6 +8,7 @@ mod hooks;
 mod import;
 mod lent;
 mod lineage;
+mod linked;
 mod log;
 mod materialise;
 mod merge;

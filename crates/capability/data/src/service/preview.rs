@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use corliss_blobstore::{BlobId, BlobStore};
 use corliss_tabular::{
     DiffOptions, Format, RandomRead, Rows, Schema, Table, TableDiff, TabularError, TextOptions, diff,
     format_of,
@@ -77,28 +76,24 @@ pub enum Preview {
     },
 }
 
-/// A blob that is read here and there, from a thread that may block.
-struct BlobSource {
-    blobs: BlobStore,
+/// A file that is read here and there, from a thread that may block.
+struct FileSource {
+    service: DataService,
     runtime: Handle,
-    id: BlobId,
-    size_bytes: u64,
+    entry: Entry,
 }
 
-impl RandomRead for BlobSource {
+impl RandomRead for FileSource {
     fn len(&self) -> u64 {
-        self.size_bytes
+        self.entry.size_bytes
     }
 
     fn read_at(&self, offset: u64, len: usize) -> io::Result<Bytes> {
-        let start = offset.min(self.size_bytes);
-        let end = start.saturating_add(len as u64).min(self.size_bytes);
+        let start = offset.min(self.entry.size_bytes);
+        let end = start.saturating_add(len as u64).min(self.entry.size_bytes);
         self.runtime.block_on(async {
-            let mut reader = self
-                .blobs
-                .open(self.id, Some(start..end))
-                .await
-                .map_err(io::Error::other)?;
+            let opened = self.service.open_entry(&self.entry, Some(start..end));
+            let mut reader = opened.await.map_err(io::Error::other)?;
             let mut bytes = Vec::with_capacity(usize::try_from(end - start).unwrap_or(0));
             reader.bytes.read_to_end(&mut bytes).await?;
             Ok(Bytes::from(bytes))
@@ -208,17 +203,16 @@ impl DataService {
     }
 
     fn source(&self, entry: &Entry) -> Arc<dyn RandomRead> {
-        Arc::new(BlobSource {
-            blobs: self.blobs.clone(),
+        Arc::new(FileSource {
+            service: self.clone(),
             runtime: Handle::current(),
-            id: entry.blob,
-            size_bytes: entry.size_bytes,
+            entry: entry.clone(),
         })
     }
 
     async fn beginning(&self, entry: &Entry, bytes: u64) -> Result<Vec<u8>, DataError> {
         let range = 0..entry.size_bytes.min(bytes);
-        let mut reader = self.blobs.open(entry.blob, Some(range)).await?;
+        let mut reader = self.open_entry(entry, Some(range)).await?;
         let mut beginning = Vec::new();
         reader
             .bytes

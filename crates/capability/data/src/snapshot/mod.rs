@@ -224,6 +224,7 @@ impl Listing {
                 blob: blob.id,
                 size_bytes: blob.size_bytes,
                 executable: file.stamp.executable(),
+                link: false,
             });
         }
         Ok(snapshot)

@@ -181,7 +181,7 @@ impl DataService {
 
     /// Whether a piece of a file is one of those.
     async fn is_hit(&self, entry: &Entry, bad: &BTreeSet<BlobId>) -> Result<bool, DataError> {
-        if bad.contains(&entry.blob) || entry.size_bytes <= CHUNK_MAX as u64 {
+        if bad.contains(&entry.blob) || entry.link || entry.size_bytes <= CHUNK_MAX as u64 {
             return Ok(bad.contains(&entry.blob));
         }
         let mut open = vec![entry.blob];
