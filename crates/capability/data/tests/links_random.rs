@@ -208,7 +208,10 @@ impl World {
                 assert!(matches!(trouble, LinkTrouble::Gone { .. }), "{path} {trouble:?}");
             }
             (Err(DataError::Link { trouble, .. }), Some((written, Some((now, _))))) => {
-                assert!(matches!(trouble, LinkTrouble::Changed { .. }), "{path} {trouble:?}");
+                assert!(
+                    matches!(trouble, LinkTrouble::Changed { .. }),
+                    "{path} {trouble:?}"
+                );
                 assert_ne!(written, *now, "{path}");
             }
             (Ok((entry, mut reader)), now) => {

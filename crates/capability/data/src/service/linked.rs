@@ -54,13 +54,18 @@ impl Followed {
     /// Whether the object is still the one that was linked, without reading it.
     pub(super) async fn look(&self) -> Result<Option<DataError>, DataError> {
         let object = &self.link.object;
+        if object.version.is_some() && object.size_bytes > 0 {
+            // Another version may be the newest: a byte of this one tells whether it is there.
+            return match self.read(0..1).await {
+                Ok(_) => Ok(None),
+                Err(error @ DataError::Link { .. }) => Ok(Some(error)),
+                Err(error) => Err(error),
+            };
+        }
         let found = self.from.source.look(&object.key).await?;
-        // A version that was not noted may be any.
-        let is_same = found.as_ref().is_some_and(|found| {
-            found.etag == object.etag
-                && found.size_bytes == object.size_bytes
-                && (object.version.is_none() || found.version == object.version)
-        });
+        let is_same = found
+            .as_ref()
+            .is_some_and(|found| found.etag == object.etag && found.size_bytes == object.size_bytes);
         Ok((!is_same).then(|| self.trouble(found.is_some())))
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use corliss_data::Entry;
 use serde_json::json;
 
-use super::get::{lay_out, wanted};
+use super::get::{Written, lay_out, wanted};
 use super::obstacles;
 use super::status::summary;
 use crate::api::Api;
@@ -44,11 +44,12 @@ pub(super) fn checkout(
         Some(copy) if only.is_empty() => copy.only.clone(),
         _ => only.to_vec(),
     };
-    let (files, bytes) = match &known {
+    let Written { files, bytes, linked } = match &known {
         Some(copy) => switch(context, &api, copy, &resolved.version, &only, discard)?,
         None => fresh(context, &api, &resolved, &path, &only)?,
     };
     let notes = Notes::on(&context.home, &path)?;
+    notes.remember_links(&linked)?;
     notes.set_copy(&Copy {
         folder: notes.folder().to_path_buf(),
         server: api.url().to_owned(),
@@ -82,7 +83,7 @@ fn fresh(
     resolved: &Resolved,
     path: &Path,
     only: &[String],
-) -> CliResult<(u64, u64)> {
+) -> CliResult<Written> {
     let is_new = !path.exists();
     if !is_new {
         let is_empty = fs::read_dir(path).map(|mut entries| entries.next().is_none());
@@ -129,7 +130,7 @@ fn switch(
     version: &str,
     only: &[String],
     discard: bool,
-) -> CliResult<(u64, u64)> {
+) -> CliResult<Written> {
     let folder = &copy.folder;
     let staging = folder.join(upload::STAGING);
     if staging.exists() {
@@ -166,12 +167,12 @@ fn switch(
     let bytes = new.iter().map(|entry| entry.size_bytes).sum();
     let bar = progress::bytes(&format!("fetching {}", short(version)), bytes);
     fs::create_dir(&staging).map_err(|error| unwritable(&staging, &error))?;
-    let fetched = download::entries(api, &context.home, &new, &staging, &bar);
+    let fetched = download::entries(api, &context.home, version, &new, &staging, &bar);
     bar.finish_and_clear();
     let placed = fetched.and_then(|()| place(folder, &staging, &differing));
     let _ = fs::remove_dir_all(&staging);
     placed?;
-    Ok((new.len() as u64, bytes))
+    Ok(Written::of(new))
 }
 
 fn place(folder: &Path, staging: &Path, differing: &[LocalChange]) -> CliResult {

@@ -27,7 +27,7 @@ pub(super) fn get(context: &Context, target: &str, path: &Path, only: &[String])
         // It was made here and is not whole.
         let _ = std::fs::remove_dir_all(path);
     }
-    let (files, bytes) = written?;
+    let Written { files, bytes, .. } = written?;
     if context.json {
         output::say_json(&json!({ "version": version, "path": path.to_string_lossy(), "files": files }));
     } else {
@@ -62,18 +62,35 @@ pub(super) fn wanted(api: &Api, version: &str, only: &[String]) -> CliResult<Vec
     }
 }
 
-/// Answers the files and their bytes.
+/// What was laid out.
+pub(super) struct Written {
+    pub files: u64,
+    pub bytes: u64,
+    /// Those of the files that are linked.
+    pub linked: Vec<Entry>,
+}
+
+impl Written {
+    pub fn of(entries: Vec<Entry>) -> Self {
+        Self {
+            files: entries.len() as u64,
+            bytes: entries.iter().map(|entry| entry.size_bytes).sum(),
+            linked: entries.into_iter().filter(|entry| entry.link).collect(),
+        }
+    }
+}
+
 pub(super) fn lay_out(
     context: &Context,
     api: &Api,
     version: &str,
     folder: &Path,
     only: &[String],
-) -> CliResult<(u64, u64)> {
+) -> CliResult<Written> {
     let entries = wanted(api, version, only)?;
     let bytes = entries.iter().map(|entry| entry.size_bytes).sum();
     let bar = progress::bytes(&format!("fetching {}", short(version)), bytes);
-    download::entries(api, &context.home, &entries, folder, &bar)?;
+    download::entries(api, &context.home, version, &entries, folder, &bar)?;
     bar.finish_and_clear();
-    Ok((entries.len() as u64, bytes))
+    Ok(Written::of(entries))
 }
