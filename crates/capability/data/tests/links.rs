@@ -594,7 +594,7 @@ async fn links_are_kept_and_collected_with_their_versions() {
         };
         service.collect(&NothingElse, now, &|_| {}).await.unwrap()
     };
-    assert_eq!(collect().await.pieces_removed, 0);
+    collect().await;
     assert_eq!(files(service).await.len(), 50);
     let listed = service.files(&latest(service).await, "", 100).await.unwrap();
     service.delete_dataset(&name("d")).await.unwrap();

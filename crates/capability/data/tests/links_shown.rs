@@ -22,6 +22,7 @@ use corliss_data::{
     DataService, ImportSources, ImportWish, Imported, Limits, LinkedUsage, MIGRATIONS, SourceSettings,
     routes, upkeep_routes,
 };
+use corliss_diagnostics::Diagnose;
 use corliss_lend::{Folders, Loan};
 use corliss_metastore::Metastore;
 use corliss_testkit::everyone;
@@ -238,7 +239,15 @@ async fn a_source_that_fails_is_told_once() {
     let away = lake.path().with_extension("away");
     fs::rename(lake.path(), &away).unwrap();
     let check = service.check_links(&Counters::default()).await.unwrap();
+    let version = service.dataset(&name("d")).await.unwrap().summary.latest;
+    let error = service.open_file(&version, "7").await.err().unwrap();
     fs::rename(&away, lake.path()).unwrap();
+    assert_eq!(
+        (error.code(), error.retryable()),
+        ("data_link_source_away", true),
+        "{error}"
+    );
+    assert!(service.open_file(&version, "7").await.is_ok());
     assert_eq!((check.asked, check.broken_total, check.unasked.len()), (0, 0, 1));
     assert_eq!(
         (check.unasked[0].source.as_str(), check.unasked[0].objects),

@@ -28,6 +28,13 @@ pub enum LinkTrouble {
         /// The source.
         source: String,
     },
+    /// The source is configured and not there, as a share that is not mounted.
+    SourceAway {
+        /// The source.
+        source: String,
+        /// What was found in its place.
+        problem: String,
+    },
 }
 
 impl fmt::Display for LinkTrouble {
@@ -49,6 +56,12 @@ impl fmt::Display for LinkTrouble {
                     "is linked to source '{source}', which is not configured here"
                 )
             }
+            Self::SourceAway { source, problem } => {
+                write!(
+                    out,
+                    "is linked to source '{source}', which is not there: {problem}"
+                )
+            }
         }
     }
 }
@@ -60,6 +73,7 @@ impl LinkTrouble {
             Self::Changed { .. } => "data_link_changed",
             Self::Gone { .. } => "data_link_gone",
             Self::SourceUnknown { .. } => "data_link_source_unknown",
+            Self::SourceAway { .. } => "data_link_source_away",
         }
     }
 
@@ -68,6 +82,7 @@ impl LinkTrouble {
             Self::Invalid(_) => Meaning::InvalidInput,
             // The request is right and the version is there: what it leads to is not.
             Self::Changed { .. } | Self::Gone { .. } | Self::SourceUnknown { .. } => Meaning::Conflict,
+            Self::SourceAway { .. } => Meaning::Unavailable,
         }
     }
 
@@ -87,6 +102,7 @@ impl LinkTrouble {
                     "let the administrator add a section [sources.{source}] to config.toml, with the same place"
                 )
             }
+            Self::SourceAway { .. } => "check that its folder is mounted and may be read".to_owned(),
         })
     }
 }

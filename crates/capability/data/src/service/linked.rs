@@ -17,7 +17,7 @@ use tokio_util::io::StreamReader;
 use super::import::{TURNS, turns};
 use super::{DataService, blocking};
 use crate::link::{self, Link, LinkTrouble};
-use crate::source::{self, Named, PART_BYTES, Ranges};
+use crate::source::{self, Named, Object, PART_BYTES, Ranges};
 use crate::{DataError, Entry};
 
 /// A linked file that is being read.
@@ -31,15 +31,35 @@ pub(super) struct Followed {
 #[async_trait]
 impl Ranges for Followed {
     async fn read(&self, range: Range<u64>) -> Result<Bytes, DataError> {
-        let object = &self.link.object;
-        match self.from.source.read(object, range).await? {
+        let read = self.from.source.read(&self.link.object, range).await;
+        match read.map_err(|error| self.away(error))? {
             Some(bytes) => Ok(bytes),
-            None => Err(self.trouble(self.from.source.look(&object.key).await?.is_some())),
+            None => Err(self.trouble(self.now().await?.is_some())),
         }
     }
 }
 
 impl Followed {
+    async fn now(&self) -> Result<Option<Object>, DataError> {
+        let found = self.from.source.look(&self.link.object.key).await;
+        found.map_err(|error| self.away(error))
+    }
+
+    /// What a folder fails with is about a path of the server's, and says nothing of who asked for which file.
+    fn away(&self, error: DataError) -> DataError {
+        match error {
+            // It names the source, the object and what is to be done.
+            DataError::Source { .. } => error,
+            other => DataError::Link {
+                path: self.path.clone(),
+                trouble: LinkTrouble::SourceAway {
+                    source: self.link.source.clone(),
+                    problem: other.to_string(),
+                },
+            },
+        }
+    }
+
     fn trouble(&self, is_there: bool) -> DataError {
         let (source, key) = (self.link.source.clone(), self.link.object.key.clone());
         DataError::Link {
@@ -58,11 +78,11 @@ impl Followed {
             // Another version may be the newest: a byte of this one tells whether it is there.
             return match self.read(0..1).await {
                 Ok(_) => Ok(None),
-                Err(error @ DataError::Link { .. }) => Ok(Some(error)),
+                Err(error) if is_broken(&error) => Ok(Some(error)),
                 Err(error) => Err(error),
             };
         }
-        let found = self.from.source.look(&object.key).await?;
+        let found = self.now().await?;
         let is_same = found
             .as_ref()
             .is_some_and(|found| found.etag == object.etag && found.size_bytes == object.size_bytes);
@@ -205,6 +225,17 @@ impl DataService {
         }
         blocking(move || target.flush().map_err(|error| unwritable(&path, &error))).await
     }
+}
+
+/// Whether it is about the object, and not about its source.
+const fn is_broken(error: &DataError) -> bool {
+    matches!(
+        error,
+        DataError::Link {
+            trouble: LinkTrouble::Changed { .. } | LinkTrouble::Gone { .. },
+            ..
+        }
+    )
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> DataError {

@@ -14,8 +14,10 @@ use serde::Serialize;
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 
+use super::linked::Followed;
 use super::{DataService, blocking};
 use crate::error::shortened;
+use crate::source::Ranges;
 use crate::{DataError, Entry};
 
 /// Bytes of a text that are shown.
@@ -81,6 +83,8 @@ struct FileSource {
     service: DataService,
     runtime: Handle,
     entry: Entry,
+    /// Where it lies, if it is linked.
+    followed: Option<Followed>,
 }
 
 impl RandomRead for FileSource {
@@ -91,8 +95,14 @@ impl RandomRead for FileSource {
     fn read_at(&self, offset: u64, len: usize) -> io::Result<Bytes> {
         let start = offset.min(self.entry.size_bytes);
         let end = start.saturating_add(len as u64).min(self.entry.size_bytes);
+        if start == end {
+            return Ok(Bytes::new());
+        }
         self.runtime.block_on(async {
-            let opened = self.service.open_entry(&self.entry, Some(start..end));
+            if let Some(followed) = &self.followed {
+                return followed.read(start..end).await.map_err(io::Error::other);
+            }
+            let opened = self.service.blobs.open(self.entry.blob, Some(start..end));
             let mut reader = opened.await.map_err(io::Error::other)?;
             let mut bytes = Vec::with_capacity(usize::try_from(end - start).unwrap_or(0));
             reader.bytes.read_to_end(&mut bytes).await?;
@@ -130,7 +140,7 @@ impl DataService {
         let sample = self.beginning(&entry, SAMPLE_BYTES).await?;
         let mut problem = None;
         if let Some(format) = format_of(path, &sample) {
-            let bytes = self.source(&entry);
+            let bytes = self.source(&entry).await?;
             let table = blocking(move || {
                 let table = TableSource { bytes, format }.open();
                 Ok(table.and_then(|table| Ok((table.schema(), table.preview(offset, limit)?))))
@@ -198,16 +208,17 @@ impl DataService {
         let format = format_of(path, &sample).ok_or_else(|| DataError::NoTable {
             path: shortened(path),
         })?;
-        let bytes = self.source(&entry);
+        let bytes = self.source(&entry).await?;
         Ok(TableSource { bytes, format })
     }
 
-    fn source(&self, entry: &Entry) -> Arc<dyn RandomRead> {
-        Arc::new(FileSource {
+    async fn source(&self, entry: &Entry) -> Result<Arc<dyn RandomRead>, DataError> {
+        Ok(Arc::new(FileSource {
             service: self.clone(),
             runtime: Handle::current(),
             entry: entry.clone(),
-        })
+            followed: self.follow_one(entry).await?,
+        }))
     }
 
     async fn beginning(&self, entry: &Entry, bytes: u64) -> Result<Vec<u8>, DataError> {

@@ -193,7 +193,7 @@ fn encode<'a>(files: impl Iterator<Item = Told<'a>>) -> Vec<u8> {
         }
         out.extend_from_slice(rest);
         let numbers = [
-            u64::from(stamp.mode) << 1 | u64::from(link),
+            (u64::from(stamp.mode) << 1) | u64::from(link),
             stamp.size_bytes,
             zigzag(stamp.modified_ns.wrapping_sub(time)),
             zigzag(stamp.changed_ns.wrapping_sub(stamp.modified_ns)),

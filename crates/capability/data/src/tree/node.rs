@@ -193,7 +193,7 @@ impl Open {
         self.add_path(&entry.path);
         self.links.push(entry.blob);
         self.body
-            .push(u8::from(entry.executable) * EXECUTABLE | u8::from(entry.link) * LINKED);
+            .push((u8::from(entry.executable) * EXECUTABLE) | (u8::from(entry.link) * LINKED));
         write_number(entry.size_bytes, &mut self.body);
         self.files += 1;
         self.size_bytes = self.size_bytes.saturating_add(entry.size_bytes);

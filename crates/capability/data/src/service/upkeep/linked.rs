@@ -290,6 +290,10 @@ fn reason(error: &DataError) -> String {
             trouble: LinkTrouble::SourceUnknown { .. },
             ..
         } => "it is not configured here".to_owned(),
+        DataError::Link {
+            trouble: LinkTrouble::SourceAway { problem, .. },
+            ..
+        } => format!("it is not there: {problem}"),
         DataError::Source { error, .. } => error.to_string(),
         other => other.to_string(),
     }
