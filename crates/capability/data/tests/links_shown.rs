@@ -23,6 +23,7 @@ use corliss_data::{
     routes, upkeep_routes,
 };
 use corliss_diagnostics::Diagnose;
+use corliss_keyring::MemoryRootKey;
 use corliss_lend::{Folders, Loan};
 use corliss_metastore::Metastore;
 use corliss_testkit::everyone;
@@ -208,6 +209,54 @@ async fn a_check_asks_for_each_object_and_names_what_is_not_what_it_was() {
         assert_eq!((source.source.as_str(), source.objects), ("lake", 3));
         assert!(source.problem.contains("not configured"));
     }
+}
+
+/// What is damaged of the links is told as of anything that is stored, and hides nothing of the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_link_is_one_file_that_is_damaged() {
+    let (lake, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for number in 0..60 {
+        fs::write(lake.path().join(format!("{number:02}")), "text").unwrap();
+    }
+    let sources = ImportSources::default();
+    let sources = sources.with("lake", SourceSettings::Folder(lake.path().to_path_buf()));
+    let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
+    let key = Arc::new(MemoryRootKey::new().unwrap());
+    let blobs = BlobStore::open_folder(&folder.path().join("blobs"), key)
+        .await
+        .unwrap();
+    let service =
+        DataService::new(store, blobs, Sources::system(), Limits::default()).with_sources(sources.unwrap());
+    let version = link(&service, "lake", "d", "").await.committed.version;
+    let packs = fs::read_dir(folder.path().join("blobs/packs")).unwrap();
+    let packs = packs.flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
+    // The links take more than the tree.
+    let of_links = packs
+        .map(|pack| pack.unwrap().path())
+        .max_by_key(|pack| fs::metadata(pack).unwrap().len())
+        .unwrap();
+    let mut bytes = fs::read(&of_links).unwrap();
+    bytes[40] ^= 0x40;
+    fs::write(&of_links, bytes).unwrap();
+
+    let router = router(&service);
+    let found = checked(&router, false).await;
+    assert_eq!(found["findings_total"], json!(1), "{found}");
+    assert_eq!(found["files"][0]["version"], json!(version));
+    let damaged = found["files"][0]["path"].as_str().unwrap();
+    let links = &found["links"];
+    assert_eq!((&links["asked"], &links["broken_total"]), (&json!(59), &json!(0)));
+    assert_eq!(service.storage().await.unwrap().linked[0].objects, 59);
+    let (_, shown) = call(&router, Method::GET, &format!("versions/{version}"), Value::Null).await;
+    for entry in shown["entries"].as_array().unwrap() {
+        assert_eq!(entry["link"], json!(true));
+        let is_damaged = entry["path"] == json!(damaged);
+        assert_eq!(entry.get("linked").is_none(), is_damaged, "{entry}");
+    }
+    // Linking again heals it: a link is what the list says.
+    link(&service, "lake", "d", "").await;
+    assert_eq!(checked(&router, false).await["links"]["asked"], json!(60));
+    assert_eq!(service.storage().await.unwrap().linked[0].objects, 60);
 }
 
 /// A version that was overwritten and is kept is no broken link.

@@ -13,7 +13,7 @@ mod trouble;
 
 use std::collections::VecDeque;
 
-use corliss_blobstore::{BlobId, BlobStore, Kind, Piece};
+use corliss_blobstore::{BlobError, BlobId, BlobStore, Kind, Piece};
 use serde::{Deserialize, Serialize};
 
 use crate::source::{Object, is_source_name};
@@ -146,6 +146,36 @@ pub(crate) async fn read(
         }));
     }
     Ok(links)
+}
+
+/// The same for who looks at many and wants to see what there is; None for one that is damaged or gone, of which a
+/// check tells.
+///
+/// # Errors
+/// The blob store failed.
+pub(crate) async fn read_sound(blobs: &BlobStore, ids: Vec<BlobId>) -> Result<Vec<Option<Link>>, DataError> {
+    match read(blobs, ids.clone()).await {
+        Ok(links) => return Ok(links.into_iter().map(Result::ok).collect()),
+        Err(error) if !is_of_one(&error) => return Err(error),
+        Err(_) => {}
+    }
+    let mut links = Vec::with_capacity(ids.len());
+    for id in ids {
+        match read(blobs, vec![id]).await {
+            Ok(one) => links.push(one.into_iter().find_map(Result::ok)),
+            Err(error) if is_of_one(&error) => links.push(None),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(links)
+}
+
+/// Whether others may be sound.
+const fn is_of_one(error: &DataError) -> bool {
+    matches!(
+        error,
+        DataError::Blob(BlobError::Damaged { .. } | BlobError::NotFound { .. })
+    )
 }
 
 #[cfg(test)]

@@ -103,18 +103,19 @@ impl DataService {
             .collect()
     }
 
-    /// The links of the files that have one, beside them.
+    /// The links of the files that have one, beside them; none where a link is damaged.
     ///
     /// # Errors
-    /// As [`Self::links`].
+    /// The blob store failed.
     pub(crate) async fn with_links(
         &self,
         entries: Vec<Entry>,
     ) -> Result<Vec<(Entry, Option<Link>)>, DataError> {
-        let linked: Vec<&Entry> = entries.iter().filter(|entry| entry.link).collect();
-        let mut links = self.links(&linked).await?.into_iter();
+        let linked = entries.iter().filter(|entry| entry.link);
+        let ids = linked.map(|entry| entry.blob).collect();
+        let mut links = link::read_sound(&self.blobs, ids).await?.into_iter();
         let with = |entry: Entry| {
-            let link = entry.link.then(|| links.next()).flatten();
+            let link = entry.link.then(|| links.next()).flatten().flatten();
             (entry, link)
         };
         Ok(entries.into_iter().map(with).collect())

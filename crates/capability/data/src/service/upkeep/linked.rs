@@ -175,9 +175,12 @@ impl DataService {
         }
         let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         let mut walk = Walk::new(self, all.clone());
+        let mut is_whole = true;
         while let Some((_, entries)) = walk.next().await? {
             let ids = entries.iter().map(|entry| entry.blob).collect();
-            for link in link::read(&self.blobs, ids).await?.into_iter().flatten() {
+            let links = link::read_sound(&self.blobs, ids).await?;
+            is_whole &= links.iter().all(Option::is_some);
+            for link in links.into_iter().flatten() {
                 let (objects, bytes) = sums.entry(link.source).or_default();
                 *objects += 1;
                 *bytes = bytes.saturating_add(link.object.size_bytes);
@@ -189,7 +192,10 @@ impl DataService {
             bytes,
         });
         let usage: Vec<LinkedUsage> = usage.collect();
-        *summed() = Some((all, usage.clone()));
+        // What is damaged may be put right.
+        if is_whole {
+            *summed() = Some((all, usage.clone()));
+        }
         Ok(usage)
     }
 
@@ -204,8 +210,7 @@ impl DataService {
         while let Some((version, entries)) = walk.next().await? {
             counters.enter("asking sources");
             let ids = entries.iter().map(|entry| entry.blob).collect();
-            // What is no link is damaged, which the check of what is stored tells.
-            let links = link::read(&self.blobs, ids).await?.into_iter().map(Result::ok);
+            let links = link::read_sound(&self.blobs, ids).await?;
             let mut wanted = Vec::new();
             for (entry, link) in entries.iter().zip(links) {
                 let Some(link) = link else { continue };
