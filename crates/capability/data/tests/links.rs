@@ -25,8 +25,8 @@ use corliss_blobstore::{BlobId, BlobStore, BucketLimits};
 use corliss_clock::Sources;
 use corliss_data::remote::Counters;
 use corliss_data::{
-    CollectWish, DataError, DataService, Edit, Entry, ImportSources, ImportWish, Imported, Limits, Link,
-    LinkTrouble, MIGRATIONS, Preview, Remotes, SourceSettings, routes,
+    ChangeKind, CollectWish, DataError, DataService, Edit, Entry, ImportSources, ImportWish, Imported,
+    Limits, Link, LinkTrouble, MIGRATIONS, Preview, Remotes, SourceSettings, routes,
 };
 use corliss_diagnostics::Diagnose;
 use corliss_metastore::Metastore;
@@ -464,11 +464,13 @@ async fn links_that_a_client_makes_up_reach_what_it_could_import_and_nothing_els
     let edited = edited.unwrap().version;
     assert_eq!(read(service, &edited, "edited").await.unwrap(), b"file");
     // As a stored file it is what it is: a text.
-    let edited = service
+    let text = service
         .commit_edits(&on("d"), vec![edit(real.blob, false)], by(""))
         .await;
-    let edited = edited.unwrap().version;
-    assert_eq!(read(service, &edited, "edited").await.unwrap(), good.as_bytes());
+    let text = text.unwrap().version;
+    assert_eq!(read(service, &text, "edited").await.unwrap(), good.as_bytes());
+    let changes = service.diff(&edited, &text, "", 10).await.unwrap();
+    assert_eq!(changes[0].change, ChangeKind::Changed, "of the same blob");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -64,10 +64,11 @@ pub(crate) fn linked(tx: &mut dyn Tx, version: &VersionId) -> Result<Linked, Sto
     })
 }
 
-/// Versions whose files are kept, and that have linked ones.
+/// Versions whose files are kept, and that have linked ones; the latest is the last.
 pub(crate) fn with_links(tx: &mut dyn Tx) -> Result<Vec<VersionId>, StoreError> {
     let rows = tx.query(
-        "SELECT id FROM data_version WHERE linked_files > 0 AND is_expired = 0 ORDER BY id",
+        "SELECT id FROM data_version WHERE linked_files > 0 AND is_expired = 0
+         ORDER BY created_ms, id",
         params![],
     )?;
     rows.iter().map(|row| row.parse("id")).collect()

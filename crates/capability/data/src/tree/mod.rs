@@ -50,6 +50,14 @@ pub struct Entry {
     pub link: bool,
 }
 
+impl Entry {
+    /// Whether both have the same bytes, as far as their blobs tell: a text may look like the link of another file.
+    #[must_use]
+    pub fn has_bytes_of(&self, other: &Self) -> bool {
+        self.blob == other.blob && self.link == other.link
+    }
+}
+
 /// Files that are linked, and the bytes of their objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Linked {

@@ -44,7 +44,7 @@ pub(in crate::service) type Summed = Mutex<Option<(Vec<VersionId>, Vec<LinkedUsa
 /// A linked file that cannot be read any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BrokenLink {
-    /// A version that has it; the first that was found.
+    /// The latest version that has it.
     pub version: VersionId,
     /// Datasets that have a commit of that version.
     pub datasets: Vec<DatasetName>,
@@ -93,6 +93,7 @@ pub(crate) struct Examined {
 /// Walks the linked files of some versions.
 struct Walk<'a> {
     service: &'a DataService,
+    /// Those that are left, the next one last.
     versions: Vec<VersionId>,
     /// Records that are yet to be looked at, of the version that was taken last.
     open: Vec<BlobId>,
