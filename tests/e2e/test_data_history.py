@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -212,3 +214,66 @@ def test_a_switch_overwrites_nothing_that_no_version_has_and_writes_through_no_l
     corliss.cli(*switch)
     assert read(images) == {**before, "cache/conf": "theirs", "notes.log": "theirs", "new": "theirs"}
     assert read(victim) == {"conf": "precious"}
+
+
+def test_a_folder_of_another_origin_does_not_empty_a_branch_by_chance(corliss: Corliss, images: Path, tmp_path: Path) -> None:
+    corliss.cli("data", "add", str(images), "--name", "origin")
+    before = asked(corliss, "data", "log", "origin")
+    other = tmp_path / "other"
+    write(other, {"new": "new\n"})
+    said = refused(corliss, "data", "add", str(other), "--name", "origin")
+    assert "that this folder does not have" in said and "--replace" in said, said
+    assert asked(corliss, "data", "log", "origin") == before
+    # One that only has more goes on from it.
+    write(other, read(images))
+    corliss.cli("data", "add", str(other), "--name", "origin")
+    (other / "new").unlink()
+    write(images, {"mine": "mine\n"})
+    corliss.cli("data", "add", str(images), "--name", "origin", "--replace")
+
+
+def test_a_checkout_through_kill_9_is_whole_or_not_there(corliss: Corliss, tmp_path: Path) -> None:
+    """Cut off anywhere: a new folder does not exist or is whole; one that is switched is never taken for a version that
+    it is not; and the same command goes on."""
+    chance = random.Random(7)
+    made = tmp_path / "made"
+    first = {f"{number % 7}/{number}": f"first {number}\n" * 300 for number in range(1500)} | {"turn/1": "a folder\n"}
+    second = {f"{number % 7}/{number}": f"second {number}\n" * 300 for number in range(700, 2200)} | {"turn": "a file\n"}
+    write(made, first)
+    corliss.cli("data", "add", str(made), "--name", "cut", "-m", "first")
+    corliss.cli("data", "tag", "cut", "first")
+    shutil.rmtree(made)
+    write(made, second)
+    corliss.cli("data", "add", str(made), "-m", "second")
+
+    def killed(*arguments: str) -> bool:
+        doing = subprocess.Popen(
+            [corliss.binary, "data", *arguments], env=corliss.environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        try:
+            doing.wait(timeout=chance.uniform(0.01, 0.5))
+        except subprocess.TimeoutExpired:
+            doing.kill()
+        return doing.wait() != 0
+
+    cut = 0
+    for attempt in range(6):
+        got, copy = tmp_path / f"got-{attempt}", tmp_path / f"copy-{attempt}"
+        if killed("get", "cut@first", str(got)):
+            cut += 1
+            assert not got.exists()
+            corliss.cli("data", "get", "cut@first", str(got))
+        assert read(got) == first
+        copy.mkdir()
+        corliss.cli("data", "checkout", "cut@first", str(copy))
+        if killed("checkout", "cut", str(copy)):
+            cut += 1
+            there = {name: text for name, text in read(copy).items() if not name.startswith(".corliss-checkout/")}
+            if there not in (first, second):
+                assert "broken off" in refused(corliss, "data", "add", str(copy))
+            corliss.cli("data", "checkout", "cut", str(copy))
+        assert read(copy) == second
+        assert asked(corliss, "data", "status", str(copy))["changes"] == []
+        assert not [path for path in tmp_path.iterdir() if path.name.endswith(".corliss-part")]
+    assert cut > 2, "nothing was cut off"

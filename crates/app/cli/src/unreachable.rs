@@ -65,7 +65,8 @@ pub fn explain(credentials: &Credentials, error: &reqwest::Error) -> CliError {
             let error = unreachable("it closed the connection without an answer");
             if url.starts_with("http://") {
                 error.hint(format!(
-                    "if the server uses TLS, write https:// instead of http:// in {named_by}"
+                    "it may have been stopped: look with `{}`; if it uses TLS, write https:// in {named_by}",
+                    program::command("status")
                 ))
             } else {
                 error.hint("try again; if it stays so, look at the server's log")

@@ -285,7 +285,7 @@ pub enum DataError {
         problem: &'static str,
     },
     /// A file kept changing while it was read.
-    #[error("'{path}' changed while it was read, {attempts} times in a row")]
+    #[error("'{path}' changed or went away while it was read{}", if *attempts > 1 { format!(", {attempts} times in a row") } else { String::new() })]
     Changed {
         /// The file.
         path: String,
@@ -731,12 +731,20 @@ impl Diagnose for DataError {
             Self::BadTree { .. } => {
                 "build it as docs/design/data.md says, or send a list of changes".to_owned()
             }
-            Self::TreeDamaged { .. } => "look for what is damaged with: corliss data check".to_owned(),
+            Self::TreeDamaged { .. } | Self::Damaged { .. } => {
+                "look for what is damaged with `corliss data check`; --repair-from REMOTE fetches it".to_owned()
+            }
             Self::TooManyFiles { .. } => "pack small files together, or split the folder".to_owned(),
             Self::Ambiguous { .. } => "write more of it".to_owned(),
             Self::BadNode { .. } => "use kind:id, where kind is version, run, model or endpoint".to_owned(),
             Self::BadReference { .. } => "use name, name@branch, name@tag, name@v_…, v_… or c_…".to_owned(),
             Self::StorageFull => "free some space and try again".to_owned(),
+            Self::Io { action, message, .. }
+                if matches!(*action, "read" | "list" | "look at")
+                    && message.starts_with("Permission denied") =>
+            {
+                format!("let it be read, {ignored}")
+            }
             Self::Expired { .. } => "commit the same files again, or pull them from a remote".to_owned(),
             Self::Table(error) => return error.hint(),
             Self::Port(error) => return error.hint(),
@@ -766,7 +774,8 @@ impl Diagnose for DataError {
                 "rename or remove them in the source, or import the folders beside them".to_owned()
             }
             Self::OperationNotFound { .. } => {
-                "start it again: what was transferred is not transferred twice".to_owned()
+                "list them with `corliss data operations`; one that a restart forgot may be started again, and goes on"
+                    .to_owned()
             }
             Self::FolderNotLent => {
                 "lend it by the socket run/folders in the server's home, and keep the connection open"
@@ -774,12 +783,12 @@ impl Diagnose for DataError {
             }
             Self::HookRefused { .. } => "change what it objects to, then try again".to_owned(),
             Self::HookUnanswered { .. } => {
-                "try again; or let an administrator disable it with `corliss data hooks set --disable`"
+                "try again; or let an administrator disable it with `corliss data hooks set DATASET HOOK --disable`"
                     .to_owned()
             }
             Self::HookNotFound { .. } => "list hooks with: corliss data hooks list DATASET".to_owned(),
             Self::HookSecret { .. } => {
-                "give it a new one with `corliss data hooks set --new-secret`".to_owned()
+                "give it a new one with `corliss data hooks set DATASET HOOK --new-secret`".to_owned()
             }
             Self::Webhook(error) => return error.hint(),
             Self::Link { trouble, .. } => return trouble.hint(),

@@ -5,7 +5,7 @@
     reason = "a failed unwrap here is a failed test"
 )]
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
@@ -49,7 +49,7 @@ impl World {
 
     async fn lend(&self, folder: &Path) -> Loan {
         let (folder, socket) = (folder.to_path_buf(), self.work.path().join("folders"));
-        tokio::task::spawn_blocking(move || Loan::of(&folder, &socket).unwrap())
+        tokio::task::spawn_blocking(move || Loan::of(&File::open(folder).unwrap(), &socket).unwrap())
             .await
             .unwrap()
     }

@@ -101,6 +101,12 @@ pub enum BlobError {
     /// No space.
     #[error("the disk that holds the blobs is full")]
     StorageFull,
+    /// No space where a blob was to be laid out.
+    #[error("the disk that '{path}' was to be written to is full")]
+    TargetFull {
+        /// The file.
+        path: String,
+    },
     /// Another version of the program has made the folder.
     #[error("the blob folder has format {found}, this program knows {supported}")]
     Newer {
@@ -172,6 +178,7 @@ impl Diagnose for BlobError {
             Self::Busy => "blob_store_busy",
             Self::InUse { .. } => "blob_folder_in_use",
             Self::StorageFull => "blob_storage_full",
+            Self::TargetFull { .. } => "blob_target_full",
             Self::Newer { .. } => "blob_folder_newer",
             Self::BucketSettings { .. } => "blob_bucket_settings",
             Self::Remote { trouble, .. } => match trouble {
@@ -199,7 +206,7 @@ impl Diagnose for BlobError {
             Self::Key(error) => error.meaning(),
             Self::Busy => Meaning::Conflict,
             Self::TooLarge { .. } => Meaning::TooLarge,
-            Self::StorageFull => Meaning::StorageFull,
+            Self::StorageFull | Self::TargetFull { .. } => Meaning::StorageFull,
             Self::Damaged { .. }
             | Self::IndexDamaged { .. }
             | Self::CondemnedDamaged { .. }
@@ -219,8 +226,11 @@ impl Diagnose for BlobError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::StorageFull => Some("free some space and try again".to_owned()),
-            Self::Damaged { .. } => Some("restore the blob folder from a backup".to_owned()),
+            Self::StorageFull | Self::TargetFull { .. } => Some("free some space there and try again".to_owned()),
+            Self::Damaged { .. } => Some(
+                "fetch it from a copy with `corliss data check --repair-from REMOTE`, or restore the blob folder from a backup"
+                    .to_owned(),
+            ),
             Self::Incomplete { .. } => Some("ask which pieces are missing, and send those first".to_owned()),
             Self::Key(error) => error.hint(),
             Self::IndexDamaged { .. } => {

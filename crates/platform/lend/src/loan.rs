@@ -25,12 +25,12 @@ pub struct Loan {
 }
 
 impl Loan {
-    /// Lends a folder to the server that listens at a socket.
+    /// Lends a folder to the server that listens at a socket. A lock on the open folder (`flock`) is lent with it: it
+    /// is held until the server too is done with the folder, which may be after this process has died.
     ///
     /// # Errors
-    /// Nobody listens there, or somebody of another user; the folder cannot be opened or lent.
-    pub fn of(folder: &Path, socket: &Path) -> io::Result<Self> {
-        let folder = File::open(folder)?;
+    /// Nobody listens there, or somebody of another user; the folder cannot be lent.
+    pub fn of(folder: &File, socket: &Path) -> io::Result<Self> {
         let (path, _held) = reachable(socket)?;
         let mut connection = UnixStream::connect(path)?;
         connection.set_read_timeout(Some(PATIENCE))?;

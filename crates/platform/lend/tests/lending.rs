@@ -13,7 +13,7 @@ use rustix::fs::{Mode, OFlags, openat};
 
 async fn lend(folder: &Path, socket: &Path) -> std::io::Result<Loan> {
     let (folder, socket) = (folder.to_path_buf(), socket.to_path_buf());
-    tokio::task::spawn_blocking(move || Loan::of(&folder, &socket))
+    tokio::task::spawn_blocking(move || Loan::of(&File::open(folder)?, &socket))
         .await
         .unwrap()
 }
@@ -82,6 +82,33 @@ async fn what_is_no_folder_is_not_taken_and_others_are() {
     chatty.write_all(b"hello").unwrap();
     let _silent = UnixStream::connect(&socket).unwrap();
     assert!(lend(home.path(), &socket).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_held_until_the_server_is_done_too() {
+    let home = tempfile::tempdir().unwrap();
+    let socket = home.path().join("folders");
+    let folders = Folders::listen(&socket).unwrap();
+    let opened = File::open(home.path()).unwrap();
+    opened.try_lock().unwrap();
+    let (loan, opened) = tokio::task::spawn_blocking(move || {
+        let loan = Loan::of(&opened, &socket).unwrap();
+        (loan, opened)
+    })
+    .await
+    .unwrap();
+    let at_work = folders.get(loan.handle()).unwrap();
+    // As a client that is killed.
+    drop(opened);
+    drop(loan);
+    let other = File::open(home.path()).unwrap();
+    assert!(other.try_lock().is_err());
+    drop(at_work);
+    let begin = Instant::now();
+    while other.try_lock().is_err() {
+        assert!(begin.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

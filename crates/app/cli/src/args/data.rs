@@ -62,6 +62,9 @@ pub enum DataCommand {
         /// The folder, or one within it
         #[arg(default_value = ".")]
         path: PathBuf,
+        /// Read every file, also those that look as they did: a program that writes through mmap may leave no trace
+        #[arg(long)]
+        rehash: bool,
     },
     /// Show the commits that led to a version, newest first
     #[command(
@@ -238,8 +241,8 @@ pub enum DataCommand {
         after_help = "It runs by itself once a day with a grace of 14 days. Examples:\n  corliss data gc --dry-run\n  corliss data gc --grace-hours 1 --yes"
     )]
     Gc {
-        /// What is younger stays [default: 336, two weeks]
-        #[arg(long, default_value_t = 336)]
+        /// What is younger stays; 336 are two weeks
+        #[arg(long, value_name = "HOURS", default_value_t = 336)]
         grace_hours: u64,
         /// Say what would go, and change nothing
         #[arg(long)]
@@ -291,12 +294,16 @@ pub struct AddArgs {
     /// Why this version exists
     #[arg(long, short)]
     pub message: Option<String>,
-    /// Commit even if others committed since: what they changed is not in this version
+    /// Commit even if others committed since, or the branch has files that the folder does not have: they are not in this
+    /// version
     #[arg(long)]
     pub replace: bool,
     /// Say what would be committed, and send nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Read every file, also those that look as they did: a program that writes through mmap may leave no trace
+    #[arg(long)]
+    pub rehash: bool,
 }
 
 /// `corliss data import`

@@ -102,6 +102,19 @@ impl Notes {
             .unwrap_or_default()
     }
 
+    /// Forgets its files, so that all of them are read; but for the linked ones, of which reading tells nothing.
+    pub fn forget(&self, kind: Kind) -> CliResult {
+        let memory = self.memory(kind);
+        if memory.has_links() {
+            return self.write(memory_name(kind), &memory.links_alone());
+        }
+        let path = self.place.join(memory_name(kind));
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(unusable(&path, &error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Remembers the files of a snapshot. That this fails costs time later, nothing else.
     pub fn remember(&self, kind: Kind, before: &Memory, snapshot: &Snapshot) {
         if !before.is_of(snapshot) {

@@ -37,17 +37,18 @@ struct Target {
     offset: u64,
 }
 
-/// Writes entries of a version below `folder`, which exists and is empty; `bar` is told every byte. A server on this
-/// machine writes them itself.
+/// Writes entries of a version below `folder`, which is open as `opened` and has none of them; `bar` is told every byte.
+/// A server on this machine writes them itself.
 pub fn entries(
     api: &Api,
     home: &Path,
     version: &str,
     entries: &[Entry],
     folder: &Path,
+    opened: &File,
     bar: &ProgressBar,
 ) -> CliResult {
-    if let Some(local) = Local::reach(api, home, folder) {
+    if let Some(local) = Local::reach(api, home, opened) {
         make_folders(entries, folder)?;
         return local.lay_out(version, entries, bar);
     }

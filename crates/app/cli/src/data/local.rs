@@ -1,5 +1,6 @@
 //! The short way to a server on this machine: the folder is lent to it, and it reads and writes the files itself.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -49,7 +50,7 @@ struct Stored {
 
 impl<'a> Local<'a> {
     /// None if the server is not that of this home, or does not take the folder: then bytes go over the socket.
-    pub fn reach(api: &'a Api, home: &Path, folder: &Path) -> Option<Self> {
+    pub fn reach(api: &'a Api, home: &Path, folder: &File) -> Option<Self> {
         let own = home::own_credentials(home).ok()?;
         if own.url.trim_end_matches('/') != api.url() {
             return None;

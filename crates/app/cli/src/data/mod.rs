@@ -6,6 +6,7 @@ pub mod copies;
 pub mod download;
 pub mod local;
 pub mod pieces;
+pub mod staging;
 pub mod tree;
 pub mod upload;
 pub mod web;

@@ -81,6 +81,13 @@ impl Memory {
         self.files.iter().any(|file| file.link)
     }
 
+    /// What is remembered of the linked files, as a file holds it.
+    #[must_use]
+    pub fn links_alone(&self) -> Vec<u8> {
+        let linked = self.files.iter().filter(|file| file.link);
+        encode(linked.map(Remembered::told))
+    }
+
     /// The same without the linked files, whose bytes then count.
     #[must_use]
     pub fn without_links(mut self) -> Self {

@@ -307,6 +307,9 @@ fn a_file_that_was_laid_out_for_a_link_stands_for_it_until_it_is_written_to() {
     );
     let memory = Memory::decode(&Memory::encode(&taken));
     assert!(memory.has_links());
+    let links = Memory::decode(&memory.links_alone());
+    let listing = list(folder.path(), &options, &links).unwrap();
+    assert_eq!(listing.unread().len(), 2, "all but the link");
     // Where the link means nothing, its bytes count.
     let taken = take(folder.path(), &options, &memory.without_links(), &|_| ()).unwrap();
     assert_eq!(

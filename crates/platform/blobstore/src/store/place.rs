@@ -136,5 +136,10 @@ fn create(file: Placement) -> Result<(Box<Path>, Box<dyn Write + Send>), BlobErr
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> BlobError {
-    BlobError::io("write", &path.display().to_string(), error)
+    let path = path.display().to_string();
+    // Not the disk that the store lies on, though it may be the same.
+    match BlobError::io("write", &path, error) {
+        BlobError::StorageFull => BlobError::TargetFull { path },
+        error => error,
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use corliss_data::snapshot::Kind;
+use corliss_types::DatasetName;
 use serde_json::json;
 
 use super::status::{print_changes, summary};
@@ -11,6 +13,7 @@ use crate::commands::versions::resolve;
 use crate::context::Context;
 use crate::data::changes::{self, LocalChange};
 use crate::data::copies::{Copy, Notes};
+use crate::data::staging;
 use crate::data::upload::{self, Destination, Taken, Uploaded};
 use crate::error::{CliError, CliResult, EXIT_NOT_FOUND, cause};
 use crate::{output, units};
@@ -28,10 +31,14 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> CliResult {
         return Err(CliError::input(format!("{} is not a folder", folder.display()))
             .hint("name the folder that the file lies in: a version is a whole folder"));
     }
+    staging::check_whole(&folder)?;
     let notes = Notes::on(&context.home, &folder)?;
     let copy = notes.copy()?.filter(|copy| copy.server == api.url());
     let to = destination(args, &folder, copy.as_ref())?;
     let store = (!args.dry_run).then_some(&api);
+    if args.rehash {
+        notes.forget(Kind::Data)?;
+    }
     let home = upload::within(&folder, &context.home).into_iter().collect();
     let taken = upload::take(&context.home, &folder, &upload::data_options(home), store)?;
     let copy = copy.filter(|copy| copy.dataset == to.dataset);
@@ -39,10 +46,15 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> CliResult {
     if args.dry_run {
         return dry_run(context, &api, &taken, &to, &only);
     }
-    let uploaded = match &copy {
-        Some(copy) if !copy.only.is_empty() => commit_part(&api, &taken, copy, &to)?,
-        _ => upload::commit(&api, &taken, &to)?,
+    let to = match to.expected {
+        None if !args.replace && only.is_empty() => going_on(&api, &taken, to)?,
+        _ => to,
     };
+    let uploaded = match &copy {
+        Some(copy) if !copy.only.is_empty() => commit_part(&api, &taken, copy, &to),
+        _ => upload::commit(&api, &taken, &to),
+    };
+    let uploaded = uploaded.map_err(|error| told_if_gone(&api, &to, error))?;
     notes.set_copy(&Copy {
         folder: notes.folder().to_path_buf(),
         server: api.url().to_owned(),
@@ -56,6 +68,23 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> CliResult {
     Ok(())
 }
 
+/// A branch that is gone has not moved.
+fn told_if_gone(api: &Api, to: &Destination, error: CliError) -> CliError {
+    let moved = to.expected.is_some() && error.report.code == "data_branch_moved";
+    match moved.then(|| resolve(api, &name_of(to))) {
+        Some(Err(missing)) if missing.exit_code == EXIT_NOT_FOUND => CliError::new(
+            EXIT_NOT_FOUND,
+            &missing.report.code,
+            format!(
+                "{}: the folder is a working copy of what is gone",
+                missing.report.message
+            ),
+        )
+        .hint("pass --replace to make it anew from this folder, without its history"),
+        _ => error,
+    }
+}
+
 /// What was named, else what the folder is a working copy of.
 fn destination(args: &AddArgs, folder: &Path, copy: Option<&Copy>) -> CliResult<Destination> {
     let folder_name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -66,6 +95,9 @@ fn destination(args: &AddArgs, folder: &Path, copy: Option<&Copy>) -> CliResult<
         .or(known)
         .or(folder_name)
         .ok_or_else(|| CliError::input("the folder has no name").hint("pass --name NAME"))?;
+    dataset.parse::<DatasetName>().map_err(|problem| {
+        CliError::input(format!("the dataset's name: {problem}")).hint("pass --name NAME")
+    })?;
     let copy = copy.filter(|copy| copy.dataset == dataset);
     let branch = args
         .branch
@@ -82,11 +114,41 @@ fn destination(args: &AddArgs, folder: &Path, copy: Option<&Copy>) -> CliResult<
     })
 }
 
-fn dry_run(context: &Context, api: &Api, taken: &Taken, to: &Destination, only: &[String]) -> CliResult {
-    let target = match &to.branch {
+/// Of a folder that is no working copy of the branch nobody knows whether it goes on from what is there. It does as long
+/// as it lacks none of the files.
+fn going_on(api: &Api, taken: &Taken, to: Destination) -> CliResult<Destination> {
+    let target = name_of(&to);
+    let base = match resolve(api, &target) {
+        Ok(base) => base,
+        Err(error) if error.exit_code == EXIT_NOT_FOUND => return Ok(to),
+        Err(error) => return Err(error),
+    };
+    let changes = changes::since(api, &base.version, &taken.tree, &[])?;
+    let removed = changes.iter().filter(|change| change.here.is_none()).count();
+    if removed > 0 {
+        return Err(CliError::input(format!(
+            "{target} has {} that this folder does not have, and the folder is no working copy of it",
+            units::plural(removed as u64, "file")
+        ))
+        .hint(
+            "--dry-run shows what would change; --replace makes the folder the next version all the same",
+        ));
+    }
+    Ok(Destination {
+        expected: base.commit,
+        ..to
+    })
+}
+
+fn name_of(to: &Destination) -> String {
+    match &to.branch {
         Some(branch) => format!("{}@{branch}", to.dataset),
         None => to.dataset.clone(),
-    };
+    }
+}
+
+fn dry_run(context: &Context, api: &Api, taken: &Taken, to: &Destination, only: &[String]) -> CliResult {
+    let target = name_of(to);
     let base = match resolve(api, &target) {
         Ok(base) => Some(base.version),
         Err(error) if error.exit_code == EXIT_NOT_FOUND => None,

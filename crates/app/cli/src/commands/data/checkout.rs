@@ -1,23 +1,25 @@
 //! `corliss data checkout`: a version as a working copy, and a working copy moved to another version.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use corliss_data::Entry;
 use serde_json::json;
 
-use super::get::{Written, lay_out, wanted};
+use super::get::{size_of, wanted};
 use super::obstacles;
 use super::status::summary;
 use crate::api::Api;
-use crate::commands::versions::{Resolved, resolve};
+use crate::commands::versions::resolve;
 use crate::context::Context;
 use crate::data::changes::{self, LocalChange};
 use crate::data::copies::{Copy, Notes};
-use crate::data::{download, upload};
+use crate::data::staging::{self, Staging};
+use crate::data::upload;
 use crate::error::{CliError, CliResult, cause};
 use crate::text::short;
-use crate::{output, program, progress, units};
+use crate::{output, program, units};
 
 pub(super) fn checkout(
     context: &Context,
@@ -44,12 +46,26 @@ pub(super) fn checkout(
         Some(copy) if only.is_empty() => copy.only.clone(),
         _ => only.to_vec(),
     };
-    let Written { files, bytes, linked } = match &known {
-        Some(copy) => switch(context, &api, copy, &resolved.version, &only, discard)?,
-        None => fresh(context, &api, &resolved, &path, &only)?,
+    let wish = Wish {
+        context,
+        api: &api,
+        version: &resolved.version,
+        only: &only,
+    };
+    let (written, staging) = match &known {
+        Some(copy) => wish.switch(&path, Some(&copy.version), &copy.only, discard)?,
+        None if path.symlink_metadata().is_err() => (wish.make(&path)?, None),
+        None if is_free(&path) => wish.switch(&path, None, &[], false)?,
+        None => {
+            return Err(CliError::input(format!(
+                "{} is there and not a working copy of this dataset",
+                path.display()
+            ))
+            .hint("name a new or empty folder"));
+        }
     };
     let notes = Notes::on(&context.home, &path)?;
-    notes.remember_links(&linked)?;
+    notes.remember_links(&written)?;
     notes.set_copy(&Copy {
         folder: notes.folder().to_path_buf(),
         server: api.url().to_owned(),
@@ -57,12 +73,16 @@ pub(super) fn checkout(
         branch: resolved.branch.clone(),
         commit: resolved.commit.clone(),
         version: resolved.version.clone(),
-        only,
+        only: only.clone(),
     })?;
+    // Last, for by it a checkout that was broken off is known.
+    if let Some(staging) = staging {
+        staging.remove();
+    }
     if context.json {
         output::say_json(&json!({
             "dataset": dataset, "branch": resolved.branch, "commit": resolved.commit, "version": resolved.version,
-            "path": path.to_string_lossy(), "files_written": files,
+            "path": path.to_string_lossy(), "files_written": written.len(),
         }));
         return Ok(());
     }
@@ -70,118 +90,117 @@ pub(super) fn checkout(
         "{} is {target}, {}: {} written, {}",
         path.display(),
         short(&resolved.version),
-        units::plural(files, "file"),
-        units::bytes(bytes),
+        units::plural(written.len() as u64, "file"),
+        units::bytes(size_of(&written)),
     ));
     Ok(())
 }
 
-/// A folder that is not there yet, or empty.
-fn fresh(
-    context: &Context,
-    api: &Api,
-    resolved: &Resolved,
-    path: &Path,
-    only: &[String],
-) -> CliResult<Written> {
-    let is_new = !path.exists();
-    if !is_new {
-        let is_empty = fs::read_dir(path).map(|mut entries| entries.next().is_none());
-        if !is_empty.unwrap_or(false) {
-            return Err(CliError::input(format!(
-                "{} is there and not a working copy of this dataset",
-                path.display()
-            ))
-            .hint("name a new or empty folder"));
-        }
-    }
-    fs::create_dir_all(path)
-        .map_err(|error| CliError::input(format!("cannot make {}: {}", path.display(), cause(&error))))?;
-    let written = lay_out(context, api, &resolved.version, path, only);
-    if written.is_err() {
-        // Nothing was in it before.
-        let _ = if is_new {
-            fs::remove_dir_all(path)
-        } else {
-            empty(path)
-        };
-    }
-    written
+/// Whether a folder is empty, or a checkout into it was broken off.
+fn is_free(path: &Path) -> bool {
+    let is_empty = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    is_empty || path.join(staging::NAME).is_dir()
 }
 
-fn empty(folder: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
+/// What a folder is to be.
+struct Wish<'a> {
+    context: &'a Context,
+    api: &'a Api,
+    version: &'a str,
+    only: &'a [String],
 }
 
-/// A working copy at another version: only the files that differ are touched, and only once all of the new ones
-/// are here.
-fn switch(
-    context: &Context,
-    api: &Api,
-    copy: &Copy,
-    version: &str,
-    only: &[String],
-    discard: bool,
-) -> CliResult<Written> {
-    let folder = &copy.folder;
-    let staging = folder.join(upload::STAGING);
-    if staging.exists() {
-        // Of a checkout that was killed.
-        fs::remove_dir_all(&staging).map_err(|error| unwritable(&staging, &error))?;
+impl Wish<'_> {
+    fn fetch(&self, staging: &Staging, entries: &[Entry]) -> CliResult {
+        staging.fetch(self.api, &self.context.home, self.version, entries)
     }
-    let exclude = upload::within(folder, &context.home).into_iter().collect();
-    let taken = upload::take(&context.home, folder, &upload::data_options(exclude), None)?;
-    if !discard {
-        let own = changes::since(api, &copy.version, &taken.tree, &copy.only)?;
-        if !own.is_empty() {
-            return Err(CliError::input(format!(
-                "{} has changes of its own: {}",
-                folder.display(),
-                summary(&own)
-            ))
-            .hint(format!(
-                "commit them with `{}`, or pass --discard to lose them",
-                program::command("data add")
-            )));
+
+    /// A folder that is not there yet: it appears with all of its files. Answers them.
+    fn make(&self, folder: &Path) -> CliResult<Vec<Entry>> {
+        let entries = wanted(self.api, self.version, self.only)?;
+        let staging = Staging::beside(folder)?;
+        self.fetch(&staging, &entries)?;
+        staging.become_folder(folder)?;
+        Ok(entries)
+    }
+
+    /// A folder that is there and was of version `from`: only the files that differ are touched, and only once all of
+    /// the new ones are here. Answers those, and where they were.
+    fn switch(
+        &self,
+        folder: &Path,
+        from: Option<&str>,
+        from_only: &[String],
+        discard: bool,
+    ) -> CliResult<(Vec<Entry>, Option<Staging>)> {
+        let home = &self.context.home;
+        let exclude = upload::within(folder, home).into_iter().collect();
+        let taken = upload::take(home, folder, &upload::data_options(exclude), None)?;
+        if !self.only.is_empty() {
+            // Told before anything is touched.
+            wanted(self.api, self.version, self.only)?;
         }
+        // `theirs` is as it shall be.
+        let differing = changes::since(self.api, self.version, &taken.tree, self.only)?;
+        if !discard {
+            let since = match from {
+                Some(version) => changes::since(self.api, version, &taken.tree, from_only)?,
+                None => differing
+                    .iter()
+                    .filter(|change| change.here.is_some())
+                    .cloned()
+                    .collect(),
+            };
+            let own = neither(since, &differing, staging::is_placing(folder));
+            if !own.is_empty() {
+                return Err(CliError::input(format!(
+                    "{} has changes of its own: {}",
+                    folder.display(),
+                    summary(&own)
+                ))
+                .hint(format!(
+                    "commit them with `{}`, or pass --discard to lose them",
+                    program::command("data add")
+                )));
+            }
+        }
+        obstacles::check(folder, &differing, discard)?;
+        let new: Vec<Entry> = differing
+            .iter()
+            .filter_map(|change| change.theirs.clone())
+            .collect();
+        let staging = Staging::within(folder)?;
+        self.fetch(&staging, &new)?;
+        staging.begin_placing()?;
+        place(folder, staging.path(), &differing)?;
+        Ok((new, Some(staging)))
     }
-    if !only.is_empty() {
-        // Told before anything is touched.
-        wanted(api, version, only)?;
-    }
-    // `theirs` is as it shall be.
-    let differing = changes::since(api, version, &taken.tree, only)?;
-    obstacles::check(folder, &differing, discard)?;
-    let new: Vec<Entry> = differing
-        .iter()
-        .filter_map(|change| change.theirs.clone())
-        .collect();
-    let bytes = new.iter().map(|entry| entry.size_bytes).sum();
-    let bar = progress::bytes(&format!("fetching {}", short(version)), bytes);
-    fs::create_dir(&staging).map_err(|error| unwritable(&staging, &error))?;
-    let fetched = download::entries(api, &context.home, version, &new, &staging, &bar);
-    bar.finish_and_clear();
-    let placed = fetched.and_then(|()| place(folder, &staging, &differing));
-    let _ = fs::remove_dir_all(&staging);
-    placed?;
-    Ok(Written::of(new))
 }
 
+/// The changes of a folder that would be lost: what is as it shall be is none, such as after a checkout that was
+/// broken off. A file that it placed for a link does not look as it shall be, for what it is linked to was not noted yet.
+fn neither(since: Vec<LocalChange>, differing: &[LocalChange], is_broken_off: bool) -> Vec<LocalChange> {
+    let is_placed = |change: &LocalChange| {
+        let (theirs, here) = (change.theirs.as_ref(), change.here.as_ref());
+        is_broken_off
+            && theirs.zip(here).is_some_and(|(theirs, here)| {
+                theirs.link && !here.link && theirs.size_bytes == here.size_bytes
+            })
+    };
+    let differing = differing.iter().filter(|change| !is_placed(change));
+    let differing: HashSet<&str> = differing.map(|change| change.path.as_str()).collect();
+    since
+        .into_iter()
+        .filter(|change| differing.contains(change.path.as_str()))
+        .collect()
+}
+
+/// Every file is at any time as it was or as it shall be, so that this can be broken off and gone on with.
 fn place(folder: &Path, staging: &Path, differing: &[LocalChange]) -> CliResult {
-    for change in differing.iter().filter(|change| change.here.is_some()) {
+    for change in differing.iter().filter(|change| change.theirs.is_none()) {
         let path = folder.join(&change.path);
         fs::remove_file(&path).map_err(|error| unwritable(&path, &error))?;
-        if change.theirs.is_none() {
-            prune(folder, &path);
-        }
+        prune(folder, &path);
     }
     for change in differing.iter().filter(|change| change.theirs.is_some()) {
         let (from, to) = (staging.join(&change.path), folder.join(&change.path));

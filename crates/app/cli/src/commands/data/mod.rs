@@ -35,7 +35,7 @@ pub fn run(context: &Context, command: &DataCommand) -> CliResult {
             only,
             discard,
         } => checkout::checkout(context, target, path.as_deref(), only, *discard),
-        DataCommand::Status { path } => status::status(context, path),
+        DataCommand::Status { path, rehash } => status::status(context, path, *rehash),
         DataCommand::Log { target, limit } => log::log(context, target, *limit),
         DataCommand::Diff { from, to, limit } => diff::diff(context, from, to, *limit),
         DataCommand::Branches { dataset } => refs::branches(context, dataset),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::log::short_commit;
 use crate::api::{Api, segment};
 use crate::args::BranchArgs;
+use crate::commands::versions::resolve;
 use crate::context::Context;
 use crate::error::CliResult;
 use crate::output::{self, Table};
@@ -55,11 +56,13 @@ pub(super) fn branch(context: &Context, args: &BranchArgs) -> CliResult {
         return delete(context, &api, &one, "branch", &args.name);
     }
     let answer: Value = if let Some(to) = &args.move_to {
+        let to = within_dataset(&api, &args.dataset, Some(to))?;
         api.patch(&one, &json!({ "to": to }))?
     } else if args.protect || args.unprotect {
         api.patch(&one, &json!({ "protected": args.protect }))?
     } else {
-        api.post(&all, &json!({ "name": args.name, "at": args.at }))?
+        let at = within_dataset(&api, &args.dataset, args.at.as_deref())?;
+        api.post(&all, &json!({ "name": args.name, "at": at }))?
     };
     let verb = if args.move_to.is_some() {
         "is now at"
@@ -92,6 +95,7 @@ pub(super) fn tag(
         let one = format!("{all}/{}", segment(name));
         return delete(context, &api, &one, "tag", name);
     }
+    let at = within_dataset(&api, dataset, at)?;
     let answer: Value = api.post(&all, &json!({ "name": name, "at": at }))?;
     context.answer(answer, |one: RefView| {
         output::say(&format!(
@@ -100,6 +104,18 @@ pub(super) fn tag(
             short_commit(&one.commit)
         ));
     })
+}
+
+/// Also `NAME~2` and `NAME@main~2`, as everywhere else a version is named, where the dataset is plain.
+fn within_dataset(api: &Api, dataset: &str, at: Option<&str>) -> CliResult<Option<String>> {
+    let rest = at.and_then(|at| at.strip_prefix(dataset));
+    match at.zip(rest) {
+        Some((at, rest)) if rest.starts_with(['@', '~']) => {
+            let resolved = resolve(api, at)?;
+            Ok(resolved.commit.or(Some(resolved.version)))
+        }
+        _ => Ok(at.map(str::to_owned)),
+    }
 }
 
 /// Says where it was, so that it can be made again.

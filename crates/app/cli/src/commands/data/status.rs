@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use corliss_data::snapshot::Kind;
 use serde_json::json;
 
 use crate::commands::versions::resolve;
 use crate::context::Context;
 use crate::data::changes::{self, LocalChange};
 use crate::data::copies::{Copy, Notes};
-use crate::data::upload;
+use crate::data::{staging, upload};
 use crate::error::{CliError, CliResult, EXIT_NOT_FOUND};
 use crate::output;
 use crate::program;
@@ -18,7 +19,7 @@ use crate::units;
 /// Files that are listed; a program reads all of them from `--json`.
 const SHOWN: usize = 100;
 
-pub(super) fn status(context: &Context, path: &Path) -> CliResult {
+pub(super) fn status(context: &Context, path: &Path, rehash: bool) -> CliResult {
     let Some((notes, copy)) = Notes::around(&context.home, path)? else {
         return Err(
             CliError::input(format!("{} is not in a working copy", path.display())).hint(format!(
@@ -35,6 +36,10 @@ pub(super) fn status(context: &Context, path: &Path) -> CliResult {
             copy.dataset, copy.server
         ))
         .hint("set CORLISS_URL to that server"));
+    }
+    staging::check_whole(notes.folder())?;
+    if rehash {
+        notes.forget(Kind::Data)?;
     }
     let exclude: Vec<PathBuf> = upload::within(notes.folder(), &context.home)
         .into_iter()

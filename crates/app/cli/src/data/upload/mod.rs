@@ -2,6 +2,7 @@
 
 mod send;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use corliss_data::snapshot::{self, Kind, Options, Snapshot};
@@ -10,6 +11,7 @@ use serde_json::json;
 
 use super::copies::Notes;
 use super::local::Local;
+use super::staging;
 use super::tree::LocalTree;
 use crate::api::{Api, segment};
 use crate::error::{CliError, CliResult};
@@ -19,9 +21,6 @@ use crate::{progress, units};
 const ATTEMPTS: u32 = 3;
 /// What the server answers then.
 const LOST: [&str; 3] = ["data_tree_missing", "data_blob_missing", "blob_incomplete"];
-
-/// Where files lie in a working copy until all of them are here, so that they can be renamed into place.
-pub const STAGING: &str = ".corliss-checkout";
 
 /// What the server answered to a commit.
 #[derive(Debug, Deserialize)]
@@ -84,7 +83,9 @@ pub fn take(home: &Path, folder: &Path, options: &Options, store: Option<&Api>) 
     let files = units::plural(listing.files(), "file");
     let what = format!("reading {}: {files}", folder.display());
     let bar = progress::bytes(&what, listing.unread_bytes());
-    if let Some(local) = store.and_then(|api| Local::reach(api, home, folder)) {
+    let opened = File::open(folder).ok();
+    let reach = |api| Local::reach(api, home, opened.as_ref()?);
+    if let Some(local) = store.and_then(reach) {
         local.store(&mut listing, &bar)?;
     }
     let snapshot = listing.read(&|bytes| bar.inc(bytes)).map_err(failed)?;
@@ -157,7 +158,7 @@ pub fn code_options(exclude: Vec<PathBuf>) -> Options {
 
 /// What is data: everything but these folders, and what a checkout that was killed left.
 pub fn data_options(mut exclude: Vec<PathBuf>) -> Options {
-    exclude.push(STAGING.into());
+    exclude.push(staging::NAME.into());
     Options {
         exclude,
         ..Options::of(Kind::Data)

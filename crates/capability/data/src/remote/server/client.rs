@@ -275,15 +275,11 @@ impl ServerClient {
         }
         match status {
             200..=299 => Ok(answer.freeze()),
-            _ => Err(Failure {
-                passes: matches!(status, 408 | 425 | 429 | 500 | 502..=504),
-                error: self.refusal(status, &answer),
-                wait,
-            }),
+            _ => Err(self.refusal(status, &answer, wait)),
         }
     }
 
-    fn refusal(&self, status: u16, answer: &[u8]) -> DataError {
+    fn refusal(&self, status: u16, answer: &[u8], wait: Option<Duration>) -> Failure {
         #[derive(Deserialize)]
         struct Refusal {
             error: ErrorReport,
@@ -311,7 +307,13 @@ impl ServerClient {
             words if words.is_empty() => format!("it answered {status}"),
             words => format!("it answered {status}: {words}"),
         };
-        self.told(trouble, said)
+        // Whom that server asks before a name moves has had its time.
+        let asked_others = code == "data_hook_unanswered";
+        Failure {
+            error: self.told(trouble, said),
+            passes: matches!(status, 408 | 425 | 429 | 500 | 502..=504) && !asked_others,
+            wait,
+        }
     }
 }
 

@@ -1,0 +1,300 @@
+//! Where files lie until all of them are here, so that nobody finds a folder with some of its files: beside a folder
+//! that is yet to be made, or within one that is there. What was broken off stays, and is gone on with.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
+use std::num::NonZero;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use corliss_blobstore::id_of_reader;
+use corliss_data::Entry;
+
+use super::download;
+use crate::api::Api;
+use crate::error::{CliError, CliResult, cause};
+use crate::parallel::on_threads;
+use crate::text::short;
+use crate::{output, progress};
+
+/// Its name within a folder; versions of the folder do not have it.
+pub const NAME: &str = ".corliss-checkout";
+
+/// In it while files go from it to where they belong.
+const PLACING: &str = ".corliss-placing";
+
+/// What a process that was killed has asked the server for is still written: so long is waited for it.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// A folder for files on their way, which one process at a time uses.
+pub struct Staging {
+    path: PathBuf,
+    /// Locked as long as this lives, or a server to which it was lent is still writing into it.
+    folder: File,
+}
+
+impl Staging {
+    /// Beside a folder that is yet to be made.
+    pub fn beside(folder: &Path) -> CliResult<Self> {
+        let name = folder
+            .file_name()
+            .ok_or_else(|| CliError::input(format!("{} is no name of a folder", folder.display())))?;
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        hidden.push(".corliss-part");
+        let path = folder.with_file_name(hidden);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|error| unwritable(parent, &error))?;
+        }
+        Self::at(path)
+    }
+
+    /// Within a folder.
+    pub fn within(folder: &Path) -> CliResult<Self> {
+        Self::at(folder.join(NAME))
+    }
+
+    fn at(path: PathBuf) -> CliResult<Self> {
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(unwritable(&path, &error)),
+            _ => {}
+        }
+        let is_link = path.symlink_metadata().is_ok_and(|it| it.is_symlink());
+        if is_link {
+            return Err(CliError::input(format!("{} is a link", path.display()))
+                .hint("remove it: files on their way lie there"));
+        }
+        let folder = File::open(&path).map_err(|error| unwritable(&path, &error))?;
+        for _ in 0..LOCK_TRIES {
+            match folder.try_lock() {
+                Ok(()) => return Ok(Self { path, folder }),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(error)) => return Err(unwritable(&path, &error)),
+            }
+        }
+        Err(CliError::failed(format!(
+            "another process is writing files into {}",
+            path.display()
+        ))
+        .hint("wait until it is done, or stop it"))
+    }
+
+    /// Where the files lie.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fetches entries of a version, but for those that an attempt before this one has fetched. If this one is broken off too, what
+    /// it has fetched stays.
+    pub fn fetch(&self, api: &Api, home: &Path, version: &str, entries: &[Entry]) -> CliResult {
+        let what = format!("fetching {}", short(version));
+        let total = entries.iter().map(|entry| entry.size_bytes).sum();
+        let bar = progress::bytes(&what, total);
+        let lacking = self.lacking(entries)?;
+        let lacking_bytes: u64 = lacking.iter().map(|entry| entry.size_bytes).sum();
+        bar.inc(total - lacking_bytes);
+        bar.reset_eta();
+        let fetched = download::entries(api, home, version, &lacking, &self.path, &self.folder, &bar);
+        bar.finish_and_clear();
+        if fetched.is_err() && holds_files(&self.path) {
+            output::complain(&format!(
+                "What was fetched is kept in {}: the same command goes on from there.",
+                self.path.display()
+            ));
+        }
+        fetched
+    }
+
+    /// Removes all that is no whole file of these; answers the entries that are not there.
+    fn lacking(&self, entries: &[Entry]) -> CliResult<Vec<Entry>> {
+        let named: HashMap<&str, &Entry> = entries.iter().map(|entry| (entry.path.as_str(), entry)).collect();
+        let mut seemingly = Vec::new();
+        sort_out(&self.path, "", &named, &mut seemingly)?;
+        if seemingly.is_empty() {
+            return Ok(entries.to_vec());
+        }
+        let here = Mutex::new(HashSet::new());
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        on_threads(threads, &seemingly, |line| {
+            for entry in line {
+                let path = self.path.join(entry.path.as_str());
+                let read = File::open(&path).and_then(id_of_reader);
+                if read.is_ok_and(|blob| blob.id == entry.blob) {
+                    let mut here = here.lock().unwrap_or_else(PoisonError::into_inner);
+                    here.insert(entry.path.as_str());
+                } else {
+                    fs::remove_file(&path).map_err(|error| unwritable(&path, &error))?;
+                }
+            }
+            Ok(())
+        })?;
+        let here = here.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let lacking = entries.iter().filter(|entry| !here.contains(entry.path.as_str()));
+        Ok(lacking.cloned().collect())
+    }
+
+    /// Says that files go from it into the folder around it from now on.
+    pub fn begin_placing(&self) -> CliResult {
+        let path = self.path.join(PLACING);
+        File::create(&path)
+            .map(drop)
+            .map_err(|error| unwritable(&path, &error))
+    }
+
+    /// Gives the files the name of the folder that they are to be, which is not there or empty.
+    pub fn become_folder(self, folder: &Path) -> CliResult {
+        fs::rename(&self.path, folder).map_err(|error| unwritable(folder, &error))
+    }
+
+    /// Removes it, with all that is left in it.
+    pub fn remove(self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Whether a folder is half one version and half another.
+pub fn is_placing(folder: &Path) -> bool {
+    folder.join(NAME).join(PLACING).exists()
+}
+
+/// Refuses a folder that is half one version and half another.
+pub fn check_whole(folder: &Path) -> CliResult {
+    match is_placing(folder) {
+        false => Ok(()),
+        true => Err(CliError::failed(format!(
+            "a checkout of {} is under way, or was broken off in the middle",
+            folder.display()
+        ))
+        .hint("do that checkout again: it goes on from there")),
+    }
+}
+
+/// Removes what is none of the files by its name, kind, size and mode; collects those that are.
+fn sort_out<'a>(
+    folder: &Path,
+    prefix: &str,
+    named: &HashMap<&str, &'a Entry>,
+    seemingly: &mut Vec<&'a Entry>,
+) -> CliResult {
+    let failed = |error: std::io::Error| unwritable(folder, &error);
+    for item in fs::read_dir(folder).map_err(failed)? {
+        let item = item.map_err(failed)?;
+        let path = item.path();
+        let metadata = path.symlink_metadata().map_err(failed)?;
+        let relative = item.file_name().to_str().map(|name| format!("{prefix}{name}"));
+        if metadata.is_dir() {
+            let below = relative.unwrap_or_default() + "/";
+            sort_out(&path, &below, named, seemingly)?;
+            // Folders are made anew where there are files.
+            let _ = fs::remove_dir(&path);
+            continue;
+        }
+        let entry = relative.and_then(|relative| named.get(relative.as_str()));
+        let is_executable = metadata.permissions().mode() & 0o100 != 0;
+        match entry {
+            // Of a linked one nobody knows what it is to be: it is fetched anew.
+            Some(entry)
+                if metadata.is_file()
+                    && !entry.link
+                    && metadata.len() == entry.size_bytes
+                    && is_executable == entry.executable =>
+            {
+                seemingly.push(entry);
+            }
+            _ => fs::remove_file(&path).map_err(|error| unwritable(&path, &error))?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is a file; folders without any are removed.
+fn holds_files(folder: &Path) -> bool {
+    for item in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !item.file_type().is_ok_and(|kind| kind.is_dir()) || holds_files(&item.path()) {
+            return true;
+        }
+    }
+    fs::remove_dir(folder).is_err()
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::failed(format!("cannot write {}: {}", path.display(), cause(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use corliss_blobstore::BlobId;
+
+    use super::*;
+
+    fn entry(path: &str, text: &str) -> Entry {
+        Entry {
+            path: path.parse().unwrap(),
+            blob: BlobId::of(text.as_bytes()),
+            size_bytes: text.len() as u64,
+            executable: false,
+            link: false,
+        }
+    }
+
+    #[test]
+    fn what_is_whole_stays_and_all_else_goes() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("digits");
+        let staging = Staging::beside(&folder).unwrap();
+        let path = |name: &str| staging.path().join(name);
+        fs::create_dir_all(path("a/b")).unwrap();
+        fs::create_dir_all(path("empty/x")).unwrap();
+        for (name, text) in [
+            ("whole", "whole"),
+            ("a/b/whole", "too"),
+            ("cut", "cu"),
+            ("other", "0ther"),
+            ("unknown", "x"),
+            ("of a source", "text"),
+        ] {
+            fs::write(path(name), text).unwrap();
+        }
+        std::os::unix::fs::symlink("whole", path("linked")).unwrap();
+        let entries = [
+            entry("a/b/whole", "too"),
+            entry("cut", "cut"),
+            entry("linked", "whole"),
+            Entry {
+                link: true,
+                ..entry("of a source", "text")
+            },
+            entry("other", "other"),
+            entry("whole", "whole"),
+        ];
+        let lacking = staging.lacking(&entries).unwrap();
+        let names: Vec<&str> = lacking.iter().map(|entry| entry.path.as_str()).collect();
+        assert_eq!(names, ["cut", "linked", "of a source", "other"]);
+        let mut left: Vec<_> = fs::read_dir(staging.path())
+            .unwrap()
+            .map(|item| item.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["a", "whole"]);
+        staging.become_folder(&folder).unwrap();
+        assert_eq!(fs::read(folder.join("a/b/whole")).unwrap(), b"too");
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let place = tempfile::tempdir().unwrap();
+        let held = Staging::within(place.path()).unwrap();
+        let refused = Staging::within(place.path()).err().unwrap();
+        assert!(
+            refused.report.message.starts_with("another process"),
+            "{refused:?}"
+        );
+        held.remove();
+        Staging::within(place.path()).unwrap();
+    }
+}
