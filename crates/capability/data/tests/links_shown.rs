@@ -319,7 +319,7 @@ async fn linked_files_are_laid_out_in_a_lent_folder_as_part_of_their_version_alo
     let router = router(&service);
     let target = work.path().join("target");
     fs::create_dir(&target).unwrap();
-    let (folder, socket) = (target.clone(), work.path().join("folders"));
+    let (folder, socket) = (fs::File::open(&target).unwrap(), work.path().join("folders"));
     let loan = tokio::task::spawn_blocking(move || Loan::of(&folder, &socket).unwrap());
     let loan = loan.await.unwrap();
     let files: Vec<Value> = entries
