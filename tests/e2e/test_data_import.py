@@ -161,3 +161,65 @@ def test_a_source_that_shares_files_with_the_home_stops_the_start(tmp_path: Path
         assert "share files" in done.stdout + done.stderr
     finally:
         installation.kill_everything()
+
+
+@pytest.mark.parametrize("over_http", [False, True])
+def test_files_are_linked_to_a_source_read_where_they_lie_and_stay_linked_in_a_working_copy(
+    lake: tuple[Corliss, Path], tmp_path: Path, over_http: bool
+) -> None:
+    corliss, folder = lake
+    big = os.urandom(6_000_000)
+    (folder / "may" / "big.bin").write_bytes(big)
+    if over_http:
+        # Without its socket no folder is lent.
+        (corliss.home / "run" / "folders").unlink()
+    done = asked(corliss, "data", "import", "images", "lake/may", "--to", "raw", "--link")
+    assert (done["linked"], done["copied"], done["files"]) == (3, 0, 3)
+    assert "3 unchanged" in corliss.cli("data", "import", "images", "lake/may", "--to", "raw", "--link")
+    shown = asked(corliss, "data", "show", "images@main")
+    assert shown["linked_files"] == 3
+    assert [(one["linked"]["source"], one["linked"]["key"]) for one in shown["entries"]] == [
+        ("lake", "may/a.txt"),
+        ("lake", "may/big.bin"),
+        ("lake", "may/deep/b c.txt"),
+    ]
+    assert "lake/may/deep/b c.txt" in corliss.cli("data", "show", "images@main")
+    assert asked(corliss, "data", "du")["linked"][0]["objects"] == 3
+    files = {"raw/a.txt": b"one", "raw/big.bin": big, "raw/deep/b c.txt": b"two"}
+    assert got(corliss, "images", tmp_path / "got") == files
+
+    copy = tmp_path / "copy"
+    corliss.cli("data", "checkout", "images", str(copy))
+    assert asked(corliss, "data", "status", str(copy))["changes"] == []
+    (copy / "own.txt").write_text("own")
+    corliss.cli("data", "add", str(copy), "-m", "own")
+    shown = asked(corliss, "data", "show", "images@main")
+    assert (shown["linked_files"], shown["files"]) == (3, 4)
+    assert asked(corliss, "data", "status", str(copy))["changes"] == []
+    (copy / "raw" / "a.txt").write_text("ONE")
+    assert [one["path"] for one in asked(corliss, "data", "status", str(copy))["changes"]] == ["raw/a.txt"]
+    corliss.cli("data", "add", str(copy), "-m", "edited")
+    shown = asked(corliss, "data", "show", "images@main")
+    assert (shown["linked_files"], shown["files"]) == (2, 4)
+    # Switched there and back.
+    corliss.cli("data", "checkout", "images~1", str(copy))
+    assert (copy / "raw" / "a.txt").read_text() == "one"
+    assert asked(corliss, "data", "status", str(copy))["changes"] == []
+    # A part of it.
+    part = tmp_path / "part"
+    corliss.cli("data", "checkout", "images", str(part), "--only", "raw/deep")
+    (part / "raw" / "deep" / "more").write_text("more")
+    corliss.cli("data", "add", str(part), "-m", "part")
+    shown = asked(corliss, "data", "show", "images@main")
+    assert (shown["linked_files"], shown["files"]) == (2, 5)
+
+    assert asked(corliss, "data", "check")["links"]["broken_total"] == 0
+    (folder / "may" / "big.bin").write_bytes(b"another")
+    (folder / "may" / "deep" / "b c.txt").unlink()
+    told = refused(corliss, "data", "get", "images", str(tmp_path / "broken"))
+    assert "lake" in told and ("was changed since" in told or "is gone" in told)
+    checked = corliss.run_cli("data", "check")
+    assert checked.returncode != 0
+    assert "raw/big.bin is linked to 'may/big.bin' of source 'lake', which was changed since" in checked.stdout
+    assert "raw/deep/b c.txt is linked to 'may/deep/b c.txt' of source 'lake', which is gone" in checked.stdout
+    assert "cannot be linked to" in refused(corliss, "data", "import", "x", "https://example.org/x", "--link")

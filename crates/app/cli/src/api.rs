@@ -1,6 +1,6 @@
 //! The native API over HTTP, with the server's own error reports passed through.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -127,6 +127,11 @@ impl Api {
         let request = self.request(Method::POST, path).timeout(UPLOAD_TIMEOUT);
         let response = self.send(request.json(body))?;
         response.bytes().map_err(|error| broke_off(&error))
+    }
+
+    /// GET of bytes, to be read as they come.
+    pub fn bytes(&self, path: &str) -> CliResult<impl Read + use<>> {
+        self.send(self.request(Method::GET, path).timeout(UPLOAD_TIMEOUT))
     }
 
     /// POST of a JSON body, answered with lines of JSON as they come.

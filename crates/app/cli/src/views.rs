@@ -334,8 +334,27 @@ pub struct VersionView {
     pub version: String,
     pub size_bytes: u64,
     pub files: u64,
-    pub entries: Vec<Entry>,
+    #[serde(default)]
+    pub linked_files: u64,
+    #[serde(default)]
+    pub linked_bytes: u64,
+    pub entries: Vec<FileView>,
     pub next_page_token: Option<String>,
+}
+
+/// A file of a version.
+#[derive(Debug, Deserialize)]
+pub struct FileView {
+    pub path: String,
+    pub size_bytes: u64,
+    pub linked: Option<LinkView>,
+}
+
+/// Where the bytes of a linked file lie.
+#[derive(Debug, Deserialize)]
+pub struct LinkView {
+    pub source: String,
+    pub key: String,
 }
 
 /// What came from what.

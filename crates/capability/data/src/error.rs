@@ -12,6 +12,7 @@ use corliss_webhook::WebhookError;
 
 use crate::EntryPath;
 use crate::history::{RefKind, RefName};
+use crate::link::LinkTrouble;
 use crate::remote::RemoteTrouble;
 
 /// An error of the data capability.
@@ -477,6 +478,14 @@ pub enum DataError {
         /// The first of them, each with the reason.
         objects: Vec<String>,
     },
+    /// A linked file cannot be read, or cannot be one.
+    #[error("'{path}' {trouble}")]
+    Link {
+        /// The file.
+        path: String,
+        /// Why, and of which object.
+        trouble: LinkTrouble,
+    },
     /// The blob store failed.
     #[error("the bytes could not be stored or read")]
     Blob(#[from] BlobError),
@@ -606,6 +615,7 @@ impl Diagnose for DataError {
             Self::SourceChanged { .. } => "data_source_changed",
             Self::SourceEmpty { .. } => "data_source_empty",
             Self::ImportRefused { .. } => "data_import_refused",
+            Self::Link { trouble, .. } => trouble.code(),
             Self::Blob(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -656,6 +666,7 @@ impl Diagnose for DataError {
                 Meaning::Unavailable => Meaning::Unavailable,
                 _ => Meaning::Internal,
             },
+            Self::Link { trouble, .. } => trouble.meaning(),
             Self::Blob(error) => error.meaning(),
             Self::Store(error) => error.meaning(),
             _ => Meaning::InvalidInput,
@@ -780,6 +791,7 @@ impl Diagnose for DataError {
                 "give it a new one with `corliss data hooks set DATASET HOOK --new-secret`".to_owned()
             }
             Self::Webhook(error) => return error.hint(),
+            Self::Link { trouble, .. } => return trouble.hint(),
             Self::Blob(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
             _ => return None,

@@ -20,6 +20,7 @@ mod hook;
 mod http;
 mod leb128;
 mod lineage;
+mod link;
 mod path;
 mod place;
 mod ports;
@@ -43,12 +44,13 @@ pub use hook::{
 };
 pub use http::{hook_routes, routes, upkeep_routes};
 pub use lineage::{Direction, Edge, LineageGraph, NodeKind, NodeRef, NodeView, Relation};
+pub use link::{Link, LinkTrouble};
 pub use path::EntryPath;
 pub use ports::{InUse, PortError};
 pub use remote::{RemoteSettings, Remotes, ServerSettings};
 pub use service::{
-    CollectWish, Collected, DamagedFile, DataCheck, DataRepair, DataService, ImportWish, Preview,
-    StorageUsage,
+    BrokenLink, CollectWish, Collected, DamagedFile, DataCheck, DataRepair, DataService, ImportWish,
+    LinkCheck, LinkedUsage, Preview, StorageUsage, UnaskedSource,
 };
 pub use source::{ImportSources, SourceSettings};
 pub use store::MIGRATIONS;

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::history::{CommitInfo, RefKind, RefName};
 use crate::{Entry, EntryPath};
 
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// A version that is now recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Committed {
@@ -60,6 +64,9 @@ pub struct Edit {
     /// Whether it may be executed.
     #[serde(default)]
     pub executable: bool,
+    /// Whether the blob is a link to its bytes.
+    #[serde(default)]
+    pub link: bool,
 }
 
 /// A dataset in a list.
@@ -128,6 +135,12 @@ pub struct VersionSummary {
     pub size_bytes: u64,
     /// Number of files.
     pub files: u64,
+    /// Of the files, those that are linked to objects of sources.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub linked_files: u64,
+    /// Bytes of those objects, which are not stored.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub linked_bytes: u64,
     /// Whether its files are not kept any more, as the retention of its dataset is over.
     pub expired: bool,
     /// Datasets that have a commit of it.
@@ -334,10 +347,16 @@ pub struct Imported {
     /// The head of the branch now.
     #[serde(flatten)]
     pub committed: Committed,
-    /// Objects that were read, or linked.
+    /// Objects that were read.
     pub copied: u64,
     /// Their bytes.
     pub copied_bytes: u64,
+    /// Objects that were linked and not read.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub linked: u64,
+    /// Their bytes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub linked_bytes: u64,
     /// Objects that are as they were when they were last imported.
     pub unchanged: u64,
 }

@@ -179,6 +179,7 @@ async fn edits_change_what_they_name_and_nothing_else() {
             path: path.parse().unwrap(),
             blob: text.map(|text| BlobId::of(text.as_bytes())),
             executable: false,
+            link: false,
         };
         let edits = vec![edit("y", Some("b")), edit("x", Some("a"))];
         service.commit_edits(&on("d"), edits, by("")).await.unwrap();
@@ -518,6 +519,7 @@ async fn two_writers_on_one_branch_lose_nothing() {
                             path: format!("{writer}/{number}").parse().unwrap(),
                             blob: Some(BlobId::of(b"a")),
                             executable: false,
+                            link: false,
                         };
                         // Who lost every race is told so and tries again.
                         loop {

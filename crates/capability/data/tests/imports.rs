@@ -6,6 +6,8 @@
     reason = "a failed unwrap here is a failed test"
 )]
 
+#[path = "support/lake.rs"]
+mod lake;
 mod support;
 
 use std::collections::BTreeMap;
@@ -18,7 +20,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use corliss_blobstore::{BlobId, BlobStore, BucketCredentials, BucketSettings, Secret};
+use corliss_blobstore::{BlobId, BlobStore};
 use corliss_clock::Sources;
 use corliss_data::remote::Counters;
 use corliss_data::source::{BucketSource, Found, Object, Source};
@@ -33,27 +35,11 @@ use corliss_testkit::s3::{Bucket, fresh_bucket};
 use corliss_types::VersionId;
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use lake::{Lake, of_bucket, settings};
 use serde_json::{Value, json};
 use support::{by, name, on};
 use tokio::io::AsyncReadExt;
 use tower::ServiceExt;
-
-fn settings(bucket: &Bucket) -> BucketSettings {
-    BucketSettings {
-        endpoint: Some(bucket.endpoint.clone()),
-        credentials: BucketCredentials::AccessKey {
-            id: "id".to_owned(),
-            secret: Secret::new("hunter2"),
-            session_token: None,
-        },
-        ..BucketSettings::of(format!("s3://{}", bucket.name))
-    }
-}
-
-fn of_bucket(bucket: &Bucket) -> ImportSources {
-    let settings = SourceSettings::Bucket(Box::new(settings(bucket)));
-    ImportSources::default().with("lake", settings).unwrap()
-}
 
 async fn service(sources: ImportSources) -> DataService {
     let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
@@ -67,6 +53,7 @@ fn wish(prefix: &str) -> ImportWish {
         prefix: prefix.to_owned(),
         to: None,
         target: on("d"),
+        link: false,
         by: by(""),
     }
 }
@@ -94,41 +81,6 @@ async fn is_untouched(service: &DataService) {
         matches!(found, Err(DataError::DatasetNotFound { .. })),
         "{found:?}"
     );
-}
-
-/// Somewhere that files can be put, and the sources that have it.
-enum Lake {
-    Bucket(Bucket),
-    Folder(tempfile::TempDir),
-}
-
-impl Lake {
-    async fn both() -> [Self; 2] {
-        [
-            Self::Bucket(fresh_bucket().await),
-            Self::Folder(tempfile::tempdir().unwrap()),
-        ]
-    }
-
-    fn sources(&self) -> ImportSources {
-        match self {
-            Self::Bucket(bucket) => of_bucket(bucket),
-            Self::Folder(folder) => ImportSources::default()
-                .with("lake", SourceSettings::Folder(folder.path().to_path_buf()))
-                .unwrap(),
-        }
-    }
-
-    async fn put(&self, key: &str, bytes: &[u8]) {
-        match self {
-            Self::Bucket(bucket) => bucket.put(key, bytes).await,
-            Self::Folder(folder) => {
-                let path = folder.path().join(key);
-                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                std::fs::write(path, bytes).unwrap();
-            }
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -318,6 +318,9 @@ pub struct ImportArgs {
     /// The folder of the dataset that it goes into [default: the dataset itself]
     #[arg(long, value_name = "FOLDER", value_parser = some_text())]
     pub to: Option<String>,
+    /// Link to the objects of a source and copy nothing: the server reads them where they lie
+    #[arg(long)]
+    pub link: bool,
     /// The branch [default: the default branch]
     #[arg(long, value_parser = some_text())]
     pub branch: Option<String>,

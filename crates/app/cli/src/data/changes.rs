@@ -65,7 +65,7 @@ fn compare(theirs: Vec<Entry>, here: Vec<Entry>) -> Vec<LocalChange> {
             (None, _) => "added",
             (_, None) => "removed",
             (Some(theirs), Some(here)) if theirs == here => continue,
-            (Some(theirs), Some(here)) if theirs.blob == here.blob => "mode",
+            (Some(theirs), Some(here)) if theirs.has_bytes_of(here) => "mode",
             _ => "changed",
         };
         let path = theirs
@@ -93,6 +93,7 @@ mod tests {
             blob: BlobId::of(text.as_bytes()),
             size_bytes: text.len() as u64,
             executable,
+            link: false,
         }
     }
 

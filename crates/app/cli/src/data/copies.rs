@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use corliss_blobstore::BlobId;
+use corliss_data::Entry;
 use corliss_data::snapshot::{Kind, Memory, Snapshot};
 use serde::{Deserialize, Serialize};
 
@@ -101,8 +102,12 @@ impl Notes {
             .unwrap_or_default()
     }
 
-    /// Forgets its files, so that all of them are read.
+    /// Forgets its files, so that all of them are read; but for the linked ones, of which reading tells nothing.
     pub fn forget(&self, kind: Kind) -> CliResult {
+        let memory = self.memory(kind);
+        if memory.has_links() {
+            return self.write(memory_name(kind), &memory.links_alone());
+        }
         let path = self.place.join(memory_name(kind));
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(unusable(&path, &error)),
@@ -114,6 +119,16 @@ impl Notes {
     pub fn remember(&self, kind: Kind, before: &Memory, snapshot: &Snapshot) {
         if !before.is_of(snapshot) {
             let _ = self.write(memory_name(kind), &Memory::encode(snapshot));
+        }
+    }
+
+    /// Remembers which of the files that were just laid out are linked. If this fails, they are files of the folder's
+    /// own later.
+    pub fn remember_links(&self, laid_out: &[Entry]) -> CliResult {
+        let noted = self.memory(Kind::Data).with_laid_out(&self.folder, laid_out);
+        match noted {
+            Some(bytes) => self.write(memory_name(Kind::Data), &bytes),
+            None => Ok(()),
         }
     }
 

@@ -1,8 +1,9 @@
 //! Lays a version out as a folder: pieces are fetched many at a time by several threads, compared with their
-//! ids, and written where they belong.
+//! ids, and written where they belong. Linked files, which have no pieces, are fetched one by one.
 
 use std::collections::HashMap;
 use std::fs::{File, Permissions};
+use std::io::{Read, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -12,8 +13,8 @@ use indicatif::ProgressBar;
 
 use super::local::Local;
 use super::pieces::fetch;
-use crate::api::Api;
-use crate::error::{CliError, CliResult, unwritable};
+use crate::api::{Api, segment};
+use crate::error::{CliError, CliResult, cause, unwritable};
 use crate::parallel::on_threads;
 
 /// Content that is fetched in one request.
@@ -22,6 +23,8 @@ const BATCH_BYTES: u64 = transfer::BODY_BYTES as u64;
 const BATCH_PIECES: usize = 4096;
 /// Nodes that are fetched in one request; each is at most 82 KB.
 const BATCH_NODES: usize = 64;
+/// Of a linked file, read at a time.
+const PART_BYTES: usize = 256 << 10;
 /// Requests at once.
 const FETCHERS: usize = 3;
 
@@ -34,20 +37,36 @@ struct Target {
     offset: u64,
 }
 
-/// Writes the entries below `folder`, which is open as `opened` and has none of them; `bar` is told every byte. A server
-/// on this machine writes them itself.
+/// Writes entries of a version below `folder`, which is open as `opened` and has none of them; `bar` is told every byte.
+/// A server on this machine writes them itself.
 pub fn entries(
     api: &Api,
     home: &Path,
+    version: &str,
     entries: &[Entry],
     folder: &Path,
     opened: &File,
     bar: &ProgressBar,
 ) -> CliResult {
-    let paths = make_folders(entries, folder)?;
     if let Some(local) = Local::reach(api, home, opened) {
-        return local.lay_out(entries, bar);
+        make_folders(entries, folder)?;
+        return local.lay_out(version, entries, bar);
     }
+    let (linked, stored): (Vec<Entry>, Vec<Entry>) = entries.iter().cloned().partition(|entry| entry.link);
+    write_stored(api, &stored, folder, bar)?;
+    let paths = make_folders(&linked, folder)?;
+    let linked: Vec<(Entry, PathBuf)> = linked.into_iter().zip(paths).collect();
+    on_threads(FETCHERS, &linked, |line| {
+        for (entry, path) in line {
+            write_linked(api, version, entry, path, bar)?;
+        }
+        Ok(())
+    })
+}
+
+/// Writes entries whose bytes the server stores.
+fn write_stored(api: &Api, entries: &[Entry], folder: &Path, bar: &ProgressBar) -> CliResult {
+    let paths = make_folders(entries, folder)?;
     let targets = targets(api, entries, &paths)?;
     let mut batches: Vec<&[Target]> = Vec::new();
     let mut rest = targets.as_slice();
@@ -198,6 +217,38 @@ fn write_batch(
         }
     }
     Ok(())
+}
+
+/// The server reads it where it lies, and breaks off if it is not what it was.
+fn write_linked(api: &Api, version: &str, entry: &Entry, path: &Path, bar: &ProgressBar) -> CliResult {
+    let parts: Vec<String> = entry.path.as_str().split('/').map(segment).collect();
+    let from = format!(
+        "/api/v1/data/versions/{}/files/{}",
+        segment(version),
+        parts.join("/")
+    );
+    let mut bytes = api.bytes(&from)?;
+    let mut file = create(path)?;
+    set_mode(&file, entry).map_err(|error| unwritable(path, &error))?;
+    let mut buffer = vec![0; PART_BYTES];
+    let mut written = 0;
+    loop {
+        let read = bytes.read(&mut buffer).map_err(|error| {
+            CliError::failed(format!("'{}' broke off: {}", entry.path, cause(&error)))
+                .hint("try again; if it breaks off again, the object that it is linked to was changed")
+        })?;
+        if read == 0 {
+            break;
+        }
+        file.write_all(&buffer[..read])
+            .map_err(|error| unwritable(path, &error))?;
+        written += read as u64;
+        bar.inc(read as u64);
+    }
+    match written == entry.size_bytes {
+        true => Ok(()),
+        false => Err(not_what_it_is(entry)),
+    }
 }
 
 fn create(path: &Path) -> CliResult<File> {

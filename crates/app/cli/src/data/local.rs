@@ -87,18 +87,18 @@ impl<'a> Local<'a> {
         })
     }
 
-    /// Has entries written into the folder, whose own folders exist.
-    pub fn lay_out(&self, entries: &[Entry], bar: &ProgressBar) -> CliResult {
+    /// Has entries of a version written into the folder, whose own folders exist.
+    pub fn lay_out(&self, version: &str, entries: &[Entry], bar: &ProgressBar) -> CliResult {
         let batches = batches(entries, |entry| entry.size_bytes);
         let plain = 0o666 & !current_umask();
         on_threads(REQUESTS, &batches, |line| {
             for batch in line {
                 let file = |entry: &Entry| {
                     let mode = if entry.executable { 0o755 } else { plain };
-                    json!({ "path": entry.path, "blob": entry.blob, "mode": mode })
+                    json!({ "path": entry.path, "blob": entry.blob, "mode": mode, "link": entry.link })
                 };
                 let files: Vec<Value> = batch.iter().map(file).collect();
-                let wish = json!({ "folder": self.loan.handle(), "files": files });
+                let wish = json!({ "folder": self.loan.handle(), "version": version, "files": files });
                 let Line::LaidOut(_) = self.ask("/api/v1/data/local/lay-out", &wish, bar)? else {
                     return Err(unexpected());
                 };

@@ -18,6 +18,7 @@ use super::download;
 use crate::api::Api;
 use crate::error::{CliError, CliResult, unwritable};
 use crate::parallel::on_threads;
+use crate::text::short;
 use crate::{output, progress};
 
 /// Its name within a folder; versions of the folder do not have it.
@@ -88,16 +89,17 @@ impl Staging {
         &self.path
     }
 
-    /// Fetches entries, but for those that an attempt before this one has fetched. If this one is broken off too, what
+    /// Fetches entries of a version, but for those that an attempt before this one has fetched. If this one is broken off too, what
     /// it has fetched stays.
-    pub fn fetch(&self, api: &Api, home: &Path, what: &str, entries: &[Entry]) -> CliResult {
+    pub fn fetch(&self, api: &Api, home: &Path, version: &str, entries: &[Entry]) -> CliResult {
+        let what = format!("fetching {}", short(version));
         let total = entries.iter().map(|entry| entry.size_bytes).sum();
-        let bar = progress::bytes(what, total);
+        let bar = progress::bytes(&what, total);
         let lacking = self.lacking(entries)?;
         let lacking_bytes: u64 = lacking.iter().map(|entry| entry.size_bytes).sum();
         bar.inc(total - lacking_bytes);
         bar.reset_eta();
-        let fetched = download::entries(api, home, &lacking, &self.path, &self.folder, &bar);
+        let fetched = download::entries(api, home, version, &lacking, &self.path, &self.folder, &bar);
         bar.finish_and_clear();
         if fetched.is_err() && holds_files(&self.path) {
             output::complain(&format!(
@@ -155,9 +157,14 @@ impl Staging {
     }
 }
 
+/// Whether a folder is half one version and half another.
+pub fn is_placing(folder: &Path) -> bool {
+    folder.join(NAME).join(PLACING).exists()
+}
+
 /// Refuses a folder that is half one version and half another.
 pub fn check_whole(folder: &Path) -> CliResult {
-    match folder.join(NAME).join(PLACING).exists() {
+    match is_placing(folder) {
         false => Ok(()),
         true => Err(CliError::failed(format!(
             "a checkout of {} is under way, or was broken off in the middle",
@@ -190,8 +197,10 @@ fn sort_out<'a>(
         let entry = relative.and_then(|relative| named.get(relative.as_str()));
         let is_executable = metadata.permissions().mode() & 0o100 != 0;
         match entry {
+            // Of a linked one nobody knows what it is to be: it is fetched anew.
             Some(entry)
                 if metadata.is_file()
+                    && !entry.link
                     && metadata.len() == entry.size_bytes
                     && is_executable == entry.executable =>
             {
@@ -225,6 +234,7 @@ mod tests {
             blob: BlobId::of(text.as_bytes()),
             size_bytes: text.len() as u64,
             executable: false,
+            link: false,
         }
     }
 
@@ -242,6 +252,7 @@ mod tests {
             ("cut", "cu"),
             ("other", "0ther"),
             ("unknown", "x"),
+            ("of a source", "text"),
         ] {
             fs::write(path(name), text).unwrap();
         }
@@ -250,12 +261,16 @@ mod tests {
             entry("a/b/whole", "too"),
             entry("cut", "cut"),
             entry("linked", "whole"),
+            Entry {
+                link: true,
+                ..entry("of a source", "text")
+            },
             entry("other", "other"),
             entry("whole", "whole"),
         ];
         let lacking = staging.lacking(&entries).unwrap();
         let names: Vec<&str> = lacking.iter().map(|entry| entry.path.as_str()).collect();
-        assert_eq!(names, ["cut", "linked", "other"]);
+        assert_eq!(names, ["cut", "linked", "of a source", "other"]);
         let mut left: Vec<_> = fs::read_dir(staging.path())
             .unwrap()
             .map(|item| item.unwrap().file_name())

@@ -114,6 +114,7 @@ fn entry(file: &ArtifactFile) -> Result<Entry, PortError> {
             .map_err(|_| carried(NotABlob(file.blob.clone())))?,
         size_bytes: file.size_bytes,
         executable: false,
+        link: false,
     })
 }
 

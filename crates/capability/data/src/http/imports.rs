@@ -22,6 +22,9 @@ pub(super) struct Wanted {
     /// The folder of the dataset that it goes into.
     to: Option<EntryPath>,
     branch: Option<RefName>,
+    /// Whether the files are linked to the objects, and nothing is copied.
+    #[serde(default)]
+    link: bool,
     #[serde(default)]
     message: String,
 }
@@ -41,6 +44,7 @@ pub(super) async fn import(
             branch: wanted.branch,
             expected: None,
         },
+        link: wanted.link,
         by: signature(&caller, wanted.message),
     })?;
     Ok((StatusCode::ACCEPTED, Json(started)))

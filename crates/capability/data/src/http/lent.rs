@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use corliss_blobstore::{BlobId, BlobInfo};
 use corliss_diagnostics::ErrorReport;
 use corliss_http::{ApiError, Json};
+use corliss_types::VersionId;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::header;
@@ -36,6 +37,8 @@ pub(super) struct Store {
 #[serde(deny_unknown_fields)]
 pub(super) struct LayOut {
     folder: String,
+    /// Which has the linked files.
+    version: Option<VersionId>,
     files: Vec<LentFile>,
 }
 
@@ -84,7 +87,7 @@ pub(super) async fn lay_out(
     let work = async move {
         let count = wanted.files.len();
         service
-            .lay_out_lent(&wanted.folder, wanted.files, &passed)
+            .lay_out_lent(&wanted.folder, wanted.version.as_ref(), wanted.files, &passed)
             .await?;
         Ok(Line::LaidOut(count))
     };

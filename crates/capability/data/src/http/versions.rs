@@ -12,13 +12,21 @@ use tokio_util::io::ReaderStream;
 
 use super::{Page, about, page, reference};
 use crate::types::{DiffSummary, FileChange, FolderItem};
-use crate::{DataService, Entry, Preview, VersionSummary};
+use crate::{DataService, Entry, Link, Preview, VersionSummary};
+
+#[derive(Debug, Serialize)]
+struct File {
+    #[serde(flatten)]
+    entry: Entry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    linked: Option<Link>,
+}
 
 #[derive(Debug, Serialize)]
 pub(super) struct VersionAnswer {
     #[serde(flatten)]
     summary: VersionSummary,
-    entries: Vec<Entry>,
+    entries: Vec<File>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_page_token: Option<String>,
 }
@@ -34,9 +42,10 @@ pub(super) async fn detail(
     let summary = service.version(&version).await?;
     let entries = service.files(&version, &after, limit + 1).await?;
     let page = page(entries, limit, |last: &Entry| last.path.to_string());
+    let files = service.with_links(page.items).await?.into_iter();
     Ok(Json(VersionAnswer {
         summary,
-        entries: page.items,
+        entries: files.map(|(entry, linked)| File { entry, linked }).collect(),
         next_page_token: page.next_page_token,
     }))
 }

@@ -127,7 +127,11 @@ impl Place {
             files.remove(entry.path.as_str());
             let file = root.open(Path::new(entry.path.as_str())).ok();
             let read = file.and_then(|file| id_of_reader(&file).ok());
-            if read.map(|blob| blob.id) != Some(entry.blob) {
+            let is_same = read.is_some_and(|blob| match entry.link {
+                false => blob.id == entry.blob,
+                true => blob.size_bytes == entry.size_bytes,
+            });
+            if !is_same {
                 return Err(DataError::Damaged {
                     version: version.clone(),
                     message: format!("'{}' is not what was laid out", entry.path),

@@ -8,8 +8,9 @@ use super::DataService;
 use crate::config::MESSAGE_MAX_BYTES;
 use crate::history::{Commit, RefKind, RefName, is_id_like};
 use crate::hook::Happening;
+use crate::link;
 use crate::store::{commits, datasets, refs, versions};
-use crate::tree::{self, Builder, Editor, RecordWriter, Root};
+use crate::tree::{self, Builder, Checked, Editor, Linked, RecordWriter, Root};
 use crate::types::{Committed, Edit, RefInfo, Signature, Target};
 use crate::{DataError, Entry, EntryPath};
 
@@ -26,6 +27,31 @@ pub(super) struct Head {
     /// None in a dataset that is yet to be made.
     pub info: Option<RefInfo>,
     pub root: Option<BlobId>,
+    linked: Linked,
+}
+
+impl Head {
+    /// What a commit on it is compared with.
+    pub fn base(&self) -> Option<Base> {
+        let linked = self.linked;
+        self.root.map(|root| Base { root, linked })
+    }
+}
+
+/// A tree that was checked before another that came of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Base {
+    pub root: BlobId,
+    pub linked: Linked,
+}
+
+impl From<Checked> for Base {
+    fn from(tree: Checked) -> Self {
+        Self {
+            root: tree.root.id,
+            linked: tree.linked,
+        }
+    }
 }
 
 impl DataService {
@@ -45,13 +71,13 @@ impl DataService {
         let _hold = self.blobs.hold();
         check_signature(&by)?;
         let head = self.head(target).await?;
-        let root = self.checked(version, head.root).await?;
+        let tree = self.checked(version, head.base()).await?;
         let by_whom = Change {
             by,
             action: "commit",
             merged: None,
         };
-        self.record(target, &head, root, by_whom).await
+        self.record(target, &head, tree, by_whom).await
     }
 
     /// Puts a version that differs in some files from the head of a branch there in its place.
@@ -95,13 +121,13 @@ impl DataService {
         for attempt in 1.. {
             let head = self.head(target).await?;
             let edited = self.edited(&head, changes).await?;
-            let root = self.checked(&edited.version(), head.root).await?;
+            let tree = self.checked(&edited.version(), head.base()).await?;
             let change = Change {
                 by: by.clone(),
                 action,
                 merged: None,
             };
-            match self.record(target, &head, root, change).await {
+            match self.record(target, &head, tree, change).await {
                 // Edits go on whatever is there, unless the caller said on what.
                 Err(DataError::BranchMoved { .. }) if target.expected.is_none() && attempt < ATTEMPTS => {}
                 result => return result,
@@ -137,12 +163,13 @@ impl DataService {
     pub async fn record_version(&self, version: &VersionId) -> Result<Committed, DataError> {
         // What is said to be stored now must be so when the version is recorded.
         let _hold = self.blobs.hold();
-        let root = self.checked(version, None).await?;
+        let tree = self.checked(version, None).await?;
         let now = self.sources.clock.now();
         let created = self
             .store
-            .write(move |tx| Ok::<_, DataError>(versions::insert(tx, &root, now)?))
+            .write(move |tx| Ok::<_, DataError>(versions::insert(tx, &tree, now)?))
             .await?;
+        let root = tree.root;
         Ok(Committed {
             version: root.version(),
             dataset: None,
@@ -155,7 +182,11 @@ impl DataService {
     }
 
     /// A tree that may be recorded; what it shares with `base` is not looked at again.
-    pub(super) async fn checked(&self, version: &VersionId, base: Option<BlobId>) -> Result<Root, DataError> {
+    pub(super) async fn checked(
+        &self,
+        version: &VersionId,
+        base: Option<Base>,
+    ) -> Result<Checked, DataError> {
         let not_found = || DataError::VersionNotFound {
             version: version.to_string(),
         };
@@ -165,13 +196,29 @@ impl DataService {
                 version: version.clone(),
             });
         }
-        let root = tree::check(&self.reader, &self.blobs, id, base).await?;
+        let (root, linked) = tree::check(&self.reader, &self.blobs, id, base.map(|base| base.root)).await?;
         if root.files > self.limits.files as u64 {
             return Err(DataError::TooManyFiles {
                 limit: self.limits.files,
             });
         }
-        Ok(root)
+        // Of what they are in the records that the one before does not have, it may have some elsewhere.
+        let linked = match base {
+            None => linked,
+            Some(base) if linked == Linked::default() && base.linked == linked => linked,
+            Some(base) => self.linked_since(base, id).await?,
+        };
+        Ok(Checked { root, linked })
+    }
+
+    async fn linked_since(&self, base: Base, id: BlobId) -> Result<Linked, DataError> {
+        let mut linked = base.linked;
+        let mut diff = self.diff_of(base.root, id).await?;
+        while let Some(change) = diff.next().await? {
+            let gone = Linked::default().and(change.old.as_ref());
+            linked = linked.and(change.new.as_ref()).without(gone);
+        }
+        Ok(linked)
     }
 
     /// The head of the branch that is meant, which is where the caller expects it. Whoever moves the branch compares
@@ -203,20 +250,30 @@ impl DataService {
                     return Err(DataError::BranchMoved { branch, head });
                 }
                 let commit = commits::get(tx, &info.commit)?;
-                Ok((branch, Some((info, commit.map(|commit| commit.what.version)))))
+                let base = match commit {
+                    Some(commit) => base(tx, &commit.what.version)?,
+                    None => None,
+                };
+                Ok((branch, Some((info, base))))
             })
             .await?;
-        let (info, version) = found.unzip();
+        let (info, base) = found.unzip();
+        let base = base.flatten();
         Ok(Head {
             branch,
             info,
-            root: version.flatten().as_ref().and_then(tree::root_of),
+            root: base.map(|base| base.root),
+            linked: base.map_or_else(Linked::default, |base| base.linked),
         })
     }
 
     async fn entries_of(&self, edits: &[Edit]) -> Result<Vec<Option<Entry>>, DataError> {
         let ids: Vec<BlobId> = edits.iter().filter_map(|edit| edit.blob).collect();
-        let mut found = self.blobs.stat_all(ids).await?.into_iter();
+        let found = self.blobs.stat_all(ids).await?;
+        let edited = edits.iter().filter(|edit| edit.blob.is_some()).zip(&found);
+        let linked = edited.filter_map(|(edit, found)| found.filter(|_| edit.link).map(|found| found.id));
+        let mut links = link::read(&self.blobs, linked.collect()).await?.into_iter();
+        let mut found = found.into_iter();
         let mut entries = Vec::with_capacity(edits.len());
         for edit in edits {
             entries.push(match edit.blob {
@@ -227,11 +284,14 @@ impl DataService {
                         blob,
                     };
                     let info = found.next().flatten().ok_or_else(missing)?;
+                    let link = edit.link.then(|| links.next()).flatten().transpose();
+                    let link = link.map_err(|problem| link::invalid(edit.path.as_str(), problem))?;
                     Some(Entry {
                         path: edit.path.clone(),
                         blob,
-                        size_bytes: info.size_bytes,
+                        size_bytes: link.map_or(info.size_bytes, |link| link.object.size_bytes),
                         executable: edit.executable,
+                        link: edit.link,
                     })
                 }
             });
@@ -269,7 +329,7 @@ impl DataService {
         &self,
         target: &Target,
         head: &Head,
-        root: Root,
+        tree: Checked,
         change: Change,
     ) -> Result<Committed, DataError> {
         let step = Step {
@@ -277,13 +337,13 @@ impl DataService {
             branch: head.branch.clone(),
             expected: target.expected.clone(),
             seen: head.info.as_ref().map(|info| info.commit.clone()),
-            root,
+            tree,
             change,
             now: self.sources.clock.now(),
         };
         // Without a change there is no commit, unless it is a merge.
-        if step.change.merged.is_some() || head.root != Some(step.root.id) {
-            self.ask_before(&target.dataset, vec![step.happening()], Some(step.root))
+        if step.change.merged.is_some() || head.root != Some(step.tree.root.id) {
+            self.ask_before(&target.dataset, vec![step.happening()], Some(step.tree))
                 .await?;
         }
         self.write_refs(move |tx| step.run(tx)).await
@@ -303,7 +363,7 @@ struct Step {
     branch: RefName,
     expected: Option<CommitId>,
     seen: Option<CommitId>,
-    root: Root,
+    tree: Checked,
     change: Change,
     now: Timestamp,
 }
@@ -329,8 +389,8 @@ impl Step {
                 branch: self.branch.clone(),
             });
         }
-        versions::insert(tx, &self.root, self.now)?;
-        let version = self.root.version();
+        versions::insert(tx, &self.tree, self.now)?;
+        let version = self.tree.root.version();
         let current = commit
             .as_ref()
             .map(|commit| commits::get(tx, commit))
@@ -379,7 +439,7 @@ impl Step {
 
     fn commit(&self, parent: Option<&CommitId>) -> Commit {
         Commit {
-            version: self.root.version(),
+            version: self.tree.root.version(),
             parents: parent.into_iter().chain(&self.change.merged).cloned().collect(),
             author: self.change.by.author.clone(),
             created_ms: self.now,
@@ -389,15 +449,21 @@ impl Step {
 
     fn committed(&self, commit: CommitId, created: bool) -> Committed {
         Committed {
-            version: self.root.version(),
+            version: self.tree.root.version(),
             dataset: Some(self.dataset.clone()),
             branch: Some(self.branch.clone()),
             commit: Some(commit),
             created,
-            files: self.root.files,
-            size_bytes: self.root.size_bytes,
+            files: self.tree.root.files,
+            size_bytes: self.tree.root.size_bytes,
         }
     }
+}
+
+/// A version that is recorded, as what another came of.
+pub(super) fn base(tx: &mut dyn Tx, version: &VersionId) -> Result<Option<Base>, DataError> {
+    let linked = versions::linked(tx, version)?;
+    Ok(tree::root_of(version).map(|root| Base { root, linked }))
 }
 
 pub(super) fn check_signature(by: &Signature) -> Result<(), DataError> {

@@ -72,7 +72,7 @@ fn told(change: Change) -> FileChange {
     let kind = match (&old, &new) {
         (None, _) => ChangeKind::Added,
         (_, None) => ChangeKind::Removed,
-        (Some(old), Some(new)) if old.blob == new.blob => ChangeKind::Mode,
+        (Some(old), Some(new)) if old.has_bytes_of(new) => ChangeKind::Mode,
         _ => ChangeKind::Changed,
     };
     FileChange {

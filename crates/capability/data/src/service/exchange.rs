@@ -9,13 +9,13 @@ use corliss_metastore::Tx;
 use corliss_types::{CommitId, DatasetName, Timestamp};
 
 use super::DataService;
-use super::commit::check_signature;
+use super::commit::{Base, base, check_signature};
 use super::log::{self, known};
 use crate::history::{Commit, CommitInfo, RefKind};
 use crate::hook::Happening;
 use crate::remote::{COMMITS_AT_ONCE, HISTORY_PAGE, REFS_MAX, RefChange, RefState, RefsUpdate, RemoteRefs};
 use crate::store::{commits, datasets, refs, versions};
-use crate::tree::{Root, root_of};
+use crate::tree::Checked;
 use crate::types::{RefInfo, Signature};
 use crate::{DataError, RefName};
 
@@ -108,29 +108,32 @@ impl DataService {
         let _hold = self.blobs.hold();
         let unknown = self.missing_commits(new.iter().map(Commit::id).collect()).await?;
         let unknown: HashSet<CommitId> = unknown.into_iter().collect();
-        let mut checked: Vec<(Commit, Root)> = Vec::new();
-        let mut versions_before = HashMap::new();
+        let mut checked: Vec<(Commit, Checked)> = Vec::new();
+        let mut trees_before = HashMap::new();
         for commit in new.into_iter().filter(|commit| unknown.contains(&commit.id())) {
             check_commit(&commit)?;
             let base = match commit.parents.first() {
                 None => None,
-                Some(parent) => match versions_before.get(parent) {
-                    Some(version) => root_of(version),
-                    None => root_of(&self.parent(parent).await?.what.version),
+                Some(parent) => match trees_before.get(parent) {
+                    Some(tree) => Some(Base::from(*tree)),
+                    None => {
+                        let before = self.parent(parent).await?.what.version;
+                        self.store.read(move |tx| base(tx, &before)).await?
+                    }
                 },
             };
-            let root = self.checked(&commit.version, base).await?;
-            versions_before.insert(commit.id(), commit.version.clone());
-            checked.push((commit, root));
+            let tree = self.checked(&commit.version, base).await?;
+            trees_before.insert(commit.id(), tree);
+            checked.push((commit, tree));
         }
         let now = self.sources.clock.now();
         self.store
             .write(move |tx| {
-                for (commit, root) in &checked {
+                for (commit, tree) in &checked {
                     for parent in &commit.parents {
                         check_recorded(tx, parent)?;
                     }
-                    versions::insert(tx, root, now)?;
+                    versions::insert(tx, tree, now)?;
                     commits::record(tx, commit, now)?;
                 }
                 Ok(checked.len())

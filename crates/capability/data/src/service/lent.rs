@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use corliss_blobstore::{BlobId, BlobInfo, OpenFile, Placement};
+use corliss_types::VersionId;
 use serde::Deserialize;
 
 use super::DataService;
+use crate::link;
 use crate::snapshot::Beneath;
-use crate::{DataError, EntryPath};
+use crate::{DataError, Entry, EntryPath};
 
 /// Bits of a mode that a file can be given.
 const MODE_MASK: u32 = 0o777;
@@ -23,6 +25,10 @@ pub(crate) struct LentFile {
     pub blob: BlobId,
     /// As of chmod(2); the umask is the client's to apply.
     pub mode: u32,
+    /// Whether it is linked: then it is the file of this path of the version that the request names. A link is followed
+    /// as part of a version alone, which only they make who may import.
+    #[serde(default)]
+    pub link: bool,
 }
 
 /// Bytes that went by so far.
@@ -90,14 +96,30 @@ impl DataService {
     /// Makes files in a lent folder.
     ///
     /// # Errors
-    /// No such folder is lent, a blob is not stored or damaged, or a file cannot be made.
+    /// No such folder is lent, a blob is not stored or damaged, a linked file is not one of the version or not what
+    /// it was, or a file cannot be made.
     pub(crate) async fn lay_out_lent(
         &self,
         folder: &str,
+        version: Option<&VersionId>,
         files: Vec<LentFile>,
         passed: &Passed,
     ) -> Result<(), DataError> {
         let folder = self.lent(folder)?;
+        let mut entries = Vec::with_capacity(files.len());
+        for file in &files {
+            entries.push(match file.link {
+                true => self.linked_file(version, &file.path).await?,
+                false => Entry {
+                    path: file.path.clone(),
+                    blob: file.blob,
+                    // The store knows it.
+                    size_bytes: 0,
+                    executable: false,
+                    link: false,
+                },
+            });
+        }
         let place = |file: LentFile| {
             let (folder, passed) = (folder.clone(), Arc::clone(passed));
             let path = file.path.to_string();
@@ -111,7 +133,20 @@ impl DataService {
                 create: Box::new(create),
             }
         };
-        let files = files.into_iter().map(place).collect();
-        Ok(self.blobs.materialise(files).await?)
+        let files = files.into_iter().map(place);
+        self.lay_out(entries.into_iter().zip(files).collect()).await
+    }
+
+    async fn linked_file(&self, version: Option<&VersionId>, path: &EntryPath) -> Result<Entry, DataError> {
+        let version =
+            version.ok_or_else(|| link::invalid(path.as_str(), "no version is named that has it"))?;
+        let entry = self.file(version, path.as_str()).await?;
+        match entry.link {
+            true => Ok(entry),
+            false => Err(link::invalid(
+                path.as_str(),
+                "the version has a stored file there",
+            )),
+        }
     }
 }

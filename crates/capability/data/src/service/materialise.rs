@@ -44,7 +44,8 @@ impl DataService {
     /// replaced. `folder` belongs to this function, with the names `.NAME.*` beside it.
     ///
     /// # Errors
-    /// There is no such version, the disk is full, or a store failed.
+    /// There is no such version, a linked file of it is not what it was, the disk is full, or a store or a source
+    /// failed.
     pub async fn materialise(&self, version: &VersionId, folder: &Path) -> Result<(), DataError> {
         self.kept(version).await?;
         let _turn = self.turns.of(folder).lock().await;
@@ -69,15 +70,21 @@ impl DataService {
                 break;
             }
             let place = place.clone();
-            let placed = blocking(move || Ok((place.placements(&entries, &mut last)?, last))).await?;
-            last = placed.1;
-            self.blobs.materialise(placed.0).await?;
+            let placed = blocking(move || {
+                let placements = place.placements(&entries, &mut last)?;
+                let files: Vec<_> = entries.into_iter().zip(placements).collect();
+                Ok((files, last))
+            });
+            let files;
+            (files, last) = placed.await?;
+            self.lay_out(files).await?;
         }
         let version = version.clone();
         blocking(move || place.finish(&version)).await
     }
 
-    /// Reads every file of a laid-out folder and compares it with the version.
+    /// Reads every file of a laid-out folder and compares it with the version; of a linked file the length alone, as
+    /// a link does not know a digest.
     ///
     /// # Errors
     /// It differs, or cannot be read.

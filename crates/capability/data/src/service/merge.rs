@@ -70,13 +70,13 @@ impl DataService {
                 policy,
             )
             .await?;
-        let root = self.checked(&joined.root.version(), head.root).await?;
+        let tree = self.checked(&joined.root.version(), head.base()).await?;
         let change = Change {
             by,
             action: "merge",
             merged: Some(theirs),
         };
-        let committed = self.record(target, &head, root, change).await?;
+        let committed = self.record(target, &head, tree, change).await?;
         Ok(Merged {
             committed,
             fast_forward: false,
@@ -135,13 +135,13 @@ impl DataService {
             name: target.dataset.clone(),
         })?;
         let joined = self.join(&root(from)?, &ours, &root(to)?, policy).await?;
-        let root = self.checked(&joined.root.version(), head.root).await?;
+        let tree = self.checked(&joined.root.version(), head.base()).await?;
         let change = Change {
             by,
             action,
             merged: None,
         };
-        self.record(target, &head, root, change).await
+        self.record(target, &head, tree, change).await
     }
 
     /// The versions of a commit and of what it came after.

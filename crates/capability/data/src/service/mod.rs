@@ -8,6 +8,7 @@ mod hooks;
 mod import;
 mod lent;
 mod lineage;
+mod linked;
 mod log;
 mod materialise;
 mod merge;
@@ -59,6 +60,8 @@ pub struct DataService {
     imports: ImportSources,
     objects: Arc<Semaphore>,
     operations: Arc<operations::Operations>,
+    /// What is linked, as it was summed up last.
+    summed: Arc<upkeep::Summed>,
     webhooks: WebhookClient,
     hook_wake: Wake,
 }
@@ -80,6 +83,7 @@ impl DataService {
             imports: ImportSources::default(),
             objects: Arc::new(Semaphore::new(import::TURNS)),
             operations: Arc::default(),
+            summed: Arc::default(),
             webhooks: WebhookClient::new(Reach::default()),
             hook_wake: Wake::new(),
         }
@@ -147,7 +151,10 @@ impl DataService {
 }
 
 pub use preview::Preview;
-pub use upkeep::{CollectWish, Collected, DamagedFile, DataCheck, DataRepair, StorageUsage};
+pub use upkeep::{
+    BrokenLink, CollectWish, Collected, DamagedFile, DataCheck, DataRepair, LinkCheck, LinkedUsage,
+    StorageUsage, UnaskedSource,
+};
 
 /// Runs what blocks on a thread that may.
 pub(crate) async fn blocking<T: Send + 'static>(

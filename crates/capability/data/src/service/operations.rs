@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use super::DataService;
-use super::upkeep::{Collected, DataCheck};
+use super::upkeep::{Collected, Examined};
 use crate::DataError;
 use crate::counters::{Counted, Counters};
 use crate::error::shortened;
@@ -104,7 +104,7 @@ pub(crate) enum Outcome {
     Transfer(TransferReport),
     Import(Imported),
     Collect(Collected),
-    Check(DataCheck),
+    Check(Examined),
 }
 
 /// An operation as it is shown.

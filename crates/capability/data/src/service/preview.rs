@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use corliss_blobstore::{BlobId, BlobStore};
 use corliss_tabular::{
     DiffOptions, Format, RandomRead, Rows, Schema, Table, TableDiff, TabularError, TextOptions, diff,
     format_of,
@@ -15,8 +14,10 @@ use serde::Serialize;
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 
+use super::linked::Followed;
 use super::{DataService, blocking};
 use crate::error::shortened;
+use crate::source::Ranges;
 use crate::{DataError, Entry};
 
 /// Bytes of a text that are shown.
@@ -77,28 +78,32 @@ pub enum Preview {
     },
 }
 
-/// A blob that is read here and there, from a thread that may block.
-struct BlobSource {
-    blobs: BlobStore,
+/// A file that is read here and there, from a thread that may block.
+struct FileSource {
+    service: DataService,
     runtime: Handle,
-    id: BlobId,
-    size_bytes: u64,
+    entry: Entry,
+    /// Where it lies, if it is linked.
+    followed: Option<Followed>,
 }
 
-impl RandomRead for BlobSource {
+impl RandomRead for FileSource {
     fn len(&self) -> u64 {
-        self.size_bytes
+        self.entry.size_bytes
     }
 
     fn read_at(&self, offset: u64, len: usize) -> io::Result<Bytes> {
-        let start = offset.min(self.size_bytes);
-        let end = start.saturating_add(len as u64).min(self.size_bytes);
+        let start = offset.min(self.entry.size_bytes);
+        let end = start.saturating_add(len as u64).min(self.entry.size_bytes);
+        if start == end {
+            return Ok(Bytes::new());
+        }
         self.runtime.block_on(async {
-            let mut reader = self
-                .blobs
-                .open(self.id, Some(start..end))
-                .await
-                .map_err(io::Error::other)?;
+            if let Some(followed) = &self.followed {
+                return followed.read(start..end).await.map_err(io::Error::other);
+            }
+            let opened = self.service.blobs.open(self.entry.blob, Some(start..end));
+            let mut reader = opened.await.map_err(io::Error::other)?;
             let mut bytes = Vec::with_capacity(usize::try_from(end - start).unwrap_or(0));
             reader.bytes.read_to_end(&mut bytes).await?;
             Ok(Bytes::from(bytes))
@@ -135,7 +140,7 @@ impl DataService {
         let sample = self.beginning(&entry, SAMPLE_BYTES).await?;
         let mut problem = None;
         if let Some(format) = format_of(path, &sample) {
-            let bytes = self.source(&entry);
+            let bytes = self.source(&entry).await?;
             let table = blocking(move || {
                 let table = TableSource { bytes, format }.open();
                 Ok(table.and_then(|table| Ok((table.schema(), table.preview(offset, limit)?))))
@@ -203,22 +208,22 @@ impl DataService {
         let format = format_of(path, &sample).ok_or_else(|| DataError::NoTable {
             path: shortened(path),
         })?;
-        let bytes = self.source(&entry);
+        let bytes = self.source(&entry).await?;
         Ok(TableSource { bytes, format })
     }
 
-    fn source(&self, entry: &Entry) -> Arc<dyn RandomRead> {
-        Arc::new(BlobSource {
-            blobs: self.blobs.clone(),
+    async fn source(&self, entry: &Entry) -> Result<Arc<dyn RandomRead>, DataError> {
+        Ok(Arc::new(FileSource {
+            service: self.clone(),
             runtime: Handle::current(),
-            id: entry.blob,
-            size_bytes: entry.size_bytes,
-        })
+            entry: entry.clone(),
+            followed: self.follow_one(entry).await?,
+        }))
     }
 
     async fn beginning(&self, entry: &Entry, bytes: u64) -> Result<Vec<u8>, DataError> {
         let range = 0..entry.size_bytes.min(bytes);
-        let mut reader = self.blobs.open(entry.blob, Some(range)).await?;
+        let mut reader = self.open_entry(entry, Some(range)).await?;
         let mut beginning = Vec::new();
         reader
             .bytes

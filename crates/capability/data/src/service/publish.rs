@@ -67,6 +67,7 @@ impl DataService {
                         blob,
                         size_bytes,
                         executable,
+                        link: false,
                     });
                 } else {
                     changed.push(file);

@@ -157,10 +157,11 @@ impl DataService {
     /// Opens a file of a version.
     ///
     /// # Errors
-    /// There is no such version or file, or a store failed.
+    /// There is no such version or file; it is linked to an object that was changed or is gone; or a store or the
+    /// source failed.
     pub async fn open_file(&self, version: &VersionId, path: &str) -> Result<(Entry, BlobReader), DataError> {
         let entry = self.file(version, path).await?;
-        let reader = self.blobs.open(entry.blob, None).await?;
+        let reader = self.open_entry(&entry, None).await?;
         Ok((entry, reader))
     }
 }

@@ -121,7 +121,21 @@ pub struct Listing {
     root: Root,
     found: Vec<Found>,
     /// Beside those found.
-    blobs: Vec<Option<BlobInfo>>,
+    blobs: Vec<Option<Known>>,
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    blob: BlobInfo,
+    /// Whether the blob is a link, and the size that of the object.
+    link: bool,
+}
+
+impl Known {
+    const fn stored(blob: BlobInfo) -> Self {
+        Self { blob, link: false }
+    }
 }
 
 /// A file that is yet to be read.
@@ -181,7 +195,7 @@ impl Listing {
         let Some(file) = self.found.get(at) else { return };
         let now = self.root.path().join(file.source()).symlink_metadata();
         if now.is_ok_and(|now| Stamp::of(&now) == file.stamp) && blob.size_bytes == file.stamp.size_bytes {
-            self.blobs[at] = Some(blob);
+            self.blobs[at] = Some(Known::stored(blob));
         }
     }
 
@@ -201,7 +215,7 @@ impl Listing {
             if !file.cut.nodes.is_empty() {
                 cuts.insert(file.blob.id, file.cut);
             }
-            blobs[file.at] = Some(file.blob);
+            blobs[file.at] = Some(Known::stored(file.blob));
             found[file.at].stamp = file.stamp;
         }
         let mut snapshot = Snapshot {
@@ -212,9 +226,11 @@ impl Listing {
             cuts,
             taken: SystemTime::now(),
         };
-        for (file, blob) in found.into_iter().zip(blobs) {
+        for (file, known) in found.into_iter().zip(blobs) {
             // Every file is known by now.
-            let Some(blob) = blob else { continue };
+            let Some(Known { blob, link }) = known else {
+                continue;
+            };
             if let Some(source) = file.source {
                 snapshot.links.insert(file.path.clone(), source);
             }
@@ -224,16 +240,18 @@ impl Listing {
                 blob: blob.id,
                 size_bytes: blob.size_bytes,
                 executable: file.stamp.executable(),
+                link,
             });
         }
         Ok(snapshot)
     }
 }
 
-fn recall(walk: &mut MemoryWalk<'_>, file: &Found) -> Option<BlobInfo> {
-    let id = walk.recall(&file.path, &file.stamp)?;
+fn recall(walk: &mut MemoryWalk<'_>, file: &Found) -> Option<Known> {
+    let (id, link) = walk.recall(&file.path, &file.stamp)?;
     let size_bytes = file.stamp.size_bytes;
-    Some(BlobInfo { id, size_bytes })
+    let blob = BlobInfo { id, size_bytes };
+    Some(Known { blob, link })
 }
 
 impl Snapshot {

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 
 /// Clocks of file systems tick coarsely, and a file may be written twice within a tick.
-const MARGIN: Duration = Duration::from_secs(1);
+pub(super) const MARGIN: Duration = Duration::from_secs(1);
 
 /// Size, times, place and mode of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -262,3 +262,58 @@ fn what_looks_as_it_did_is_not_read_again() {
     assert_eq!(fourth.entries()[1].blob, BlobId::of(b"FOUR"));
     assert!(!memory.is_of(&fourth));
 }
+
+#[test]
+fn a_file_that_was_laid_out_for_a_link_stands_for_it_until_it_is_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a", "b", "own"] {
+        fs::write(folder.path().join(name), "text").unwrap();
+    }
+    let entry = |path: &str, size_bytes, link| Entry {
+        path: path.parse().unwrap(),
+        blob: BlobId::of(format!("the link of {path}").as_bytes()),
+        size_bytes,
+        executable: false,
+        link,
+    };
+    let (a, b) = (entry("a", 4, true), entry("b", 4, true));
+    assert!(
+        Memory::default()
+            .with_laid_out(folder.path(), &[entry("own", 4, false)])
+            .is_none()
+    );
+    // One that is of another size, one that is not there.
+    let laid_out = [a.clone(), b.clone(), entry("own", 5, true), entry("z", 4, true)];
+    let noted = Memory::default().with_laid_out(folder.path(), &laid_out).unwrap();
+    let memory = Memory::decode(&noted);
+    let options = Options::of(super::Kind::Data);
+    let listing = list(folder.path(), &options, &memory).unwrap();
+    assert_eq!(listing.unread().len(), 1, "what is linked is not read");
+    let taken = listing.read(&|_| ()).unwrap();
+    assert_eq!(taken.entries()[..2], [a.clone(), b.clone()]);
+    assert_eq!(
+        (taken.entries()[2].link, taken.entries()[2].blob),
+        (false, BlobId::of(b"text"))
+    );
+
+    // Remembered as long as it looks the same, from one snapshot to the next.
+    fs::write(folder.path().join("b"), "TEXT").unwrap();
+    let memory = Memory::decode(&Memory::encode(&taken));
+    let taken = take(folder.path(), &options, &memory, &|_| ()).unwrap();
+    assert_eq!(taken.entries()[0], a);
+    assert_eq!(
+        (taken.entries()[1].link, taken.entries()[1].blob),
+        (false, BlobId::of(b"TEXT"))
+    );
+    let memory = Memory::decode(&Memory::encode(&taken));
+    assert!(memory.has_links());
+    let links = Memory::decode(&memory.links_alone());
+    let listing = list(folder.path(), &options, &links).unwrap();
+    assert_eq!(listing.unread().len(), 2, "all but the link");
+    // Where the link means nothing, its bytes count.
+    let taken = take(folder.path(), &options, &memory.without_links(), &|_| ()).unwrap();
+    assert_eq!(
+        (taken.entries()[0].link, taken.entries()[0].blob),
+        (false, BlobId::of(b"text"))
+    );
+}

@@ -26,7 +26,7 @@ use crate::{DataError, RefName};
 
 pub use bucket::BucketSource;
 pub use folder::FolderSource;
-pub(crate) use stream::stream;
+pub(crate) use stream::{PART_BYTES, Ranges, parts, stream};
 
 /// Objects of one import: each takes some hundred bytes of memory until all are there.
 pub(crate) const OBJECTS_MAX: usize = 1_000_000;
@@ -118,22 +118,27 @@ struct Configured {
     source: Arc<dyn Source>,
 }
 
+/// Whether a source can be called so.
+pub(crate) fn is_source_name(name: &str) -> bool {
+    name.len() <= 40 && !name.contains('/') && name.parse::<RefName>().is_ok()
+}
+
 /// The sources of this installation; cheap to clone.
 #[derive(Clone, Default)]
 pub struct ImportSources(Arc<BTreeMap<String, Configured>>);
 
 impl ImportSources {
-    /// Adds one. The name is what users call it.
+    /// Adds one. The name is what users call it, and what linked files remember.
     ///
     /// # Errors
     /// The name cannot be one or is taken; or the settings of a bucket cannot be right.
     pub fn with(mut self, name: &str, settings: SourceSettings) -> Result<Self, DataError> {
-        let checked: RefName = name.parse()?;
+        name.parse::<RefName>()?;
         let wrong = |problem| DataError::BadRefName {
             name: shortened(name),
             problem,
         };
-        if checked.as_str().contains('/') || name.len() > 40 {
+        if !is_source_name(name) {
             return Err(wrong(
                 "must have at most 40 characters, and no '/', to be a source's",
             ));
@@ -171,19 +176,21 @@ impl ImportSources {
     }
 }
 
-impl Named {
-    /// A range of an object.
-    ///
-    /// # Errors
-    /// It was changed or is gone, or the source failed.
-    pub(crate) async fn read(&self, object: &Object, range: Range<u64>) -> Result<Bytes, DataError> {
-        if range.is_empty() {
-            return Ok(Bytes::new());
-        }
-        let read = self.source.read(object, range).await?;
+/// An object that is being imported.
+#[derive(Clone)]
+pub(crate) struct Opened {
+    pub from: Named,
+    pub object: Object,
+}
+
+#[async_trait]
+impl Ranges for Opened {
+    /// Fails if it was changed or is gone, or if the source failed.
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, DataError> {
+        let read = self.from.source.read(&self.object, range).await?;
         read.ok_or_else(|| DataError::SourceChanged {
-            name: self.name.clone(),
-            object: shortened(&object.key),
+            name: self.from.name.clone(),
+            object: shortened(&self.object.key),
         })
     }
 }

@@ -15,7 +15,7 @@ use corliss_metastore::Migrations;
 /// The schema.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "data",
-    steps: &[FIRST, HISTORY, HOOKS, IMPORTS],
+    steps: &[FIRST, HISTORY, HOOKS, IMPORTS, LINKS],
 };
 
 const FIRST: &str = "CREATE TABLE data_version (
@@ -154,3 +154,7 @@ const IMPORTS: &str = "CREATE TABLE data_import (
         blob TEXT NOT NULL,
         PRIMARY KEY (dataset, place, object)
     );";
+
+/// How much of a version is linked and not stored.
+const LINKS: &str = "ALTER TABLE data_version ADD COLUMN linked_files BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE data_version ADD COLUMN linked_bytes BIGINT NOT NULL DEFAULT 0;";

@@ -4,20 +4,28 @@ use corliss_metastore::{StoreError, Tx, params};
 use corliss_types::{DatasetName, Timestamp, VersionId};
 
 use super::commits::end_of;
-use crate::tree::Root;
+use crate::tree::{Checked, Linked};
 use crate::types::VersionSummary;
 
 /// Records a version; `false` if it was there before.
-pub(crate) fn insert(tx: &mut dyn Tx, root: &Root, now: Timestamp) -> Result<bool, StoreError> {
+pub(crate) fn insert(tx: &mut dyn Tx, tree: &Checked, now: Timestamp) -> Result<bool, StoreError> {
+    let Checked { root, linked } = tree;
     // Sent again, the files of an expired version are there again.
     tx.execute(
         "UPDATE data_version SET is_expired = 0 WHERE id = $1 AND is_expired = 1",
         params![root.version()],
     )?;
     let inserted = tx.execute(
-        "INSERT INTO data_version (id, created_ms, files, size_bytes) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (id) DO NOTHING",
-        params![root.version(), now, root.files, root.size_bytes],
+        "INSERT INTO data_version (id, created_ms, files, size_bytes, linked_files, linked_bytes)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
+        params![
+            root.version(),
+            now,
+            root.files,
+            root.size_bytes,
+            linked.files,
+            linked.bytes
+        ],
     )?;
     Ok(inserted == 1)
 }
@@ -25,7 +33,7 @@ pub(crate) fn insert(tx: &mut dyn Tx, root: &Root, now: Timestamp) -> Result<boo
 /// The version, with the first hundred datasets that have it.
 pub(crate) fn get(tx: &mut dyn Tx, version: &VersionId) -> Result<Option<VersionSummary>, StoreError> {
     let row = tx.query_opt(
-        "SELECT created_ms, files, size_bytes, is_expired FROM data_version WHERE id = $1",
+        "SELECT created_ms, files, size_bytes, linked_files, linked_bytes, is_expired FROM data_version WHERE id = $1",
         params![version],
     )?;
     let Some(row) = row else { return Ok(None) };
@@ -34,9 +42,36 @@ pub(crate) fn get(tx: &mut dyn Tx, version: &VersionId) -> Result<Option<Version
         created_ms: row.timestamp("created_ms")?,
         size_bytes: row.unsigned("size_bytes")?,
         files: row.unsigned("files")?,
+        linked_files: row.unsigned("linked_files")?,
+        linked_bytes: row.unsigned("linked_bytes")?,
         expired: row.boolean("is_expired")?,
         names: names(tx, version)?,
     }))
+}
+
+/// What is linked in a version; nothing if it is not recorded.
+pub(crate) fn linked(tx: &mut dyn Tx, version: &VersionId) -> Result<Linked, StoreError> {
+    let row = tx.query_opt(
+        "SELECT linked_files, linked_bytes FROM data_version WHERE id = $1",
+        params![version],
+    )?;
+    let Some(row) = row else {
+        return Ok(Linked::default());
+    };
+    Ok(Linked {
+        files: row.unsigned("linked_files")?,
+        bytes: row.unsigned("linked_bytes")?,
+    })
+}
+
+/// Versions whose files are kept, and that have linked ones; the latest is the last.
+pub(crate) fn with_links(tx: &mut dyn Tx) -> Result<Vec<VersionId>, StoreError> {
+    let rows = tx.query(
+        "SELECT id FROM data_version WHERE linked_files > 0 AND is_expired = 0
+         ORDER BY created_ms, id",
+        params![],
+    )?;
+    rows.iter().map(|row| row.parse("id")).collect()
 }
 
 /// Versions whose files are kept, and the bytes of those.

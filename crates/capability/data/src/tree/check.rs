@@ -1,4 +1,5 @@
-//! Whether a tree that somebody sent is the tree of its files: in form, in order, and with the blobs it names.
+//! Whether a tree that somebody sent is the tree of its files: in form, in order, and with the blobs it names. A
+//! linked file must have a link that can be one; whether the object is there is asked when it is read.
 //!
 //! Only records that the version before does not have are looked at, so that it costs what a commit changes.
 
@@ -8,7 +9,8 @@ use corliss_blobstore::{BlobId, BlobStore};
 use unicode_normalization::{UnicodeNormalization, is_nfc, is_nfd};
 
 use super::node::Open;
-use super::{Child, Entry, Node, Reader, Root};
+use super::{Child, Entry, Linked, Node, Reader, Root};
+use crate::link::{self, LINK_BYTES_MAX};
 use crate::{DataError, EntryPath};
 
 /// A record and where it stands in its tree.
@@ -38,13 +40,14 @@ struct Check<'a> {
     root: BlobId,
 }
 
-/// Checks the tree below a record; `base` is one that was checked before.
+/// Checks the tree below a record; `base` is one that was checked before. Answers what is linked in the leaves that
+/// `base` does not have.
 pub(crate) async fn check(
     reader: &Reader,
     blobs: &BlobStore,
     root: BlobId,
     base: Option<BlobId>,
-) -> Result<Root, DataError> {
+) -> Result<(Root, Linked), DataError> {
     let check = Check { reader, blobs, root };
     let node = reader.sent(root).await?;
     let overflow = || DataError::bad_tree(root, "its sizes overflow");
@@ -56,7 +59,7 @@ pub(crate) async fn check(
     };
     if node.is_empty() && node.level() == 0 {
         check.form(root, &node, true)?;
-        return Ok(answer);
+        return Ok((answer, Linked::default()));
     }
     if node.is_empty() {
         return Err(DataError::bad_tree(root, "a branch lists nothing"));
@@ -97,10 +100,11 @@ pub(crate) async fn check(
             known.extend(children(&placed, &node).map(|placed| (placed.child.id, placed)));
         }
     }
+    let mut linked = Linked::default();
     for leaf in &leaves {
-        check.leaf(leaf).await?;
+        linked = linked.with(check.leaf(leaf).await?);
     }
-    Ok(answer)
+    Ok((answer, linked))
 }
 
 fn placed(id: BlobId, node: &Node) -> Result<Placed, DataError> {
@@ -177,12 +181,13 @@ impl Check<'_> {
         Ok(())
     }
 
-    async fn leaf(&self, placed: &Placed) -> Result<(), DataError> {
+    async fn leaf(&self, placed: &Placed) -> Result<Linked, DataError> {
         let node = self.reader.node(placed.child.id).await?;
         let Node::Leaf(entries) = &*node else {
-            return Ok(());
+            return Ok(Linked::default());
         };
         self.sizes(entries).await?;
+        self.links(entries).await?;
         let mut last: Option<&EntryPath> = None;
         for (at, entry) in entries.iter().enumerate() {
             let next = entries.get(at + 1).map(|next| &next.path);
@@ -192,7 +197,8 @@ impl Check<'_> {
             self.has_no_twin(&entry.path).await?;
             last = Some(&entry.path);
         }
-        Ok(())
+        let none = Linked::default();
+        Ok(entries.iter().fold(none, |sum, entry| sum.and(Some(entry))))
     }
 
     async fn sizes(&self, entries: &[Entry]) -> Result<(), DataError> {
@@ -204,6 +210,13 @@ impl Check<'_> {
                 let blob = entry.blob;
                 return Err(DataError::BlobMissing { path, blob });
             };
+            if entry.link {
+                // More is not read.
+                if blob.size_bytes > LINK_BYTES_MAX {
+                    return Err(link::invalid(&path, "it is too long"));
+                }
+                continue;
+            }
             if blob.size_bytes != entry.size_bytes {
                 let (announced, stored) = (entry.size_bytes, blob.size_bytes);
                 return Err(DataError::SizeMismatch {
@@ -211,6 +224,19 @@ impl Check<'_> {
                     announced,
                     stored,
                 });
+            }
+        }
+        Ok(())
+    }
+
+    /// What is linked must be linked to something of that size.
+    async fn links(&self, entries: &[Entry]) -> Result<(), DataError> {
+        let linked: Vec<&Entry> = entries.iter().filter(|entry| entry.link).collect();
+        let links = link::read(self.blobs, linked.iter().map(|entry| entry.blob).collect()).await?;
+        for (entry, link) in linked.into_iter().zip(links) {
+            let wrong = |problem| link::invalid(entry.path.as_str(), problem);
+            if link.map_err(wrong)?.object.size_bytes != entry.size_bytes {
+                return Err(wrong("it is of another size"));
             }
         }
         Ok(())

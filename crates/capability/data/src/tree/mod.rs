@@ -38,13 +38,68 @@ pub(crate) use reader::{Reader, RecordWriter};
 pub struct Entry {
     /// Where it lies.
     pub path: EntryPath,
-    /// Its bytes.
+    /// Its bytes; or, of one that is linked, the [`Link`](crate::Link) to them.
     pub blob: BlobId,
-    /// How many they are.
+    /// How many bytes the file has.
     pub size_bytes: u64,
     /// Whether it may be executed.
     #[serde(default)]
     pub executable: bool,
+    /// Whether its bytes are an object of a source, and not stored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub link: bool,
+}
+
+impl Entry {
+    /// Whether both have the same bytes, as far as their blobs tell: a text may look like the link of another file.
+    #[must_use]
+    pub fn has_bytes_of(&self, other: &Self) -> bool {
+        self.blob == other.blob && self.link == other.link
+    }
+}
+
+/// Files that are linked, and the bytes of their objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Linked {
+    pub files: u64,
+    pub bytes: u64,
+}
+
+impl Linked {
+    /// With a file, if it is linked.
+    pub fn and(self, entry: Option<&Entry>) -> Self {
+        match entry.filter(|entry| entry.link) {
+            None => self,
+            Some(entry) => Self {
+                files: self.files.saturating_add(1),
+                bytes: self.bytes.saturating_add(entry.size_bytes),
+            },
+        }
+    }
+
+    /// Without others that are among them.
+    pub const fn without(self, others: Self) -> Self {
+        Self {
+            files: self.files.saturating_sub(others.files),
+            bytes: self.bytes.saturating_sub(others.bytes),
+        }
+    }
+
+    /// With others.
+    pub const fn with(self, others: Self) -> Self {
+        Self {
+            files: self.files.saturating_add(others.files),
+            bytes: self.bytes.saturating_add(others.bytes),
+        }
+    }
+}
+
+/// A tree that was checked and may be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Checked {
+    pub root: Root,
+    /// Of the whole tree.
+    pub linked: Linked,
 }
 
 /// The version whose root is this record.

@@ -2,7 +2,7 @@
 //!
 //! The body of the record: `corliss-tree 2\n`, one byte of level (0 is a leaf), then what is listed, in byte order
 //! of the paths; the links of the record are the ids, in the same order. Of a leaf: the path, one byte of mode
-//! (1 is executable) and the size. Of a branch: the first path below the child, the files below it and their
+//! (1 is executable, 2 is linked: the id is that of a link as of `link.rs`, and 3 is both) and the size. Of a branch: the first path below the child, the files below it and their
 //! bytes. A path is the number of bytes that it shares with the one before, the number of those that follow, and
 //! those. Numbers are LEB128.
 
@@ -16,6 +16,9 @@ use crate::leb128::{read_number, write_number};
 const MAGIC: &[u8] = b"corliss-tree 2\n";
 /// Enough for any tree: a branch has at least two children, all but the last of its level.
 pub(super) const LEVEL_MAX: u8 = 30;
+/// Bits of a mode.
+const EXECUTABLE: u8 = 1;
+const LINKED: u8 = 2;
 /// The most that one record lists.
 const LISTED_MAX: usize = 1024;
 /// A record of this many bytes is ended.
@@ -130,9 +133,9 @@ impl Node {
                     path: checked,
                     blob: *link,
                     size_bytes: read_number(&mut body).ok_or(cut)?,
-                    executable: match mode {
-                        0 => false,
-                        1 => true,
+                    executable: mode & EXECUTABLE != 0,
+                    link: match mode & !(EXECUTABLE | LINKED) {
+                        0 => mode & LINKED != 0,
                         _ => return Err("a mode is not known"),
                     },
                 });
@@ -189,7 +192,8 @@ impl Open {
     pub fn add_entry(&mut self, entry: &Entry) {
         self.add_path(&entry.path);
         self.links.push(entry.blob);
-        self.body.push(u8::from(entry.executable));
+        self.body
+            .push((u8::from(entry.executable) * EXECUTABLE) | (u8::from(entry.link) * LINKED));
         write_number(entry.size_bytes, &mut self.body);
         self.files += 1;
         self.size_bytes = self.size_bytes.saturating_add(entry.size_bytes);
@@ -275,6 +279,7 @@ mod tests {
             blob: BlobId::of(path.as_bytes()),
             size_bytes: 300,
             executable,
+            link: false,
         };
         let mut open = Open::default();
         open.add_entry(&entry("a/b", false));
@@ -299,6 +304,32 @@ mod tests {
         assert_eq!(Node::decode(&record), Ok(Node::Branch { level: 1, children }));
     }
 
+    /// Frozen too: a linked file has mode 2, or 3 if it may be executed.
+    #[test]
+    fn the_form_of_linked_files_is_what_it_was() {
+        let entry = |path: &str, executable| Entry {
+            path: path.parse().unwrap(),
+            blob: BlobId::of(path.as_bytes()),
+            size_bytes: 5 << 40,
+            executable,
+            link: true,
+        };
+        let mut open = Open::default();
+        open.add_entry(&entry("a", false));
+        open.add_entry(&entry("b", true));
+        let (piece, child) = open.close(0);
+        let record = Record::decode(&piece.bytes).unwrap();
+        assert_eq!(
+            &record.body[..],
+            b"corliss-tree 2\n\0\x00\x01a\x02\x80\x80\x80\x80\x80\xa0\x01\x00\x01b\x03\x80\x80\x80\x80\x80\xa0\x01"
+        );
+        assert_eq!(
+            Node::decode(&record),
+            Ok(Node::Leaf(vec![entry("a", false), entry("b", true)]))
+        );
+        assert_eq!(child.unwrap().size_bytes, 10 << 40, "the bytes of the objects");
+    }
+
     #[test]
     fn what_is_not_a_tree_is_told() {
         let id = BlobId::of(b"");
@@ -309,7 +340,7 @@ mod tests {
             (1, b"corliss-tree 2\n\0", "a path cannot be read"),
             (1, b"corliss-tree 2\n\0\x00\x02..\0\0", "a path is not allowed"),
             (1, b"corliss-tree 2\n\0\x01\x01a\0\0", "a path cannot be read"),
-            (1, b"corliss-tree 2\n\0\x00\x01a\x02\0", "a mode is not known"),
+            (1, b"corliss-tree 2\n\0\x00\x01a\x04\0", "a mode is not known"),
             (1, b"corliss-tree 2\n\0\x00\x01a\0", "a record is cut short"),
             (1, b"corliss-tree 2\n\0\x00\x01a\0\0\0", "a record is too long"),
             (

@@ -36,6 +36,7 @@ pub fn entry(path: &str, (number, executable): (u16, bool)) -> Entry {
         blob,
         size_bytes,
         executable,
+        link: false,
     }
 }
 

@@ -82,6 +82,7 @@ impl Home {
                     path: path.parse().unwrap(),
                     blob: number.map(|number| BLOBS[usize::from(number)].0),
                     executable: *executable,
+                    link: false,
                 };
                 let edits = edits.iter().map(edit).collect();
                 let committed = service.commit_edits(&target(on), edits, by).await?;

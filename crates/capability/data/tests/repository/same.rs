@@ -105,6 +105,8 @@ impl Home {
             created_ms: Timestamp::from_millis(model.versions[id].created_ms),
             size_bytes: entries(files).iter().map(|entry| entry.size_bytes).sum(),
             files: files.len() as u64,
+            linked_files: 0,
+            linked_bytes: 0,
             names: having(model, id),
         };
         expect("a version", &service.version(id).await.unwrap(), &expected);

@@ -60,6 +60,7 @@ impl Home {
                 blob: blob.id,
                 size_bytes: blob.size_bytes,
                 executable: false,
+                link: false,
             })?;
         }
         let root = builder.finish()?;

@@ -60,6 +60,7 @@ pub fn entry(path: &str, text: &str) -> Entry {
         blob: BlobId::of(text.as_bytes()),
         size_bytes: text.len() as u64,
         executable: false,
+        link: false,
     }
 }
 

@@ -200,6 +200,7 @@ fn edit(change: &LocalChange) -> serde_json::Value {
         "path": change.path,
         "blob": change.here.as_ref().map(|entry| entry.blob),
         "executable": change.here.as_ref().is_some_and(|entry| entry.executable),
+        "link": change.here.as_ref().is_some_and(|entry| entry.link),
     })
 }
 

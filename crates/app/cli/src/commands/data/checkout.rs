@@ -65,6 +65,7 @@ pub(super) fn checkout(
         }
     };
     let notes = Notes::on(&context.home, &path)?;
+    notes.remember_links(&written)?;
     notes.set_copy(&Copy {
         folder: notes.folder().to_path_buf(),
         server: api.url().to_owned(),
@@ -111,8 +112,7 @@ struct Wish<'a> {
 
 impl Wish<'_> {
     fn fetch(&self, staging: &Staging, entries: &[Entry]) -> CliResult {
-        let what = format!("fetching {}", short(self.version));
-        staging.fetch(self.api, &self.context.home, &what, entries)
+        staging.fetch(self.api, &self.context.home, self.version, entries)
     }
 
     /// A folder that is not there yet: it appears with all of its files. Answers them.
@@ -151,7 +151,7 @@ impl Wish<'_> {
                     .cloned()
                     .collect(),
             };
-            let own = neither(since, &differing);
+            let own = neither(since, &differing, staging::is_placing(folder));
             if !own.is_empty() {
                 return Err(CliError::input(format!(
                     "{} has changes of its own: {}",
@@ -178,9 +178,17 @@ impl Wish<'_> {
 }
 
 /// The changes of a folder that would be lost: what is as it shall be is none, such as after a checkout that was
-/// broken off.
-fn neither(since: Vec<LocalChange>, differing: &[LocalChange]) -> Vec<LocalChange> {
-    let differing: HashSet<&str> = differing.iter().map(|change| change.path.as_str()).collect();
+/// broken off. A file that it placed for a link does not look as it shall be, for what it is linked to was not noted yet.
+fn neither(since: Vec<LocalChange>, differing: &[LocalChange], is_broken_off: bool) -> Vec<LocalChange> {
+    let is_placed = |change: &LocalChange| {
+        let (theirs, here) = (change.theirs.as_ref(), change.here.as_ref());
+        is_broken_off
+            && theirs.zip(here).is_some_and(|(theirs, here)| {
+                theirs.link && !here.link && theirs.size_bytes == here.size_bytes
+            })
+    };
+    let differing = differing.iter().filter(|change| !is_placed(change));
+    let differing: HashSet<&str> = differing.map(|change| change.path.as_str()).collect();
     since
         .into_iter()
         .filter(|change| differing.contains(change.path.as_str()))

@@ -24,12 +24,7 @@ pub(super) fn get(context: &Context, target: &str, path: &Path, only: &[String])
     }
     let entries = wanted(&api, &version, only)?;
     let staging = Staging::beside(path)?;
-    staging.fetch(
-        &api,
-        &context.home,
-        &format!("fetching {}", short(&version)),
-        &entries,
-    )?;
+    staging.fetch(&api, &context.home, &version, &entries)?;
     staging.become_folder(path)?;
     let (files, bytes) = (entries.len() as u64, size_of(&entries));
     if context.json {

@@ -36,6 +36,10 @@ struct Imported {
     #[serde(default)]
     copied_bytes: u64,
     #[serde(default)]
+    linked: u64,
+    #[serde(default)]
+    linked_bytes: u64,
+    #[serde(default)]
     unchanged: u64,
 }
 
@@ -52,6 +56,10 @@ pub(super) fn sources(context: &Context) -> CliResult {
 
 pub(super) fn import(context: &Context, args: &ImportArgs) -> CliResult {
     match args.source.split_once("://") {
+        Some(("http" | "https", _)) if args.link => Err(CliError::input(
+            "an address cannot be linked to: what it answers may change, and nobody would notice",
+        )
+        .hint("import it without --link; or link to a source")),
         Some(("http" | "https", _)) => from_web(context, args),
         Some((scheme, _)) => Err(
             CliError::input(format!("{scheme}:// is not fetched by its address"))
@@ -65,17 +73,22 @@ fn from_source(context: &Context, args: &ImportArgs) -> CliResult {
     let (source, prefix) = args.source.split_once('/').unwrap_or((&args.source, ""));
     let wish = json!({
         "source": source, "prefix": prefix, "to": folder(args)?, "branch": args.branch,
-        "message": args.message.clone().unwrap_or_default(),
+        "message": args.message.clone().unwrap_or_default(), "link": args.link,
     });
     let path = format!("/api/v1/data/datasets/{}/import", segment(&args.dataset));
-    let what = format!("importing {}", args.source);
+    let verb = if args.link { "linking" } else { "importing" };
+    let what = format!("{verb} {}", args.source);
     let answer = operations::result(&context.api()?, &path, &wish, &what)?;
     context.answer(answer, |done: Imported| {
         tell(args, &done);
+        let (objects, bytes, what) = match args.link {
+            true => (done.linked, done.linked_bytes, "linked, not copied"),
+            false => (done.copied, done.copied_bytes, "copied"),
+        };
         output::say(&format!(
-            "{}, {} copied; {} unchanged",
-            units::plural(done.copied, "object"),
-            units::bytes(done.copied_bytes),
+            "{}, {} {what}; {} unchanged",
+            units::plural(objects, "object"),
+            units::bytes(bytes),
             done.unchanged
         ));
     })

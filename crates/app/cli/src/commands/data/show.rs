@@ -64,11 +64,27 @@ fn print_version(version: &VersionView) {
         units::plural(version.files, "file"),
         units::bytes(version.size_bytes)
     ));
-    let mut table = Table::new(&["size", "path"]);
-    for entry in &version.entries {
-        table.row([units::bytes(entry.size_bytes), entry.path.to_string()]);
+    if version.linked_files > 0 {
+        output::say(&format!(
+            "{}, {}, linked and not stored here",
+            units::plural(version.linked_files, "file"),
+            units::bytes(version.linked_bytes)
+        ));
+        let mut table = Table::new(&["size", "path", "linked to"]);
+        for entry in &version.entries {
+            let linked = entry.linked.as_ref();
+            let linked = linked.map(|link| format!("{}/{}", link.source, link.key));
+            let size = units::bytes(entry.size_bytes);
+            table.row([size, entry.path.clone(), linked.unwrap_or_default()]);
+        }
+        table.print("It has no files.");
+    } else {
+        let mut table = Table::new(&["size", "path"]);
+        for entry in &version.entries {
+            table.row([units::bytes(entry.size_bytes), entry.path.clone()]);
+        }
+        table.print("It has no files.");
     }
-    table.print("It has no files.");
     if version.next_page_token.is_some() {
         output::say(&format!(
             "… and more; `{}` lays all of them out",

@@ -19,7 +19,16 @@ struct Usage {
     packs: u64,
     pieces: u64,
     #[serde(default)]
+    linked: Vec<Linked>,
+    #[serde(default)]
     cache: Option<Cache>,
+}
+
+#[derive(Deserialize)]
+struct Linked {
+    source: String,
+    objects: u64,
+    bytes: u64,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +57,14 @@ pub(super) fn du(context: &Context) -> CliResult {
             units::bytes(usage.stored_bytes),
             units::plural(usage.packs, "pack")
         ));
+        for linked in usage.linked {
+            output::say(&format!(
+                "linked: {} in {}, {}, not stored here",
+                units::bytes(linked.bytes),
+                linked.source,
+                units::plural(linked.objects, "object")
+            ));
+        }
         if let Some(cache) = usage.cache {
             output::say(&format!(
                 "{} of {} of it here as well: {}, {}",
@@ -145,6 +162,30 @@ struct Checked {
     findings: Vec<String>,
     files: Vec<DamagedFile>,
     repair: Option<Repaired>,
+    links: Option<Links>,
+}
+
+#[derive(Deserialize)]
+struct Links {
+    asked: u64,
+    broken_total: u64,
+    broken: Vec<BrokenLink>,
+    unasked: Vec<Unasked>,
+}
+
+#[derive(Deserialize)]
+struct BrokenLink {
+    version: String,
+    datasets: Vec<String>,
+    path: String,
+    problem: String,
+}
+
+#[derive(Deserialize)]
+struct Unasked {
+    source: String,
+    problem: String,
+    objects: u64,
 }
 
 #[derive(Deserialize)]
@@ -173,6 +214,15 @@ pub(super) fn check(context: &Context, quick: bool, repair_from: Option<&str>) -
     let checked: Checked = typed(answer.clone())?;
     let damaged = checked.findings_total;
     context.answer(answer, |_: Value| tell(&checked))?;
+    let broken = checked.links.as_ref().map_or(0, |links| links.broken_total);
+    if damaged == 0 && broken > 0 {
+        let message = format!(
+            "{} changed or gone",
+            units::plural_of(broken, "linked object was", "linked objects were")
+        );
+        let error = CliError::failed(message).hint("import them again, with `--link` or as copies");
+        return Err(if context.json { error.told() } else { error });
+    }
     if damaged == 0 {
         return Ok(());
     }
@@ -206,7 +256,35 @@ fn tell(checked: &Checked) {
         let path = file.path.as_deref().unwrap_or("its list of files");
         output::say(&format!("damaged: {dataset}, {}: {path}", file.version));
     }
-    if checked.findings_total == 0 {
+    if let Some(links) = checked.links.as_ref() {
+        tell_links(links);
+    }
+    if checked.findings_total == 0 && checked.links.as_ref().is_none_or(|links| links.broken_total == 0) {
         output::say("everything is as it should be");
+    }
+}
+
+fn tell_links(links: &Links) {
+    if links.asked > 0 {
+        output::say(&format!(
+            "{} asked about, {} changed or gone",
+            units::plural(links.asked, "linked object"),
+            links.broken_total
+        ));
+    }
+    for broken in &links.broken {
+        let dataset = broken.datasets.first().map_or("in no dataset", String::as_str);
+        output::say(&format!(
+            "broken: {dataset}, {}: {} {}",
+            broken.version, broken.path, broken.problem
+        ));
+    }
+    for source in &links.unasked {
+        output::say(&format!(
+            "not asked: source {}, {}: {}",
+            source.source,
+            units::plural(source.objects, "linked object"),
+            source.problem
+        ));
     }
 }

@@ -69,7 +69,15 @@ pub fn take(home: &Path, folder: &Path, options: &Options, store: Option<&Api>) 
             .hint("name the folder that the file lies in: a version is a whole folder"));
     }
     let notes = Notes::on(home, folder)?;
-    let memory = notes.memory(options.kind);
+    let mut memory = notes.memory(options.kind);
+    // Another server does not know the links, and what is noted for this one stays.
+    let is_foreign = match store {
+        Some(api) if memory.has_links() => notes.copy()?.is_none_or(|copy| copy.server != api.url()),
+        _ => false,
+    };
+    if is_foreign {
+        memory = memory.without_links();
+    }
     let failed = |error| CliError::diagnosed(&error);
     let mut listing = snapshot::list(folder, options, &memory).map_err(failed)?;
     let files = units::plural(listing.files(), "file");
@@ -82,7 +90,9 @@ pub fn take(home: &Path, folder: &Path, options: &Options, store: Option<&Api>) 
     }
     let snapshot = listing.read(&|bytes| bar.inc(bytes)).map_err(failed)?;
     bar.finish_and_clear();
-    notes.remember(options.kind, &memory, &snapshot);
+    if !is_foreign {
+        notes.remember(options.kind, &memory, &snapshot);
+    }
     let tree = LocalTree::of(&snapshot)?;
     Ok(Taken { snapshot, tree })
 }

@@ -104,12 +104,22 @@ fn missing_files(api: &Api, tree: &LocalTree, records: &HashSet<BlobId>) -> CliR
         for id in pieces::missing(api, &ids)? {
             // Another leaf may have the same content.
             if asked.insert(id) {
-                files.extend(by_blob.remove(&id));
+                files.extend(by_blob.remove(&id).map(of_its_own).transpose()?);
             }
         }
     }
     files.sort_by(|left, right| left.path.cmp(&right.path));
     Ok(files)
+}
+
+/// A link is made by the server alone: here are the bytes, and not what they are linked to.
+fn of_its_own(entry: Entry) -> CliResult<Entry> {
+    if entry.link {
+        let message = format!("the server no longer knows what '{}' is linked to", entry.path);
+        return Err(CliError::failed(message)
+            .hint("check the folder out again; or `touch` the file, to add its bytes"));
+    }
+    Ok(entry)
 }
 
 fn missing_records(api: &Api, tree: &LocalTree) -> CliResult<HashSet<BlobId>> {

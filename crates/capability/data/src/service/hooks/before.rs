@@ -12,10 +12,10 @@ use crate::hook::{Happening, Hook, When, message_id};
 use crate::service::DataService;
 use crate::store::hooks::Sealed;
 use crate::store::{commits, hooks, refs, versions};
-use crate::tree::Root;
+use crate::tree::Checked;
 
 impl DataService {
-    /// Asks every hook that is to be asked, oldest first. `root` is a version that is not recorded yet: it is made
+    /// Asks every hook that is to be asked, oldest first. `tree` is a version that is not recorded yet: it is made
     /// readable for whoever is asked, and collected later if nothing comes of it. Answers whether anybody was asked.
     ///
     /// # Errors
@@ -24,16 +24,16 @@ impl DataService {
         &self,
         dataset: &DatasetName,
         moves: Vec<Happening>,
-        root: Option<Root>,
+        tree: Option<Checked>,
     ) -> Result<bool, DataError> {
         let asked = self.who_is_asked(dataset, moves).await?;
         if asked.is_empty() {
             return Ok(false);
         }
-        if let Some(root) = root {
+        if let Some(tree) = tree {
             let now = self.sources.clock.now();
             self.store
-                .write(move |tx| Ok::<_, DataError>(versions::insert(tx, &root, now)?))
+                .write(move |tx| Ok::<_, DataError>(versions::insert(tx, &tree, now)?))
                 .await?;
         }
         for (hook, secret, happening) in &asked {

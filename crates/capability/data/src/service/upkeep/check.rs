@@ -10,7 +10,7 @@ use corliss_types::{DatasetName, VersionId};
 use serde::Serialize;
 
 use super::super::operations::{self, Operation, Outcome, Subject};
-use super::DataRepair;
+use super::{DataRepair, Examined};
 use crate::store::{upkeep, versions};
 use crate::{DataError, DataService, Entry, tree};
 
@@ -65,11 +65,16 @@ impl DataService {
         let subject = Subject::of_all(operations::Kind::Check);
         self.start(subject, move |service, counters| async move {
             let progress = |progress| counters.upkeep(progress);
-            let checked = match repair_from {
-                Some(remote) => service.check_and_repair(&remote, &progress).await,
-                None => service.check(quick, &progress).await,
+            let stored = match repair_from {
+                Some(remote) => service.check_and_repair(&remote, &progress).await?,
+                None => service.check(quick, &progress).await?,
             };
-            checked.map(Outcome::Check)
+            // It asks others, once for each object.
+            let links = match quick {
+                true => None,
+                false => Some(service.check_links(&counters).await?),
+            };
+            Ok(Outcome::Check(Examined { stored, links }))
         })
     }
 
@@ -181,7 +186,7 @@ impl DataService {
 
     /// Whether a piece of a file is one of those.
     async fn is_hit(&self, entry: &Entry, bad: &BTreeSet<BlobId>) -> Result<bool, DataError> {
-        if bad.contains(&entry.blob) || entry.size_bytes <= CHUNK_MAX as u64 {
+        if bad.contains(&entry.blob) || entry.link || entry.size_bytes <= CHUNK_MAX as u64 {
             return Ok(bad.contains(&entry.blob));
         }
         let mut open = vec![entry.blob];

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
+use super::LinkedUsage;
 use crate::store::versions;
 use crate::{DataError, DataService};
 
 /// What all versions hold, and what that takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct StorageUsage {
     /// Versions whose files are kept.
     pub versions: u64,
@@ -20,6 +21,9 @@ pub struct StorageUsage {
     pub packs: u64,
     /// Pieces in them.
     pub pieces: u64,
+    /// What versions link to in sources, which is not stored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub linked: Vec<LinkedUsage>,
 }
 
 impl DataService {
@@ -40,6 +44,7 @@ impl DataService {
             stored_bytes: usage.pack_bytes,
             packs: usage.packs,
             pieces: usage.chunks + usage.nodes + usage.records,
+            linked: self.linked_usage().await?,
         })
     }
 }

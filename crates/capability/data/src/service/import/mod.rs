@@ -1,7 +1,10 @@
-//! Taking objects of a source in as files of a dataset: listed, looked over, copied several at a time, committed.
+//! Taking objects of a source in as files of a dataset: listed, looked over, copied several at a time or linked,
+//! committed.
 //!
 //! What was copied is noted as it comes, with the etag that it had. So an import that is broken off goes on where it
 //! was, and one that is done again copies what changed since. Nothing is removed: a file whose object is gone stays.
+
+mod links;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -17,7 +20,7 @@ use super::commit::check_signature;
 use super::operations::{Kind, Operation, Outcome, Subject};
 use crate::counters::Counters;
 use crate::error::shortened;
-use crate::source::{self, Found, Named, OBJECTS_MAX, Object, Refused, SourceInfo};
+use crate::source::{self, Found, Named, OBJECTS_MAX, Object, Opened, Refused, SourceInfo};
 use crate::store::imports::{self, Taken};
 use crate::types::{Imported, Signature, Target};
 use crate::{DataError, Entry, EntryPath};
@@ -43,6 +46,9 @@ pub struct ImportWish {
     pub to: Option<EntryPath>,
     /// The branch. A dataset that is not there is made.
     pub target: Target,
+    /// Whether the files are linked to the objects, which are not read. Either way an object becomes the same whatever
+    /// was there before: a copy replaces a link, and a link a copy.
+    pub link: bool,
     /// By whom and why; an empty message says what was imported.
     pub by: Signature,
 }
@@ -95,19 +101,23 @@ impl DataService {
     pub async fn import(&self, wish: &ImportWish, counters: &Arc<Counters>) -> Result<Imported, DataError> {
         let mut by = wish.by.clone();
         if by.message.is_empty() {
-            by.message = format!("Import {}", shortened(&wish.what()));
+            let action = if wish.link { "Link" } else { "Import" };
+            by.message = format!("{action} {}", shortened(&wish.what()));
         }
         check_signature(&by)?;
         let source = self.imports.get(&wish.source)?;
         // Sooner than after an hour of copying.
         let head = self.head(&wish.target).await?;
-        if head.info.is_some_and(|info| info.protected) {
+        if head.info.as_ref().is_some_and(|info| info.protected) {
             return Err(DataError::BranchProtected { branch: head.branch });
         }
         counters.enter("listing");
         let mut planned = self.plan(&source, wish).await?;
         // From the answer that something is stored, or the end of its copying, to the commit that keeps it.
         let _hold = self.blobs.hold();
+        if wish.link {
+            return self.import_links(wish, &head, planned, by, counters).await;
+        }
         let known = self.taken(&source, wish, &planned).await?;
         let mut changes = Vec::with_capacity(planned.len());
         let total = planned.len();
@@ -132,6 +142,8 @@ impl DataService {
             committed,
             copied,
             copied_bytes,
+            linked: 0,
+            linked_bytes: 0,
             unchanged: total as u64 - copied,
         })
     }
@@ -165,6 +177,10 @@ impl DataService {
         for object in found.objects {
             if object.size_bytes > self.limits.blob_bytes {
                 refused.add(&object.key, "is larger than a file may be");
+                continue;
+            }
+            if let Some(problem) = links::problem(wish, &object) {
+                refused.add(&object.key, problem);
                 continue;
             }
             match path_of(&object.key, folder, wish.to.as_ref()) {
@@ -257,14 +273,14 @@ impl DataService {
         one: Planned,
         counters: &Arc<Counters>,
     ) -> Result<(Planned, BlobId), DataError> {
-        let turns = match one.object.size_bytes > LARGE_BYTES {
-            true => LARGE_TURNS,
-            false => 1,
-        };
-        let _turn = self.objects.acquire_many(turns).await;
+        let _turn = self.objects.acquire_many(turns(one.object.size_bytes)).await;
         let failed: Arc<OnceLock<DataError>> = Arc::default();
         let range = 0..one.object.size_bytes;
-        let bytes = source::stream(source.clone(), one.object.clone(), range, Arc::clone(&failed));
+        let opened = Opened {
+            from: source.clone(),
+            object: one.object.clone(),
+        };
+        let bytes = source::stream(opened, range, Arc::clone(&failed));
         let counted = Arc::clone(counters);
         let mut bytes = InspectReader::new(bytes, move |read: &[u8]| {
             counted.bytes.fetch_add(read.len() as u64, Ordering::Relaxed);
@@ -297,7 +313,13 @@ fn entry(one: &Planned, blob: BlobId) -> Entry {
         blob,
         size_bytes: one.object.size_bytes,
         executable: false,
+        link: false,
     }
+}
+
+/// How many of the turns an object takes.
+pub(super) const fn turns(size_bytes: u64) -> u32 {
+    if size_bytes > LARGE_BYTES { LARGE_TURNS } else { 1 }
 }
 
 /// Where an object goes: by its name below the folder that is imported, or, of that name itself, by its last part.
