@@ -12,6 +12,7 @@ mod open;
 mod place;
 mod read;
 mod table;
+mod turns;
 mod usage;
 
 use std::collections::HashSet;
@@ -26,7 +27,6 @@ use corliss_keyring::Keyring;
 use tokio::io::AsyncRead;
 
 use crate::backend::Backend;
-use crate::condemned::Condemned;
 use crate::index::{Index, Location};
 use crate::piece::{Piece, Record};
 use crate::{BlobError, BlobId, Kind, blocking};
@@ -34,6 +34,7 @@ use crate::{BlobError, BlobId, Kind, blocking};
 use answers::{Answers, Asker};
 use commit::Committer;
 use leases::Lease;
+use turns::Turns;
 
 pub use answers::Hold;
 pub use check::{
@@ -123,8 +124,7 @@ struct Inner {
     index: Arc<Index>,
     committer: Committer,
     answers: Arc<Answers>,
-    /// Also lets one collection, check or repair at a time.
-    condemned: Arc<tokio::sync::Mutex<Condemned>>,
+    turns: Turns,
 }
 
 impl BlobStore {

@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 
 use super::answers::Answers;
 use super::commit::Committer;
+use super::turns::Turns;
 use super::{BlobStore, Inner, collect, table};
 use crate::backend::{Backend, DiskBackend, MemoryBackend};
 use crate::condemned::Condemned;
@@ -163,7 +164,7 @@ impl BlobStore {
             index,
             committer,
             answers: Arc::new(Answers::default()),
-            condemned: Arc::new(tokio::sync::Mutex::new(condemned)),
+            turns: Turns::new(condemned),
         };
         Self {
             inner: Arc::new(inner),

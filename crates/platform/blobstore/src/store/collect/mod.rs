@@ -18,14 +18,12 @@ mod survey;
 mod sweep;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::sync::OwnedMutexGuard;
 
 use super::BlobStore;
-use crate::condemned::Condemned;
+use super::turns::Guard;
 use crate::{BlobError, BlobId};
 
 pub(super) use compact::{Moving, read_sealed, write_moved};
@@ -151,7 +149,8 @@ pub struct CollectReport {
     pub missing: Vec<BlobId>,
     /// Pieces that were found damaged, which stay where they are; the first thousand.
     pub damaged: Vec<BlobId>,
-    /// Packs that are there and of which nothing can be read.
+    /// Packs that the index does not know and whose tables cannot be read. What they held is known to nobody, so they go
+    /// once nothing in use is missing without them.
     pub unreadable_packs: Vec<String>,
     /// What was left as it was.
     pub skipped: Vec<Skipped>,
@@ -161,10 +160,7 @@ pub struct CollectReport {
 
 impl CollectReport {
     const fn is_complete(&self) -> bool {
-        self.missing_roots.is_empty()
-            && self.missing.is_empty()
-            && self.damaged.is_empty()
-            && self.unreadable_packs.is_empty()
+        self.missing_roots.is_empty() && self.missing.is_empty() && self.damaged.is_empty()
     }
 }
 
@@ -223,9 +219,6 @@ impl Run<'_> {
     }
 }
 
-/// What is condemned, for whoever changes it; given on to tasks that must not be cut off.
-pub(super) type Guard = OwnedMutexGuard<Condemned>;
-
 impl BlobStore {
     /// Removes what no root needs. Everything else may go on beside it: what is stored meanwhile stays, readers
     /// that began before finish, and whoever asks for something that goes is told that it is not there. May be
@@ -239,7 +232,7 @@ impl BlobStore {
         options: CollectOptions,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<CollectReport, BlobError> {
-        let guard = self.upkeep()?;
+        let guard = self.inner.turns.ask().await?;
         let started = Instant::now();
         let mut run = Run {
             store: self,
@@ -250,13 +243,6 @@ impl BlobStore {
         run.collect(roots, guard).await?;
         run.report.took = started.elapsed();
         Ok(run.report)
-    }
-
-    /// The right to change what is condemned.
-    pub(super) fn upkeep(&self) -> Result<Guard, BlobError> {
-        Arc::clone(&self.inner.condemned)
-            .try_lock_owned()
-            .map_err(|_| BlobError::Busy)
     }
 }
 
@@ -283,6 +269,7 @@ impl Run<'_> {
         } else if !self.options.dry_run {
             let before = self.report.skipped.len();
             guard = self.condemn(guard, &survey, swept.unused.clone()).await?;
+            self.condemn_unreadable(&mut guard);
             guard = self.settle(guard).await?;
             if self.report.skipped.len() == before {
                 guard = self.compact(guard, &swept).await?;

@@ -10,6 +10,7 @@ use crate::BlobError;
 use crate::condemned::Fate;
 use crate::index::Location;
 use crate::marks::Marks;
+use crate::pack::PackId;
 
 /// What was not marked when everything was looked through.
 pub(super) struct Swept {
@@ -97,6 +98,17 @@ impl Run<'_> {
             }
         }
         Ok(unused)
+    }
+
+    /// What nobody can read, and nobody misses, goes too.
+    pub(super) fn condemn_unreadable(&self, guard: &mut Guard) {
+        let packs = self.report.unreadable_packs.iter();
+        for id in packs.filter_map(|name| PackId::of_object(name)) {
+            if self.report.is_complete() {
+                guard.packs.insert(id, Fate::Whole);
+                guard.is_unsaved = true;
+            }
+        }
     }
 
     async fn is_good(&self, piece: Location) -> Result<bool, BlobError> {
