@@ -78,11 +78,16 @@ impl Rooms {
             ring: Arc::clone(blobs.keyring()),
             file: key_file,
         };
-        let data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default())
+        let mut data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default())
             .with_remotes(storage::remotes(config, home)?)
             .with_folders(folders(home)?)
             .with_webhooks(WebhookClient::new(config.webhooks.clone()))
             .with_sources(storage::sources(config, home)?);
+        if let Some(remote) = &config.repair_from {
+            data = data
+                .with_repair_from(remote)
+                .map_err(ServerError::room("the remotes"))?;
+        }
         let artifacts = Arc::new(wiring::tracking::ArtifactBlobs(blobs));
         let tracking = Tracking::open(store.clone(), sources.clone(), artifacts)
             .await

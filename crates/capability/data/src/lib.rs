@@ -47,8 +47,8 @@ pub use path::EntryPath;
 pub use ports::{InUse, PortError};
 pub use remote::{RemoteSettings, Remotes, ServerSettings};
 pub use service::{
-    CollectWish, Collected, DamagedFile, DataCheck, DataRepair, DataService, ImportWish, Preview,
-    StorageUsage,
+    CollectWish, Collected, DamagedPath, DamagedVersion, DataCheck, DataRepair, DataService, ImportWish,
+    Preview, StorageUsage,
 };
 pub use source::{ImportSources, SourceSettings};
 pub use store::MIGRATIONS;

@@ -55,6 +55,8 @@ pub struct DataService {
     turns: Arc<materialise::Turns>,
     bodies: Arc<Semaphore>,
     remotes: Remotes,
+    /// The remote from which the scrub fetches what it finds damaged.
+    repair_from: Option<Arc<str>>,
     folders: Folders,
     imports: ImportSources,
     objects: Arc<Semaphore>,
@@ -76,6 +78,7 @@ impl DataService {
             turns: Arc::default(),
             bodies: Arc::new(Semaphore::new(pieces::BODIES)),
             remotes: Remotes::default(),
+            repair_from: None,
             folders: Folders::default(),
             imports: ImportSources::default(),
             objects: Arc::new(Semaphore::new(import::TURNS)),
@@ -147,7 +150,8 @@ impl DataService {
 }
 
 pub use preview::Preview;
-pub use upkeep::{CollectWish, Collected, DamagedFile, DataCheck, DataRepair, StorageUsage};
+pub(crate) use upkeep::Scrub;
+pub use upkeep::{CollectWish, Collected, DamagedPath, DamagedVersion, DataCheck, DataRepair, StorageUsage};
 
 /// Runs what blocks on a thread that may.
 pub(crate) async fn blocking<T: Send + 'static>(

@@ -136,6 +136,10 @@ pub(super) fn gc(
     })
 }
 
+/// Findings and versions that are shown; there may be as many as there are pieces.
+const FINDINGS_TOLD: usize = 50;
+const VERSIONS_TOLD: usize = 200;
+
 #[derive(Deserialize)]
 struct Checked {
     packs: u64,
@@ -143,7 +147,9 @@ struct Checked {
     bytes: u64,
     findings_total: u64,
     findings: Vec<String>,
-    files: Vec<DamagedFile>,
+    waiting: u64,
+    versions: Vec<DamagedVersion>,
+    versions_total: u64,
     repair: Option<Repaired>,
 }
 
@@ -156,10 +162,18 @@ struct Repaired {
 }
 
 #[derive(Deserialize)]
-struct DamagedFile {
+struct DamagedVersion {
     version: String,
-    datasets: Vec<String>,
-    path: Option<String>,
+    names: Vec<String>,
+    names_total: u64,
+    paths: Vec<DamagedPath>,
+    files_total: u64,
+}
+
+#[derive(Deserialize)]
+struct DamagedPath {
+    path: String,
+    files_listed: Option<u64>,
 }
 
 /// Fails if something is damaged, so that a script notices.
@@ -198,15 +212,73 @@ fn tell(checked: &Checked) {
             repair.not_there_total
         ));
     }
-    for finding in &checked.findings {
+    for finding in checked.findings.iter().take(FINDINGS_TOLD) {
         output::say(finding);
     }
-    for file in &checked.files {
-        let dataset = file.datasets.first().map_or("in no dataset", String::as_str);
-        let path = file.path.as_deref().unwrap_or("its list of files");
-        output::say(&format!("damaged: {dataset}, {}: {path}", file.version));
+    more(
+        checked.findings_total,
+        FINDINGS_TOLD.min(checked.findings.len()),
+        "findings",
+    );
+    for damaged in checked.versions.iter().take(VERSIONS_TOLD) {
+        tell_version(damaged);
+    }
+    more(
+        checked.versions_total,
+        VERSIONS_TOLD.min(checked.versions.len()),
+        "damaged versions",
+    );
+    if checked.waiting > 0 {
+        output::say(&format!(
+            "{} to be removed by `{}`",
+            units::plural_of(checked.waiting, "damaged copy waits", "damaged copies wait"),
+            program::command("data gc")
+        ));
     }
     if checked.findings_total == 0 {
         output::say("everything is as it should be");
+    }
+}
+
+fn tell_version(damaged: &DamagedVersion) {
+    let names = match damaged.names.is_empty() {
+        true => damaged.version.clone(),
+        false => damaged.names.join(", "),
+    };
+    let others = damaged.names_total.saturating_sub(damaged.names.len() as u64);
+    let others = if others > 0 {
+        format!(" and {others} more")
+    } else {
+        String::new()
+    };
+    output::say(&format!(
+        "damaged: {names}{others}: {}",
+        units::plural(damaged.files_total, "file")
+    ));
+    for DamagedPath { path, files_listed } in &damaged.paths {
+        output::say(&match files_listed {
+            None => format!("  {path}"),
+            Some(files) if path.is_empty() => format!("  its list of {files} files"),
+            Some(files) => format!("  the list of {files} files from {path} on"),
+        });
+    }
+    let listed: u64 = damaged
+        .paths
+        .iter()
+        .map(|path| path.files_listed.unwrap_or(1))
+        .sum();
+    let left = damaged.files_total.saturating_sub(listed);
+    if left > 0 {
+        output::say(&format!("  and {left} more files"));
+    }
+}
+
+/// That not all were told.
+fn more(total: u64, told: usize, what: &str) {
+    let left = total.saturating_sub(told as u64);
+    if left > 0 {
+        output::say(&format!(
+            "and {left} more {what}; `--json` tells up to a thousand"
+        ));
     }
 }

@@ -2,11 +2,15 @@
 
 mod check;
 mod collect;
+mod damage;
 mod prune;
 mod repair;
+mod scrub;
 mod usage;
 
-pub use check::{DamagedFile, DataCheck};
+pub use check::DataCheck;
 pub use collect::{CollectWish, Collected};
+pub use damage::{DamagedPath, DamagedVersion};
 pub use repair::DataRepair;
+pub(crate) use scrub::Scrub;
 pub use usage::StorageUsage;

@@ -20,6 +20,8 @@ pub struct StorageUsage {
     pub packs: u64,
     /// Pieces in them.
     pub pieces: u64,
+    /// Pieces that are known as damaged, or to list what is: by the last check, and the scrubs since.
+    pub damaged: u64,
 }
 
 impl DataService {
@@ -40,6 +42,7 @@ impl DataService {
             stored_bytes: usage.pack_bytes,
             packs: usage.packs,
             pieces: usage.chunks + usage.nodes + usage.records,
+            damaged: self.blobs.known_damage().await?.len() as u64,
         })
     }
 }
