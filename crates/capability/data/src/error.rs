@@ -235,6 +235,15 @@ pub enum DataError {
     /// What is damaged is only known once everything was read.
     #[error("a check that repairs reads everything: it cannot be quick")]
     QuickRepair,
+    /// A remote is collected only if everything in use is there.
+    #[error("a remote cannot be collected while something in use is missing there")]
+    DespiteMissingRemote,
+    /// A remote that is a server is to be collected from elsewhere.
+    #[error("'{remote}' is a Corliss server, which collects by itself what nothing there refers to")]
+    CollectsItself {
+        /// The remote.
+        remote: String,
+    },
     /// A request names more things than it may.
     #[error("the request names more than {limit} {what}")]
     TooMany {
@@ -569,6 +578,8 @@ impl Diagnose for DataError {
             Self::BadMessage => "data_message_invalid",
             Self::BadDatasetName { .. } => "dataset_name_invalid",
             Self::QuickRepair => "data_quick_repair",
+            Self::DespiteMissingRemote => "data_despite_missing_remote",
+            Self::CollectsItself { .. } => "data_remote_collects_itself",
             Self::ExpectedWithoutTo => "data_expected_without_to",
             Self::TooMany { .. } => "data_too_many",
             Self::NotAFolder { .. } => "data_not_a_folder",
@@ -673,6 +684,7 @@ impl Diagnose for DataError {
             Self::BadHook { field, .. } => Some((*field).to_owned()),
             Self::Webhook(error) => error.field(),
             Self::QuickRepair => Some("quick".to_owned()),
+            Self::DespiteMissingRemote => Some("despite_missing".to_owned()),
             _ => None,
         }
     }
@@ -715,6 +727,12 @@ impl Diagnose for DataError {
             }
             Self::ExpectedWithoutTo => "send `to` with it".to_owned(),
             Self::QuickRepair => "leave out `quick`".to_owned(),
+            Self::DespiteMissingRemote => {
+                "leave out `despite_missing`, and push what is missing again".to_owned()
+            }
+            Self::CollectsItself { .. } => {
+                "run `corliss data gc` there, with CORLISS_URL and CORLISS_TOKEN of that server".to_owned()
+            }
             Self::Changed { .. } => "wait until nothing writes to the folder, then try again".to_owned(),
             Self::PathTwin { .. } => "rename one of them: other systems take them for one file".to_owned(),
             Self::BadTree { .. } => {

@@ -74,6 +74,72 @@ pub(super) fn retain(context: &Context, dataset: &str, days: Option<u64>) -> Cli
 }
 
 #[derive(Deserialize)]
+struct RemoteCollected {
+    pieces_condemned: u64,
+    bytes_condemned: u64,
+    #[serde(default)]
+    removable_ms: Option<i64>,
+    packs_removed: u64,
+    bytes_freed: u64,
+    taken_back: bool,
+    missing: Vec<String>,
+    skipped: Vec<String>,
+}
+
+pub(super) fn gc_remote(
+    context: &Context,
+    remote: &str,
+    grace_hours: u64,
+    dry_run: bool,
+    yes: bool,
+) -> CliResult {
+    let api = context.api()?;
+    if !dry_run && !yes {
+        confirm(&format!(
+            "Remove from {remote} what no branch or tag there leads to?"
+        ))?;
+    }
+    let wish = json!({
+        "grace_seconds": grace_hours.saturating_mul(3600), "dry_run": dry_run, "remote": remote,
+    });
+    let answer = operations::result(&api, "/api/v1/data/collect", &wish, "collecting")?;
+    context.answer(answer, |collected: RemoteCollected| {
+        if collected.taken_back {
+            output::say("what was condemned is in use again, so it stays");
+        }
+        if collected.packs_removed > 0 {
+            output::say(&format!(
+                "{} removed, {} freed",
+                units::plural(collected.packs_removed, "pack"),
+                units::bytes(collected.bytes_freed)
+            ));
+        }
+        output::say(&format!(
+            "{} {}, {}",
+            if dry_run { "would condemn" } else { "condemned" },
+            units::plural(collected.pieces_condemned, "piece"),
+            units::bytes(collected.bytes_condemned)
+        ));
+        if let Some(at) = collected.removable_ms {
+            let when = units::until(at);
+            let when = if when == "expired" { "now" } else { when.as_str() };
+            output::say(&format!(
+                "what is condemned is removed if this is run again {when}"
+            ));
+        }
+        for reason in collected.skipped {
+            output::say(&reason);
+        }
+        if !collected.missing.is_empty() {
+            let missing = units::plural(collected.missing.len() as u64, "piece");
+            output::say(&format!(
+                "{missing} that names lead to cannot be read there: push them again"
+            ));
+        }
+    })
+}
+
+#[derive(Deserialize)]
 struct Collected {
     commits_removed: u64,
     versions_removed: u64,

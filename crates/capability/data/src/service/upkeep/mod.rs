@@ -2,6 +2,7 @@
 
 mod check;
 mod collect;
+mod collect_remote;
 mod damage;
 mod prune;
 mod repair;

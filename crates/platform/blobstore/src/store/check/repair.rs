@@ -133,7 +133,7 @@ impl BlobStore {
             }
             guard.add_rows(id, &rows);
         }
-        self.save_condemned(guard).await?;
+        self.save_condemned(guard, false).await?;
         Ok(report)
     }
 
@@ -352,7 +352,7 @@ impl Repair<'_> {
         for pack in emptied {
             guard.packs.insert(pack, Fate::Whole);
         }
-        self.check.store.save_condemned(guard).await?;
+        self.check.store.save_condemned(guard, false).await?;
         Ok(())
     }
 }

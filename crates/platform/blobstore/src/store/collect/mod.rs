@@ -21,9 +21,11 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use corliss_keyring::KeyError;
 
 use super::BlobStore;
 use super::turns::Guard;
+use crate::condemned::Condemned;
 use crate::{BlobError, BlobId};
 
 pub(super) use compact::{Moving, read_sealed, write_moved};
@@ -71,6 +73,9 @@ pub struct CollectOptions {
     pub rewrite_limit_bytes: u64,
     /// How long to wait for readers of what goes; after that it goes with the next collection.
     pub wait: Duration,
+    /// Condemn, and write packs anew, but remove nothing: others use the same objects, and rely on what they were told
+    /// before. See [`BlobStore::remove_condemned`].
+    pub is_shared: bool,
 }
 
 impl Default for CollectOptions {
@@ -83,6 +88,7 @@ impl Default for CollectOptions {
             small_bytes: 1 << 20,
             rewrite_limit_bytes: 64 << 30,
             wait: Duration::from_mins(1),
+            is_shared: false,
         }
     }
 }
@@ -159,7 +165,9 @@ pub struct CollectReport {
 }
 
 impl CollectReport {
-    const fn is_complete(&self) -> bool {
+    /// Whether everything in use is there and can be read.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
         self.missing_roots.is_empty() && self.missing.is_empty() && self.damaged.is_empty()
     }
 }
@@ -232,7 +240,12 @@ impl BlobStore {
         options: CollectOptions,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<CollectReport, BlobError> {
-        let guard = self.inner.turns.ask().await?;
+        let mut guard = self.inner.turns.ask().await?;
+        if options.is_shared {
+            self.is_up_to_date(&guard).await?;
+            // Written even if nothing goes: whoever decided by what was there before is refused from then on.
+            guard.is_unsaved |= !options.dry_run;
+        }
         let started = Instant::now();
         let mut run = Run {
             store: self,
@@ -243,6 +256,82 @@ impl BlobStore {
         run.collect(roots, guard).await?;
         run.report.took = started.elapsed();
         Ok(run.report)
+    }
+
+    /// Removes the packs that were condemned before, by whomever, once nobody relies on them any more: whoever calls
+    /// knows that. What is condemned must be what this store knows of.
+    ///
+    /// # Errors
+    /// Another collection or check is under way, somebody else has changed what is condemned, or the storage failed.
+    pub async fn remove_condemned(
+        &self,
+        wait: Duration,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<CollectReport, BlobError> {
+        let guard = self.inner.turns.ask().await?;
+        self.is_up_to_date(&guard).await?;
+        let started = Instant::now();
+        let mut run = Run {
+            store: self,
+            options: CollectOptions {
+                wait,
+                ..CollectOptions::default()
+            },
+            progress,
+            report: CollectReport::default(),
+        };
+        run.settle(guard).await?;
+        run.report.took = started.elapsed();
+        Ok(run.report)
+    }
+
+    /// Whether something is condemned and not removed.
+    pub async fn has_condemned(&self) -> bool {
+        !self.inner.turns.spare().await.packs.is_empty()
+    }
+
+    /// Writes down under another name what is condemned now, to be taken back to.
+    ///
+    /// # Errors
+    /// As [`Self::remove_condemned`].
+    pub async fn note_condemned(&self, object: &str) -> Result<(), BlobError> {
+        let guard = self.inner.turns.ask().await?;
+        self.is_up_to_date(&guard).await?;
+        let bytes = guard.object.clone().unwrap_or_default();
+        self.inner.backend.put(object, vec![bytes]).await
+    }
+
+    /// Takes back all that was condemned since that was noted, of which nothing was removed. This store does not know it again before it is
+    /// opened anew, with an index that is made from the packs.
+    ///
+    /// # Errors
+    /// As [`Self::remove_condemned`].
+    pub async fn acquit_condemned(&self, noted: &str) -> Result<(), BlobError> {
+        let mut guard = self.inner.turns.ask().await?;
+        self.is_up_to_date(&guard).await?;
+        // First: an index that does not know what is there only costs sending it again.
+        self.inner.index.doubt();
+        let inner = &self.inner;
+        guard.packs = match inner.backend.get(noted).await? {
+            Some(bytes) if !bytes.is_empty() => {
+                let before = Condemned::read(bytes, inner.backend.as_ref(), &inner.keyring).await?;
+                before.packs
+            }
+            _ => std::collections::BTreeMap::new(),
+        };
+        self.save_condemned(guard, true).await.map(drop)
+    }
+
+    /// Whether what is condemned lies there as this store knows it.
+    async fn is_up_to_date(&self, guard: &Guard) -> Result<(), BlobError> {
+        let there = Condemned::object_in(self.inner.backend.as_ref()).await?;
+        match there == guard.object {
+            true => Ok(()),
+            false => Err(KeyError::Changed {
+                place: self.inner.backend.place(),
+            }
+            .into()),
+        }
     }
 }
 

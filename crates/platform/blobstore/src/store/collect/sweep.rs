@@ -149,7 +149,7 @@ impl Run<'_> {
                 self.report.skipped.push(Skipped::Incomplete);
                 return Ok(guard);
             }
-            let inner = Arc::clone(&self.store.inner);
+            let (inner, is_shared) = (Arc::clone(&self.store.inner), self.options.is_shared);
             let (unused, ids) = (Arc::clone(&unused), Arc::clone(&ids));
             let task = tokio::spawn(async move {
                 let Some(dead) = inner.answers.condemn(&unused) else {
@@ -167,7 +167,7 @@ impl Run<'_> {
                     true => Ok(()),
                     false => {
                         guard
-                            .save(inner.backend.as_ref(), &inner.keyring, &inner.index)
+                            .save(inner.backend.as_ref(), &inner.keyring, &inner.index, is_shared)
                             .await
                     }
                 };
