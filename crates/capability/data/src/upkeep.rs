@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use corliss_blobstore::{BlobError, ScrubOptions};
+use corliss_keyring::KeyError;
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler, Shutdown, Wake, WorkerBoard};
 use corliss_types::VersionId;
 
@@ -61,6 +62,9 @@ impl Reconciler for Collector {
         }
         let wish = CollectWish::default();
         let collected = match self.service.collect(self.in_use.as_ref(), wish, &|_| {}).await {
+            Err(DataError::Blob(BlobError::Key(KeyError::Destroyed(destroyed)))) => {
+                return Ok(Outcome::done(destroyed.to_string()));
+            }
             // Somebody collects or checks by hand.
             Err(DataError::Blob(BlobError::Busy)) => return Ok(Outcome::done("another one is under way")),
             collected => collected?,
@@ -93,7 +97,12 @@ impl Reconciler for Scrubber {
             bytes_per_second: SCRUB_BYTES_PER_SECOND,
             packs: SCRUB_PACKS,
         };
-        let scrub = self.service.scrub(options).await?;
+        let scrub = match self.service.scrub(options).await {
+            Err(DataError::Blob(BlobError::Key(KeyError::Destroyed(destroyed)))) => {
+                return Ok(Outcome::done(destroyed.to_string()));
+            }
+            scrub => scrub?,
+        };
         self.log(&scrub);
         let mut line = match (scrub.damaged, scrub.report.findings) {
             (0, 0) => format!("{} packs read, all sound", scrub.report.packs),

@@ -34,7 +34,7 @@ use crate::{BlobError, BlobId, Kind, blocking};
 use answers::{Answers, Asker};
 use commit::Committer;
 use leases::Lease;
-use turns::Turns;
+use turns::{Guard, Turns};
 
 pub use answers::Hold;
 pub use check::{
@@ -128,6 +128,12 @@ struct Inner {
 }
 
 impl BlobStore {
+    /// The turn of something that somebody asked for.
+    async fn upkeep(&self) -> Result<Guard, BlobError> {
+        self.inner.keyring.check()?;
+        self.inner.turns.ask().await
+    }
+
     /// Stores a stream of at most so many bytes. Durable when this returns; storing the same bytes again is cheap
     /// and changes nothing.
     ///
@@ -201,6 +207,7 @@ impl BlobStore {
     /// # Errors
     /// The storage failed.
     pub async fn stat_all(&self, ids: Vec<BlobId>) -> Result<Vec<Option<BlobInfo>>, BlobError> {
+        self.inner.keyring.check()?;
         let (index, answers) = (Arc::clone(&self.inner.index), Arc::clone(&self.inner.answers));
         let found = blocking(move || answers.find(&index, &ids, Asker::Writer)).await?;
         let info = |location: Location| BlobInfo {
@@ -266,6 +273,7 @@ impl BlobStore {
 
     /// Where pieces lie for a reader, in the order of the ids.
     async fn locate(&self, lease: &Lease, ids: Vec<BlobId>) -> Result<Vec<Option<Location>>, BlobError> {
+        self.inner.keyring.check()?;
         let (index, answers) = (Arc::clone(&self.inner.index), Arc::clone(&self.inner.answers));
         let lease = lease.clone();
         blocking(move || answers.find(&index, &ids, Asker::Reader(&lease))).await
@@ -273,6 +281,7 @@ impl BlobStore {
 
     /// Where pieces lie for somebody who builds on them, in the order of the ids; None for what is damaged.
     async fn answer_healer(&self, ids: Vec<BlobId>) -> Result<Vec<Option<Location>>, BlobError> {
+        self.inner.keyring.check()?;
         let (index, answers) = (Arc::clone(&self.inner.index), Arc::clone(&self.inner.answers));
         blocking(move || answers.find(&index, &ids, Asker::Healer)).await
     }

@@ -109,7 +109,8 @@ impl BlobStore {
         Self::open_backend(backend, root, &folder.join("index")).await
     }
 
-    /// Opens the store over a backend; the index is a local folder.
+    /// Opens the store over a backend; the index is a local folder. A store whose keys were destroyed opens too, without
+    /// an index, and answers that they were to whoever reads or writes.
     ///
     /// # Errors
     /// The backend or the index cannot be used, or the keys cannot be unwrapped.
@@ -119,6 +120,13 @@ impl BlobStore {
         index: &Path,
     ) -> Result<Self, BlobError> {
         let keyring = open_keyring(&backend, root).await?;
+        if let Err(KeyError::Destroyed(destroyed)) = keyring.check() {
+            tracing::error!("{destroyed}: what is stored cannot be read again");
+            // An index tells what was stored, to whoever guesses it.
+            let index = index.to_path_buf();
+            let empty = blocking(move || Index::remove(&index).and_then(|()| Index::temporary())).await?;
+            return Ok(Self::over(backend, keyring, empty, Condemned::default()));
+        }
         let condemned = Condemned::load(backend.as_ref(), &keyring).await?;
         let agreeing = || agreeing_index(backend.as_ref(), &keyring, &condemned, index);
         let index = match agreeing().await {
@@ -182,7 +190,7 @@ async fn open_keyring(backend: &Arc<dyn Backend>, root: Arc<dyn RootKey>) -> Res
 
 async fn open_keyring_once(backend: &Arc<dyn Backend>, root: Arc<dyn RootKey>) -> Result<Keyring, BlobError> {
     let shelf = BackendShelf::of(Arc::clone(backend));
-    Keyring::open(TENANT, root, Arc::clone(&shelf) as _)
+    Keyring::open_or_destroyed(TENANT, root, Arc::clone(&shelf) as _)
         .await
         .map_err(|error| {
             let failure = shelf

@@ -2,12 +2,14 @@
 
 use serde::Serialize;
 
-use crate::store::versions;
+use crate::store::{datasets, versions};
 use crate::{DataError, DataService};
 
 /// What all versions hold, and what that takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct StorageUsage {
+    /// Datasets.
+    pub datasets: u64,
     /// Versions whose files are kept.
     pub versions: u64,
     /// Bytes of their files, each version counted whole.
@@ -31,11 +33,12 @@ impl DataService {
     /// A store failed.
     pub async fn storage(&self) -> Result<StorageUsage, DataError> {
         let usage = self.blobs.usage().await?;
-        let (versions, versions_bytes) = self
+        let ((versions, versions_bytes), datasets) = self
             .store
-            .read(|tx| Ok::<_, DataError>(versions::totals(tx)?))
+            .read(|tx| Ok::<_, DataError>((versions::totals(tx)?, datasets::total(tx)?)))
             .await?;
         Ok(StorageUsage {
+            datasets,
             versions,
             versions_bytes,
             unique_bytes: usage.content_bytes,

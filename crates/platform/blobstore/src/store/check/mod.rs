@@ -298,7 +298,7 @@ impl BlobStore {
         options: &CheckOptions,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<CheckReport, BlobError> {
-        let guard = self.inner.turns.ask().await?;
+        let guard = self.upkeep().await?;
         let started = Instant::now();
         let mut check = Check::new(self, options.quick, options.bytes_per_second, progress);
         check.run(options, &guard).await?;

@@ -72,7 +72,7 @@ impl BlobStore {
         ids: Vec<BlobId>,
         source: &dyn PieceSource,
     ) -> Result<RepairReport, BlobError> {
-        let guard = self.inner.turns.ask().await?;
+        let guard = self.upkeep().await?;
         let _hold = self.hold();
         let quiet = |_| {};
         let mut repair = Repair {
@@ -99,7 +99,7 @@ impl BlobStore {
     /// # Errors
     /// A collection or check is under way, the index knows no such pack, or the storage failed.
     pub async fn salvage(&self, pack: &str) -> Result<SalvageReport, BlobError> {
-        let mut guard = self.inner.turns.ask().await?;
+        let mut guard = self.upkeep().await?;
         let known = self.inner.index.numbered();
         let pack = known
             .iter()

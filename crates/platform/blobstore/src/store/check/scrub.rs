@@ -63,6 +63,7 @@ impl BlobStore {
         options: ScrubOptions,
         on_pack: &(dyn Fn(Scrubbed) + Send + Sync),
     ) -> Result<ScrubReport, BlobError> {
+        self.inner.keyring.check()?;
         let index = Arc::clone(&self.inner.index);
         let mut last = blocking(move || index.scrubbed()).await?;
         let mut report = ScrubReport::default();

@@ -240,7 +240,7 @@ impl BlobStore {
         options: CollectOptions,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<CollectReport, BlobError> {
-        let mut guard = self.inner.turns.ask().await?;
+        let mut guard = self.upkeep().await?;
         if options.is_shared {
             self.is_up_to_date(&guard).await?;
             // Written even if nothing goes: whoever decided by what was there before is refused from then on.
@@ -268,7 +268,7 @@ impl BlobStore {
         wait: Duration,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<CollectReport, BlobError> {
-        let guard = self.inner.turns.ask().await?;
+        let guard = self.upkeep().await?;
         self.is_up_to_date(&guard).await?;
         let started = Instant::now();
         let mut run = Run {
@@ -295,7 +295,7 @@ impl BlobStore {
     /// # Errors
     /// As [`Self::remove_condemned`].
     pub async fn note_condemned(&self, object: &str) -> Result<(), BlobError> {
-        let guard = self.inner.turns.ask().await?;
+        let guard = self.upkeep().await?;
         self.is_up_to_date(&guard).await?;
         let bytes = guard.object.clone().unwrap_or_default();
         self.inner.backend.put(object, vec![bytes]).await
@@ -307,7 +307,7 @@ impl BlobStore {
     /// # Errors
     /// As [`Self::remove_condemned`].
     pub async fn acquit_condemned(&self, noted: &str) -> Result<(), BlobError> {
-        let mut guard = self.inner.turns.ask().await?;
+        let mut guard = self.upkeep().await?;
         self.is_up_to_date(&guard).await?;
         // First: an index that does not know what is there only costs sending it again.
         self.inner.index.doubt();
