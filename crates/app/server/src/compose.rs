@@ -26,7 +26,7 @@ use corliss_webhook::WebhookClient;
 use crate::config::MachineLimits;
 use crate::console::Console;
 use crate::lifecycle::Stop;
-use crate::routes::{self, Keys, System};
+use crate::routes::{self, Keys, Sealed, System};
 use crate::{Config, Home, ServerError, storage, wiring};
 
 const KEEPER_PERIOD: Duration = Duration::from_secs(1);
@@ -261,7 +261,14 @@ pub fn all_routes(
         stop: stop.clone(),
     });
     routes::routes(&system)
-        .merge(routes::key_routes(&rooms.keys))
+        .merge(routes::key_routes(
+            &rooms.keys,
+            Sealed {
+                data: rooms.data.clone(),
+                registry: rooms.registry.clone(),
+                in_use: rooms.in_use.clone(),
+            },
+        ))
         .merge(rooms.security.routes(config.tls.is_some()))
         .merge(corliss_data::routes(rooms.data.clone()))
         .merge(corliss_data::hook_routes(&rooms.data))

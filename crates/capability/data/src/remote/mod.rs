@@ -91,12 +91,16 @@ pub trait Remote: Pieces {
         None
     }
 
-    /// Removes what no name leads to, as far as that is due.
+    /// Removes what no name leads to, as far as that is due. Refused where somebody there sees to it, who knows what else
+    /// refers to what is stored.
     async fn collect(
         &self,
-        wish: &RemoteCollectWish,
-        progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<RemoteCollected, DataError>;
+        _wish: &RemoteCollectWish,
+        _progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<RemoteCollected, DataError> {
+        let remote = self.name().to_owned();
+        Err(DataError::CollectsItself { remote })
+    }
 
     /// Points branches and tags at commits, all of them or none; makes the dataset if it is not there. What points
     /// there already is left as it is, so that it may be asked for twice.

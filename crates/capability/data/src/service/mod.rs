@@ -116,6 +116,11 @@ impl DataService {
         self
     }
 
+    /// Drops what is kept in memory of what was opened: the keys that it was sealed with were destroyed.
+    pub fn forget_opened(&self) {
+        self.reader.forget();
+    }
+
     /// What is accepted.
     #[must_use]
     pub const fn limits(&self) -> Limits {

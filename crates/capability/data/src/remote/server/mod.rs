@@ -4,14 +4,14 @@ mod client;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use corliss_blobstore::{BlobId, Piece, Progress};
+use corliss_blobstore::{BlobId, Piece};
 use corliss_types::{CommitId, DatasetName};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::copy::are_asked_for;
-use super::{Pieces, RefsUpdate, Remote, RemoteCollectWish, RemoteCollected, RemoteRefs, RemoteTrouble};
+use super::{Pieces, RefsUpdate, Remote, RemoteRefs, RemoteTrouble};
 use crate::history::Commit;
 use crate::{DataError, transfer};
 
@@ -118,16 +118,6 @@ impl Pieces for ServerRemote {
 impl Remote for ServerRemote {
     fn name(&self) -> &str {
         &self.name
-    }
-
-    /// It knows what refers to what is stored there, and this server does not.
-    async fn collect(
-        &self,
-        _wish: &RemoteCollectWish,
-        _progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<RemoteCollected, DataError> {
-        let remote = self.name.clone();
-        Err(DataError::CollectsItself { remote })
     }
 
     async fn datasets(&self, after: &str, limit: usize) -> Result<Vec<DatasetName>, DataError> {
