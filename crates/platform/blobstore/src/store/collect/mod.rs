@@ -285,11 +285,6 @@ impl BlobStore {
         Ok(run.report)
     }
 
-    /// Whether something is condemned and not removed.
-    pub async fn has_condemned(&self) -> bool {
-        !self.inner.turns.spare().await.packs.is_empty()
-    }
-
     /// Writes down under another name what is condemned now, to be taken back to.
     ///
     /// # Errors
