@@ -172,8 +172,8 @@ def test_damage_is_named_by_dataset_and_path_and_healed_by_the_file(corliss: Cor
     done = corliss.run_cli("--json", "data", "check")
     assert done.returncode == 1
     found = json.loads(done.stdout)
-    damaged = [(file["datasets"], file["path"]) for file in found["files"]]
-    assert ([images.name], "rare.bin") in damaged
+    damaged = [(name, path["path"]) for one in found["versions"] for name in one["names"] for path in one["paths"]]
+    assert (f"{images.name}@main", "rare.bin") in damaged
     # Whoever still has the file heals it: what is damaged counts as missing.
     corliss.cli("data", "add", str(images), "--name", f"{images.name}-again")
     corliss.cli("data", "get", images.name, str(images.parent / "healed"))

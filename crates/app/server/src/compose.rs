@@ -26,7 +26,7 @@ use corliss_webhook::WebhookClient;
 use crate::config::MachineLimits;
 use crate::console::Console;
 use crate::lifecycle::Stop;
-use crate::routes::{self, Keys, System};
+use crate::routes::{self, Keys, Sealed, System};
 use crate::{Config, Home, ServerError, storage, wiring};
 
 const KEEPER_PERIOD: Duration = Duration::from_secs(1);
@@ -78,11 +78,16 @@ impl Rooms {
             ring: Arc::clone(blobs.keyring()),
             file: key_file,
         };
-        let data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default())
+        let mut data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default())
             .with_remotes(storage::remotes(config, home)?)
             .with_folders(folders(home)?)
             .with_webhooks(WebhookClient::new(config.webhooks.clone()))
             .with_sources(storage::sources(config, home)?);
+        if let Some(remote) = &config.repair_from {
+            data = data
+                .with_repair_from(remote)
+                .map_err(ServerError::room("the remotes"))?;
+        }
         let artifacts = Arc::new(wiring::tracking::ArtifactBlobs(blobs));
         let tracking = Tracking::open(store.clone(), sources.clone(), artifacts)
             .await
@@ -256,7 +261,14 @@ pub fn all_routes(
         stop: stop.clone(),
     });
     routes::routes(&system)
-        .merge(routes::key_routes(&rooms.keys))
+        .merge(routes::key_routes(
+            &rooms.keys,
+            Sealed {
+                data: rooms.data.clone(),
+                registry: rooms.registry.clone(),
+                in_use: rooms.in_use.clone(),
+            },
+        ))
         .merge(rooms.security.routes(config.tls.is_some()))
         .merge(corliss_data::routes(rooms.data.clone()))
         .merge(corliss_data::hook_routes(&rooms.data))

@@ -56,6 +56,10 @@ const OWN_KEYS: &[(&str, &str)] = &[
         "number of accelerators to declare where no driver reports any; shown as declared",
     ),
     (
+        "data.repair_from",
+        "remote from which pieces are fetched that are found damaged in the background",
+    ),
+    (
         "log.filter",
         "what the server logs, such as info or corliss_jobs=debug",
     ),
@@ -97,6 +101,8 @@ pub struct Config {
     pub webhooks: Reach,
     /// Where data is imported from.
     pub sources: Vec<SourceConfig>,
+    /// The remote from which the scrub fetches what it finds damaged.
+    pub repair_from: Option<String>,
     /// Filter of the server's own log.
     pub log_filter: String,
 }
@@ -327,6 +333,7 @@ fn from_environment(environment: impl Iterator<Item = (String, String)>) -> Resu
         "CORLISS_STORAGE_",
         "CORLISS_KEYS_",
         "CORLISS_WEBHOOKS_",
+        "CORLISS_DATA_",
     ];
     let mut values = Values::new();
     for (name, value) in environment.filter(|(name, _)| {
@@ -426,6 +433,9 @@ fn typed(home: &Path, values: &Values, places: Places) -> Result<Config, ConfigE
         storage: storage::storage(&text)?,
         root_keeper: storage::root_keeper(home, &text)?,
         webhooks: webhooks::reach(&text)?,
+        repair_from: text("data.repair_from")
+            .map(|name| remotes::named(name, &places.remotes))
+            .transpose()?,
         remotes: places.remotes,
         sources: places.sources,
         log_filter: text("log.filter").unwrap_or(DEFAULT_LOG_FILTER).to_owned(),
@@ -563,6 +573,18 @@ mod tests {
         assert_eq!(error.hint().unwrap(), "did you mean 'server.listen'?");
         let error = load("", &[("CORLISS_SERVER_LISTN", "x")]).unwrap_err();
         assert_eq!(error.hint().unwrap(), "did you mean 'CORLISS_SERVER_LISTEN'?");
+    }
+
+    #[test]
+    fn what_is_repaired_from_must_be_a_remote() {
+        let backup = "[remotes.backup]\nurl = 'file:///mnt/backup'\n[data]\nrepair_from = ";
+        let config = load(&format!("{backup}'backup'"), &[]).unwrap();
+        assert_eq!(config.repair_from.as_deref(), Some("backup"));
+        let error = load(&format!("{backup}'bakcup'"), &[]).unwrap_err();
+        assert_eq!(error.field().unwrap(), "data.repair_from");
+        assert!(error.to_string().contains("[remotes.NAME]"), "{error}");
+        let error = load("", &[("CORLISS_DATA_REPAIR_FROM", "backup")]).unwrap_err();
+        assert_eq!(error.field().unwrap(), "data.repair_from");
     }
 
     #[test]

@@ -49,8 +49,8 @@ pub use path::EntryPath;
 pub use ports::{InUse, PortError};
 pub use remote::{RemoteSettings, Remotes, ServerSettings};
 pub use service::{
-    BrokenLink, CollectWish, Collected, DamagedFile, DataCheck, DataRepair, DataService, ImportWish,
-    LinkCheck, LinkedUsage, Preview, StorageUsage, UnaskedSource,
+    BrokenLink, CollectWish, Collected, DamagedPath, DamagedVersion, DataCheck, DataRepair, DataService,
+    ImportWish, LinkCheck, LinkedUsage, Preview, StorageUsage, UnaskedSource,
 };
 pub use source::{ImportSources, SourceSettings};
 pub use store::MIGRATIONS;

@@ -1,16 +1,20 @@
 //! The loops that keep the store small and sound, a collection each day and a scrub that never ends, and the start
 //! of all loops of this room.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use corliss_blobstore::{BlobError, ScrubOptions};
+use corliss_keyring::KeyError;
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler, Shutdown, Wake, WorkerBoard};
+use corliss_types::VersionId;
 
 use crate::ports::InUse;
-use crate::{CollectWish, DataError, DataService};
+use crate::service::Scrub;
+use crate::{CollectWish, DamagedVersion, DataError, DataService};
 
 const COLLECT_PERIOD: Duration = Duration::from_hours(24);
 /// A server that is restarted often does not collect each time.
@@ -30,7 +34,8 @@ pub fn spawn(service: &DataService, in_use: Arc<dyn InUse>, shutdown: &Shutdown,
     corliss_reconcile::spawn(collector, COLLECT_PERIOD, Wake::new(), shutdown.clone(), workers);
     let scrubber = Arc::new(Scrubber {
         service: service.clone(),
-        found: AtomicU64::new(0),
+        repaired: AtomicU64::new(0),
+        told: Mutex::default(),
     });
     corliss_reconcile::spawn(scrubber, SCRUB_PERIOD, Wake::new(), shutdown.clone(), workers);
     crate::courier::spawn(service, shutdown, workers);
@@ -57,6 +62,9 @@ impl Reconciler for Collector {
         }
         let wish = CollectWish::default();
         let collected = match self.service.collect(self.in_use.as_ref(), wish, &|_| {}).await {
+            Err(DataError::Blob(BlobError::Key(KeyError::Destroyed(destroyed)))) => {
+                return Ok(Outcome::done(destroyed.to_string()));
+            }
             // Somebody collects or checks by hand.
             Err(DataError::Blob(BlobError::Busy)) => return Ok(Outcome::done("another one is under way")),
             collected => collected?,
@@ -72,8 +80,10 @@ impl Reconciler for Collector {
 
 struct Scrubber {
     service: DataService,
-    /// Since the start.
-    found: AtomicU64,
+    /// Pieces that were fetched from a remote since the start.
+    repaired: AtomicU64,
+    /// Versions of which it was logged that they are damaged.
+    told: Mutex<BTreeSet<VersionId>>,
 }
 
 #[async_trait]
@@ -87,16 +97,79 @@ impl Reconciler for Scrubber {
             bytes_per_second: SCRUB_BYTES_PER_SECOND,
             packs: SCRUB_PACKS,
         };
-        let report = match self.service.scrub(options).await {
-            Err(DataError::Blob(BlobError::Busy)) => {
-                return Ok(Outcome::done("a collection or check is under way"));
+        let scrub = match self.service.scrub(options).await {
+            Err(DataError::Blob(BlobError::Key(KeyError::Destroyed(destroyed)))) => {
+                return Ok(Outcome::done(destroyed.to_string()));
             }
-            report => report?,
+            scrub => scrub?,
         };
-        let found = self.found.fetch_add(report.findings, Ordering::Relaxed) + report.findings;
-        Ok(Outcome::done(match found {
-            0 => format!("{} packs read, all sound", report.packs),
-            found => format!("{found} findings since the start; `corliss data check` names the files"),
-        }))
+        self.log(&scrub);
+        let mut line = match (scrub.damaged, scrub.report.findings) {
+            (0, 0) => format!("{} packs read, all sound", scrub.report.packs),
+            _ => damage(&scrub),
+        };
+        let repaired = match &scrub.repair {
+            Some(Ok(repair)) => repair.pieces_repaired + repair.pieces_salvaged,
+            _ => 0,
+        };
+        let repaired = self.repaired.fetch_add(repaired, Ordering::Relaxed) + repaired;
+        if repaired > 0 {
+            line = format!("{line}; {repaired} pieces repaired since the start");
+        }
+        Ok(Outcome::done(line))
     }
+}
+
+impl Scrubber {
+    /// Each version once, until it is whole again; a repair that failed each time.
+    fn log(&self, scrub: &Scrub) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for damaged in scrub.versions.iter().filter(|one| !told.contains(&one.version)) {
+            let DamagedVersion {
+                version,
+                names,
+                files_total,
+                ..
+            } = damaged;
+            let paths: Vec<&str> = damaged.paths.iter().map(|path| path.path.as_str()).collect();
+            tracing::warn!(%version, ?names, ?paths, files_total, "files of a version are damaged");
+        }
+        *told = scrub.versions.iter().map(|one| one.version.clone()).collect();
+        match &scrub.repair {
+            Some(Ok(repair)) => {
+                let (remote, pieces) = (&repair.remote, repair.pieces_repaired + repair.pieces_salvaged);
+                tracing::warn!(
+                    remote,
+                    pieces,
+                    not_there = repair.not_there_total,
+                    "damaged pieces were fetched"
+                );
+            }
+            Some(Err(error)) => tracing::warn!(%error, "damaged pieces could not be fetched"),
+            None => {}
+        }
+    }
+}
+
+/// One line for people: what is damaged, and what to do.
+fn damage(scrub: &Scrub) -> String {
+    let Some(first) = scrub.versions.first() else {
+        return match scrub.damaged {
+            0 => "damage was found and put right".to_owned(),
+            pieces => format!("{pieces} damaged pieces, in no version; `corliss data check` tells more"),
+        };
+    };
+    let version = first.version.as_str();
+    let name = first.names.first().map_or(version, String::as_str);
+    let path = first.paths.first().map_or("", |path| path.path.as_str());
+    let others = match scrub.versions_total.saturating_sub(1) {
+        0 => String::new(),
+        others => format!(" and {others} more versions"),
+    };
+    let trouble = match &scrub.repair {
+        Some(Err(error)) => format!(" (not repaired: {error})"),
+        Some(Ok(repair)) if repair.not_there_total > 0 => format!(" ({} lacks it)", repair.remote),
+        _ => String::new(),
+    };
+    format!("damaged: {name}: {path}{others}{trouble}; `corliss data check` names the files")
 }

@@ -139,7 +139,11 @@ async fn survived(folder: &Path, acknowledged: &[(u64, CommitId)], what: &str) {
     let report = home.blobs.check(&Default::default(), &|_| {}).await.unwrap();
     assert_eq!(report.findings, [], "{what}");
     let report = home.service.check(false, &|_| {}).await.unwrap();
-    assert_eq!((report.findings_total, report.files), (0, Vec::new()), "{what}");
+    assert_eq!(
+        (report.findings_total, report.versions),
+        (0, Vec::new()),
+        "{what}"
+    );
     let committed = home.commit("kept", 1_000_000).await.unwrap();
     if let Some(commit) = committed.commit {
         home.is_whole(&commit, 1_000_000).await;

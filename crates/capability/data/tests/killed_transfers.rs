@@ -142,7 +142,7 @@ async fn is_whole(place: &Place, acknowledged: &[(u64, CommitId)]) {
         }
     }
     let check = home.service.check(false, &|_| {}).await.unwrap();
-    assert_eq!((check.findings, check.files), (vec![], vec![]));
+    assert_eq!((check.findings, check.versions), (vec![], vec![]));
 }
 
 /// The bytes of a folder that nobody has open.
@@ -198,7 +198,7 @@ async fn one_pair(root: &Path, seed: u64, kills: u64) -> [usize; 2] {
         pulled += usize::from(said.iter().any(|line| line == "pulled"));
         let home = place.home("pull").await;
         let check = home.service.check(false, &|_| {}).await.unwrap();
-        assert_eq!((check.findings, check.files), (vec![], vec![]), "seed {seed}");
+        assert_eq!((check.findings, check.versions), (vec![], vec![]), "seed {seed}");
         fetch(&home).await;
         for (round, commit) in &acknowledged {
             home.is_whole(commit, *round).await;

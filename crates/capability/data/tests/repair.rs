@@ -142,7 +142,7 @@ async fn what_is_damaged_or_gone_is_fetched_from_a_server_a_folder_or_memory() {
         flip(packs.last().unwrap(), 200_000);
         let found = service.check(false, &|_| {}).await.unwrap();
         assert!(
-            found.findings_total > 3 && !found.files.is_empty(),
+            found.findings_total > 3 && !found.versions.is_empty(),
             "{what}: {found:?}"
         );
         let after = service.check_and_repair("origin", &|_| {}).await.unwrap();
@@ -152,6 +152,17 @@ async fn what_is_damaged_or_gone_is_fetched_from_a_server_a_folder_or_memory() {
             "{what}: {repair:?}"
         );
         assert_eq!((repair.not_there_total, after.findings), (0, vec![]), "{what}");
+        is_whole(&service, &blobs, "images", &large).await;
+        // A pack that was cut in half.
+        collect(&service).await;
+        let cut = here.packs().pop().unwrap();
+        let bytes = fs::read(&cut).unwrap();
+        fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+        let found = service.check(false, &|_| {}).await.unwrap();
+        assert!(found.findings[0].contains("was cut short"), "{found:?}");
+        assert!(found.findings.len() < 3, "{found:?}");
+        let after = service.check_and_repair("origin", &|_| {}).await.unwrap();
+        assert_eq!(after.findings, Vec::<String>::new(), "{what}: {after:?}");
         is_whole(&service, &blobs, "images", &large).await;
         // A pack that is gone, noticed by a start.
         collect(&service).await;
@@ -196,9 +207,14 @@ async fn what_the_remote_has_not_is_named_and_the_rest_is_repaired() {
     assert_eq!(repair.not_there.len() as u64, repair.not_there_total);
     is_whole(&service, &blobs, "pushed", &pushed).await;
     let of: Vec<&str> = after
-        .files
+        .versions
         .iter()
-        .flat_map(|file| file.datasets.iter().map(|dataset| dataset.as_str()))
+        .flat_map(|damaged| {
+            damaged
+                .names
+                .iter()
+                .filter_map(|name| Some(name.split_once('@')?.0))
+        })
         .collect();
     assert!(
         !of.is_empty() && of.iter().all(|dataset| *dataset == "kept-here"),
@@ -207,7 +223,7 @@ async fn what_the_remote_has_not_is_named_and_the_rest_is_repaired() {
     // Whoever sends it again heals it.
     work(&service, "kept-here", 6).await;
     let after = service.check_and_repair("origin", &|_| {}).await.unwrap();
-    assert_eq!(after.files, [], "{after:?}");
+    assert_eq!(after.versions, [], "{after:?}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use corliss_keyring::Keyring;
+use corliss_keyring::{KeyError, Keyring};
 
 use crate::backend::Backend;
 use crate::index::Index;
@@ -46,6 +46,8 @@ pub(crate) struct Condemned {
     pub packs: BTreeMap<PackId, Fate>,
     /// Not all of it was written.
     pub is_unsaved: bool,
+    /// The object as it was read or written last.
+    pub object: Option<Bytes>,
 }
 
 impl Condemned {
@@ -86,11 +88,21 @@ impl Condemned {
         placed.filter(|(at, _)| !self.has(pack, *at)).collect()
     }
 
+    /// The object that says it, as it lies there.
+    pub async fn object_in(backend: &dyn Backend) -> Result<Option<Bytes>, BlobError> {
+        backend.get(OBJECT).await
+    }
+
     /// What was written last; nothing if nothing was.
     pub async fn load(backend: &dyn Backend, keyring: &Keyring) -> Result<Self, BlobError> {
-        let Some(bytes) = backend.get(OBJECT).await? else {
-            return Ok(Self::default());
-        };
+        match Self::object_in(backend).await? {
+            Some(bytes) => Self::read(bytes, backend, keyring).await,
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// What such an object says.
+    pub async fn read(bytes: Bytes, backend: &dyn Backend, keyring: &Keyring) -> Result<Self, BlobError> {
         let damaged = || BlobError::CondemnedDamaged {
             path: format!("{OBJECT} in {}", backend.place()),
         };
@@ -100,22 +112,25 @@ impl Condemned {
             .ok_or_else(damaged)?;
         let seal = keyring.get(u32::from_le_bytes(*key))?;
         let mut sealed = sealed.to_vec();
-        blocking(move || {
+        let decoded = blocking(move || {
             Ok(seal
                 .open(CONTEXT, &mut sealed)
                 .and_then(|plain| Self::decode(plain)))
-        })
-        .await?
-        .ok_or_else(damaged)
+        });
+        let mut condemned = decoded.await?.ok_or_else(damaged)?;
+        condemned.object = Some(bytes);
+        Ok(condemned)
     }
 
     /// Writes the next generation; durable when this returns. If it fails it may be durable all the same. The index
-    /// is durable before: what it finds elsewhere now it must not look for in what is condemned.
+    /// is durable before: what it finds elsewhere now it must not look for in what is condemned. Where others may write
+    /// it too, theirs is never replaced.
     pub async fn save(
         &mut self,
         backend: &dyn Backend,
         keyring: &Keyring,
         index: &Arc<Index>,
+        is_shared: bool,
     ) -> Result<(), BlobError> {
         let by = Arc::clone(index);
         self.index = blocking(move || by.id().and_then(|id| by.persist().map(|()| id))).await?;
@@ -131,7 +146,17 @@ impl Condemned {
         })
         .await?;
         keyring.settle().await?;
-        backend.put(OBJECT, vec![Bytes::from(bytes)]).await?;
+        let bytes = Bytes::from(bytes);
+        if !is_shared {
+            backend.put(OBJECT, vec![bytes.clone()]).await?;
+        } else if !backend
+            .put_if(OBJECT, self.object.as_deref(), bytes.clone())
+            .await?
+        {
+            let place = format!("{OBJECT} in {}", backend.place());
+            return Err(KeyError::Changed { place }.into());
+        }
+        self.object = Some(bytes);
         self.is_unsaved = false;
         Ok(())
     }
@@ -182,12 +207,14 @@ impl Condemned {
             index: *index,
             packs,
             is_unsaved: false,
+            object: None,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use corliss_diagnostics::Diagnose;
     use corliss_keyring::{MemoryRootKey, MemoryShelf};
 
     use super::*;
@@ -234,9 +261,13 @@ mod tests {
         let mut condemned = Condemned::default();
         condemned.packs.insert(PackId([1; 16]), Fate::Whole);
         condemned.add_rows(PackId([2; 16]), &rows);
-        condemned.save(&backend, &ring, &index).await.unwrap();
+        condemned.save(&backend, &ring, &index, false).await.unwrap();
+        let mut stale = condemned.clone();
+        condemned.save(&backend, &ring, &index, true).await.unwrap();
+        let lost = stale.save(&backend, &ring, &index, true).await.unwrap_err();
+        assert_eq!(lost.code(), "keys_changed", "theirs stays");
         let read = Condemned::load(&backend, &ring).await.unwrap();
-        assert_eq!((read.generation, &read), (1, &condemned));
+        assert_eq!((read.generation, &read), (2, &condemned));
         assert!(read.has(PackId([1; 16]), 9) && read.has(PackId([2; 16]), 200));
         assert!(!read.has(PackId([2; 16]), 201) && !read.has(PackId([3; 16]), 0));
         let good = backend.get(OBJECT).await.unwrap().unwrap();

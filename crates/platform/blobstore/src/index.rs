@@ -263,7 +263,7 @@ impl Index {
     }
 
     /// Lets the next opening make it anew.
-    fn doubt(&self) {
+    pub fn doubt(&self) {
         let path = doubt(&self.path);
         if !self.is_temporary
             && let Err(error) = std::fs::write(&path, "")

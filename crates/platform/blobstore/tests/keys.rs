@@ -11,8 +11,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use corliss_blobstore::{Backend, BlobError, BlobStore, DiskBackend, MemoryBackend};
+use corliss_blobstore::{
+    Backend, BlobError, BlobId, BlobStore, CheckOptions, CollectOptions, DiskBackend, MemoryBackend,
+    ScrubOptions,
+};
 use corliss_keyring::{FileRootKey, KeyError, MemoryRootKey, RootKey, RootKeys, TenantKeys, inspect};
+use corliss_testkit::noise::noise;
+use tokio::io::AsyncReadExt;
 
 fn root(folder: &Path, name: &str) -> Arc<FileRootKey> {
     Arc::new(FileRootKey::open(&folder.join(name)).unwrap())
@@ -88,18 +93,57 @@ async fn destroyed_keys_end_the_data_and_say_so() {
     let folder = folder.path();
     let store = open(folder, root(folder, "root.key")).await.unwrap();
     let blob = store.put(&mut &b"a secret"[..], None).await.unwrap().blob.id;
+    let large = noise(20 << 20, 1);
+    let large = store.put(&mut &large[..], None).await.unwrap().blob.id;
+    // A reader under way, of which the first windows were read before.
+    let mut reading = store.open(large, None).await.unwrap();
+    let mut some = vec![0; 1000];
+    reading.bytes.read_exact(&mut some).await.unwrap();
     let destroyed = store.keyring().destroy("ada").await.unwrap();
-    let is_so = |error: BlobError| assert_eq!(error, BlobError::Key(KeyError::Destroyed(destroyed.clone())));
-    is_so(store.read_all(blob, u64::MAX).await.unwrap_err());
-    is_so(store.put(&mut &b"another"[..], None).await.map(drop).unwrap_err());
-    drop(store);
-    is_so(
-        open(folder, root(folder, "root.key"))
-            .await
-            .map(drop)
-            .unwrap_err(),
+    let mut rest = Vec::new();
+    let broken = reading.bytes.read_to_end(&mut rest).await.unwrap_err();
+    assert!(
+        broken.to_string().contains("were destroyed by ada on 2"),
+        "{broken}"
     );
-    let backend = Arc::new(DiskBackend::open(&folder.join("blobs")).await.unwrap());
+    let is_so = |error: BlobError| assert_eq!(error, BlobError::Key(KeyError::Destroyed(destroyed.clone())));
+    let mut store = store;
+    for _ in 0..2 {
+        is_so(store.read_all(blob, u64::MAX).await.unwrap_err());
+        is_so(store.open(large, Some(0..10)).await.err().unwrap());
+        is_so(store.read_pieces(vec![blob], 1).await.unwrap_err());
+        is_so(store.stat(blob).await.unwrap_err());
+        is_so(store.missing(vec![blob]).await.unwrap_err());
+        is_so(store.put(&mut &b"another"[..], None).await.map(drop).unwrap_err());
+        is_so(store.check(&CheckOptions::default(), &|_| {}).await.unwrap_err());
+        is_so(
+            store
+                .scrub(ScrubOptions::default(), &|_| {})
+                .await
+                .map(drop)
+                .unwrap_err(),
+        );
+        let mut none: Vec<BlobId> = Vec::new();
+        is_so(
+            store
+                .collect(&mut none, CollectOptions::default(), &|_| {})
+                .await
+                .map(drop)
+                .unwrap_err(),
+        );
+        // And after a start, which the store survives.
+        drop(store);
+        store = open(folder, root(folder, "root.key")).await.unwrap();
+        assert!(!folder.join("blobs/index").exists(), "it tells what was stored");
+    }
+    assert_eq!(store.keyring().destroy("bob").await.unwrap(), destroyed);
+    drop(store);
+    let backend = loop {
+        match DiskBackend::open(&folder.join("blobs")).await {
+            Err(BlobError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(2)).await,
+            backend => break Arc::new(backend.unwrap()),
+        }
+    };
     let shelf = BlobStore::shelf(backend);
     let seen = inspect("default", shelf.as_ref()).await.unwrap();
     assert_eq!(seen, Some(TenantKeys::Destroyed(destroyed.clone())));

@@ -253,6 +253,10 @@ pub enum DataCommand {
         /// Go on though something in use is damaged or missing: what only that leads to goes then
         #[arg(long)]
         despite_missing: bool,
+        /// Collect this folder or bucket instead: what no branch or tag there leads to is condemned, and removed when this
+        /// is run again a day later
+        #[arg(long, value_name = "REMOTE", value_parser = some_text(), conflicts_with = "despite_missing")]
+        remote: Option<String>,
     },
     /// Read everything that is stored and say which files are damaged
     #[command(

@@ -376,6 +376,21 @@ pub enum KeysCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// Destroy a tenant's keys: nobody can read what is stored ever again
+    #[command(
+        after_help = "Examples:\n  corliss admin keys destroy --tenant default --dry-run\n  corliss admin keys destroy --tenant default"
+    )]
+    Destroy {
+        /// Whose keys; the one tenant is `default`
+        #[arg(long, value_parser = some_text())]
+        tenant: String,
+        /// Say what would become unreadable, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask for the tenant's name
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// `corliss admin token …`

@@ -1,11 +1,12 @@
-//! `corliss admin token …`: create, list, revoke; `corliss admin keys …`: list, rotate.
+//! `corliss admin token …`: create, list, revoke; `corliss admin keys …`: list, rotate, destroy.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::segment;
 use crate::args::{AdminCommand, KeysCommand, TokenCommand};
-use crate::confirm::confirm;
-use crate::context::Context;
+use crate::confirm::{confirm, confirm_name};
+use crate::context::{Context, typed};
 use crate::error::CliResult;
 use crate::output::{self, Table};
 use crate::units;
@@ -21,10 +22,76 @@ pub fn run(context: &Context, command: &AdminCommand) -> CliResult {
     }
 }
 
+#[derive(Deserialize)]
+struct Destruction {
+    keys: TenantKeys,
+    datasets: u64,
+    versions: u64,
+    versions_bytes: u64,
+    artifacts: u64,
+    model_versions: u64,
+    stored_bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct TenantKeys {
+    state: String,
+    #[serde(default)]
+    by: Option<String>,
+}
+
+/// What cannot be undone is shown first, and asked for by the tenant's name.
+fn destroy(context: &Context, tenant: &str, dry_run: bool, yes: bool) -> CliResult {
+    let api = context.api()?;
+    let path = "/api/v1/system/keys/destroy";
+    let looked: Value = api.post(path, &json!({ "tenant": tenant, "dry_run": true }))?;
+    let found: Destruction = typed(looked.clone())?;
+    if dry_run {
+        return context.answer(looked, |found: Destruction| tell_sealed(&found, output::say));
+    }
+    if found.keys.state == "live" && !yes {
+        tell_sealed(&found, output::complain);
+        confirm_name(
+            &format!("This cannot be undone. Type the tenant's name, {tenant}, to go on:"),
+            tenant,
+        )?;
+    }
+    let answer: Value = api.post(path, &json!({ "tenant": tenant }))?;
+    context.answer(answer, |done: Destruction| {
+        let by = done.keys.by.unwrap_or_default();
+        output::say(&format!(
+            "the keys of {tenant} were destroyed by {by}; what is stored cannot be read again"
+        ));
+    })
+}
+
+fn tell_sealed(found: &Destruction, say: fn(&str)) {
+    if found.keys.state != "live" {
+        let by = found.keys.by.as_deref().unwrap_or_default();
+        return say(&format!("the keys were destroyed before, by {by}"));
+    }
+    say(&format!(
+        "becomes unreadable: {} with {} ({} of files), {}, {}; {} stored",
+        units::plural(found.datasets, "dataset"),
+        units::plural(found.versions, "version"),
+        units::bytes(found.versions_bytes),
+        units::plural(found.model_versions, "model version"),
+        units::plural(found.artifacts, "artifact"),
+        units::bytes(found.stored_bytes)
+    ));
+    say(
+        "not reached: files that are laid out (runs, models being served, working copies), remotes, and backups of the \
+         keys",
+    );
+}
+
 fn keys(context: &Context, command: &KeysCommand) -> CliResult {
     let api = context.api()?;
     let answer: Value = match command {
         KeysCommand::List => api.get("/api/v1/system/keys")?,
+        KeysCommand::Destroy { tenant, dry_run, yes } => {
+            return destroy(context, tenant, *dry_run, *yes);
+        }
         KeysCommand::Rotate {
             root,
             retire_old,

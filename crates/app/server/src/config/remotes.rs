@@ -74,6 +74,18 @@ pub(super) fn read(
     Ok(read)
 }
 
+/// A setting that names one of them.
+pub(super) fn named(name: &str, remotes: &[RemoteConfig]) -> Result<String, ConfigError> {
+    match remotes.iter().any(|remote| remote.name == name) {
+        true => Ok(name.to_owned()),
+        false => Err(bad(
+            "data.repair_from",
+            name,
+            "the name of a remote, which has a section [remotes.NAME]",
+        )),
+    }
+}
+
 impl RemoteConfig {
     /// Adds it to the others. A folder or bucket without a key file gets one in the home, made when it is first used.
     pub fn add_to(&self, remotes: Remotes, home: &Path) -> Result<Remotes, RemoteError> {

@@ -1,12 +1,15 @@
-//! `/system/keys`: which keys seal what is stored, and new ones.
+//! `/system/keys`: which keys seal what is stored, new ones, and their end.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::routing::{get, post};
-use corliss_http::{ApiError, Dialect, Json, Routes};
-use corliss_keyring::{FileRootKey, KeyError, Keyring, Summary};
+use corliss_data::{DataService, InUse};
+use corliss_diagnostics::Meaning;
+use corliss_http::{ApiError, Caller, Dialect, Json, Routes};
+use corliss_keyring::{Destroyed, FileRootKey, KeyError, Keyring, Summary, TenantKeys};
+use corliss_registry::Registry;
 use corliss_types::{Access, Permission};
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -20,8 +23,22 @@ pub struct Keys {
     pub file: Option<Arc<FileRootKey>>,
 }
 
+/// What is sealed with them.
+#[derive(Clone)]
+pub struct Sealed {
+    /// Datasets.
+    pub data: DataService,
+    /// Models.
+    pub registry: Registry,
+    /// Artifacts of tracking, among others.
+    pub in_use: Arc<dyn InUse>,
+}
+
+/// The one tenant that there is.
+const TENANT: &str = "default";
+
 /// Every route of this file.
-pub fn routes(keys: &Keys) -> Routes {
+pub fn routes(keys: &Keys, sealed: Sealed) -> Routes {
     let admin = Access::Requires(Permission::SystemAdmin);
     let native = Dialect::Native;
     Routes::new()
@@ -39,6 +56,13 @@ pub fn routes(keys: &Keys) -> Routes {
             native,
             post(rotate).with_state(keys.clone()),
         )
+        .route(
+            Method::POST,
+            "/api/v1/system/keys/destroy",
+            admin,
+            native,
+            post(destroy).with_state((keys.clone(), sealed)),
+        )
 }
 
 #[derive(Debug, Serialize)]
@@ -49,6 +73,78 @@ struct KeysAnswer {
 async fn list(State(keys): State<Keys>) -> Result<Json<KeysAnswer>, ApiError> {
     let items = vec![keys.ring.summary().map_err(|error| ApiError::of(&error))?];
     Ok(Json(KeysAnswer { items }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Destruction {
+    /// Whose keys: there is no default for it.
+    tenant: String,
+    /// Tell what would become unreadable, and change nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What becomes unreadable, or has.
+#[derive(Debug, Serialize)]
+struct DestroyAnswer {
+    dry_run: bool,
+    keys: TenantKeys,
+    datasets: u64,
+    versions: u64,
+    versions_bytes: u64,
+    /// Artifacts of tracking.
+    artifacts: u64,
+    /// Versions that models are.
+    model_versions: u64,
+    stored_bytes: u64,
+}
+
+/// From the moment that this answers, nobody reads what was stored: the keys are gone from memory and from where they
+/// lay. What is laid out in folders of runs and of models is not reached, nor are backups of the wrapped keys.
+async fn destroy(
+    State((keys, sealed)): State<(Keys, Sealed)>,
+    Caller(caller): Caller,
+    Json(wish): Json<Destruction>,
+) -> Result<Json<DestroyAnswer>, ApiError> {
+    if wish.tenant != TENANT {
+        let message = format!("there is no tenant '{}'", wish.tenant);
+        let refused = ApiError::new(Meaning::NotFound, "tenant_not_found", message).with_field("tenant");
+        return Err(refused.with_hint(format!("the tenant is '{TENANT}'")));
+    }
+    let usage = sealed.data.storage().await?;
+    let artifacts = sealed
+        .in_use
+        .blobs()
+        .await
+        .map_err(|error| ApiError::of(&error))?;
+    let models = sealed.registry.versions_in_use().await;
+    let models = models.map_err(|error| ApiError::of(&error))?;
+    let state = match wish.dry_run {
+        true => match keys.ring.summary() {
+            Ok(summary) => TenantKeys::Live(summary),
+            Err(KeyError::Destroyed(destroyed)) => TenantKeys::Destroyed(destroyed),
+            Err(error) => return Err(ApiError::of(&error)),
+        },
+        false => TenantKeys::Destroyed(end(&keys, &sealed, &caller.name).await?),
+    };
+    Ok(Json(DestroyAnswer {
+        dry_run: wish.dry_run,
+        keys: state,
+        datasets: usage.datasets,
+        versions: usage.versions,
+        versions_bytes: usage.versions_bytes,
+        artifacts: artifacts.len() as u64,
+        model_versions: models.len() as u64,
+        stored_bytes: usage.stored_bytes,
+    }))
+}
+
+async fn end(keys: &Keys, sealed: &Sealed, by: &str) -> Result<Destroyed, ApiError> {
+    let destroyed = keys.ring.destroy(by).await;
+    // Also if it failed: it may be done all the same, and then nothing is answered from memory.
+    sealed.data.forget_opened();
+    destroyed.map_err(|error| ApiError::of(&error))
 }
 
 #[derive(Debug, Deserialize)]

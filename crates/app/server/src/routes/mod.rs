@@ -3,5 +3,5 @@
 mod keys;
 mod system;
 
-pub use keys::{Keys, routes as key_routes};
+pub use keys::{Keys, Sealed, routes as key_routes};
 pub use system::{System, routes};

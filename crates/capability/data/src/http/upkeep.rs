@@ -84,11 +84,39 @@ async fn storage(State(upkeep): State<Upkeep>) -> Result<Json<StorageAnswer>, Ap
     Ok(Json(StorageAnswer { usage, cache }))
 }
 
+/// Of what is stored here, or of a remote.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CollectBody {
+    #[serde(default = "grace_seconds")]
+    grace_seconds: u64,
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(default)]
+    despite_missing: bool,
+    /// A folder or bucket to collect instead.
+    #[serde(default)]
+    remote: Option<String>,
+}
+
+fn grace_seconds() -> u64 {
+    CollectWish::default().grace_seconds
+}
+
 async fn collect(
     State(upkeep): State<Upkeep>,
-    Json(wish): Json<CollectWish>,
+    Json(body): Json<CollectBody>,
 ) -> Result<(StatusCode, Json<Operation>), ApiError> {
-    let started = upkeep.service.start_collect(upkeep.in_use, wish)?;
+    let wish = CollectWish {
+        grace_seconds: body.grace_seconds,
+        dry_run: body.dry_run,
+        despite_missing: body.despite_missing,
+    };
+    let started = match body.remote {
+        Some(_) if wish.despite_missing => return Err(DataError::DespiteMissingRemote.into()),
+        Some(remote) => upkeep.service.start_collect_remote(remote, wish)?,
+        None => upkeep.service.start_collect(upkeep.in_use, wish)?,
+    };
     Ok((StatusCode::ACCEPTED, Json(started)))
 }
 

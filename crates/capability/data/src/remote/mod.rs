@@ -16,9 +16,11 @@ mod settings;
 mod store;
 mod trouble;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use corliss_blobstore::{BlobId, BlobStore, Piece};
-use corliss_types::{CommitId, DatasetName};
+use corliss_blobstore::{BlobId, BlobStore, Hold, Piece, Progress};
+use corliss_types::{CommitId, DatasetName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{Commit, RefKind, RefName};
@@ -83,9 +85,72 @@ pub trait Remote: Pieces {
         limit: usize,
     ) -> Result<Vec<Commit>, DataError>;
 
+    /// What was said to be stored stays so as long as this lives, whatever this process collects there. None if the
+    /// other side sees to that.
+    fn hold(&self) -> Option<Hold> {
+        None
+    }
+
+    /// Removes what no name leads to, as far as that is due. Refused where somebody there sees to it, who knows what else
+    /// refers to what is stored.
+    async fn collect(
+        &self,
+        _wish: &RemoteCollectWish,
+        _progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<RemoteCollected, DataError> {
+        let remote = self.name().to_owned();
+        Err(DataError::CollectsItself { remote })
+    }
+
     /// Points branches and tags at commits, all of them or none; makes the dataset if it is not there. What points
     /// there already is left as it is, so that it may be asked for twice.
     async fn update_refs(&self, dataset: &DatasetName, update: &RefsUpdate) -> Result<(), DataError>;
+}
+
+/// How to collect a remote.
+#[derive(Debug, Clone)]
+pub struct RemoteCollectWish {
+    /// What came to be known here within this time stays, whatever leads to it.
+    pub grace: Duration,
+    /// How long what is condemned waits to be removed. Longer than a push takes between asking for the last time whether
+    /// something was condemned, and moving its names; and than the clocks of those who collect may differ.
+    pub wait: Duration,
+    /// How long to wait for readers of this process.
+    pub readers: Duration,
+    /// Find out what would be condemned, and change nothing.
+    pub dry_run: bool,
+    /// A name that no other collection has.
+    pub owner: String,
+    /// When it is.
+    pub now: Timestamp,
+}
+
+/// What a collection of a remote did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct RemoteCollected {
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+    /// Pieces to which no name leads; they are removed by a later collection.
+    pub pieces_condemned: u64,
+    /// What they take, compressed.
+    pub bytes_condemned: u64,
+    /// From when on, in milliseconds since 1970; None if nothing waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removable_ms: Option<Timestamp>,
+    /// Packs that were removed, of what was condemned before.
+    pub packs_removed: u64,
+    /// Their bytes.
+    pub bytes_freed: u64,
+    /// Whether what was condemned before was taken back, since something there is in use or missing.
+    pub taken_back: bool,
+    /// Pieces that stay, and what they take.
+    pub pieces_kept: u64,
+    /// See [`Self::pieces_kept`].
+    pub bytes_kept: u64,
+    /// Pieces that names lead to and that cannot be read.
+    pub missing: Vec<BlobId>,
+    /// Why something was left as it was, in words.
+    pub skipped: Vec<String>,
 }
 
 /// The names of a dataset.

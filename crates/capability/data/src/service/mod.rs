@@ -56,6 +56,8 @@ pub struct DataService {
     turns: Arc<materialise::Turns>,
     bodies: Arc<Semaphore>,
     remotes: Remotes,
+    /// The remote from which the scrub fetches what it finds damaged.
+    repair_from: Option<Arc<str>>,
     folders: Folders,
     imports: ImportSources,
     objects: Arc<Semaphore>,
@@ -79,6 +81,7 @@ impl DataService {
             turns: Arc::default(),
             bodies: Arc::new(Semaphore::new(pieces::BODIES)),
             remotes: Remotes::default(),
+            repair_from: None,
             folders: Folders::default(),
             imports: ImportSources::default(),
             objects: Arc::new(Semaphore::new(import::TURNS)),
@@ -117,6 +120,11 @@ impl DataService {
         self
     }
 
+    /// Drops what is kept in memory of what was opened: the keys that it was sealed with were destroyed.
+    pub fn forget_opened(&self) {
+        self.reader.forget();
+    }
+
     /// What is accepted.
     #[must_use]
     pub const fn limits(&self) -> Limits {
@@ -151,9 +159,10 @@ impl DataService {
 }
 
 pub use preview::Preview;
+pub(crate) use upkeep::Scrub;
 pub use upkeep::{
-    BrokenLink, CollectWish, Collected, DamagedFile, DataCheck, DataRepair, LinkCheck, LinkedUsage,
-    StorageUsage, UnaskedSource,
+    BrokenLink, CollectWish, Collected, DamagedPath, DamagedVersion, DataCheck, DataRepair, LinkCheck,
+    LinkedUsage, StorageUsage, UnaskedSource,
 };
 
 /// Runs what blocks on a thread that may.

@@ -18,6 +18,7 @@ use super::upkeep::{Collected, Examined};
 use crate::DataError;
 use crate::counters::{Counted, Counters};
 use crate::error::shortened;
+use crate::remote::RemoteCollected;
 use crate::types::{Imported, TransferReport};
 
 /// Operations that are remembered; of those that run none is forgotten.
@@ -104,6 +105,7 @@ pub(crate) enum Outcome {
     Transfer(TransferReport),
     Import(Imported),
     Collect(Collected),
+    CollectRemote(RemoteCollected),
     Check(Examined),
 }
 

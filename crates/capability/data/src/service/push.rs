@@ -60,6 +60,8 @@ impl DataService {
         transfer: &Transfer,
         counters: &Counters,
     ) -> Result<TransferReport, DataError> {
+        // Before anything is asked, and until the names have moved.
+        let _hold = remote.hold();
         let ours = self.all_refs(&transfer.dataset).await?;
         for (kind, name) in transfer.named() {
             ours.get(kind, name).ok_or_else(|| DataError::RefNotFound {

@@ -90,3 +90,9 @@ pub(crate) fn delete(tx: &mut dyn Tx, name: &DatasetName) -> Result<bool, StoreE
     }
     Ok(tx.execute("DELETE FROM data_dataset WHERE name = $1", params![name])? == 1)
 }
+
+/// How many datasets there are.
+pub(crate) fn total(tx: &mut dyn Tx) -> Result<u64, StoreError> {
+    let row = tx.query_opt("SELECT COUNT(*) AS datasets FROM data_dataset", params![])?;
+    row.map_or(Ok(0), |row| row.unsigned("datasets"))
+}

@@ -110,3 +110,36 @@ pub(crate) fn names(tx: &mut dyn Tx, version: &VersionId) -> Result<Vec<DatasetN
     .map(|row| row.parse("dataset"))
     .collect()
 }
+
+/// How people refer to a version, up to so many, and how many there are: names that point at it before commits of it
+/// that no name points at.
+pub(crate) fn references(
+    tx: &mut dyn Tx,
+    version: &VersionId,
+    limit: usize,
+) -> Result<(Vec<String>, u64), StoreError> {
+    let named = tx.query(
+        "SELECT r.dataset, r.name AS spot FROM data_commit c JOIN data_ref r ON r.commit_id = c.id
+         WHERE c.version = $1 ORDER BY r.dataset, r.kind, r.name",
+        params![version],
+    )?;
+    let other = tx.query(
+        "SELECT m.dataset, c.id AS spot FROM data_commit c JOIN data_dataset_commit m ON m.commit_id = c.id
+         WHERE c.version = $1 AND NOT EXISTS
+            (SELECT 1 FROM data_ref r WHERE r.commit_id = c.id AND r.dataset = m.dataset)
+         ORDER BY m.dataset, c.created_ms DESC, c.id",
+        params![version],
+    )?;
+    let all = named.iter().chain(&other);
+    let total = all.clone().count() as u64;
+    let names = all.take(limit).map(|row| {
+        let (dataset, at) = (row.text("dataset")?, row.text("spot")?);
+        // As much of a commit's id as people see of it elsewhere.
+        let at = match at.strip_prefix("c_") {
+            Some(digits) if digits.len() == 64 => &at[..14],
+            _ => at.as_str(),
+        };
+        Ok(format!("{dataset}@{at}"))
+    });
+    Ok((names.collect::<Result<_, StoreError>>()?, total))
+}

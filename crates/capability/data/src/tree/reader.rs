@@ -57,6 +57,11 @@ impl Reader {
         absent: impl Fn() -> DataError,
         malformed: impl Fn(&'static str) -> DataError,
     ) -> Result<Arc<Node>, DataError> {
+        if let Err(destroyed) = self.blobs.keyring().check() {
+            // What was opened before goes with the keys.
+            self.forget();
+            return Err(BlobError::from(destroyed).into());
+        }
         if let Some(node) = self.kept(id) {
             return Ok(node);
         }
@@ -95,6 +100,12 @@ impl Reader {
         let (node, asked) = kept.nodes.get_mut(&id)?;
         *asked = now;
         Some(Arc::clone(node))
+    }
+
+    /// Drops all records that are kept.
+    pub fn forget(&self) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Kept::default();
     }
 
     fn keep(&self, id: BlobId, node: &Arc<Node>) {

@@ -95,6 +95,11 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// Where its sealed bytes end in the pack.
+    pub fn end(&self) -> u64 {
+        u64::from(self.offset) + u64::from(self.sealed_bytes)
+    }
+
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.id.digest());
         out.extend_from_slice(&[self.kind.code(), self.encoding.code()]);

@@ -12,6 +12,7 @@ mod open;
 mod place;
 mod read;
 mod table;
+mod turns;
 mod usage;
 
 use std::collections::HashSet;
@@ -26,7 +27,6 @@ use corliss_keyring::Keyring;
 use tokio::io::AsyncRead;
 
 use crate::backend::Backend;
-use crate::condemned::Condemned;
 use crate::index::{Index, Location};
 use crate::piece::{Piece, Record};
 use crate::{BlobError, BlobId, Kind, blocking};
@@ -34,6 +34,7 @@ use crate::{BlobError, BlobId, Kind, blocking};
 use answers::{Answers, Asker};
 use commit::Committer;
 use leases::Lease;
+use turns::{Guard, Turns};
 
 pub use answers::Hold;
 pub use check::{
@@ -123,11 +124,16 @@ struct Inner {
     index: Arc<Index>,
     committer: Committer,
     answers: Arc<Answers>,
-    /// Also lets one collection, check or repair at a time.
-    condemned: Arc<tokio::sync::Mutex<Condemned>>,
+    turns: Turns,
 }
 
 impl BlobStore {
+    /// The turn of something that somebody asked for.
+    async fn upkeep(&self) -> Result<Guard, BlobError> {
+        self.inner.keyring.check()?;
+        self.inner.turns.ask().await
+    }
+
     /// Stores a stream of at most so many bytes. Durable when this returns; storing the same bytes again is cheap
     /// and changes nothing.
     ///
@@ -201,6 +207,7 @@ impl BlobStore {
     /// # Errors
     /// The storage failed.
     pub async fn stat_all(&self, ids: Vec<BlobId>) -> Result<Vec<Option<BlobInfo>>, BlobError> {
+        self.inner.keyring.check()?;
         let (index, answers) = (Arc::clone(&self.inner.index), Arc::clone(&self.inner.answers));
         let found = blocking(move || answers.find(&index, &ids, Asker::Writer)).await?;
         let info = |location: Location| BlobInfo {
@@ -266,6 +273,7 @@ impl BlobStore {
 
     /// Where pieces lie for a reader, in the order of the ids.
     async fn locate(&self, lease: &Lease, ids: Vec<BlobId>) -> Result<Vec<Option<Location>>, BlobError> {
+        self.inner.keyring.check()?;
         let (index, answers) = (Arc::clone(&self.inner.index), Arc::clone(&self.inner.answers));
         let lease = lease.clone();
         blocking(move || answers.find(&index, &ids, Asker::Reader(&lease))).await
@@ -273,6 +281,7 @@ impl BlobStore {
 
     /// Where pieces lie for somebody who builds on them, in the order of the ids; None for what is damaged.
     async fn answer_healer(&self, ids: Vec<BlobId>) -> Result<Vec<Option<Location>>, BlobError> {
+        self.inner.keyring.check()?;
         let (index, answers) = (Arc::clone(&self.inner.index), Arc::clone(&self.inner.answers));
         blocking(move || answers.find(&index, &ids, Asker::Healer)).await
     }

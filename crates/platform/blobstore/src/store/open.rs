@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 
 use super::answers::Answers;
 use super::commit::Committer;
+use super::turns::Turns;
 use super::{BlobStore, Inner, collect, table};
 use crate::backend::{Backend, DiskBackend, MemoryBackend};
 use crate::condemned::Condemned;
@@ -108,7 +109,8 @@ impl BlobStore {
         Self::open_backend(backend, root, &folder.join("index")).await
     }
 
-    /// Opens the store over a backend; the index is a local folder.
+    /// Opens the store over a backend; the index is a local folder. A store whose keys were destroyed opens too, without
+    /// an index, and answers that they were to whoever reads or writes.
     ///
     /// # Errors
     /// The backend or the index cannot be used, or the keys cannot be unwrapped.
@@ -118,6 +120,13 @@ impl BlobStore {
         index: &Path,
     ) -> Result<Self, BlobError> {
         let keyring = open_keyring(&backend, root).await?;
+        if let Err(KeyError::Destroyed(destroyed)) = keyring.check() {
+            tracing::error!("{destroyed}: what is stored cannot be read again");
+            // An index tells what was stored, to whoever guesses it.
+            let index = index.to_path_buf();
+            let empty = blocking(move || Index::remove(&index).and_then(|()| Index::temporary())).await?;
+            return Ok(Self::over(backend, keyring, empty, Condemned::default()));
+        }
         let condemned = Condemned::load(backend.as_ref(), &keyring).await?;
         let agreeing = || agreeing_index(backend.as_ref(), &keyring, &condemned, index);
         let index = match agreeing().await {
@@ -163,7 +172,7 @@ impl BlobStore {
             index,
             committer,
             answers: Arc::new(Answers::default()),
-            condemned: Arc::new(tokio::sync::Mutex::new(condemned)),
+            turns: Turns::new(condemned),
         };
         Self {
             inner: Arc::new(inner),
@@ -181,7 +190,7 @@ async fn open_keyring(backend: &Arc<dyn Backend>, root: Arc<dyn RootKey>) -> Res
 
 async fn open_keyring_once(backend: &Arc<dyn Backend>, root: Arc<dyn RootKey>) -> Result<Keyring, BlobError> {
     let shelf = BackendShelf::of(Arc::clone(backend));
-    Keyring::open(TENANT, root, Arc::clone(&shelf) as _)
+    Keyring::open_or_destroyed(TENANT, root, Arc::clone(&shelf) as _)
         .await
         .map_err(|error| {
             let failure = shelf

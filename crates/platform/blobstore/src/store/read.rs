@@ -336,8 +336,8 @@ async fn read_pack(
     .await
 }
 
-/// Pieces of one pack as they are sealed, in the order of their offsets; None for all if the pack is gone or cut
-/// short before one of them ends.
+/// Pieces of one pack as they are sealed, in the order of their offsets; None for those that are gone, with the pack
+/// or behind where it was cut short.
 pub(super) async fn sealed(
     store: &BlobStore,
     mut pieces: Vec<Location>,
@@ -345,14 +345,29 @@ pub(super) async fn sealed(
     let Some(first) = pieces.first().copied() else {
         return Ok(Vec::new());
     };
+    let (backend, name) = (&store.inner.backend, first.pack.object());
     pieces.sort_by_key(|piece| piece.row.offset);
-    let order: Vec<usize> = (0..pieces.len()).collect();
-    let runs = runs(&order, &pieces);
-    let ranges = runs.iter().map(|run| run.range.clone()).collect();
-    let read = store.inner.backend.read(&first.pack.object(), ranges).await?;
+    let mut lost = Vec::new();
+    let mut of = runs(&(0..pieces.len()).collect::<Vec<_>>(), &pieces);
+    let ranges = of.iter().map(|run| run.range.clone()).collect();
+    let mut read = backend.read(&name, ranges).await?;
+    if read.is_none() {
+        // One that does not fit fails all of them.
+        let there = backend.size(&name).await?.unwrap_or(0);
+        (pieces, lost) = pieces.into_iter().partition(|piece| piece.row.end() <= there);
+        of = runs(&(0..pieces.len()).collect::<Vec<_>>(), &pieces);
+        let ranges = of.iter().map(|run| run.range.clone()).collect();
+        read = backend.read(&name, ranges).await?;
+    }
+    let lost = lost.into_iter().map(|piece| (piece, None));
     let Some(parts) = read else {
-        return Ok(pieces.into_iter().map(|piece| (piece, None)).collect());
+        return Ok(pieces
+            .into_iter()
+            .map(|piece| (piece, None))
+            .chain(lost)
+            .collect());
     };
+    let runs = of;
     let mut sealed = Vec::with_capacity(pieces.len());
     let mut left = pieces.into_iter();
     for (run, part) in runs.iter().zip(parts) {
@@ -363,6 +378,7 @@ pub(super) async fn sealed(
             sealed.push((piece, bytes));
         }
     }
+    sealed.extend(lost);
     Ok(sealed)
 }
 
@@ -391,7 +407,7 @@ fn open_run(
         }
         let _gap = bytes.split_to(skip);
         let sealed = bytes.split_to(len);
-        start = u64::from(row.offset) + u64::from(row.sealed_bytes);
+        start = row.end();
         let piece = open_piece(row, keyring.get(row.key)?.as_ref(), sealed)?;
         last = Some((*row, piece.clone()));
         opened.push((*at, piece));
@@ -409,10 +425,7 @@ fn runs(of_pack: &[usize], found: &[Location]) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for at in of_pack {
         let row = &found[*at].row;
-        let (start, end) = (
-            u64::from(row.offset),
-            u64::from(row.offset) + u64::from(row.sealed_bytes),
-        );
+        let (start, end) = (u64::from(row.offset), row.end());
         match runs.last_mut() {
             Some(run) if start <= run.range.end + GAP_BYTES && end - run.range.start <= RUN_BYTES => {
                 run.range.end = run.range.end.max(end);

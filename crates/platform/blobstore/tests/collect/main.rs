@@ -11,6 +11,7 @@ mod damage;
 mod faults;
 mod killed;
 mod model;
+mod whole;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -90,6 +90,38 @@ impl Keyring {
         })
     }
 
+    /// [`Self::open`], but a tenant whose keys were destroyed has a ring too: one that says so to whoever asks it for a
+    /// key. For whoever has other things to do than with that tenant's data.
+    ///
+    /// # Errors
+    /// The keys cannot be read, unwrapped or kept.
+    pub async fn open_or_destroyed(
+        tenant: &str,
+        root: Arc<dyn RootKey>,
+        shelf: Arc<dyn Shelf>,
+    ) -> Result<Self, KeyError> {
+        match Self::open(tenant, Arc::clone(&root), Arc::clone(&shelf)).await {
+            Err(KeyError::Destroyed(destroyed)) => Ok(Self {
+                tenant: tenant.to_owned(),
+                root,
+                shelf,
+                clock: Arc::new(SystemClock::new()),
+                keys: RwLock::new(Err(destroyed)),
+                seals: AtomicU64::new(0),
+                changing: tokio::sync::Mutex::default(),
+            }),
+            opened => opened,
+        }
+    }
+
+    /// Whether there are keys: for whoever answers from what was opened before.
+    ///
+    /// # Errors
+    /// The keys were destroyed.
+    pub fn check(&self) -> Result<(), KeyError> {
+        self.with(|_| Ok(()))
+    }
+
     /// The key to seal with now, and its number, which goes with what it sealed. `seals` says how often it
     /// is going to be used.
     ///

@@ -75,7 +75,11 @@ pub fn run(context: &Context, command: &DataCommand) -> CliResult {
             dry_run,
             yes,
             despite_missing,
-        } => upkeep::gc(context, *grace_hours, *dry_run, *yes, *despite_missing),
+            remote,
+        } => match remote {
+            Some(remote) => upkeep::gc_remote(context, remote, *grace_hours, *dry_run, *yes),
+            None => upkeep::gc(context, *grace_hours, *dry_run, *yes, *despite_missing),
+        },
         DataCommand::Check { quick, repair_from } => upkeep::check(context, *quick, repair_from.as_deref()),
         DataCommand::Lineage { node, direction } => lineage::lineage(context, node, direction),
     }

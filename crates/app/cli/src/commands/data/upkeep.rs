@@ -91,6 +91,72 @@ pub(super) fn retain(context: &Context, dataset: &str, days: Option<u64>) -> Cli
 }
 
 #[derive(Deserialize)]
+struct RemoteCollected {
+    pieces_condemned: u64,
+    bytes_condemned: u64,
+    #[serde(default)]
+    removable_ms: Option<i64>,
+    packs_removed: u64,
+    bytes_freed: u64,
+    taken_back: bool,
+    missing: Vec<String>,
+    skipped: Vec<String>,
+}
+
+pub(super) fn gc_remote(
+    context: &Context,
+    remote: &str,
+    grace_hours: u64,
+    dry_run: bool,
+    yes: bool,
+) -> CliResult {
+    let api = context.api()?;
+    if !dry_run && !yes {
+        confirm(&format!(
+            "Remove from {remote} what no branch or tag there leads to?"
+        ))?;
+    }
+    let wish = json!({
+        "grace_seconds": grace_hours.saturating_mul(3600), "dry_run": dry_run, "remote": remote,
+    });
+    let answer = operations::result(&api, "/api/v1/data/collect", &wish, "collecting")?;
+    context.answer(answer, |collected: RemoteCollected| {
+        if collected.taken_back {
+            output::say("what was condemned is in use again, so it stays");
+        }
+        if collected.packs_removed > 0 {
+            output::say(&format!(
+                "{} removed, {} freed",
+                units::plural(collected.packs_removed, "pack"),
+                units::bytes(collected.bytes_freed)
+            ));
+        }
+        output::say(&format!(
+            "{} {}, {}",
+            if dry_run { "would condemn" } else { "condemned" },
+            units::plural(collected.pieces_condemned, "piece"),
+            units::bytes(collected.bytes_condemned)
+        ));
+        if let Some(at) = collected.removable_ms {
+            let when = units::until(at);
+            let when = if when == "expired" { "now" } else { when.as_str() };
+            output::say(&format!(
+                "what is condemned is removed if this is run again {when}"
+            ));
+        }
+        for reason in collected.skipped {
+            output::say(&reason);
+        }
+        if !collected.missing.is_empty() {
+            let missing = units::plural(collected.missing.len() as u64, "piece");
+            output::say(&format!(
+                "{missing} that names lead to cannot be read there: push them again"
+            ));
+        }
+    })
+}
+
+#[derive(Deserialize)]
 struct Collected {
     commits_removed: u64,
     versions_removed: u64,
@@ -153,6 +219,10 @@ pub(super) fn gc(
     })
 }
 
+/// Findings and versions that are shown; there may be as many as there are pieces.
+const FINDINGS_TOLD: usize = 50;
+const VERSIONS_TOLD: usize = 200;
+
 #[derive(Deserialize)]
 struct Checked {
     packs: u64,
@@ -160,7 +230,9 @@ struct Checked {
     bytes: u64,
     findings_total: u64,
     findings: Vec<String>,
-    files: Vec<DamagedFile>,
+    waiting: u64,
+    versions: Vec<DamagedVersion>,
+    versions_total: u64,
     repair: Option<Repaired>,
     links: Option<Links>,
 }
@@ -197,10 +269,18 @@ struct Repaired {
 }
 
 #[derive(Deserialize)]
-struct DamagedFile {
+struct DamagedVersion {
     version: String,
-    datasets: Vec<String>,
-    path: Option<String>,
+    names: Vec<String>,
+    names_total: u64,
+    paths: Vec<DamagedPath>,
+    files_total: u64,
+}
+
+#[derive(Deserialize)]
+struct DamagedPath {
+    path: String,
+    files_listed: Option<u64>,
 }
 
 /// Fails if something is damaged, so that a script notices.
@@ -248,13 +328,28 @@ fn tell(checked: &Checked) {
             repair.not_there_total
         ));
     }
-    for finding in &checked.findings {
+    for finding in checked.findings.iter().take(FINDINGS_TOLD) {
         output::say(finding);
     }
-    for file in &checked.files {
-        let dataset = file.datasets.first().map_or("in no dataset", String::as_str);
-        let path = file.path.as_deref().unwrap_or("its list of files");
-        output::say(&format!("damaged: {dataset}, {}: {path}", file.version));
+    more(
+        checked.findings_total,
+        FINDINGS_TOLD.min(checked.findings.len()),
+        "findings",
+    );
+    for damaged in checked.versions.iter().take(VERSIONS_TOLD) {
+        tell_version(damaged);
+    }
+    more(
+        checked.versions_total,
+        VERSIONS_TOLD.min(checked.versions.len()),
+        "damaged versions",
+    );
+    if checked.waiting > 0 {
+        output::say(&format!(
+            "{} to be removed by `{}`",
+            units::plural_of(checked.waiting, "damaged copy waits", "damaged copies wait"),
+            program::command("data gc")
+        ));
     }
     if let Some(links) = checked.links.as_ref() {
         tell_links(links);
@@ -285,6 +380,49 @@ fn tell_links(links: &Links) {
             source.source,
             units::plural(source.objects, "linked object"),
             source.problem
+        ));
+    }
+}
+
+fn tell_version(damaged: &DamagedVersion) {
+    let names = match damaged.names.is_empty() {
+        true => damaged.version.clone(),
+        false => damaged.names.join(", "),
+    };
+    let others = damaged.names_total.saturating_sub(damaged.names.len() as u64);
+    let others = if others > 0 {
+        format!(" and {others} more")
+    } else {
+        String::new()
+    };
+    output::say(&format!(
+        "damaged: {names}{others}: {}",
+        units::plural(damaged.files_total, "file")
+    ));
+    for DamagedPath { path, files_listed } in &damaged.paths {
+        output::say(&match files_listed {
+            None => format!("  {path}"),
+            Some(files) if path.is_empty() => format!("  its list of {files} files"),
+            Some(files) => format!("  the list of {files} files from {path} on"),
+        });
+    }
+    let listed: u64 = damaged
+        .paths
+        .iter()
+        .map(|path| path.files_listed.unwrap_or(1))
+        .sum();
+    let left = damaged.files_total.saturating_sub(listed);
+    if left > 0 {
+        output::say(&format!("  and {left} more files"));
+    }
+}
+
+/// That not all were told.
+fn more(total: u64, told: usize, what: &str) {
+    let left = total.saturating_sub(told as u64);
+    if left > 0 {
+        output::say(&format!(
+            "and {left} more {what}; `--json` tells up to a thousand"
         ));
     }
 }

@@ -161,6 +161,7 @@ impl StoreRemote {
             pieces.push(piece);
             written.push((id, Known { record, generation }));
         }
+        self.check_generation().await?;
         self.blobs.put_pieces(pieces).await.or_remote(&self.name)?;
         self.known().extend(written);
         Ok(())

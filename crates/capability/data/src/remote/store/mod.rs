@@ -6,6 +6,7 @@
 //! id of that record and is replaced by compare-and-set. So nothing lies there in the clear but ids, and nothing is
 //! to be seen of a push before that object changes.
 
+mod collect;
 mod commits;
 
 use std::collections::HashMap;
@@ -14,13 +15,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use corliss_blobstore::{Backend, BlobError, BlobId, BlobStore, Piece, Record};
+use corliss_blobstore::{Backend, BlobError, BlobId, BlobStore, Hold, Kind, Piece, Progress, Record};
 use corliss_keyring::RootKey;
 use corliss_types::{CommitId, DatasetName};
 use serde::{Deserialize, Serialize};
 
 use super::trouble::OrRemote;
-use super::{Pieces, REFS_MAX, RefState, RefsUpdate, Remote, RemoteRefs, RemoteTrouble};
+use super::{
+    Pieces, REFS_MAX, RefState, RefsUpdate, Remote, RemoteCollectWish, RemoteCollected, RemoteRefs,
+    RemoteTrouble,
+};
 use crate::history::{Commit, RefKind, RefName};
 use crate::{DataError, transfer};
 
@@ -39,6 +43,8 @@ pub struct StoreRemote {
     blobs: BlobStore,
     backend: Arc<dyn Backend>,
     known: Mutex<HashMap<CommitId, Known>>,
+    /// Of the last collection that what the store says agrees with.
+    generation: Mutex<String>,
 }
 
 /// A commit whose record is stored.
@@ -82,13 +88,20 @@ impl StoreRemote {
         key: Arc<dyn RootKey>,
         index: &Path,
     ) -> Result<Self, BlobError> {
+        // In this order: what was condemned up to this generation is not known to the store.
+        let generation = Self::generation_in(backend.as_ref()).await?;
         let blobs = BlobStore::open_backend(Arc::clone(&backend), key, index).await?;
         Ok(Self {
             name: name.to_owned(),
             blobs,
             backend,
             known: Mutex::default(),
+            generation: Mutex::new(generation),
         })
+    }
+
+    fn generation(&self) -> MutexGuard<'_, String> {
+        self.generation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<CommitId, Known>> {
@@ -224,6 +237,7 @@ impl StoreRemote {
 
     async fn write(&self, next: &Current) -> Result<Bytes, DataError> {
         let json = serde_json::to_vec(&next.names).map_err(|error| self.wrong(error.to_string()))?;
+        self.check_generation().await?;
         let names = self
             .blobs
             .put(&mut json.as_slice(), None)
@@ -254,6 +268,10 @@ impl Pieces for StoreRemote {
     }
 
     async fn put(&self, pieces: Vec<Piece>) -> Result<(), DataError> {
+        // What lists something that was condemned must not come to lie there after it was removed.
+        if pieces.iter().any(|piece| piece.kind != Kind::Chunk) {
+            self.check_generation().await?;
+        }
         let put = self.blobs.put_pieces(pieces).await;
         put.map(drop).or_remote(&self.name)
     }
@@ -268,6 +286,18 @@ impl Pieces for StoreRemote {
 impl Remote for StoreRemote {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn hold(&self) -> Option<Hold> {
+        Some(self.blobs.hold())
+    }
+
+    async fn collect(
+        &self,
+        wish: &RemoteCollectWish,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<RemoteCollected, DataError> {
+        self.collect_due(wish, progress).await
     }
 
     async fn datasets(&self, after: &str, limit: usize) -> Result<Vec<DatasetName>, DataError> {
@@ -335,6 +365,7 @@ impl Remote for StoreRemote {
                 return Ok(());
             };
             let pointer = self.write(&next).await?;
+            self.check_generation().await?;
             let expected = there.as_ref().map(|(pointer, _)| pointer.as_ref());
             let put = self.backend.put_if(&object, expected, pointer).await;
             if put.or_remote(&self.name)? {

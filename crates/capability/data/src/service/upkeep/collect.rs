@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use corliss_blobstore::{BlobError, BlobId, CollectOptions, CollectReport, Progress, Roots};
 use corliss_types::{CommitId, Timestamp, VersionId};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::super::operations::{Kind, Operation, Outcome, Subject};
 use super::prune::{Prune, View, decide};
@@ -16,8 +16,7 @@ use crate::store::{imports, upkeep};
 use crate::{DataError, DataService, tree};
 
 /// What somebody wants of a collection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CollectWish {
     /// What is younger than so many seconds stays, whatever refers to it.
     pub grace_seconds: u64,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use corliss_blobstore::{BlobError, BlobId, CheckReport, Finding, Piece, PieceSource, Progress};
+use corliss_blobstore::{BlobError, BlobId, Finding, Piece, PieceSource, Progress};
 use serde::Serialize;
 
 use super::check::{DataCheck, piece_of};
@@ -97,37 +97,57 @@ impl DataService {
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<DataCheck, DataError> {
         // Before much is read for nothing.
-        let copies = Copies {
-            remote: self.remotes.open(remote).await?,
-            failure: Mutex::default(),
-        };
+        let copies = self.copies(remote).await?;
         let (report, mut check) = self.examine(false, progress).await?;
         let mut repair = DataRepair {
             remote: remote.to_owned(),
             ..DataRepair::default()
         };
         if report.findings_total > 0 {
-            self.repair(&report, &copies, &mut repair).await?;
+            self.repair(&report.findings, &copies, &mut repair).await?;
             (_, check) = self.examine(false, progress).await?;
         }
         check.repair = Some(repair);
         Ok(check)
     }
 
+    /// Fetches from a remote what is known as damaged, by the last check and the scrubs since.
+    pub(super) async fn repair_known(
+        &self,
+        remote: &str,
+        findings: &[Finding],
+    ) -> Result<DataRepair, DataError> {
+        let copies = self.copies(remote).await?;
+        let mut repair = DataRepair {
+            remote: remote.to_owned(),
+            ..DataRepair::default()
+        };
+        self.repair(findings, &copies, &mut repair).await?;
+        Ok(repair)
+    }
+
+    async fn copies(&self, remote: &str) -> Result<Copies, DataError> {
+        Ok(Copies {
+            remote: self.remotes.open(remote).await?,
+            failure: Mutex::default(),
+        })
+    }
+
     async fn repair(
         &self,
-        report: &CheckReport,
+        findings: &[Finding],
         copies: &Copies,
         repair: &mut DataRepair,
     ) -> Result<(), DataError> {
-        for finding in &report.findings {
-            if let Finding::TableDamaged { pack } = finding {
+        for finding in findings {
+            if let Finding::TableDamaged { pack } | Finding::PackCut { pack, .. } = finding {
                 repair.pieces_salvaged += self.blobs.salvage(pack).await?.moved;
             }
         }
-        let mut ids: BTreeSet<BlobId> = report.findings.iter().filter_map(piece_of).collect();
+        let mut ids: BTreeSet<BlobId> = findings.iter().filter_map(piece_of).collect();
+        ids.extend(self.blobs.known_damage().await?);
         // From the top: what is damaged may hide what is missing below it.
-        ids.extend(report.reached.iter().map(|(root, _)| *root));
+        ids.extend(self.damaged_roots().await?.into_keys());
         let repaired = self.blobs.repair(ids.into_iter().collect(), copies).await;
         let repaired = repaired.map_err(|error| {
             let failure = copies

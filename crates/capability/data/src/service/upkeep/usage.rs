@@ -3,12 +3,14 @@
 use serde::Serialize;
 
 use super::LinkedUsage;
-use crate::store::versions;
+use crate::store::{datasets, versions};
 use crate::{DataError, DataService};
 
 /// What all versions hold, and what that takes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct StorageUsage {
+    /// Datasets.
+    pub datasets: u64,
     /// Versions whose files are kept.
     pub versions: u64,
     /// Bytes of their files, each version counted whole.
@@ -24,6 +26,8 @@ pub struct StorageUsage {
     /// What versions link to in sources, which is not stored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub linked: Vec<LinkedUsage>,
+    /// Pieces that are known as damaged, or to list what is: by the last check, and the scrubs since.
+    pub damaged: u64,
 }
 
 impl DataService {
@@ -33,11 +37,12 @@ impl DataService {
     /// A store failed.
     pub async fn storage(&self) -> Result<StorageUsage, DataError> {
         let usage = self.blobs.usage().await?;
-        let (versions, versions_bytes) = self
+        let ((versions, versions_bytes), datasets) = self
             .store
-            .read(|tx| Ok::<_, DataError>(versions::totals(tx)?))
+            .read(|tx| Ok::<_, DataError>((versions::totals(tx)?, datasets::total(tx)?)))
             .await?;
         Ok(StorageUsage {
+            datasets,
             versions,
             versions_bytes,
             unique_bytes: usage.content_bytes,
@@ -45,6 +50,7 @@ impl DataService {
             packs: usage.packs,
             pieces: usage.chunks + usage.nodes + usage.records,
             linked: self.linked_usage().await?,
+            damaged: self.blobs.known_damage().await?.len() as u64,
         })
     }
 }

@@ -3,19 +3,23 @@
 mod packs;
 mod repair;
 mod scrub;
+mod suspects;
 mod trace;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 pub use repair::{PieceSource, RepairReport, SalvageReport};
 pub use scrub::{ScrubOptions, ScrubReport, Scrubbed};
 
-use super::BlobStore;
-use super::collect::{Guard, OnProgress, Phase, Progress, packs_there};
+use super::collect::{OnProgress, Phase, Progress, packs_there};
+use super::turns::Guard;
+use super::{BlobStore, table};
 use crate::marks::Marks;
 use crate::piece::Kind;
 use crate::{BlobError, BlobId};
+use suspects::Suspect;
 
 /// Findings that are told one by one; others are counted.
 const TOLD: usize = 1000;
@@ -51,8 +55,29 @@ pub enum Finding {
         /// The pack.
         pack: String,
     },
-    /// A pack is gone or was cut short.
+    /// A pack is gone, with all that the index finds in it.
     PackMissing {
+        /// The pack.
+        pack: String,
+        /// Pieces that only it held.
+        pieces: u64,
+    },
+    /// A pack is not as long as it was.
+    PackCut {
+        /// The pack.
+        pack: String,
+        /// Bytes that are there.
+        there: u64,
+        /// Bytes that it had.
+        bytes: u64,
+        /// Pieces that the index finds in it.
+        pieces: u64,
+        /// Those of them that were cut off. The others are looked at one by one. See [`BlobStore::salvage`].
+        lost: u64,
+    },
+    /// A pack that the index does not know and whose table cannot be read, while something is missing that it may have
+    /// held.
+    PackUnreadable {
         /// The pack.
         pack: String,
     },
@@ -101,7 +126,22 @@ impl fmt::Display for Finding {
                 write!(f, "{kind} {id} in {pack} is damaged")
             }
             Self::TableDamaged { pack } => write!(f, "the table of {pack} is damaged"),
-            Self::PackMissing { pack } => write!(f, "{pack} is gone or cut short"),
+            Self::PackMissing { pack, pieces } => {
+                write!(f, "{pack} is gone, and {pieces} pieces with it")
+            }
+            Self::PackCut {
+                pack,
+                there,
+                bytes,
+                pieces,
+                lost,
+            } => write!(
+                f,
+                "{pack} was cut short: {there} of {bytes} bytes are there, {lost} of {pieces} pieces are lost"
+            ),
+            Self::PackUnreadable { pack } => {
+                write!(f, "{pack} cannot be read, and may have held what is missing")
+            }
             Self::PackUnknown { pack } => write!(f, "{pack} is not known to the index"),
             Self::NotIndexed { id, pack } => write!(f, "{id} in {pack} is not known to the index"),
             Self::Misplaced { id, pack } => write!(f, "{id} does not lie in {pack}, as the index says"),
@@ -124,6 +164,9 @@ pub struct CheckReport {
     pub findings: Vec<Finding>,
     /// How much is wrong.
     pub findings_total: u64,
+    /// Damaged copies of what is whole elsewhere, and packs that cannot be read and of which nothing is missed. They are
+    /// no finding: the next collection removes them.
+    pub waiting: u64,
     /// Roots below which something is damaged or missing, with what; of those that were asked for.
     pub reached: Vec<(BlobId, Vec<BlobId>)>,
     /// How long it took.
@@ -143,6 +186,10 @@ struct Check<'a> {
     damaged: Marks,
     /// Those, and nodes and records that list what is missing or bad.
     bad: Marks,
+    /// Packs that cannot be gone through by their tables.
+    suspects: BTreeMap<u32, Suspect>,
+    /// Something that is listed, or a root, is not stored.
+    is_incomplete: bool,
 }
 
 impl<'a> Check<'a> {
@@ -161,6 +208,8 @@ impl<'a> Check<'a> {
             seen: Marks::default(),
             damaged: Marks::default(),
             bad: Marks::default(),
+            suspects: BTreeMap::new(),
+            is_incomplete: false,
         }
     }
 
@@ -169,6 +218,7 @@ impl<'a> Check<'a> {
     }
 
     fn find(&mut self, finding: Finding) {
+        self.is_incomplete |= matches!(finding, Finding::RootMissing { .. } | Finding::Incomplete { .. });
         self.report.findings_total += 1;
         if self.report.findings.len() < TOLD {
             self.report.findings.push(finding);
@@ -181,9 +231,16 @@ impl<'a> Check<'a> {
         let on_their_way = inner.committer.on_their_way.now();
         let packs = inner.index.numbered();
         let known: std::collections::HashSet<_> = packs.values().map(|pack| pack.id).collect();
-        for id in there.keys() {
-            if !known.contains(id) && !on_their_way.contains(id) {
-                self.find(Finding::PackUnknown { pack: id.object() });
+        let mut unreadable = Vec::new();
+        for (id, bytes) in &there {
+            if known.contains(id) || on_their_way.contains(id) {
+                continue;
+            }
+            let pack = id.object();
+            let rows = table::read(inner.backend.as_ref(), &inner.keyring, *id, *bytes).await?;
+            match rows.is_some() {
+                true => self.find(Finding::PackUnknown { pack }),
+                false => unreadable.push(pack),
             }
         }
         let due: Vec<_> = packs
@@ -192,18 +249,28 @@ impl<'a> Check<'a> {
             .collect();
         for (done, (number, pack)) in (0..).zip(&due) {
             self.at(Phase::Reading, done, Some(due.len() as u64));
-            if there.get(&pack.id) == Some(&pack.bytes) {
-                self.pack(**number, pack, guard).await?;
-            } else {
-                let pack = pack.id.object();
-                self.find(Finding::PackMissing { pack });
+            let mut bytes = there.get(&pack.id).copied();
+            if bytes != Some(pack.bytes) {
+                // A list may be behind.
+                bytes = inner.backend.size(&pack.id.object()).await?;
+            }
+            if bytes != Some(pack.bytes) || !self.pack(**number, pack, guard).await? {
+                self.suspects.insert(**number, Suspect::new(**pack, bytes));
             }
         }
         self.index(&packs, guard).await?;
+        self.tell_suspects();
         for roots in options.roots.chunks(packs::STEP) {
             let found = self.places(roots.to_vec()).await?;
             let missing = roots.iter().zip(found).filter(|(_, found)| found.is_none());
             missing.for_each(|(id, _)| self.find(Finding::RootMissing { id: *id }));
+        }
+        // A quick check has not looked for what is missing, nor can one that knows no roots.
+        match self.quick || self.is_incomplete || options.roots.is_empty() {
+            true => unreadable
+                .into_iter()
+                .for_each(|pack| self.find(Finding::PackUnreadable { pack })),
+            false => self.report.waiting += unreadable.len() as u64,
         }
         if !self.quick {
             self.trace().await?;
@@ -225,13 +292,13 @@ impl BlobStore {
     /// what lists it, counts as not stored from then on for whoever may send it anew. May be dropped at any time.
     ///
     /// # Errors
-    /// A collection or repair is under way, or the storage failed; damage is no error.
+    /// A collection, check or repair is under way, or the storage failed; damage is no error.
     pub async fn check(
         &self,
         options: &CheckOptions,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<CheckReport, BlobError> {
-        let guard = self.upkeep()?;
+        let guard = self.upkeep().await?;
         let started = Instant::now();
         let mut check = Check::new(self, options.quick, options.bytes_per_second, progress);
         check.run(options, &guard).await?;

@@ -17,26 +17,25 @@ use crate::{BlobError, BlobId, blocking};
 pub(super) const STEP: usize = 8192;
 
 impl Check<'_> {
-    /// A pack that is there at its full length.
+    /// A pack that is there at its full length; answers whether its table can be read.
     pub(super) async fn pack(
         &mut self,
         number: u32,
         pack: &PackInfo,
         guard: &Guard,
-    ) -> Result<(), BlobError> {
+    ) -> Result<bool, BlobError> {
         let inner = &self.store.inner;
         self.report.packs += 1;
         let rows = table::read(inner.backend.as_ref(), &inner.keyring, pack.id, pack.bytes).await?;
         let Some(rows) = rows else {
             // Its pieces are found by the index, and looked at from there.
-            let pack = pack.id.object();
-            self.find(Finding::TableDamaged { pack });
-            return Ok(());
+            return Ok(false);
         };
         let kept = guard.kept(pack.id, rows);
         self.report.pieces += kept.len() as u64;
         let found = self.places(kept.iter().map(|(_, row)| row.id).collect()).await?;
         let mut here = Vec::with_capacity(kept.len());
+        let mut copies = Vec::new();
         for ((at, row), found) in kept.into_iter().zip(found) {
             match found {
                 Some(found) if (found.number, found.at) == (number, at) && found.row == row => {
@@ -44,7 +43,7 @@ impl Check<'_> {
                     here.push(found);
                 }
                 Some(found) if (found.number, found.at) == (number, at) => {}
-                Some(_) => here.push(location(pack, number, at, row)),
+                Some(found) => copies.push((location(pack, number, at, row), found)),
                 None => {
                     let pack = pack.id.object();
                     self.find(Finding::NotIndexed { id: row.id, pack });
@@ -52,10 +51,34 @@ impl Check<'_> {
             }
         }
         if self.quick {
-            return Ok(());
+            return Ok(true);
         }
         self.open(here).await?;
+        self.open_copies(copies).await?;
         self.pause(pack.bytes).await;
+        Ok(true)
+    }
+
+    /// Copies that the index does not find. A damaged one is none that anybody reads, as long as the other is good.
+    async fn open_copies(&mut self, copies: Vec<(Location, Location)>) -> Result<(), BlobError> {
+        let elsewhere: BTreeMap<u32, Location> =
+            copies.iter().map(|(copy, found)| (copy.at, *found)).collect();
+        let copies = copies.into_iter().map(|(copy, _)| copy).collect();
+        for copy in read_sealed(self.store, copies).await?.1 {
+            let Some(found) = elsewhere.get(&copy.at) else {
+                continue;
+            };
+            let read = read_each(self.store, vec![*found]).await?;
+            if read.iter().all(|(_, bytes)| bytes.is_some()) {
+                self.report.waiting += 1;
+            } else {
+                self.find(Finding::Damaged {
+                    id: copy.row.id,
+                    kind: copy.row.kind,
+                    pack: copy.pack.object(),
+                });
+            }
+        }
         Ok(())
     }
 
@@ -80,7 +103,11 @@ impl Check<'_> {
             });
             let mut of_packs: BTreeMap<u32, Vec<Location>> = BTreeMap::new();
             unseen.for_each(|piece| of_packs.entry(piece.number).or_default().push(piece));
-            for pieces in of_packs.into_values() {
+            for (number, pieces) in of_packs {
+                if self.suspects.contains_key(&number) {
+                    self.suspect(number, pieces).await?;
+                    continue;
+                }
                 for piece in &pieces {
                     let pack = piece.pack.object();
                     self.find(Finding::Misplaced {
@@ -88,7 +115,7 @@ impl Check<'_> {
                         pack,
                     });
                 }
-                // It may be readable there all the same: of some packs only the table is damaged.
+                // It may be readable there all the same.
                 if !self.quick {
                     self.open(pieces).await?;
                 }
@@ -97,7 +124,7 @@ impl Check<'_> {
     }
 
     /// Opens pieces of one pack, and resolves what they list.
-    async fn open(&mut self, pieces: Vec<Location>) -> Result<(), BlobError> {
+    pub(super) async fn open(&mut self, pieces: Vec<Location>) -> Result<(), BlobError> {
         let (good, bad) = read_sealed(self.store, pieces).await?;
         for piece in bad {
             self.damaged.insert(piece.number, piece.at);

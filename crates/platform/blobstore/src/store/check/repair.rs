@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::super::collect::{Guard, Moving, read_each, read_sealed, write_moved};
+use super::super::collect::{Moving, read_each, read_sealed, write_moved};
 use super::super::links;
 use super::packs::STEP;
-use super::{BlobStore, Check};
+use super::{BlobStore, Check, Guard};
 use crate::condemned::Fate;
 use crate::index::Location;
 use crate::marks::Bits;
@@ -72,7 +72,7 @@ impl BlobStore {
         ids: Vec<BlobId>,
         source: &dyn PieceSource,
     ) -> Result<RepairReport, BlobError> {
-        let guard = self.upkeep()?;
+        let guard = self.upkeep().await?;
         let _hold = self.hold();
         let quiet = |_| {};
         let mut repair = Repair {
@@ -99,7 +99,7 @@ impl BlobStore {
     /// # Errors
     /// A collection or check is under way, the index knows no such pack, or the storage failed.
     pub async fn salvage(&self, pack: &str) -> Result<SalvageReport, BlobError> {
-        let mut guard = self.upkeep()?;
+        let mut guard = self.upkeep().await?;
         let known = self.inner.index.numbered();
         let pack = known
             .iter()
@@ -133,12 +133,45 @@ impl BlobStore {
             }
             guard.add_rows(id, &rows);
         }
-        self.save_condemned(guard).await?;
+        self.save_condemned(guard, false).await?;
         Ok(report)
     }
 
+    /// What is known as damaged, or as listing what is: by the last check, and the scrubs since.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub async fn known_damage(&self) -> Result<Vec<BlobId>, BlobError> {
+        let (mut known, mut last) = (Vec::new(), None);
+        loop {
+            let index = Arc::clone(&self.inner.index);
+            let step: Vec<BlobId> = blocking(move || index.defects_after(last, STEP)).await?;
+            if step.is_empty() {
+                return Ok(known);
+            }
+            last = step.last().copied();
+            known.extend(step);
+        }
+    }
+
+    /// Which of the pieces are not stored, known as damaged, or known to list what is: by the last check, and the
+    /// scrubs since. In the order of the ids. Nobody is told that they are stored: this is for looking only.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub async fn are_damaged(&self, ids: Vec<BlobId>) -> Result<Vec<bool>, BlobError> {
+        let lease = self.inner.answers.lease();
+        let found = self.locate(&lease, ids.clone()).await?;
+        let index = Arc::clone(&self.inner.index);
+        let defective = blocking(move || index.defective(&ids)).await?;
+        let both = found.iter().zip(defective);
+        Ok(both
+            .map(|(found, is_defective)| found.is_none() || is_defective)
+            .collect())
+    }
+
     /// What the index finds in a pack.
-    async fn pieces_in(&self, number: u32, guard: &Guard) -> Result<Vec<Location>, BlobError> {
+    pub(super) async fn pieces_in(&self, number: u32, guard: &Guard) -> Result<Vec<Location>, BlobError> {
         let (mut found, mut last) = (Vec::new(), None);
         loop {
             let index = Arc::clone(&self.inner.index);
@@ -182,6 +215,25 @@ impl BlobStore {
                 return Ok(());
             }
         }
+    }
+}
+
+impl Check<'_> {
+    /// Those of the packs in which the index finds nothing any more.
+    async fn emptied(
+        &self,
+        mut packs: BTreeSet<PackId>,
+        guard: &Guard,
+    ) -> Result<BTreeSet<PackId>, BlobError> {
+        let mut last = None;
+        while !packs.is_empty()
+            && let Some(step) = self.step(&mut last).await?
+        {
+            for piece in step.iter().filter(|piece| !guard.has(piece.pack, piece.at)) {
+                packs.remove(&piece.pack);
+            }
+        }
+        Ok(packs)
     }
 }
 
@@ -292,16 +344,15 @@ impl Repair<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        let known = self.check.store.inner.index.numbered();
         for (pack, rows) in &rows {
             guard.add_rows(*pack, rows);
-            // A pack that is gone, and of which nothing is looked for any more, need not be told again.
-            let info = known.values().find(|info| info.id == *pack);
-            if info.is_some_and(|info| u64::from(info.rows) == guard.rows(*pack)) {
-                guard.packs.insert(*pack, Fate::Whole);
-            }
         }
-        self.check.store.save_condemned(guard).await?;
+        // A pack that is gone or cut short, and of which nothing is looked for any more, need not be told again.
+        let emptied = self.check.emptied(rows.keys().copied().collect(), &guard).await?;
+        for pack in emptied {
+            guard.packs.insert(pack, Fate::Whole);
+        }
+        self.check.store.save_condemned(guard, false).await?;
         Ok(())
     }
 }

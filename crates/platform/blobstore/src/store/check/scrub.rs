@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BlobStore, Check, Finding};
+use super::suspects::Suspect;
+use super::{BlobStore, Check, Finding, Guard};
 use crate::index::PackInfo;
 use crate::pack::PackId;
 use crate::{BlobError, blocking};
@@ -52,7 +53,7 @@ pub struct ScrubReport {
 
 impl BlobStore {
     /// Looks at packs in the order of their names, from where the last scrub stopped, also across restarts, to the
-    /// last one. Others may collect and check between two packs. What is damaged counts as not stored from then on
+    /// last one. Gives way to whoever collects, checks or repairs, and goes on when they have ended. What is damaged counts as not stored from then on
     /// for whoever may send it anew, and so does what lists it, once the scrub has ended. May be dropped at any time.
     ///
     /// # Errors
@@ -62,6 +63,7 @@ impl BlobStore {
         options: ScrubOptions,
         on_pack: &(dyn Fn(Scrubbed) + Send + Sync),
     ) -> Result<ScrubReport, BlobError> {
+        self.inner.keyring.check()?;
         let index = Arc::clone(&self.inner.index);
         let mut last = blocking(move || index.scrubbed()).await?;
         let mut report = ScrubReport::default();
@@ -73,7 +75,15 @@ impl BlobStore {
                 last = None;
                 break;
             };
-            let findings = self.scrub_pack(&mut check, number, &pack).await?;
+            let findings = loop {
+                let guard = self.inner.turns.spare().await;
+                tokio::select! {
+                    biased;
+                    // What somebody asked for goes first; then this pack is looked at again.
+                    () = self.inner.turns.is_wanted() => {}
+                    findings = self.scrub_pack(&mut check, number, &pack, guard) => break findings?,
+                }
+            };
             report.packs += 1;
             report.bytes += pack.bytes;
             report.findings += findings.len() as u64;
@@ -91,8 +101,14 @@ impl BlobStore {
         let index = Arc::clone(&self.inner.index);
         blocking(move || index.set_scrubbed(last)).await?;
         if report.findings > 0 {
-            let _guard = Arc::clone(&self.inner.condemned).lock_owned().await;
-            check.trace().await?;
+            loop {
+                let _guard = self.inner.turns.spare().await;
+                tokio::select! {
+                    biased;
+                    () = self.inner.turns.is_wanted() => {}
+                    traced = check.trace() => break traced?,
+                }
+            }
             check.remember(false).await?;
         }
         Ok(report)
@@ -109,24 +125,22 @@ impl BlobStore {
         check: &mut Check<'_>,
         number: u32,
         pack: &PackInfo,
+        guard: Guard,
     ) -> Result<Vec<Finding>, BlobError> {
-        let guard = Arc::clone(&self.inner.condemned).lock_owned().await;
         // It may have been collected meanwhile.
         if guard.is_whole(pack.id) || !self.inner.index.numbered().contains_key(&number) {
             return Ok(Vec::new());
         }
-        let name = pack.id.object();
-        let end = self
-            .inner
-            .backend
-            .read(&name, std::iter::once(pack.bytes..pack.bytes).collect())
-            .await?;
-        if end.is_none() {
-            let pack = name;
-            return Ok(vec![Finding::PackMissing { pack }]);
-        }
+        // Of one that was given up in the middle.
+        check.report.findings.clear();
+        let there = self.inner.backend.size(&pack.id.object()).await?;
         let before = check.damaged.count();
-        check.pack(number, pack, &guard).await?;
+        if there != Some(pack.bytes) || !check.pack(number, pack, &guard).await? {
+            check.suspects.insert(number, Suspect::new(*pack, there));
+            let pieces = self.pieces_in(number, &guard).await?;
+            check.suspect(number, pieces).await?;
+            check.tell_suspects();
+        }
         if check.damaged.count() > before {
             check.remember(false).await?;
         }

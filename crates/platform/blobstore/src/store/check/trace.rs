@@ -51,7 +51,7 @@ impl Check<'_> {
         Ok(is_changed)
     }
 
-    async fn step(&self, last: &mut Option<BlobId>) -> Result<Option<Vec<Location>>, BlobError> {
+    pub(super) async fn step(&self, last: &mut Option<BlobId>) -> Result<Option<Vec<Location>>, BlobError> {
         let (index, after) = (Arc::clone(&self.store.inner.index), *last);
         let step = blocking(move || index.after(after, STEP)).await?;
         *last = step.last().map(|piece| piece.row.id);

@@ -18,13 +18,13 @@ mod survey;
 mod sweep;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::sync::OwnedMutexGuard;
+use corliss_keyring::KeyError;
 
 use super::BlobStore;
+use super::turns::Guard;
 use crate::condemned::Condemned;
 use crate::{BlobError, BlobId};
 
@@ -73,6 +73,9 @@ pub struct CollectOptions {
     pub rewrite_limit_bytes: u64,
     /// How long to wait for readers of what goes; after that it goes with the next collection.
     pub wait: Duration,
+    /// Condemn, and write packs anew, but remove nothing: others use the same objects, and rely on what they were told
+    /// before. See [`BlobStore::remove_condemned`].
+    pub is_shared: bool,
 }
 
 impl Default for CollectOptions {
@@ -85,6 +88,7 @@ impl Default for CollectOptions {
             small_bytes: 1 << 20,
             rewrite_limit_bytes: 64 << 30,
             wait: Duration::from_mins(1),
+            is_shared: false,
         }
     }
 }
@@ -151,7 +155,8 @@ pub struct CollectReport {
     pub missing: Vec<BlobId>,
     /// Pieces that were found damaged, which stay where they are; the first thousand.
     pub damaged: Vec<BlobId>,
-    /// Packs that are there and of which nothing can be read.
+    /// Packs that the index does not know and whose tables cannot be read. What they held is known to nobody, so they go
+    /// once nothing in use is missing without them.
     pub unreadable_packs: Vec<String>,
     /// What was left as it was.
     pub skipped: Vec<Skipped>,
@@ -160,11 +165,10 @@ pub struct CollectReport {
 }
 
 impl CollectReport {
-    const fn is_complete(&self) -> bool {
-        self.missing_roots.is_empty()
-            && self.missing.is_empty()
-            && self.damaged.is_empty()
-            && self.unreadable_packs.is_empty()
+    /// Whether everything in use is there and can be read.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.missing_roots.is_empty() && self.missing.is_empty() && self.damaged.is_empty()
     }
 }
 
@@ -223,9 +227,6 @@ impl Run<'_> {
     }
 }
 
-/// What is condemned, for whoever changes it; given on to tasks that must not be cut off.
-pub(super) type Guard = OwnedMutexGuard<Condemned>;
-
 impl BlobStore {
     /// Removes what no root needs. Everything else may go on beside it: what is stored meanwhile stays, readers
     /// that began before finish, and whoever asks for something that goes is told that it is not there. May be
@@ -239,7 +240,12 @@ impl BlobStore {
         options: CollectOptions,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<CollectReport, BlobError> {
-        let guard = self.upkeep()?;
+        let mut guard = self.upkeep().await?;
+        if options.is_shared {
+            self.is_up_to_date(&guard).await?;
+            // Written even if nothing goes: whoever decided by what was there before is refused from then on.
+            guard.is_unsaved |= !options.dry_run;
+        }
         let started = Instant::now();
         let mut run = Run {
             store: self,
@@ -252,11 +258,75 @@ impl BlobStore {
         Ok(run.report)
     }
 
-    /// The right to change what is condemned.
-    pub(super) fn upkeep(&self) -> Result<Guard, BlobError> {
-        Arc::clone(&self.inner.condemned)
-            .try_lock_owned()
-            .map_err(|_| BlobError::Busy)
+    /// Removes the packs that were condemned before, by whomever, once nobody relies on them any more: whoever calls
+    /// knows that. What is condemned must be what this store knows of.
+    ///
+    /// # Errors
+    /// Another collection or check is under way, somebody else has changed what is condemned, or the storage failed.
+    pub async fn remove_condemned(
+        &self,
+        wait: Duration,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<CollectReport, BlobError> {
+        let guard = self.upkeep().await?;
+        self.is_up_to_date(&guard).await?;
+        let started = Instant::now();
+        let mut run = Run {
+            store: self,
+            options: CollectOptions {
+                wait,
+                ..CollectOptions::default()
+            },
+            progress,
+            report: CollectReport::default(),
+        };
+        run.settle(guard).await?;
+        run.report.took = started.elapsed();
+        Ok(run.report)
+    }
+
+    /// Writes down under another name what is condemned now, to be taken back to.
+    ///
+    /// # Errors
+    /// As [`Self::remove_condemned`].
+    pub async fn note_condemned(&self, object: &str) -> Result<(), BlobError> {
+        let guard = self.upkeep().await?;
+        self.is_up_to_date(&guard).await?;
+        let bytes = guard.object.clone().unwrap_or_default();
+        self.inner.backend.put(object, vec![bytes]).await
+    }
+
+    /// Takes back all that was condemned since that was noted, of which nothing was removed. This store does not know it again before it is
+    /// opened anew, with an index that is made from the packs.
+    ///
+    /// # Errors
+    /// As [`Self::remove_condemned`].
+    pub async fn acquit_condemned(&self, noted: &str) -> Result<(), BlobError> {
+        let mut guard = self.upkeep().await?;
+        self.is_up_to_date(&guard).await?;
+        // First: an index that does not know what is there only costs sending it again.
+        self.inner.index.doubt();
+        let inner = &self.inner;
+        guard.packs = match inner.backend.get(noted).await? {
+            Some(bytes) if !bytes.is_empty() => {
+                let before = Condemned::read(bytes, inner.backend.as_ref(), &inner.keyring).await?;
+                before.packs
+            }
+            _ => std::collections::BTreeMap::new(),
+        };
+        self.save_condemned(guard, true).await.map(drop)
+    }
+
+    /// Whether what is condemned lies there as this store knows it.
+    async fn is_up_to_date(&self, guard: &Guard) -> Result<(), BlobError> {
+        let there = Condemned::object_in(self.inner.backend.as_ref()).await?;
+        match there == guard.object {
+            true => Ok(()),
+            false => Err(KeyError::Changed {
+                place: self.inner.backend.place(),
+            }
+            .into()),
+        }
     }
 }
 
@@ -283,6 +353,7 @@ impl Run<'_> {
         } else if !self.options.dry_run {
             let before = self.report.skipped.len();
             guard = self.condemn(guard, &survey, swept.unused.clone()).await?;
+            self.condemn_unreadable(&mut guard);
             guard = self.settle(guard).await?;
             if self.report.skipped.len() == before {
                 guard = self.compact(guard, &swept).await?;

@@ -17,6 +17,9 @@ impl Run<'_> {
         if guard.is_unsaved {
             guard = self.save(guard).await?;
         }
+        if self.options.is_shared {
+            return Ok(guard);
+        }
         let epoch = inner.answers.leases.epoch();
         let dead = inner.answers.condemned(epoch);
         if dead.is_empty() && guard.packs.values().all(|fate| *fate != Fate::Whole) {
@@ -48,7 +51,18 @@ impl Run<'_> {
             .map(|(id, _)| *id)
             .filter(|id| there.contains_key(id))
             .collect();
-        guard.packs.retain(|id, _| there.contains_key(id));
+        let unlisted: Vec<PackId> = guard
+            .packs
+            .keys()
+            .filter(|id| !there.contains_key(id))
+            .copied()
+            .collect();
+        for id in unlisted {
+            // A list may be behind, and what was forgotten to be condemned would be known again.
+            if inner.backend.size(&id.object()).await?.is_none() {
+                guard.packs.remove(&id);
+            }
+        }
         for (done, id) in (0..).zip(&due) {
             self.at(Phase::Removing, done, Some(due.len() as u64));
             inner.backend.remove(&id.object()).await?;
@@ -60,17 +74,21 @@ impl Run<'_> {
 
     /// Writes what is condemned, to the end though the collection be dropped.
     pub(super) async fn save(&self, guard: Guard) -> Result<Guard, BlobError> {
-        self.store.save_condemned(guard).await
+        self.store.save_condemned(guard, self.options.is_shared).await
     }
 }
 
 impl crate::BlobStore {
     /// Writes what is condemned, to the end though whoever asked is gone.
-    pub(in crate::store) async fn save_condemned(&self, mut guard: Guard) -> Result<Guard, BlobError> {
+    pub(in crate::store) async fn save_condemned(
+        &self,
+        mut guard: Guard,
+        is_shared: bool,
+    ) -> Result<Guard, BlobError> {
         let inner = Arc::clone(&self.inner);
         let task = tokio::spawn(async move {
             guard
-                .save(inner.backend.as_ref(), &inner.keyring, &inner.index)
+                .save(inner.backend.as_ref(), &inner.keyring, &inner.index, is_shared)
                 .await
                 .map(|()| guard)
         });

@@ -10,6 +10,7 @@ use crate::BlobError;
 use crate::condemned::Fate;
 use crate::index::Location;
 use crate::marks::Marks;
+use crate::pack::PackId;
 
 /// What was not marked when everything was looked through.
 pub(super) struct Swept {
@@ -99,6 +100,17 @@ impl Run<'_> {
         Ok(unused)
     }
 
+    /// What nobody can read, and nobody misses, goes too.
+    pub(super) fn condemn_unreadable(&self, guard: &mut Guard) {
+        let packs = self.report.unreadable_packs.iter();
+        for id in packs.filter_map(|name| PackId::of_object(name)) {
+            if self.report.is_complete() {
+                guard.packs.insert(id, Fate::Whole);
+                guard.is_unsaved = true;
+            }
+        }
+    }
+
     async fn is_good(&self, piece: Location) -> Result<bool, BlobError> {
         let read = read_each(self.store, vec![piece]).await?;
         Ok(read.iter().all(|(_, bytes)| bytes.is_some()))
@@ -137,7 +149,7 @@ impl Run<'_> {
                 self.report.skipped.push(Skipped::Incomplete);
                 return Ok(guard);
             }
-            let inner = Arc::clone(&self.store.inner);
+            let (inner, is_shared) = (Arc::clone(&self.store.inner), self.options.is_shared);
             let (unused, ids) = (Arc::clone(&unused), Arc::clone(&ids));
             let task = tokio::spawn(async move {
                 let Some(dead) = inner.answers.condemn(&unused) else {
@@ -155,7 +167,7 @@ impl Run<'_> {
                     true => Ok(()),
                     false => {
                         guard
-                            .save(inner.backend.as_ref(), &inner.keyring, &inner.index)
+                            .save(inner.backend.as_ref(), &inner.keyring, &inner.index, is_shared)
                             .await
                     }
                 };
