@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use corliss_blobstore::{BlobError, BlobStore};
 use corliss_clock::Sources;
 use corliss_data::{DataError, DataService, Limits, MIGRATIONS, spawn_upkeep};
+use corliss_diagnostics::ErrorReport;
 use corliss_keyring::{KeyError, MemoryRootKey, RootKey};
 use corliss_metastore::Metastore;
 use corliss_reconcile::{Shutdown, WorkerBoard};
@@ -25,10 +26,8 @@ fn is_destroyed<T: std::fmt::Debug>(answer: Result<T, DataError>) {
         matches!(error, DataError::Blob(BlobError::Key(KeyError::Destroyed(_)))),
         "{error:?}"
     );
-    assert!(
-        error.to_string().contains("were destroyed by ada on 2"),
-        "{error}"
-    );
+    let said = ErrorReport::of(&error).message;
+    assert!(said.contains("were destroyed by ada on 2"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
