@@ -216,6 +216,17 @@ def test_a_switch_overwrites_nothing_that_no_version_has_and_writes_through_no_l
     assert read(victim) == {"conf": "precious"}
 
 
+def test_rows_and_columns_that_differ_are_told(corliss: Corliss, images: Path) -> None:
+    write(images, {"list.csv": "id,kind,age\n1,cat,3\n2,dog,4\n4,owl,5\n"})
+    corliss.cli("data", "add", str(images))
+    name = images.name
+    said = corliss.cli("data", "diff", f"{name}~1", name, "--rows", "list.csv", "--key", "id")
+    assert "column added: age (integer)" in said and "rows: 1 added, 0 removed, 1 changed, 1 the same" in said, said
+    assert "+ 4  owl" in said and "~ 2  kind: cat to dog" in said, said
+    assert "the tables are the same" in corliss.cli("data", "diff", name, name, "--rows", "list.csv")
+    assert "has no file 'absent.csv'" in refused(corliss, "data", "diff", f"{name}~1", name, "--rows", "absent.csv")
+
+
 def test_a_folder_of_another_origin_does_not_empty_a_branch_by_chance(corliss: Corliss, images: Path, tmp_path: Path) -> None:
     corliss.cli("data", "add", str(images), "--name", "origin")
     before = asked(corliss, "data", "log", "origin")

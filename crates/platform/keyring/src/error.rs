@@ -140,9 +140,9 @@ impl Diagnose for KeyError {
                 Some("restore the key file from its backup: without it the data cannot be read".to_owned())
             }
             Self::Transit { trouble, .. } => Some(trouble.hint()),
-            Self::Destroyed(_) => {
-                Some("what was sealed with them cannot be read again: use another tenant".to_owned())
-            }
+            Self::Destroyed(_) => Some(
+                "what was sealed with them cannot be read again: what is new needs another home".to_owned(),
+            ),
             Self::Changed { .. } => Some("open the store again, and one server at a time".to_owned()),
             Self::Form { .. } | Self::Unknown { .. } => {
                 Some("restore the file of wrapped keys from a backup".to_owned())

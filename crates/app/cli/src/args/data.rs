@@ -80,7 +80,7 @@ pub enum DataCommand {
     },
     /// Show the files that differ between two versions
     #[command(
-        after_help = "Examples:\n  corliss data diff images~1 images\n  corliss data diff images images@relabel --json"
+        after_help = "Examples:\n  corliss data diff images~1 images\n  corliss data diff images images@relabel --json\n  corliss data diff images~1 images --rows labels.csv --key id"
     )]
     Diff {
         /// The older one
@@ -92,6 +92,12 @@ pub enum DataCommand {
         /// How many files at most
         #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
+        /// Which rows and columns differ of this CSV, JSON lines or Parquet file
+        #[arg(long, value_name = "PATH", value_parser = some_text(), conflicts_with = "limit")]
+        rows: Option<String>,
+        /// A column that tells which row is which; may be repeated
+        #[arg(long, value_name = "COLUMN", value_parser = some_text(), requires = "rows")]
+        key: Vec<String>,
     },
     /// List a dataset's branches
     #[command(after_help = "Example:\n  corliss data branches images")]

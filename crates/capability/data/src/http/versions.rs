@@ -141,8 +141,9 @@ pub(super) async fn diff_table(
     State(service): State<DataService>,
     Query(query): Query<TableQuery>,
 ) -> Result<Json<TableDiff>, ApiError> {
-    let from = service.resolve(&reference("from", &query.from)?).await?.version;
-    let to = service.resolve(&reference("to", &query.to)?).await?.version;
+    let (from, to) = (reference("from", &query.from)?, reference("to", &query.to)?);
+    let from = service.resolve(&from).await.map_err(about("from"))?.version;
+    let to = service.resolve(&to).await.map_err(about("to"))?.version;
     let key = query.key.split(',').filter(|column| !column.is_empty());
     let key = key.map(str::to_owned).collect();
     Ok(Json(service.diff_table(&from, &to, &query.path, key).await?))

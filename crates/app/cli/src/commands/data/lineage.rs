@@ -12,7 +12,10 @@ use crate::views::{LineageNode, LineageView};
 
 pub(super) fn lineage(context: &Context, node: &str, direction: &str) -> CliResult {
     let api = context.api()?;
-    let node = match node.strip_prefix("version:") {
+    let node = match node
+        .strip_prefix("version:")
+        .filter(|version| !version.is_empty())
+    {
         Some(version) => format!("version:{}", version_of(&api, version)?),
         None => node.to_owned(),
     };

@@ -13,6 +13,7 @@ mod merge;
 mod obstacles;
 mod operations;
 mod refs;
+mod rows;
 mod show;
 mod status;
 mod transfer;
@@ -37,7 +38,16 @@ pub fn run(context: &Context, command: &DataCommand) -> CliResult {
         } => checkout::checkout(context, target, path.as_deref(), only, *discard),
         DataCommand::Status { path, rehash } => status::status(context, path, *rehash),
         DataCommand::Log { target, limit } => log::log(context, target, *limit),
-        DataCommand::Diff { from, to, limit } => diff::diff(context, from, to, *limit),
+        DataCommand::Diff {
+            from,
+            to,
+            limit,
+            rows,
+            key,
+        } => match rows {
+            Some(path) => rows::diff(context, from, to, path, key),
+            None => diff::diff(context, from, to, *limit),
+        },
         DataCommand::Branches { dataset } => refs::branches(context, dataset),
         DataCommand::Branch(args) => refs::branch(context, args),
         DataCommand::Tags { dataset } => refs::tags(context, dataset),
