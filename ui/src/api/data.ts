@@ -55,6 +55,8 @@ export interface FileEntry {
   blob: string;
   size_bytes: number;
   executable: boolean;
+  /** Its bytes lie in a source; the blob says where. */
+  link?: boolean;
 }
 
 export interface VersionSummary {
@@ -125,6 +127,10 @@ export interface Storage {
   stored_bytes: number;
   packs: number;
   pieces: number;
+  /** What versions link to in sources, which is not stored. */
+  linked?: { source: string; objects: number; bytes: number }[];
+  /** Pieces that are known as damaged. */
+  damaged: number;
 }
 
 const base = "/api/v1/data";

@@ -42,7 +42,7 @@ const Rows = memo(function Rows({ version, path, items, href, go }: RowsProps) {
         { head: "Name", wide: true, cell: (item) => <Named path={joined(path, item.name)} item={item} href={href} go={go} /> },
         { head: "Files", cell: (item) => (item.file ? <span className="faint">–</span> : count(item.files)), number: true },
         { head: "Size", cell: (item) => bytes(item.size_bytes), number: true },
-        { head: "Content", cell: (item) => item.file && <><Id id={item.file.blob} short={item.file.blob.slice(0, 12)} />{item.file.executable && <> <span className="chip">executable</span></>}</> },
+        { head: "Content", cell: (item) => item.file && <><Id id={item.file.blob} short={item.file.blob.slice(0, 12)} />{item.file.executable && <> <span className="chip">executable</span></>}{item.file.link && <> <span className="chip" title="Its bytes lie in a source and are not stored here">linked</span></>}</> },
         { head: "Get", cell: (item) => item.file && <Download version={version} path={item.file.path} /> },
       ]}
     />

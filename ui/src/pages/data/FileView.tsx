@@ -35,6 +35,7 @@ export function FileFacts({ version, entry }: { version: string; entry: FileEntr
       <span className="number">{bytes(entry.size_bytes)}</span>
       <span>content <code className="id" title={entry.blob}>{entry.blob.slice(0, 16)}</code> <Copy text={entry.blob} label="Copy the content's id" /></span>
       {entry.executable && <span className="chip">executable</span>}
+      {entry.link && <span className="chip" title="Its bytes lie in a source and are not stored here">linked</span>}
       <a className="button" href={fileAddress(version, entry.path)} download={nameOf(entry.path)}><Icon name="download" />Download</a>
     </div>
   );

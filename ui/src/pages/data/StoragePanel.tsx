@@ -3,7 +3,7 @@ import { data } from "../../api/data";
 import { Bar } from "../../components/Bar";
 import { Panel } from "../../components/Panel";
 import { bytes, count, plural } from "../../lib/format";
-import { storageWords } from "./words";
+import { storageNotes, storageWords } from "./words";
 
 /** What all versions take on disk, and what storing once and compressing saved. Absent where the server does not tell. */
 export function StoragePanel() {
@@ -24,6 +24,7 @@ export function StoragePanel() {
         </div>
       </div>
       <p className="soft">{sentence}</p>
+      {storageNotes(storage).map((note) => <p className="soft" key={note}>{note}</p>)}
     </Panel>
   );
 }

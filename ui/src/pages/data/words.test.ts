@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
 import { ApiError } from "../../api/errors";
-import { delta, diffWords, headline, isMerge, mergeError, mergeNews, restOf, rowsWords, storageWords } from "./words";
+import { delta, diffWords, headline, isMerge, mergeError, mergeNews, restOf, rowsWords, storageNotes, storageWords } from "./words";
 
 const KIB = 1024;
-const storage = { versions: 93, versions_bytes: 4000 * KIB, unique_bytes: 400 * KIB, stored_bytes: 100 * KIB, packs: 2, pieces: 10 };
+const storage = { versions: 93, versions_bytes: 4000 * KIB, unique_bytes: 400 * KIB, stored_bytes: 100 * KIB, packs: 2, pieces: 10, damaged: 0 };
 
 it("says what storing once and compressing saved", () => {
   expect(storageWords(storage)).toEqual({
@@ -19,6 +19,14 @@ it("claims nothing where nothing is saved", () => {
   expect(storageWords(one)).toEqual({ ratio: "–", sentence: "1 version has 100 B together. Without what repeats that is 100 B, and it takes 180 B on disk." });
   expect(storageWords({ ...storage, versions: 0, versions_bytes: 0 }).sentence).toBe("Nothing is stored yet.");
   expect(storageWords({ ...storage, stored_bytes: 0 }).ratio).toBe("–");
+});
+
+it("tells what lies elsewhere and what is damaged", () => {
+  expect(storageNotes(storage)).toEqual([]);
+  expect(storageNotes({ linked: [{ source: "lake", objects: 200, bytes: 8000 * KIB }], damaged: 1 })).toEqual([
+    "200 objects of 7.81 MiB in lake are linked, not stored here.",
+    "1 piece is damaged: corliss data check names the files.",
+  ]);
 });
 
 const entry = (size_bytes: number) => ({ path: "a", blob: "b", size_bytes, executable: false });

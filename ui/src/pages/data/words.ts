@@ -22,6 +22,13 @@ export function storageWords(storage: Storage): StorageWords {
   return { ratio: `${times(ratio)}×`, sentence: `${had}; ${how}, ${bytes(stored)} on disk. Copies of every version would take ${times(ratio)} times as much.` };
 }
 
+/** What is not stored here, and what cannot be read; nothing where there is neither. */
+export function storageNotes({ linked = [], damaged }: Pick<Storage, "linked" | "damaged">): string[] {
+  const notes = linked.map(({ source, objects, bytes: size }) => `${plural(objects, "object")} of ${bytes(size)} in ${source} ${objects === 1 ? "is" : "are"} linked, not stored here.`);
+  if (damaged > 0) notes.push(`${plural(damaged, "piece")} ${damaged === 1 ? "is" : "are"} damaged: corliss data check names the files.`);
+  return notes;
+}
+
 export const CHANGES: Record<ChangeKind, string> = { added: "added", removed: "removed", changed: "changed", mode: "mode" };
 
 /** `+1.2 KiB`, `−3 B`, `±0 B`. */
