@@ -6,6 +6,8 @@
     reason = "a failed unwrap here is a failed test"
 )]
 
+#[path = "support/api.rs"]
+mod api;
 #[path = "support/lake.rs"]
 mod lake;
 mod support;
@@ -16,30 +18,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use api::{call, router};
 use async_trait::async_trait;
 use axum::Router;
-use axum::body::Body;
 use bytes::Bytes;
 use corliss_blobstore::{BlobId, BlobStore};
 use corliss_clock::Sources;
 use corliss_data::remote::Counters;
 use corliss_data::source::{BucketSource, Found, Object, Source};
 use corliss_data::{
-    CollectWish, DataError, DataService, ImportSources, ImportWish, Imported, InUse, Limits, MIGRATIONS,
-    PortError, RefKind, Reference, Signature, SourceSettings, routes, upkeep_routes,
+    CollectWish, DataError, DataService, ImportSources, ImportWish, Imported, Limits, MIGRATIONS, RefKind,
+    Reference, Signature, SourceSettings,
 };
 use corliss_metastore::Metastore;
-use corliss_testkit::everyone;
 use corliss_testkit::noise::noise;
 use corliss_testkit::s3::{Bucket, fresh_bucket};
-use corliss_types::VersionId;
-use http::{Method, Request, StatusCode};
-use http_body_util::BodyExt;
+use http::{Method, StatusCode};
 use lake::{Lake, of_bucket, settings};
 use serde_json::{Value, json};
-use support::{by, name, on};
+use support::{NothingElse, by, name, on};
 use tokio::io::AsyncReadExt;
-use tower::ServiceExt;
 
 async fn service(sources: ImportSources) -> DataService {
     let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
@@ -298,39 +296,6 @@ async fn an_object_that_is_changed_while_it_is_read_is_an_error_that_names_it() 
     );
 }
 
-/// The routes of a service, upkeep included.
-struct Nothing;
-
-#[async_trait]
-impl InUse for Nothing {
-    async fn versions(&self) -> Result<Vec<VersionId>, PortError> {
-        Ok(Vec::new())
-    }
-    async fn blobs(&self) -> Result<Vec<BlobId>, PortError> {
-        Ok(Vec::new())
-    }
-}
-
-fn router(service: &DataService) -> Router {
-    let all = routes(service.clone()).merge(upkeep_routes(service.clone(), Arc::new(Nothing), None));
-    all.into_router(everyone::is_admin("ada")).unwrap()
-}
-
-async fn call(router: &Router, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
-    let request = Request::builder()
-        .method(method)
-        .uri(format!("/api/v1/data/{path}"))
-        .header("host", "127.0.0.1")
-        .header("authorization", "Bearer x")
-        .header("content-type", "application/json")
-        .body(Body::from(body.to_string()))
-        .unwrap();
-    let answer = router.clone().oneshot(request).await.unwrap();
-    let status = answer.status();
-    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
-}
-
 async fn get(router: &Router, path: &str) -> Value {
     call(router, Method::GET, path, Value::Null).await.1
 }
@@ -511,7 +476,7 @@ async fn what_was_collected_meanwhile_is_copied_again() {
         .unwrap();
     let collected = service
         .collect(
-            &Nothing,
+            &NothingElse,
             CollectWish {
                 grace_seconds: 0,
                 ..CollectWish::default()

@@ -6,6 +6,8 @@
     reason = "a failed unwrap here is a failed test"
 )]
 
+#[path = "support/api.rs"]
+mod api;
 #[path = "support/lake.rs"]
 mod lake;
 mod support;
@@ -17,6 +19,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use api::{call, router};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -26,21 +29,18 @@ use corliss_clock::Sources;
 use corliss_data::remote::Counters;
 use corliss_data::{
     ChangeKind, CollectWish, DataError, DataService, Edit, Entry, ImportSources, ImportWish, Imported,
-    Limits, Link, LinkTrouble, MIGRATIONS, Preview, Remotes, SourceSettings, routes,
+    Limits, Link, LinkTrouble, MIGRATIONS, Preview, Remotes, SourceSettings,
 };
 use corliss_diagnostics::Diagnose;
 use corliss_metastore::Metastore;
-use corliss_testkit::everyone;
 use corliss_testkit::noise::noise;
 use corliss_testkit::s3::{Bucket, fresh_bucket};
 use corliss_types::VersionId;
 use http::{Method, Request, StatusCode};
-use http_body_util::BodyExt;
 use lake::{Lake, of_bucket, settings};
 use serde_json::{Value, json};
 use support::{NothingElse, by, name, on, send_tree};
 use tokio::io::AsyncReadExt;
-use tower::ServiceExt;
 
 /// An installation, whose blobs can be looked at.
 struct World {
@@ -247,9 +247,7 @@ async fn what_was_changed_or_is_gone_is_told_by_file_and_object() {
         let error = service.preview(&version, "a", 0, 10).await.unwrap_err();
         assert_eq!(trouble(&error), &changed("in/a"));
 
-        let router = routes(service.clone())
-            .into_router(everyone::is_admin("ada"))
-            .unwrap();
+        let router = router(service);
         let at = |path: &str| format!("versions/{version}/files/{path}");
         let (status, told) = call(&router, Method::GET, &at("b"), Value::Null).await;
         assert_eq!(
@@ -276,21 +274,6 @@ async fn what_was_changed_or_is_gone_is_told_by_file_and_object() {
             ),
         }
     }
-}
-
-async fn call(router: &Router, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
-    let request = Request::builder()
-        .method(method)
-        .uri(format!("/api/v1/data/{path}"))
-        .header("host", "127.0.0.1")
-        .header("authorization", "Bearer x")
-        .header("content-type", "application/json")
-        .body(Body::from(body.to_string()))
-        .unwrap();
-    let answer = router.clone().oneshot(request).await.unwrap();
-    let status = answer.status();
-    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
 }
 
 /// An object of the same length that is overwritten between two parts of one file.

@@ -5,6 +5,8 @@
     reason = "a failed unwrap here is a failed test"
 )]
 
+#[path = "support/api.rs"]
+mod api;
 #[path = "support/lake.rs"]
 mod lake;
 mod support;
@@ -13,28 +15,24 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::{call, router};
 use axum::Router;
-use axum::body::Body;
 use corliss_blobstore::BlobStore;
 use corliss_clock::Sources;
 use corliss_data::remote::Counters;
 use corliss_data::{
     DataService, ImportSources, ImportWish, Imported, Limits, LinkedUsage, MIGRATIONS, SourceSettings,
-    routes, upkeep_routes,
 };
 use corliss_diagnostics::Diagnose;
 use corliss_keyring::MemoryRootKey;
 use corliss_lend::{Folders, Loan};
 use corliss_metastore::Metastore;
-use corliss_testkit::everyone;
 use corliss_testkit::noise::noise;
 use corliss_testkit::s3::fresh_bucket;
-use http::{Method, Request, StatusCode};
-use http_body_util::BodyExt;
+use http::{Method, StatusCode};
 use lake::{Lake, of_bucket};
 use serde_json::{Value, json};
-use support::{NothingElse, by, name, on};
-use tower::ServiceExt;
+use support::{by, name, on};
 
 async fn service(sources: ImportSources) -> DataService {
     let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
@@ -53,30 +51,6 @@ async fn link(service: &DataService, source: &str, dataset: &str, prefix: &str) 
     };
     let counters = Arc::new(Counters::default());
     service.import(&wish, &counters).await.unwrap()
-}
-
-fn router(service: &DataService) -> Router {
-    let upkeep = upkeep_routes(service.clone(), Arc::new(NothingElse), None);
-    let all = routes(service.clone()).merge(upkeep);
-    all.into_router(everyone::is_admin("ada")).unwrap()
-}
-
-/// The status, and the last line of the answer.
-async fn call(router: &Router, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
-    let request = Request::builder()
-        .method(method)
-        .uri(format!("/api/v1/data/{path}"))
-        .header("host", "127.0.0.1")
-        .header("authorization", "Bearer x")
-        .header("content-type", "application/json")
-        .body(Body::from(body.to_string()))
-        .unwrap();
-    let answer = router.clone().oneshot(request).await.unwrap();
-    let status = answer.status();
-    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-    let text = String::from_utf8(bytes.to_vec()).unwrap();
-    let last = text.lines().last().unwrap_or("null");
-    (status, serde_json::from_str(last).unwrap_or(Value::Null))
 }
 
 async fn checked(router: &Router, quick: bool) -> Value {
