@@ -10,7 +10,7 @@ export function StoragePanel() {
   const query = useQuery({ queryKey: ["data-storage"], queryFn: () => data.storage().then((storage) => storage ?? null), refetchInterval: 30_000 });
   const storage = query.data;
   // The list below is what people came for: it is not pushed down by an error of this.
-  if (!storage || storage.versions_bytes === 0) return null;
+  if (!storage || (storage.versions_bytes === 0 && storageNotes(storage).length === 0)) return null;
   const { ratio, sentence } = storageWords(storage);
   const most = Math.max(storage.versions_bytes, storage.unique_bytes, storage.stored_bytes);
   return (

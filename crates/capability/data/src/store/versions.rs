@@ -74,11 +74,11 @@ pub(crate) fn with_links(tx: &mut dyn Tx) -> Result<Vec<VersionId>, StoreError> 
     rows.iter().map(|row| row.parse("id")).collect()
 }
 
-/// Versions whose files are kept, and the bytes of those.
+/// Versions whose files are kept, and the bytes of those that are stored here.
 pub(crate) fn totals(tx: &mut dyn Tx) -> Result<(u64, u64), StoreError> {
     // Cast, as PostgreSQL sums up to NUMERIC.
     let row = tx.query_opt(
-        "SELECT COUNT(*) AS versions, CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS bytes
+        "SELECT COUNT(*) AS versions, CAST(COALESCE(SUM(size_bytes - linked_bytes), 0) AS BIGINT) AS bytes
          FROM data_version WHERE is_expired = 0",
         params![],
     )?;

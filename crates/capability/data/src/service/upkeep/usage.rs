@@ -13,7 +13,7 @@ pub struct StorageUsage {
     pub datasets: u64,
     /// Versions whose files are kept.
     pub versions: u64,
-    /// Bytes of their files, each version counted whole.
+    /// Bytes of their files that are stored here, each version counted whole.
     pub versions_bytes: u64,
     /// Content that is stored, each piece once, before it is compressed; with what tracking and others keep.
     pub unique_bytes: u64,
