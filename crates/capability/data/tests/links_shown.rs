@@ -217,8 +217,9 @@ async fn a_damaged_link_is_one_file_that_is_damaged() {
     let router = router(&service);
     let found = checked(&router, false).await;
     assert_eq!(found["findings_total"], json!(1), "{found}");
-    assert_eq!(found["files"][0]["version"], json!(version));
-    let damaged = found["files"][0]["path"].as_str().unwrap();
+    assert_eq!(found["versions"][0]["version"], json!(version));
+    assert_eq!(found["versions"][0]["files_total"], json!(1));
+    let damaged = found["versions"][0]["paths"][0]["path"].as_str().unwrap();
     let links = &found["links"];
     assert_eq!((&links["asked"], &links["broken_total"]), (&json!(59), &json!(0)));
     assert_eq!(service.storage().await.unwrap().linked[0].objects, 59);
