@@ -4,22 +4,23 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::num::NonZero;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use corliss_blobstore::id_of_reader;
 use corliss_data::Entry;
+use serde::{Deserialize, Serialize};
 
 use super::download;
 use crate::api::Api;
 use crate::error::{CliError, CliResult, unwritable};
 use crate::parallel::on_threads;
 use crate::text::short;
-use crate::{output, progress};
+use crate::{program, progress};
 
 /// Its name within a folder; versions of the folder do not have it.
 pub const NAME: &str = ".corliss-checkout";
@@ -30,6 +31,8 @@ const PLACING: &str = ".corliss-placing";
 /// What a process that was killed has asked the server for is still written: so long is waited for it.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
+/// How often it is opened anew.
+const OPEN_TRIES: u32 = 8;
 
 /// A folder for files on their way, which one process at a time uses.
 pub struct Staging {
@@ -51,7 +54,14 @@ impl Staging {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(|error| unwritable(parent, &error))?;
         }
-        Self::at(path)
+        let staging = Self::at(path)?;
+        if folder.symlink_metadata().is_ok() {
+            // By somebody for whom this waited.
+            staging.remove();
+            return Err(CliError::input(format!("{} exists already", folder.display()))
+                .hint("name a folder that does not exist yet"));
+        }
+        Ok(staging)
     }
 
     /// Within a folder.
@@ -60,6 +70,26 @@ impl Staging {
     }
 
     fn at(path: PathBuf) -> CliResult<Self> {
+        // One that somebody else has just made a folder of, or removed, is not it.
+        for _ in 0..OPEN_TRIES {
+            let staging = Self::open(path.clone())?;
+            if staging.is_at_its_path() {
+                return Ok(staging);
+            }
+        }
+        Err(
+            CliError::failed(format!("other processes use {} all the time", path.display()))
+                .hint("stop them"),
+        )
+    }
+
+    fn is_at_its_path(&self) -> bool {
+        let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let (held, named) = (self.folder.metadata(), self.path.symlink_metadata());
+        held.is_ok_and(|held| named.is_ok_and(|named| place(held) == place(named)))
+    }
+
+    fn open(path: PathBuf) -> CliResult<Self> {
         match fs::create_dir(&path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(unwritable(&path, &error)),
             _ => {}
@@ -89,8 +119,8 @@ impl Staging {
         &self.path
     }
 
-    /// Fetches entries of a version, but for those that an attempt before this one has fetched. If this one is broken off too, what
-    /// it has fetched stays.
+    /// Fetches entries of a version, but for those that an attempt before this one has fetched. If this one is broken
+    /// off too, what it has fetched stays.
     pub fn fetch(&self, api: &Api, home: &Path, version: &str, entries: &[Entry]) -> CliResult {
         let what = format!("fetching {}", short(version));
         let total = entries.iter().map(|entry| entry.size_bytes).sum();
@@ -101,13 +131,19 @@ impl Staging {
         bar.reset_eta();
         let fetched = download::entries(api, home, version, &lacking, &self.path, &self.folder, &bar);
         bar.finish_and_clear();
-        if fetched.is_err() && holds_files(&self.path) {
-            output::complain(&format!(
-                "What was fetched is kept in {}: the same command goes on from there.",
+        fetched.map_err(|error| {
+            if !holds_files(&self.path) {
+                return error;
+            }
+            let kept = format!(
+                "what was fetched is kept in {}, and the same command goes on from there",
                 self.path.display()
-            ));
-        }
-        fetched
+            );
+            match error.report.hint.clone() {
+                Some(hint) => error.hint(format!("{hint}; {kept}")),
+                None => error.hint(kept),
+            }
+        })
     }
 
     /// Removes all that is no whole file of these; answers the entries that are not there.
@@ -138,17 +174,32 @@ impl Staging {
         Ok(lacking.cloned().collect())
     }
 
-    /// Says that files go from it into the folder around it from now on.
-    pub fn begin_placing(&self) -> CliResult {
-        let path = self.path.join(PLACING);
-        File::create(&path)
-            .map(drop)
+    /// Says that files go from it into the folder around it from now on, and what that is to be.
+    pub fn begin_placing(&self, midway: &Midway) -> CliResult {
+        let (path, partial) = (self.path.join(PLACING), self.path.join(format!("{PLACING}.part")));
+        let text = serde_json::to_vec(midway)
+            .map_err(|error| CliError::failed(format!("cannot write down the checkout: {error}")))?;
+        fs::write(&partial, text)
+            .and_then(|()| fs::rename(&partial, &path))
             .map_err(|error| unwritable(&path, &error))
     }
 
     /// Gives the files the name of the folder that they are to be, which is not there or empty.
     pub fn become_folder(self, folder: &Path) -> CliResult {
-        fs::rename(&self.path, folder).map_err(|error| unwritable(folder, &error))
+        let name_taken = |error: &io::Error| {
+            matches!(
+                error.kind(),
+                ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory
+            )
+        };
+        fs::rename(&self.path, folder).map_err(|error| match name_taken(&error) {
+            true => CliError::input(format!(
+                "{} was made by somebody else meanwhile",
+                folder.display()
+            ))
+            .hint("name another folder, or move that one away: what was fetched is kept"),
+            false => unwritable(folder, &error),
+        })
     }
 
     /// Removes it, with all that is left in it.
@@ -157,21 +208,32 @@ impl Staging {
     }
 }
 
-/// Whether a folder is half one version and half another.
-pub fn is_placing(folder: &Path) -> bool {
-    folder.join(NAME).join(PLACING).exists()
+/// What a folder is to be that is half one version and half another.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Midway {
+    /// As people name it.
+    pub target: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// Whether a checkout of a folder was broken off in the middle, and of what.
+pub fn midway(folder: &Path) -> Option<Midway> {
+    let text = fs::read(folder.join(NAME).join(PLACING)).ok()?;
+    serde_json::from_slice(&text).ok()
 }
 
 /// Refuses a folder that is half one version and half another.
 pub fn check_whole(folder: &Path) -> CliResult {
-    match is_placing(folder) {
-        false => Ok(()),
-        true => Err(CliError::failed(format!(
-            "a checkout of {} is under way, or was broken off in the middle",
-            folder.display()
-        ))
-        .hint("do that checkout again: it goes on from there")),
-    }
+    let Some(Midway { target, .. }) = midway(folder) else {
+        return Ok(());
+    };
+    let path = folder.display();
+    let again = program::command(&format!("data checkout {target} {path}"));
+    Err(CliError::failed(format!(
+        "a checkout of {path} to {target} is under way, or was broken off in the middle"
+    ))
+    .hint(format!("`{again}` goes on from there")))
 }
 
 /// Removes what is none of the files by its name, kind, size and mode; collects those that are.
@@ -185,6 +247,9 @@ fn sort_out<'a>(
     for item in fs::read_dir(folder).map_err(failed)? {
         let item = item.map_err(failed)?;
         let path = item.path();
+        if prefix.is_empty() && item.file_name() == PLACING {
+            continue;
+        }
         let metadata = path.symlink_metadata().map_err(failed)?;
         let relative = item.file_name().to_str().map(|name| format!("{prefix}{name}"));
         if metadata.is_dir() {

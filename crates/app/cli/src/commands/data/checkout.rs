@@ -15,7 +15,7 @@ use crate::commands::versions::resolve;
 use crate::context::Context;
 use crate::data::changes::{self, LocalChange};
 use crate::data::copies::{Copy, Notes};
-use crate::data::staging::{self, Staging};
+use crate::data::staging::{self, Midway, Staging};
 use crate::data::upload;
 use crate::error::{CliError, CliResult, unwritable};
 use crate::text::short;
@@ -49,6 +49,7 @@ pub(super) fn checkout(
     let wish = Wish {
         context,
         api: &api,
+        target,
         version: &resolved.version,
         only: &only,
     };
@@ -106,6 +107,7 @@ fn is_free(path: &Path) -> bool {
 struct Wish<'a> {
     context: &'a Context,
     api: &'a Api,
+    target: &'a str,
     version: &'a str,
     only: &'a [String],
 }
@@ -151,17 +153,26 @@ impl Wish<'_> {
                     .cloned()
                     .collect(),
             };
-            let own = neither(since, &differing, staging::is_placing(folder));
+            let midway = staging::midway(folder);
+            let mut own = neither(since, &differing, midway.is_some());
+            if let Some(midway) = &midway {
+                // What that checkout has done is no change of anybody's.
+                let since = changes::since(self.api, &midway.version, &taken.tree, self.only)?;
+                own = neither(own, &since, true);
+            }
             if !own.is_empty() {
-                return Err(CliError::input(format!(
+                let error = CliError::input(format!(
                     "{} has changes of its own: {}",
                     folder.display(),
                     summary(&own)
-                ))
-                .hint(format!(
-                    "commit them with `{}`, or pass --discard to lose them",
-                    program::command("data add")
-                )));
+                ));
+                let add = program::command(&format!("data add {}", folder.display()));
+                return Err(match midway {
+                    None => error.hint(format!(
+                        "commit them with `{add}`, or pass --discard to lose them"
+                    )),
+                    Some(_) => error.hint("copy them elsewhere, then pass --discard"),
+                });
             }
         }
         obstacles::check(folder, &differing, discard)?;
@@ -171,7 +182,10 @@ impl Wish<'_> {
             .collect();
         let staging = Staging::within(folder)?;
         self.fetch(&staging, &new)?;
-        staging.begin_placing()?;
+        staging.begin_placing(&Midway {
+            target: self.target.to_owned(),
+            version: self.version.to_owned(),
+        })?;
         place(folder, staging.path(), &differing)?;
         Ok((new, Some(staging)))
     }
