@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
+import requests
 
 from support.server import Corliss
 
@@ -223,3 +224,23 @@ def test_files_are_linked_to_a_source_read_where_they_lie_and_stay_linked_in_a_w
     assert "raw/big.bin is linked to 'may/big.bin' of source 'lake', which was changed since" in checked.stdout
     assert "raw/deep/b c.txt is linked to 'may/deep/b c.txt' of source 'lake', which is gone" in checked.stdout
     assert "cannot be linked to" in refused(corliss, "data", "import", "x", "https://example.org/x", "--link")
+
+
+def test_a_link_that_somebody_made_up_breaks_nothing(lake: tuple[Corliss, Path], tmp_path: Path) -> None:
+    corliss, _ = lake
+    headers = {"Authorization": f"Bearer {corliss.token}"}
+
+    def commit(link: dict[str, Any]) -> requests.Response:
+        body = "corliss-link 1\n" + json.dumps(link, separators=(",", ":"))
+        blob = requests.post(f"{corliss.url}/api/v1/data/blobs", data=body, headers=headers, timeout=30).json()["id"]
+        edits = [{"path": "p", "blob": blob, "link": True}]
+        path = f"{corliss.url}/api/v1/data/datasets/forged/commits"
+        return requests.post(path, json={"edits": edits}, headers=headers, timeout=30)
+
+    link = {"source": "lake", "key": "other", "size_bytes": 1, "etag": "1"}
+    for wrong in ({"size_bytes": 2**63 - 1}, {"size_bytes": 2**50 + 1}, {"key": "../home/root.key"}, {"key": "/etc/passwd"}, {"etag": ""}):
+        assert commit(link | wrong).status_code == 400, wrong
+    assert commit(link | {"size_bytes": 2**50}).status_code in (200, 201)
+    assert asked(corliss, "data", "du")["versions_bytes"] == 0
+    said = refused(corliss, "data", "get", "forged", str(tmp_path / "got"))
+    assert "other" in said and not (tmp_path / "got").exists(), said

@@ -50,7 +50,9 @@ fn destroy(context: &Context, tenant: &str, dry_run: bool, yes: bool) -> CliResu
         return context.answer(looked, |found: Destruction| tell_sealed(&found, output::say));
     }
     if found.keys.state == "live" && !yes {
-        tell_sealed(&found, output::complain);
+        if !context.json {
+            tell_sealed(&found, output::complain);
+        }
         confirm_name(
             &format!("This cannot be undone. Type the tenant's name, {tenant}, to go on:"),
             tenant,

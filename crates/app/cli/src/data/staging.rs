@@ -15,7 +15,7 @@ use corliss_blobstore::id_of_reader;
 use corliss_data::Entry;
 use serde::{Deserialize, Serialize};
 
-use super::download;
+use super::{download, upload};
 use crate::api::Api;
 use crate::error::{CliError, CliResult, unwritable};
 use crate::parallel::on_threads;
@@ -42,8 +42,8 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Beside a folder that is yet to be made.
-    pub fn beside(folder: &Path) -> CliResult<Self> {
+    /// Beside a folder that is yet to be made, outside of the home.
+    pub fn beside(folder: &Path, home: &Path) -> CliResult<Self> {
         let name = folder
             .file_name()
             .ok_or_else(|| CliError::input(format!("{} is no name of a folder", folder.display())))?;
@@ -52,7 +52,13 @@ impl Staging {
         hidden.push(".corliss-part");
         let path = folder.with_file_name(hidden);
         if let Some(parent) = path.parent() {
+            let parent = if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            };
             fs::create_dir_all(parent).map_err(|error| unwritable(parent, &error))?;
+            upload::check_outside(parent, home)?;
         }
         let staging = Self::at(path)?;
         if folder.symlink_metadata().is_ok() {
@@ -307,7 +313,7 @@ mod tests {
     fn what_is_whole_stays_and_all_else_goes() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("digits");
-        let staging = Staging::beside(&folder).unwrap();
+        let staging = Staging::beside(&folder, Path::new("/nowhere")).unwrap();
         let path = |name: &str| staging.path().join(name);
         fs::create_dir_all(path("a/b")).unwrap();
         fs::create_dir_all(path("empty/x")).unwrap();

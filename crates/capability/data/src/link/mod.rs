@@ -25,6 +25,8 @@ pub use trouble::LinkTrouble;
 const MAGIC: &[u8] = b"corliss-link 1\n";
 /// Bytes of a link; twice what the longest names take.
 pub(crate) const LINK_BYTES_MAX: u64 = 8 << 10;
+/// Bytes of an object, 1 PiB: more than any service has, and few enough that sums of many are numbers.
+const OBJECT_BYTES_MAX: u64 = 1 << 50;
 /// Bytes of an etag or of a version. Services use less than a hundred.
 const TAG_BYTES_MAX: usize = 256;
 
@@ -96,6 +98,9 @@ impl Link {
         }
         if form.key.parse::<EntryPath>().is_err() {
             return Err("its key cannot be a path");
+        }
+        if form.size_bytes > OBJECT_BYTES_MAX {
+            return Err("its object is larger than one can be");
         }
         let is_tag = |tag: &str| !tag.is_empty() && tag.len() <= TAG_BYTES_MAX;
         if !is_tag(&form.etag) || !form.version.as_deref().is_none_or(is_tag) {

@@ -94,7 +94,7 @@ impl LinkTrouble {
                     .to_owned()
             }
             Self::Gone { .. } => {
-                "put the object back as it was; or remove the file, and import again what is there now"
+                "remove the file, or import again what is there now; in a bucket, the same object may be put back"
                     .to_owned()
             }
             Self::SourceUnknown { source } => {

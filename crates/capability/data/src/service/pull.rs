@@ -69,6 +69,8 @@ impl DataService {
         by: (&str, &'static str),
         counters: &Counters,
     ) -> Result<TransferReport, DataError> {
+        // Names of what cannot be read would be no success, though nothing may be left to be fetched.
+        self.blobs.check_keys()?;
         for attempt in 1.. {
             let opened = self.remotes.open(remote).await?;
             match self.fetch_from(opened.as_ref(), transfer, by, counters).await {

@@ -76,16 +76,20 @@ pub(crate) fn with_links(tx: &mut dyn Tx) -> Result<Vec<VersionId>, StoreError> 
 
 /// Versions whose files are kept, and the bytes of those that are stored here.
 pub(crate) fn totals(tx: &mut dyn Tx) -> Result<(u64, u64), StoreError> {
-    // Cast, as PostgreSQL sums up to NUMERIC.
+    // Cast, as PostgreSQL sums up to NUMERIC; in two halves, as one sum may be more than a BIGINT.
     let row = tx.query_opt(
-        "SELECT COUNT(*) AS versions, CAST(COALESCE(SUM(size_bytes - linked_bytes), 0) AS BIGINT) AS bytes
+        "SELECT COUNT(*) AS versions,
+                CAST(COALESCE(SUM((size_bytes - linked_bytes) / 1048576), 0) AS BIGINT) AS mebibytes,
+                CAST(COALESCE(SUM((size_bytes - linked_bytes) % 1048576), 0) AS BIGINT) AS bytes
          FROM data_version WHERE is_expired = 0",
         params![],
     )?;
-    match row {
-        Some(row) => Ok((row.unsigned("versions")?, row.unsigned("bytes")?)),
-        None => Ok((0, 0)),
-    }
+    let Some(row) = row else { return Ok((0, 0)) };
+    let mebibytes = row.unsigned("mebibytes")?.saturating_mul(1 << 20);
+    Ok((
+        row.unsigned("versions")?,
+        mebibytes.saturating_add(row.unsigned("bytes")?),
+    ))
 }
 
 /// Up to two versions whose ids start so.

@@ -271,6 +271,14 @@ impl BlobStore {
         blocking(move || index.len()).await
     }
 
+    /// Whether what is stored can be opened: not after its keys were destroyed.
+    ///
+    /// # Errors
+    /// Who destroyed them, and when.
+    pub fn check_keys(&self) -> Result<(), BlobError> {
+        Ok(self.inner.keyring.check()?)
+    }
+
     /// Where pieces lie for a reader, in the order of the ids.
     async fn locate(&self, lease: &Lease, ids: Vec<BlobId>) -> Result<Vec<Option<Location>>, BlobError> {
         self.inner.keyring.check()?;

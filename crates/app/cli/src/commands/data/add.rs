@@ -31,6 +31,7 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> CliResult {
         return Err(CliError::input(format!("{} is not a folder", folder.display()))
             .hint("name the folder that the file lies in: a version is a whole folder"));
     }
+    upload::check_outside(&folder, &context.home)?;
     staging::check_whole(&folder)?;
     let notes = Notes::on(&context.home, &folder)?;
     let copy = notes.copy()?.filter(|copy| copy.server == api.url());
@@ -44,7 +45,7 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> CliResult {
     let copy = copy.filter(|copy| copy.dataset == to.dataset);
     let only = copy.as_ref().map(|copy| copy.only.clone()).unwrap_or_default();
     if args.dry_run {
-        return dry_run(context, &api, &taken, &to, &only);
+        return dry_run(context, &api, &taken, &to, &only, args.replace);
     }
     let to = match to.expected {
         None if !args.replace && only.is_empty() => going_on(&api, &taken, to)?,
@@ -147,7 +148,14 @@ fn name_of(to: &Destination) -> String {
     }
 }
 
-fn dry_run(context: &Context, api: &Api, taken: &Taken, to: &Destination, only: &[String]) -> CliResult {
+fn dry_run(
+    context: &Context,
+    api: &Api,
+    taken: &Taken,
+    to: &Destination,
+    only: &[String],
+    replace: bool,
+) -> CliResult {
     let target = name_of(to);
     let base = match resolve(api, &target) {
         Ok(base) => Some(base.version),
@@ -166,6 +174,11 @@ fn dry_run(context: &Context, api: &Api, taken: &Taken, to: &Destination, only: 
     }
     match base {
         None => {
+            if to.expected.is_some() {
+                output::say(&format!(
+                    "{target} is gone: without --replace nothing would be made"
+                ));
+            }
             let files = taken.snapshot.entries();
             let bytes = files.iter().map(|entry| entry.size_bytes).sum();
             output::say(&format!(
@@ -178,6 +191,12 @@ fn dry_run(context: &Context, api: &Api, taken: &Taken, to: &Destination, only: 
         Some(_) => {
             print_changes(&changes);
             output::say(&format!("{target} would get {}", summary(&changes)));
+            let is_refused = to.expected.is_none() && !replace && only.is_empty();
+            if is_refused && changes.iter().any(|change| change.here.is_none()) {
+                output::say(
+                    "but not without --replace: the folder is no working copy of it, and lacks some of its files",
+                );
+            }
         }
     }
     Ok(())

@@ -120,7 +120,7 @@ impl Wish<'_> {
     /// A folder that is not there yet: it appears with all of its files. Answers them.
     fn make(&self, folder: &Path) -> CliResult<Vec<Entry>> {
         let entries = wanted(self.api, self.version, self.only)?;
-        let staging = Staging::beside(folder)?;
+        let staging = Staging::beside(folder, &self.context.home)?;
         self.fetch(&staging, &entries)?;
         staging.become_folder(folder)?;
         Ok(entries)
@@ -136,6 +136,7 @@ impl Wish<'_> {
         discard: bool,
     ) -> CliResult<(Vec<Entry>, Option<Staging>)> {
         let home = &self.context.home;
+        upload::check_outside(folder, home)?;
         let exclude = upload::within(folder, home).into_iter().collect();
         let taken = upload::take(home, folder, &upload::data_options(exclude), None)?;
         if !self.only.is_empty() {

@@ -23,7 +23,7 @@ pub(super) fn get(context: &Context, target: &str, path: &Path, only: &[String])
             .hint("name a folder that does not exist yet"));
     }
     let entries = wanted(&api, &version, only)?;
-    let staging = Staging::beside(path)?;
+    let staging = Staging::beside(path, &context.home)?;
     staging.fetch(&api, &context.home, &version, &entries)?;
     staging.become_folder(path)?;
     let (files, bytes) = (entries.len() as u64, size_of(&entries));

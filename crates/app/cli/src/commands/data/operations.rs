@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::api::{Api, segment};
 use crate::context::{Context, typed};
-use crate::error::{CliError, CliResult, EXIT_FAILED};
+use crate::error::{CliError, CliResult, EXIT_FAILED, EXIT_NOT_FOUND};
 use crate::output::{self, Table};
 use crate::progress::Meter;
 use crate::views::Page;
@@ -78,8 +78,20 @@ pub(super) fn start(api: &Api, path: &str, wish: &Value, what: &str) -> CliResul
     let operation: Operation = typed(answer.clone())?;
     match (operation.state.as_str(), operation.error) {
         ("done", _) => Ok(answer),
-        (_, Some(report)) => Err(CliError::of(report, EXIT_FAILED)),
+        (_, Some(report)) => {
+            let exit_code = exit_of(&report.code);
+            Err(CliError::of(report, exit_code))
+        }
         (state, None) => Err(CliError::failed(format!("it was {state}"))),
+    }
+}
+
+/// What ended in the background has no status that would tell.
+fn exit_of(code: &str) -> u8 {
+    const NOTHING_THERE: [&str; 2] = ["data_remote_has_none", "data_source_empty"];
+    match code.ends_with("_not_found") || NOTHING_THERE.contains(&code) {
+        true => EXIT_NOT_FOUND,
+        false => EXIT_FAILED,
     }
 }
 

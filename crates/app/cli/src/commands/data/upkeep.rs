@@ -300,7 +300,9 @@ pub(super) fn check(context: &Context, quick: bool, repair_from: Option<&str>) -
             "{} changed or gone",
             units::plural_of(broken, "linked object was", "linked objects were")
         );
-        let error = CliError::failed(message).hint("import them again, with `--link` or as copies");
+        let error = CliError::failed(message).hint(
+            "import them again, with `--link` or as copies, for the next version; an old one stays broken until nothing refers to it",
+        );
         return Err(if context.json { error.told() } else { error });
     }
     if damaged == 0 {
@@ -355,7 +357,14 @@ fn tell(checked: &Checked) {
         tell_links(links);
     }
     if checked.findings_total == 0 && checked.links.as_ref().is_none_or(|links| links.broken_total == 0) {
-        output::say("everything is as it should be");
+        let is_all = checked
+            .links
+            .as_ref()
+            .is_none_or(|links| links.unasked.is_empty());
+        output::say(match is_all {
+            true => "everything is as it should be",
+            false => "what was looked at is as it should be",
+        });
     }
 }
 

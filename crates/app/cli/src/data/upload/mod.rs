@@ -148,6 +148,20 @@ pub fn within(root: &Path, folder: &Path) -> Option<PathBuf> {
     (!relative.as_os_str().is_empty()).then(|| relative.to_path_buf())
 }
 
+/// Refuses a folder that lies in the home, whose keys and databases are nobody's data.
+pub fn check_outside(folder: &Path, home: &Path) -> CliResult {
+    let is_within = |home: PathBuf| folder.canonicalize().is_ok_and(|folder| folder.starts_with(home));
+    match home.canonicalize().is_ok_and(is_within) {
+        false => Ok(()),
+        true => Err(CliError::input(format!(
+            "{} lies in Corliss's own home, {}",
+            folder.display(),
+            home.display()
+        ))
+        .hint("name a folder outside of it")),
+    }
+}
+
 /// What is code: everything beside the project file but these folders and what tools make.
 pub fn code_options(exclude: Vec<PathBuf>) -> Options {
     Options {
