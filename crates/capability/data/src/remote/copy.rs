@@ -26,9 +26,9 @@ use crate::tree;
 /// Groups that are asked for and read at a time.
 const READS: usize = 4;
 /// Bodies of chunks on their way at a time.
-const PUTS: usize = 3;
+const PUTS: usize = 6;
 /// Ids that are asked for together. Of records fewer: each of them opens hundreds of others.
-const GROUP: usize = 512;
+const GROUP: usize = 256;
 const GROUP_OF_RECORDS: usize = 64;
 /// Records and nodes that are sent together.
 const INNER_BYTES: usize = 4 << 20;

@@ -1,6 +1,6 @@
 //! What the server does in the background: starting and following it, `corliss data operations` and `cancel`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use corliss_diagnostics::ErrorReport;
 use serde::Deserialize;
@@ -14,8 +14,9 @@ use crate::progress::Meter;
 use crate::views::Page;
 use crate::{interrupt, program, units};
 
-/// Between two looks at how far it is.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Between two questions: a sixteenth of the time that it has taken, so that nobody waits much longer than that.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_millis(200);
 
 #[derive(Deserialize)]
 struct Operation {
@@ -103,6 +104,7 @@ pub(super) fn result(api: &Api, path: &str, wish: &Value, what: &str) -> CliResu
 
 /// Until it has ended.
 fn wait(api: &Api, path: &str, meter: &mut Meter, what: &str) -> CliResult<Value> {
+    let began = Instant::now();
     loop {
         let answer: Value = api.poll(path)?;
         let operation: Operation = typed(answer.clone())?;
@@ -115,7 +117,7 @@ fn wait(api: &Api, path: &str, meter: &mut Meter, what: &str) -> CliResult<Value
             Some((done, total)) => meter.things(&text, done, total),
             None => meter.bytes(&text, counted.bytes, counted.bytes_total),
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep((began.elapsed() / 16).clamp(PAUSE_MIN, PAUSE_MAX));
     }
 }
 
