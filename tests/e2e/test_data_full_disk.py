@@ -113,3 +113,31 @@ def test_the_home(tmp_path: Path, folder: Path) -> None:
             assert not processes.wait_until_none(home)
         finally:
             corliss.kill_everything()
+
+
+def test_what_later_runs_might_read_makes_room_for_what_one_reads_now(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    inputs = home / "work/inputs"
+    inputs.mkdir(parents=True)
+    with small_disk(inputs, "3m"):
+        corliss = Corliss(home)
+        try:
+            corliss.up()
+            for name, size in [("first", 1_200_000), ("second", 2_000_000), ("third", 4_000_000)]:
+                project = tmp_path / name
+                (project / "raw").mkdir(parents=True)
+                (project / "raw/file").write_bytes(NOISE.randbytes(size))
+                (project / "corliss.yaml").write_text(
+                    f"project: {name}\ndata: {{{name}: raw}}\n"
+                    f"steps: {{read: {{run: 'wc -c < $CORLISS_INPUT_{name.upper()}/file', inputs: [{name}]}}}}\n"
+                )
+                ended = corliss.wait_run(corliss.submit(project / "corliss.yaml"))
+                if name == "third":
+                    assert ended["state"] == "failed" and "is full" in str(ended), ended
+                else:
+                    assert ended["state"] == "succeeded", ended
+                    kept = [path.stat().st_size for path in inputs.glob("v_*/file")]
+                    assert kept == [size] or (name == "second" and kept == []), kept
+            corliss.down()
+        finally:
+            corliss.kill_everything()

@@ -131,6 +131,37 @@ steps:
     assert count.read_text() == "ba"
 
 
+READS = """
+project: reads
+data: {raw: raw}
+steps:
+  read:
+    run: >-
+      %s stat -c %%i $CORLISS_INPUT_RAW/rows && cat $CORLISS_INPUT_RAW/rows
+    inputs: [raw]
+    cache: false
+"""
+
+
+def test_a_second_run_on_the_same_data_copies_nothing(corliss: Corliss, project) -> None:
+    def read(before: str = "") -> list[str]:
+        file = project(READS % before)
+        (file.parent / "raw").mkdir()
+        (file.parent / "raw/rows").write_text("right\n")
+        run = corliss.submit(file)
+        assert corliss.wait_run(run)["state"] == "succeeded"
+        return corliss.cli("logs", f"{run}/read").split()
+
+    first = read()
+    assert first[1:] == ["right"]
+    assert read() == first, "it is the same file"
+    corliss.down()
+    corliss.up()
+    assert read() == first, "also after a restart"
+    assert read("cd $CORLISS_INPUT_RAW && chmod u+w rows && echo wrong > rows;")[1:] == ["wrong"]
+    assert read()[1:] == ["right"], "what one run spoils is not what another reads"
+
+
 def test_cancel_ends_a_step_that_ignores_sigterm(corliss: Corliss, project) -> None:
     file = project(
         "project: deaf\nsteps:\n  a: {run: python a.py}\n",

@@ -18,6 +18,7 @@ mod error;
 mod history;
 mod hook;
 mod http;
+mod input_cache;
 mod leb128;
 mod lineage;
 mod link;
@@ -43,6 +44,7 @@ pub use hook::{
     NewHook, When,
 };
 pub use http::{hook_routes, routes, upkeep_routes};
+pub use input_cache::{InputCache, InputCacheUsage};
 pub use lineage::{Direction, Edge, LineageGraph, NodeKind, NodeRef, NodeView, Relation};
 pub use link::{Link, LinkTrouble};
 pub use path::EntryPath;

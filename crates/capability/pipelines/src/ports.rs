@@ -37,6 +37,12 @@ pub trait Datasets: Send + Sync {
     /// there already and untouched nothing is done; if something in it was changed it is replaced. `folder`
     /// and the names `.NAME.*` beside it belong to this function until the folder above them is removed.
     async fn materialise(&self, version: &VersionId, folder: &Path) -> Result<(), PortError>;
+    /// The folder of a version that the run reads, read-only and whole when this returns, and there until the run is
+    /// released. It may be the folder of other runs too. Done again for each attempt: what was changed in it meanwhile
+    /// is replaced.
+    async fn hold(&self, version: &VersionId, run: &RunId) -> Result<PathBuf, PortError>;
+    /// The run reads nothing any more.
+    async fn release(&self, run: &RunId) -> Result<(), PortError>;
     /// Makes a version of a folder's content. The same content gives the same version.
     async fn publish(&self, folder: &Path) -> Result<VersionId, PortError>;
     /// Remembers edges; those that are known already change nothing.

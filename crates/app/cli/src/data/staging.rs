@@ -1,6 +1,7 @@
 //! Where files lie until all of them are here, so that nobody finds a folder with some of its files: beside a folder
 //! that is yet to be made, or within one that is there. What was broken off stays, and is gone on with.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -70,8 +71,9 @@ impl Staging {
         Ok(staging)
     }
 
-    /// Within a folder.
-    pub fn within(folder: &Path) -> CliResult<Self> {
+    /// Within a folder, which lies outside of the home.
+    pub fn within(folder: &Path, home: &Path) -> CliResult<Self> {
+        upload::check_outside(folder, home)?;
         Self::at(folder.join(NAME))
     }
 
@@ -153,12 +155,12 @@ impl Staging {
     }
 
     /// Removes all that is no whole file of these; answers the entries that are not there.
-    fn lacking(&self, entries: &[Entry]) -> CliResult<Vec<Entry>> {
+    fn lacking<'a>(&self, entries: &'a [Entry]) -> CliResult<Cow<'a, [Entry]>> {
         let named: HashMap<&str, &Entry> = entries.iter().map(|entry| (entry.path.as_str(), entry)).collect();
         let mut seemingly = Vec::new();
         sort_out(&self.path, "", &named, &mut seemingly)?;
         if seemingly.is_empty() {
-            return Ok(entries.to_vec());
+            return Ok(Cow::Borrowed(entries));
         }
         let here = Mutex::new(HashSet::new());
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -177,7 +179,7 @@ impl Staging {
         })?;
         let here = here.into_inner().unwrap_or_else(PoisonError::into_inner);
         let lacking = entries.iter().filter(|entry| !here.contains(entry.path.as_str()));
-        Ok(lacking.cloned().collect())
+        Ok(Cow::Owned(lacking.cloned().collect()))
     }
 
     /// Says that files go from it into the folder around it from now on, and what that is to be.
@@ -208,7 +210,7 @@ impl Staging {
         })
     }
 
-    /// Removes it, with all that is left in it.
+    /// Removes it, with all that is left in it: its work is done.
     pub fn remove(self) {
         let _ = fs::remove_dir_all(&self.path);
     }
@@ -240,6 +242,16 @@ pub fn check_whole(folder: &Path) -> CliResult {
         "a checkout of {path} to {target} is under way, or was broken off in the middle"
     ))
     .hint(format!("`{again}` goes on from there")))
+}
+
+/// One that was refused before anything was fetched leaves nothing behind.
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // By its path another one may be found by now.
+        if self.is_at_its_path() {
+            holds_files(&self.path);
+        }
+    }
 }
 
 /// Removes what is none of the files by its name, kind, size and mode; collects those that are.
@@ -355,13 +367,15 @@ mod tests {
     #[test]
     fn one_process_at_a_time() {
         let place = tempfile::tempdir().unwrap();
-        let held = Staging::within(place.path()).unwrap();
-        let refused = Staging::within(place.path()).err().unwrap();
+        let held = Staging::within(place.path(), Path::new("/nowhere")).unwrap();
+        let refused = Staging::within(place.path(), Path::new("/nowhere"))
+            .err()
+            .unwrap();
         assert!(
             refused.report.message.starts_with("another process"),
             "{refused:?}"
         );
         held.remove();
-        Staging::within(place.path()).unwrap();
+        Staging::within(place.path(), Path::new("/nowhere")).unwrap();
     }
 }

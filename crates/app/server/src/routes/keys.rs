@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::routing::{get, post};
-use corliss_data::{DataService, InUse};
+use corliss_data::{DataService, InUse, InputCache};
 use corliss_diagnostics::Meaning;
 use corliss_http::{ApiError, Caller, Dialect, Json, Routes};
 use corliss_keyring::{Destroyed, FileRootKey, KeyError, Keyring, Summary, TenantKeys};
@@ -28,6 +28,8 @@ pub struct Keys {
 pub struct Sealed {
     /// Datasets.
     pub data: DataService,
+    /// Of them, what is laid out for steps.
+    pub inputs: InputCache,
     /// Models.
     pub registry: Registry,
     /// Artifacts of tracking, among others.
@@ -101,7 +103,7 @@ struct DestroyAnswer {
 }
 
 /// From the moment that this answers, nobody reads what was stored: the keys are gone from memory and from where they
-/// lay. What is laid out in folders of runs and of models is not reached, nor are backups of the wrapped keys.
+/// lay. What is laid out for runs that go on and for models is not reached, nor are backups of the wrapped keys.
 async fn destroy(
     State((keys, sealed)): State<(Keys, Sealed)>,
     Caller(caller): Caller,
@@ -144,6 +146,9 @@ async fn end(keys: &Keys, sealed: &Sealed, by: &str) -> Result<Destroyed, ApiErr
     let destroyed = keys.ring.destroy(by).await;
     // Also if it failed: it may be done all the same, and then nothing is answered from memory.
     sealed.data.forget_opened();
+    if let Err(error) = sealed.inputs.close().await {
+        tracing::warn!(%error, "what was laid out for ended runs could not be removed");
+    }
     destroyed.map_err(|error| ApiError::of(&error))
 }
 

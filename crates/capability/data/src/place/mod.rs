@@ -22,6 +22,9 @@ use crate::{DataError, Entry};
 
 use remove::remove_tree;
 
+/// Ends the name of stamps that are being written.
+const NEW_STAMPS: &str = "stamps-new";
+
 /// Where a version is laid out, and what lies beside it meanwhile.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -32,7 +35,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The folder need not exist; its parent is made.
+    /// Neither the folder nor its parent need exist.
     pub(crate) fn new(folder: &Path) -> Result<Self, DataError> {
         let wrong = || DataError::NotAFolder {
             path: folder.display().to_string(),
@@ -42,7 +45,6 @@ impl Place {
             .and_then(|name| name.to_str())
             .ok_or_else(wrong)?;
         let parent = folder.parent().ok_or_else(wrong)?;
-        fs::create_dir_all(parent).map_err(|error| DataError::io("make the folder", parent, &error))?;
         let beside = |suffix: &str| parent.join(format!(".{name}.{suffix}"));
         Ok(Self {
             folder: folder.to_path_buf(),
@@ -50,6 +52,37 @@ impl Place {
             discarded: beside("discarded"),
             stamps: beside("stamps"),
         })
+    }
+
+    /// Makes the folder in which it lies.
+    pub(crate) fn make_parent(&self) -> Result<(), DataError> {
+        let Some(parent) = self.folder.parent() else {
+            return Ok(());
+        };
+        fs::create_dir_all(parent).map_err(|error| DataError::io("make the folder", parent, &error))
+    }
+
+    /// Bytes of the files of what was laid out; 0 if that is not known.
+    pub(crate) fn bytes(&self) -> u64 {
+        stamps::bytes(&self.stamps).unwrap_or(0)
+    }
+
+    /// Removes the folder and all that is beside it.
+    pub(crate) fn remove(&self) -> Result<(), DataError> {
+        if self.folder.symlink_metadata().is_ok() {
+            remove_tree(&self.discarded)?;
+            fs::rename(&self.folder, &self.discarded)
+                .map_err(|error| DataError::io("set aside", &self.folder, &error))?;
+        }
+        for remains in [
+            &self.building,
+            &self.discarded,
+            &self.stamps,
+            &self.stamps.with_extension(NEW_STAMPS),
+        ] {
+            remove_tree(remains)?;
+        }
+        Ok(())
     }
 
     /// Whether the folder is there and as it was laid out.
@@ -103,7 +136,7 @@ impl Place {
             close(&self.building.join(folder))?;
         }
         close(&self.building)?;
-        let partial = self.stamps.with_extension("stamps-new");
+        let partial = self.stamps.with_extension(NEW_STAMPS);
         let stamps = stamps::collect(&self.building, version)?;
         fs::write(&partial, stamps).map_err(|error| failed(&partial, error))?;
         fs::rename(&partial, &self.stamps).map_err(|error| failed(&self.stamps, error))?;

@@ -1,7 +1,8 @@
 //! What the files of a laid-out folder look like, as text that is compared whole.
 
 use std::fmt::Write;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -9,10 +10,16 @@ use corliss_types::VersionId;
 
 use crate::DataError;
 
-/// One line per file and folder: kind and mode, size, inode, both times, path.
+const FIRST_LINE_MAX: u64 = 4096;
+
+/// The boot, the version and the bytes of its files; then one line per file and folder: kind and mode, size, inode, both
+/// times, path.
 pub(super) fn collect(folder: &Path, version: &VersionId) -> Result<String, DataError> {
-    let mut text = format!("corliss-stamps 1 {} {version}\n", boot());
-    for (path, metadata) in walk(folder)? {
+    let all = walk(folder)?;
+    let files = all.iter().filter(|(_, metadata)| !metadata.is_dir());
+    let bytes: u64 = files.map(|(_, metadata)| metadata.size()).sum();
+    let mut text = format!("corliss-stamps 2 {} {version} {bytes}\n", boot());
+    for (path, metadata) in all {
         let path = path.display();
         // Writing to a String cannot fail.
         let _ = if metadata.is_dir() {
@@ -33,6 +40,16 @@ pub(super) fn collect(folder: &Path, version: &VersionId) -> Result<String, Data
         };
     }
     Ok(text)
+}
+
+/// The bytes of the files that stamps are of.
+pub(super) fn bytes(stamps: &Path) -> Option<u64> {
+    let mut first = String::new();
+    BufReader::new(File::open(stamps).ok()?)
+        .take(FIRST_LINE_MAX)
+        .read_line(&mut first)
+        .ok()?;
+    first.split_whitespace().nth(4)?.parse().ok()
 }
 
 /// The paths of everything in the folder that is not a folder.

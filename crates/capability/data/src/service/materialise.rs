@@ -20,7 +20,7 @@ const TURNS: usize = 32;
 
 /// Whose turn it is to work on a folder: two steps may want the same one at once.
 #[derive(Debug)]
-pub(super) struct Turns([Mutex<()>; TURNS]);
+pub(crate) struct Turns([Mutex<()>; TURNS]);
 
 impl Default for Turns {
     fn default() -> Self {
@@ -29,7 +29,7 @@ impl Default for Turns {
 }
 
 impl Turns {
-    fn of(&self, folder: &Path) -> &Mutex<()> {
+    pub(crate) fn of(&self, folder: &Path) -> &Mutex<()> {
         let mut hasher = DefaultHasher::new();
         folder.hash(&mut hasher);
         let index = hasher.finish() % TURNS as u64;
@@ -53,6 +53,7 @@ impl DataService {
             let (folder, version) = (folder.to_path_buf(), version.clone());
             blocking(move || {
                 let place = Place::new(&folder)?;
+                place.make_parent()?;
                 let sound = place.is_sound(&version)?;
                 Ok((place, sound))
             })
@@ -81,6 +82,16 @@ impl DataService {
         }
         let version = version.clone();
         blocking(move || place.finish(&version)).await
+    }
+
+    /// Whether the folder is as [`Self::materialise`] left it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn is_untouched(&self, version: &VersionId, folder: &Path) -> Result<bool, DataError> {
+        let _turn = self.turns.of(folder).lock().await;
+        let (folder, version) = (folder.to_path_buf(), version.clone());
+        blocking(move || Place::new(&folder)?.is_sound(&version)).await
     }
 
     /// Reads every file of a laid-out folder and compares it with the version; of a linked file the length alone, as

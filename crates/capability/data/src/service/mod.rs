@@ -21,13 +21,14 @@ mod push;
 mod read;
 mod refs;
 mod resolve;
+mod seal;
 mod transfers;
 mod upkeep;
 
 pub(crate) use exchange::Mover;
-pub(crate) use hooks::Tried;
 pub use import::ImportWish;
 pub(crate) use lent::{LentFile, Passed};
+pub(crate) use materialise::Turns;
 pub(crate) use operations::{Kind, Operation};
 pub(crate) use transfers::Start;
 

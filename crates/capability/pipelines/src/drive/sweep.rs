@@ -72,6 +72,7 @@ impl Sweeper {
     async fn sweep(&self, run: &RunId, keep: Keep, stage: i64) -> Result<(), PipelinesError> {
         let folder = work::run_folder(&self.context.config.work, run);
         work::blocking(move || work::trim(&folder, keep)).await?;
+        self.context.ports.datasets.release(run).await?;
         let run = run.clone();
         self.context
             .store

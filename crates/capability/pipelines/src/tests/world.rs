@@ -2,7 +2,7 @@
 //! passes its gate before and after.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -37,6 +37,8 @@ pub(super) enum Does {
 pub(super) struct State {
     pub(super) versions: BTreeMap<VersionId, BTreeMap<String, Vec<u8>>>,
     pub(super) datasets: BTreeMap<String, VersionId>,
+    /// Which run reads which version.
+    pub(super) held: BTreeSet<(RunId, VersionId)>,
     pub(super) lineage: BTreeSet<LineageEdge>,
     pub(super) jobs: BTreeMap<JobId, (JobRequest, JobState)>,
     pub(super) by_key: BTreeMap<StepKey, JobId>,
@@ -313,6 +315,17 @@ impl Datasets for Port {
         }
         self.gate.pass().await;
         Ok(())
+    }
+    async fn hold(&self, version: &VersionId, run: &RunId) -> Result<PathBuf, PortError> {
+        let held = (run.clone(), version.clone());
+        self.effect("hold", |state| state.held.insert(held)).await?;
+        let folder = self.world.home.path().join("inputs").join(version.as_str());
+        self.materialise(version, &folder).await?;
+        Ok(folder)
+    }
+    async fn release(&self, run: &RunId) -> Result<(), PortError> {
+        self.effect("release", |state| state.held.retain(|(holder, _)| holder != run))
+            .await
     }
     async fn publish(&self, folder: &Path) -> Result<VersionId, PortError> {
         let files = read_tree(folder);

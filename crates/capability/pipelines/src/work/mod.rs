@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! <work>/<run>/.code/                        the code snapshot, laid out once, read-only
-//! <work>/<run>/.inputs/<version>/            each version that a step reads, laid out once, read-only
-//! <work>/<run>/.*                            what the data room keeps beside those
+//! <work>/<run>/.*                            what the data room keeps beside it
 //! <work>/<run>/<step>/checkpoints/           shared by the step's attempts
 //! <work>/<run>/<step>/attempt-<n>/code/      the attempt's own copy of the code; its workers start here
 //! <work>/<run>/<step>/attempt-<n>/outputs/<name>/
 //! ```
 //!
-//! Names of steps and outputs start with a letter or digit, so the dotted folders clash with none.
+//! What steps read is laid out by the data room, for all runs together. Names of steps and outputs start with a letter or
+//! digit, so the dotted folders clash with none.
 //! Nothing here must survive a power cut: what matters is in the metadata and the blob store, and an
 //! attempt whose folders are lost is lost with its processes.
 

@@ -1,4 +1,4 @@
-//! What all steps of a run read: the code and the input versions, laid out once per run.
+//! What all steps of a run read: the code, laid out once per run, and the input versions, laid out once for all runs.
 //!
 //! They are asked for again before every attempt, because the data room then looks whether a step has
 //! written into them (as root it can) and lays them out anew.
@@ -17,32 +17,30 @@ const MAX_DEPTH: usize = 128;
 
 /// The read-only folders of one run.
 pub(crate) struct SharedFolders {
-    run: PathBuf,
+    run: RunId,
+    folder: PathBuf,
     datasets: Arc<dyn Datasets>,
 }
 
 impl SharedFolders {
     pub(crate) fn new(work: &Path, run: &RunId, datasets: Arc<dyn Datasets>) -> Self {
         Self {
-            run: run_folder(work, run),
+            run: run.clone(),
+            folder: run_folder(work, run),
             datasets,
         }
     }
 
     /// The folder of the code snapshot.
     pub(crate) async fn code(&self, version: &VersionId) -> Result<PathBuf, PipelinesError> {
-        self.lay_out(version, self.run.join(".code")).await
+        let folder = self.folder.join(".code");
+        self.datasets.materialise(version, &folder).await?;
+        Ok(folder)
     }
 
     /// The folder of an input version.
     pub(crate) async fn input(&self, version: &VersionId) -> Result<PathBuf, PipelinesError> {
-        self.lay_out(version, self.run.join(".inputs").join(version.as_str()))
-            .await
-    }
-
-    async fn lay_out(&self, version: &VersionId, folder: PathBuf) -> Result<PathBuf, PipelinesError> {
-        self.datasets.materialise(version, &folder).await?;
-        Ok(folder)
+        Ok(self.datasets.hold(version, &self.run).await?)
     }
 }
 

@@ -109,6 +109,30 @@ async fn a_pack_that_is_cut_in_half_is_one_finding_and_is_given_up_once_all_is_e
 }
 
 #[tokio::test]
+async fn a_pack_of_which_all_was_sent_again_goes_though_nobody_can_read_it() {
+    let world = World::new();
+    let store = world.open("index").await;
+    let (pieces, top) = many();
+    store.put_pieces(pieces.clone()).await.unwrap();
+    let pack = world.packs().await.pop().unwrap();
+    world.backend.put(&pack, vec!["gone".into()]).await.unwrap();
+    assert!(check(&store, &[top]).await.findings_total > 0);
+    store.put_pieces(pieces).await.unwrap();
+    let report = check(&store, &[top]).await;
+    assert_eq!((sound(&report), report.waiting), ((0, &[][..]), 1));
+    let report = collect(&store, &[top]).await;
+    assert_eq!(
+        (report.kept_pieces, &report.skipped[..]),
+        (41, &[][..]),
+        "{report:?}"
+    );
+    assert_eq!(report.unreadable_packs, [pack.as_str()]);
+    assert!(!world.packs().await.contains(&pack));
+    let report = check(&store, &[top]).await;
+    assert_eq!((sound(&report), report.waiting), ((0, &[][..]), 0));
+}
+
+#[tokio::test]
 async fn a_pack_that_nobody_can_read_stays_while_something_is_missing() {
     let world = World::new();
     let store = world.open("index").await;

@@ -44,12 +44,14 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> CliResult {
     let taken = upload::take(&context.home, &folder, &upload::data_options(home), store)?;
     let copy = copy.filter(|copy| copy.dataset == to.dataset);
     let only = copy.as_ref().map(|copy| copy.only.clone()).unwrap_or_default();
+    let is_stranger = to.expected.is_none() && !args.replace && only.is_empty();
     if args.dry_run {
-        return dry_run(context, &api, &taken, &to, &only, args.replace);
+        return dry_run(context, &api, &taken, &to, &only, is_stranger);
     }
-    let to = match to.expected {
-        None if !args.replace && only.is_empty() => going_on(&api, &taken, to)?,
-        _ => to,
+    let to = if is_stranger {
+        going_on(&api, &taken, to)?
+    } else {
+        to
     };
     let uploaded = match &copy {
         Some(copy) if !copy.only.is_empty() => commit_part(&api, &taken, copy, &to),
@@ -154,7 +156,7 @@ fn dry_run(
     taken: &Taken,
     to: &Destination,
     only: &[String],
-    replace: bool,
+    is_stranger: bool,
 ) -> CliResult {
     let target = name_of(to);
     let base = match resolve(api, &target) {
@@ -191,8 +193,7 @@ fn dry_run(
         Some(_) => {
             print_changes(&changes);
             output::say(&format!("{target} would get {}", summary(&changes)));
-            let is_refused = to.expected.is_none() && !replace && only.is_empty();
-            if is_refused && changes.iter().any(|change| change.here.is_none()) {
+            if is_stranger && changes.iter().any(|change| change.here.is_none()) {
                 output::say(
                     "but not without --replace: the folder is no working copy of it, and lacks some of its files",
                 );

@@ -53,10 +53,17 @@ pub(super) fn checkout(
         version: &resolved.version,
         only: &only,
     };
-    let (written, staging) = match &known {
-        Some(copy) => wish.switch(&path, Some(&copy.version), &copy.only, discard)?,
-        None if path.symlink_metadata().is_err() => (wish.make(&path)?, None),
-        None if is_free(&path) => wish.switch(&path, None, &[], false)?,
+    let mut staging = None;
+    let written = match &known {
+        None if path.symlink_metadata().is_err() => wish.make(&path)?,
+        None if is_free(&path) => {
+            let within = staging.insert(Staging::within(&path, &context.home)?);
+            wish.switch(&path, within, None, false)?
+        }
+        Some(copy) => {
+            let within = staging.insert(Staging::within(&path, &context.home)?);
+            wish.switch(&path, within, Some(copy), discard)?
+        }
         None => {
             return Err(CliError::input(format!(
                 "{} is there and not a working copy of this dataset",
@@ -126,17 +133,17 @@ impl Wish<'_> {
         Ok(entries)
     }
 
-    /// A folder that is there and was of version `from`: only the files that differ are touched, and only once all of
-    /// the new ones are here. Answers those, and where they were.
+    /// A folder that is there: only the files that differ are touched, and only once all of the new ones are here. The
+    /// staging is held before the folder is looked at, so that no other checkout changes it meanwhile. Answers the new
+    /// ones.
     fn switch(
         &self,
         folder: &Path,
-        from: Option<&str>,
-        from_only: &[String],
+        staging: &Staging,
+        from: Option<&Copy>,
         discard: bool,
-    ) -> CliResult<(Vec<Entry>, Option<Staging>)> {
+    ) -> CliResult<Vec<Entry>> {
         let home = &self.context.home;
-        upload::check_outside(folder, home)?;
         let exclude = upload::within(folder, home).into_iter().collect();
         let taken = upload::take(home, folder, &upload::data_options(exclude), None)?;
         if !self.only.is_empty() {
@@ -147,7 +154,7 @@ impl Wish<'_> {
         let differing = changes::since(self.api, self.version, &taken.tree, self.only)?;
         if !discard {
             let since = match from {
-                Some(version) => changes::since(self.api, version, &taken.tree, from_only)?,
+                Some(copy) => changes::since(self.api, &copy.version, &taken.tree, &copy.only)?,
                 None => differing
                     .iter()
                     .filter(|change| change.here.is_some())
@@ -181,14 +188,13 @@ impl Wish<'_> {
             .iter()
             .filter_map(|change| change.theirs.clone())
             .collect();
-        let staging = Staging::within(folder)?;
-        self.fetch(&staging, &new)?;
+        self.fetch(staging, &new)?;
         staging.begin_placing(&Midway {
             target: self.target.to_owned(),
             version: self.version.to_owned(),
         })?;
         place(folder, staging.path(), &differing)?;
-        Ok((new, Some(staging)))
+        Ok(new)
     }
 }
 

@@ -70,21 +70,18 @@ fn print_version(version: &VersionView) {
             units::plural(version.linked_files, "file"),
             units::bytes(version.linked_bytes)
         ));
-        let mut table = Table::new(&["size", "path", "linked to"]);
-        for entry in &version.entries {
-            let linked = entry.linked.as_ref();
-            let linked = linked.map(|link| format!("{}/{}", link.source, link.key));
-            let size = units::bytes(entry.size_bytes);
-            table.row([size, entry.path.clone(), linked.unwrap_or_default()]);
-        }
-        table.print("It has no files.");
-    } else {
-        let mut table = Table::new(&["size", "path"]);
-        for entry in &version.entries {
-            table.row([units::bytes(entry.size_bytes), entry.path.clone()]);
-        }
-        table.print("It has no files.");
     }
+    let columns = ["size", "path", "linked to"];
+    let shown = if version.linked_files > 0 { 3 } else { 2 };
+    let mut table = Table::new(&columns[..shown]);
+    for entry in &version.entries {
+        let linked = entry.linked.as_ref();
+        let linked = linked.map(|link| format!("{}/{}", link.source, link.key));
+        let size = units::bytes(entry.size_bytes);
+        let cells = [size, entry.path.clone(), linked.unwrap_or_default()];
+        table.row(cells.into_iter().take(shown));
+    }
+    table.print("It has no files.");
     if version.next_page_token.is_some() {
         output::say(&format!(
             "… and more; `{}` lays all of them out",

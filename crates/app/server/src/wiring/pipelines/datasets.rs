@@ -1,15 +1,20 @@
 //! Versions and lineage, through the data room.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use corliss_data::{DataError, DataService, Edge, NodeKind, NodeRef, Reference, Relation};
+use corliss_data::{DataError, DataService, Edge, InputCache, NodeKind, NodeRef, Reference, Relation};
 use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_pipelines::ports::{Datasets, LineageEdge, LineageNode, LineageRelation, PortError};
-use corliss_types::{DatasetName, VersionId};
+use corliss_types::{DatasetName, RunId, VersionId};
 
 /// Versions.
-pub struct Versions(pub DataService);
+pub struct Versions {
+    /// Where they are kept.
+    pub data: DataService,
+    /// Where they are laid out for steps.
+    pub inputs: InputCache,
+}
 
 fn carried(error: DataError) -> PortError {
     PortError::of(&error)
@@ -18,7 +23,7 @@ fn carried(error: DataError) -> PortError {
 #[async_trait]
 impl Datasets for Versions {
     async fn latest(&self, name: &DatasetName) -> Result<Option<VersionId>, PortError> {
-        match self.0.resolve(&Reference::latest(name.clone())).await {
+        match self.data.resolve(&Reference::latest(name.clone())).await {
             Ok(resolved) => Ok(Some(resolved.version)),
             Err(error) if error.meaning() == Meaning::NotFound => Ok(None),
             Err(error) => Err(carried(error)),
@@ -28,7 +33,7 @@ impl Datasets for Versions {
     async fn missing(&self, versions: &[VersionId]) -> Result<Vec<VersionId>, PortError> {
         let mut missing = Vec::new();
         for version in versions {
-            match self.0.version(version).await {
+            match self.data.version(version).await {
                 Ok(_) => {}
                 Err(error) if error.meaning() == Meaning::NotFound => missing.push(version.clone()),
                 Err(error) => return Err(carried(error)),
@@ -38,11 +43,19 @@ impl Datasets for Versions {
     }
 
     async fn materialise(&self, version: &VersionId, folder: &Path) -> Result<(), PortError> {
-        self.0.materialise(version, folder).await.map_err(carried)
+        self.data.materialise(version, folder).await.map_err(carried)
+    }
+
+    async fn hold(&self, version: &VersionId, run: &RunId) -> Result<PathBuf, PortError> {
+        self.inputs.hold(version, run).await.map_err(carried)
+    }
+
+    async fn release(&self, run: &RunId) -> Result<(), PortError> {
+        self.inputs.release(run).await.map_err(carried)
     }
 
     async fn publish(&self, folder: &Path) -> Result<VersionId, PortError> {
-        let committed = self.0.publish_directory(folder).await.map_err(carried)?;
+        let committed = self.data.publish_directory(folder).await.map_err(carried)?;
         Ok(committed.version)
     }
 
@@ -52,7 +65,7 @@ impl Datasets for Versions {
             .map(edge)
             .collect::<Result<Vec<_>, _>>()
             .map_err(carried)?;
-        self.0.record_lineage(edges).await.map_err(carried)
+        self.data.record_lineage(edges).await.map_err(carried)
     }
 }
 

@@ -6,7 +6,7 @@
 use corliss_types::DatasetName;
 use corliss_webhook::{Outcome, Verdict};
 
-use super::{Call, told};
+use super::Call;
 use crate::DataError;
 use crate::hook::{Happening, Hook, When, message_id};
 use crate::service::DataService;
@@ -92,7 +92,7 @@ impl DataService {
             body: happening.body(When::Before),
         };
         let outcome = self.call(call).await;
-        let (hook, said) = (hook.id.clone(), told(&outcome));
+        let (hook, said) = (hook.id.clone(), outcome.told());
         match (outcome.verdict(), &outcome) {
             (Verdict::Accepted, _) => Ok(()),
             // It has looked at it and said no; what cannot answer now may do so later.

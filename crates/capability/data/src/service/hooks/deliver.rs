@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use corliss_types::{DurationMs, Timestamp};
-use corliss_webhook::{Outcome, Schedule, Verdict, seed};
+use corliss_webhook::{Fate, Outcome, Schedule, Tried, Verdict};
 
-use super::{Call, told};
+use super::Call;
 use crate::DataError;
 use crate::hook::{DeliveryState, message_id};
 use crate::service::DataService;
@@ -16,18 +16,6 @@ use crate::store::{hooks, outbox};
 const LEASE_MARGIN_MS: u64 = 15_000;
 /// Events are forgotten after this, delivered or not.
 const KEPT: DurationMs = DurationMs::from_secs(14 * 24 * 60 * 60);
-
-/// What became of the oldest event of a hook.
-pub(crate) enum Tried {
-    /// There is none whose time it is, or another worker has it.
-    Nothing,
-    /// The receiver has taken it; the next one can go.
-    Delivered,
-    /// It was given up; the next one can go.
-    GivenUp,
-    /// It waits for its next try, and the others behind it.
-    Later,
-}
 
 impl DataService {
     /// The hooks that have something to deliver, each with the time from which on it may be sent.
@@ -102,23 +90,17 @@ impl DataService {
 }
 
 fn settled(claimed: &Claimed, message: &str, outcome: &Outcome, now: Timestamp) -> Settled {
-    let again = || {
-        let age: Duration = now.since(claimed.created_ms).into();
-        Schedule::default().next(claimed.tries + 1, age, outcome.retry_after(), seed(message))
+    let age: Duration = now.since(claimed.created_ms).into();
+    let fate = Fate::of(outcome, &Schedule::default(), claimed.tries + 1, age, message);
+    let (state, pause) = match fate {
+        Fate::Delivered => (DeliveryState::Delivered, Duration::ZERO),
+        Fate::GivenUp => (DeliveryState::Failed, Duration::ZERO),
+        Fate::Again(pause) => (DeliveryState::Pending, pause),
     };
-    let (state, pause) = match outcome.verdict() {
-        Verdict::Accepted => (DeliveryState::Delivered, None),
-        Verdict::Refused | Verdict::Gone => (DeliveryState::Failed, None),
-        Verdict::Again => match again() {
-            Some(pause) => (DeliveryState::Pending, Some(pause)),
-            None => (DeliveryState::Failed, None),
-        },
-    };
-    let pause = pause.unwrap_or_default();
     Settled {
         state,
         status: outcome.status(),
-        outcome: told(outcome),
+        outcome: outcome.told(),
         at: now,
         next: now + DurationMs(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
     }

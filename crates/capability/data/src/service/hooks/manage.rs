@@ -4,7 +4,7 @@ use corliss_metastore::Tx;
 use corliss_types::DatasetName;
 use corliss_webhook::{Secret, Target, Verdict};
 
-use super::{Call, told};
+use super::Call;
 use crate::DataError;
 use crate::error::shortened;
 use crate::hook::{
@@ -195,7 +195,7 @@ impl DataService {
         Ok(HookTest {
             accepted: outcome.verdict() == Verdict::Accepted,
             status: outcome.status(),
-            outcome: told(&outcome),
+            outcome: outcome.told(),
             took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         })
     }

@@ -155,8 +155,8 @@ pub struct CollectReport {
     pub missing: Vec<BlobId>,
     /// Pieces that were found damaged, which stay where they are; the first thousand.
     pub damaged: Vec<BlobId>,
-    /// Packs that the index does not know and whose tables cannot be read. What they held is known to nobody, so they go
-    /// once nothing in use is missing without them.
+    /// Packs whose tables cannot be read, and that the index does not know or finds nothing in. Nobody can read what
+    /// they held, so they go once nothing in use is missing without them.
     pub unreadable_packs: Vec<String>,
     /// What was left as it was.
     pub skipped: Vec<Skipped>,

@@ -36,11 +36,18 @@ pub(super) struct Survey {
     pub young: BTreeSet<u32>,
     /// Those with pieces that the index finds elsewhere.
     pub with_copies: Vec<u32>,
+    /// How many the index finds in each; those with none are not in it.
+    found: BTreeMap<u32, u64>,
 }
 
 impl Survey {
     pub fn is_young(&self, number: u32) -> bool {
         number >= self.first_pack || self.young.contains(&number)
+    }
+
+    /// Whether the index finds nothing in it.
+    pub fn is_emptied(&self, number: u32) -> bool {
+        !self.found.contains_key(&number)
     }
 }
 
@@ -120,6 +127,7 @@ impl Run<'_> {
             first_pack: watching.first_pack,
             young,
             with_copies,
+            found,
         })
     }
 

@@ -80,7 +80,13 @@ impl Run<'_> {
             let Some(pack) = survey.packs.get(number) else {
                 continue;
             };
-            for (here, found) in self.copies(*number, pack, guard).await?.unwrap_or_default() {
+            let Some(copies) = self.copies(*number, pack, guard).await? else {
+                if survey.is_emptied(*number) {
+                    self.report.unreadable_packs.push(pack.id.object());
+                }
+                continue;
+            };
+            for (here, found) in copies {
                 let Some(found) = found else {
                     unused.insert(here.number, here.at);
                     continue;
