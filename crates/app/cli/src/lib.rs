@@ -180,6 +180,7 @@ fn carry_out(context: &Context, command: &Command) -> CliResult {
         Command::Why(args) => commands::why::run(context, args),
         Command::Queue => commands::queue::run(context),
         Command::Data(command) => commands::data::run(context, command),
+        Command::Experiments(command) => commands::experiments::run(context, command),
         Command::Models(command) => commands::models::run(context, command),
         Command::Endpoints(command) => commands::endpoints::run(context, command),
         Command::Admin(command) => commands::admin::run(context, command),

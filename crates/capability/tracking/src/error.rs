@@ -19,6 +19,21 @@ pub enum TrackingError {
     /// An experiment of this name exists, active or deleted.
     #[error("Experiment(name={0}) already exists.")]
     ExperimentExists(String),
+    /// An address that carries its own permission does not have it.
+    #[error("the address {problem}")]
+    Ticket {
+        /// Why.
+        problem: &'static str,
+    },
+    /// The bytes asked for lie behind the end.
+    #[error("the file has {size_bytes} bytes, and those asked for lie behind them")]
+    Range {
+        /// What it has.
+        size_bytes: u64,
+    },
+    /// As many uploads in parts are under way as may be.
+    #[error("too many uploads in parts are under way")]
+    TooManyUploads,
     /// The metadata store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -51,6 +66,9 @@ impl Diagnose for TrackingError {
             Self::Request(error) => error.code(),
             Self::NotFound(_) => "tracking_not_found",
             Self::ExperimentExists(_) => "experiment_exists",
+            Self::Ticket { .. } => "artifact_ticket_invalid",
+            Self::Range { .. } => "artifact_range_invalid",
+            Self::TooManyUploads => "too_many_uploads",
             Self::Store(error) => error.code(),
             Self::Bytes(error) => error.code(),
         }
@@ -59,7 +77,9 @@ impl Diagnose for TrackingError {
     fn meaning(&self) -> Meaning {
         match self {
             Self::Request(error) => error.meaning(),
-            Self::NotFound(_) => Meaning::NotFound,
+            Self::NotFound(_) | Self::Ticket { .. } => Meaning::NotFound,
+            Self::Range { .. } => Meaning::InvalidInput,
+            Self::TooManyUploads => Meaning::ResourceExhausted,
             Self::ExperimentExists(_) => Meaning::Conflict,
             Self::Store(error) => error.meaning(),
             Self::Bytes(error) => error.meaning(),
@@ -70,6 +90,7 @@ impl Diagnose for TrackingError {
         match self {
             Self::Store(error) => error.retryable(),
             Self::Bytes(error) => error.retryable(),
+            Self::TooManyUploads => true,
             _ => false,
         }
     }
@@ -85,6 +106,8 @@ impl Diagnose for TrackingError {
         match self {
             Self::Store(error) => error.hint(),
             Self::Bytes(error) => error.hint(),
+            Self::Ticket { .. } => Some("ask for a new one".to_owned()),
+            Self::TooManyUploads => Some("abort those that nobody completes".to_owned()),
             _ => None,
         }
     }

@@ -16,13 +16,19 @@ mod limits;
 mod ports;
 mod service;
 mod store;
+mod sweeper;
+mod ticket;
 mod types;
 
 pub use error::TrackingError;
 pub use ports::{ArtifactBytes, ByteStream, Kept, PortError, StoredBytes};
-pub use service::{ArtifactRead, Batch, NewLoggedModel, NewRun, RunSearch, SearchScope, StepRun, Tracking};
+pub use service::{
+    ArtifactRead, Batch, NewLoggedModel, NewRun, NewUpload, Purge, Purged, RunSearch, SearchScope, StepRun,
+    Ticket, Tracking,
+};
 pub use store::MIGRATIONS;
+pub use sweeper::spawn;
 pub use types::{
-    ArtifactEntry, ArtifactFile, DatasetInput, Experiment, KeyValue, LifecycleStage, LoggedModel, Metric,
-    ModelLink, Page, Run, RunInfo, RunStatus, ViewType,
+    ArtifactEntry, ArtifactFile, DatasetInput, DatasetSummary, Experiment, KeyValue, LifecycleStage,
+    LoggedModel, Metric, ModelLink, Page, Run, RunInfo, RunStatus, ViewType,
 };

@@ -38,6 +38,24 @@ pub(crate) const DATASETS_PER_CALL: usize = 1000;
 pub(crate) const ARTIFACTS_LISTED: i64 = 50_000;
 /// Bytes of one artifact.
 pub(crate) const ARTIFACT_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+/// Bytes of the history of a run's models.
+pub(crate) const MODEL_HISTORY_BYTES: usize = 1_000_000;
+/// Experiments whose datasets are asked for at once.
+pub(crate) const DATASET_EXPERIMENTS: usize = 20;
+/// Datasets of one answer.
+pub(crate) const DATASET_SUMMARIES: i64 = 1000;
+/// Parts of one upload.
+pub(crate) const UPLOAD_PARTS: i64 = 10_000;
+/// Bytes of a call that names all parts of one.
+pub(crate) const COMPLETE_BODY_BYTES: u64 = 32 * 1024 * 1024;
+/// Uploads in parts that may be under way.
+pub(crate) const OPEN_UPLOADS: u64 = 1_000;
+/// After so many milliseconds an upload that is not complete is forgotten: a day.
+pub(crate) const UPLOAD_MS: i64 = 24 * 60 * 60 * 1000;
+/// Bytes of a file that a page adds.
+pub(crate) const PAGE_UPLOAD_BYTES: u64 = 10 * 1024 * 1024;
+/// Seconds for which a ticket may be valid: seven days, as with buckets.
+pub(crate) const TICKET_SECONDS: i64 = 604_800;
 /// Characters of an artifact's path, and parts of it.
 pub(crate) const ARTIFACT_PATH_LEN: usize = 4096;
 /// Folders that an artifact may lie in.

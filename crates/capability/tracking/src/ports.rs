@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 
 use async_trait::async_trait;
@@ -48,4 +49,7 @@ pub trait ArtifactBytes: Send + Sync {
 
     /// Reads a blob from its beginning.
     async fn open(&self, blob: &str) -> Result<ByteStream, PortError>;
+
+    /// Reads these bytes of a blob, which has them.
+    async fn open_range(&self, blob: &str, range: Range<u64>) -> Result<ByteStream, PortError>;
 }

@@ -272,3 +272,16 @@ pub struct Page<T> {
     /// Present if more follow.
     pub next_page_token: Option<String>,
 }
+
+/// A dataset that runs of an experiment read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatasetSummary {
+    /// The experiment.
+    pub experiment_id: i64,
+    /// Its name.
+    pub name: String,
+    /// What tells its contents apart.
+    pub digest: String,
+    /// What it was read for, if that was said.
+    pub context: Option<String>,
+}

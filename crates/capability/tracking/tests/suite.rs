@@ -10,8 +10,8 @@ mod support;
 use corliss_metastore::Metastore;
 use corliss_testkit::metastore::for_each_backend;
 use corliss_tracking::{
-    Batch, KeyValue, LifecycleStage, MIGRATIONS, Metric, NewLoggedModel, NewRun, RunSearch, RunStatus,
-    SearchScope, StepRun, Tracking, TrackingError, ViewType,
+    Batch, KeyValue, LifecycleStage, MIGRATIONS, Metric, NewLoggedModel, NewRun, Purge, Purged, RunSearch,
+    RunStatus, SearchScope, StepRun, Tracking, TrackingError, ViewType,
 };
 use corliss_types::TrackingRunId;
 use support::{Memory, body, tracking_on};
@@ -440,6 +440,83 @@ async fn search_order_and_pages() {
         assert_eq!((second.items.len(), second.next_page_token), (1, None));
         let none = tracking.search_runs(RunSearch::default()).await.unwrap();
         assert!(none.items.is_empty(), "no experiment is no run");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_deleted_is_purged_with_all_that_hangs_on_it_and_nothing_else() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let tracking = tracking_on(store.clone()).await;
+        let make = |name: &'static str| {
+            let tracking = tracking.clone();
+            async move {
+                let id = tracking
+                    .create_experiment(name.into(), None, vec![])
+                    .await
+                    .unwrap();
+                let new = NewRun {
+                    experiment_id: id,
+                    ..NewRun::default()
+                };
+                let run = tracking.create_run(new).await.unwrap().info.run_id;
+                let batch = Batch {
+                    metrics: (0..100).map(|step| metric("loss", 0.5, step, step)).collect(),
+                    params: vec![KeyValue::new("rate", "1")],
+                    tags: vec![KeyValue::new("team", "a")],
+                };
+                tracking.log_batch(run.clone(), batch).await.unwrap();
+                let path = format!("{id}/{run}/artifacts/plots/a.txt");
+                tracking.put_artifact(path, body("four")).await.unwrap();
+                (id, run)
+            }
+        };
+        let (kept, run_kept) = make("kept").await;
+        let (gone, _) = make("gone").await;
+        let (half, run_half) = make("half").await;
+        tracking
+            .set_run_stage(run_half.clone(), LifecycleStage::Deleted)
+            .await
+            .unwrap();
+        tracking
+            .set_experiment_stage(gone, LifecycleStage::Deleted)
+            .await
+            .unwrap();
+        let purge = |older_than_ms: u64, experiment_ids: &[i64], dry_run: bool| {
+            let purge = Purge {
+                older_than_ms,
+                experiment_ids: experiment_ids.to_vec(),
+                dry_run,
+            };
+            let tracking = tracking.clone();
+            async move { tracking.purge(purge).await.unwrap() }
+        };
+        assert_eq!(purge(3_600_000, &[], false).await, Purged::default(), "not yet");
+        assert_eq!(purge(0, &[kept], false).await, Purged::default(), "not there");
+        let would = purge(0, &[], true).await;
+        assert_eq!((would.runs, would.experiments), (2, 1));
+        let purged = purge(0, &[], false).await;
+        assert_eq!((purged.runs, purged.experiments, purged.more), (2, 1, false));
+        assert_eq!((purged.artifacts, purged.artifact_bytes), (2, 8));
+        assert_eq!(purge(0, &[], false).await, Purged::default());
+        assert!(tracking.experiment(gone).await.is_err());
+        assert!(tracking.run(run_half).await.is_err());
+        tracking.experiment(half).await.unwrap();
+        assert_eq!(tracking.run(run_kept.clone()).await.unwrap().params.len(), 1);
+        let path = format!("{kept}/{run_kept}/artifacts/plots/a.txt");
+        tracking.open_artifact(path).await.unwrap();
+        assert_eq!(tracking.blobs_in_use().await.unwrap().len(), 1);
+        // Neither its name nor its number stays taken by what is gone, but the number is never given again.
+        tracking
+            .set_experiment_stage(half, LifecycleStage::Deleted)
+            .await
+            .unwrap();
+        assert_eq!(purge(0, &[], false).await.experiments, 1);
+        let again = tracking
+            .create_experiment("gone".into(), None, vec![])
+            .await
+            .unwrap();
+        assert!(again > half, "{again}");
     })
     .await;
 }

@@ -9,7 +9,8 @@ use crate::StoreError;
 pub struct Migrations {
     /// The component's name, also the prefix of its tables.
     pub component: &'static str,
-    /// Step n (from 1) brings the schema from version n-1 to n. A step may hold several statements.
+    /// Step n (from 1) brings the schema from version n-1 to n. A step may hold several statements. A table may end in
+    /// `WITHOUT ROWID`, which only SQLite is told.
     pub steps: &'static [&'static str],
 }
 
@@ -19,6 +20,11 @@ pub(crate) const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS metastore_migr
 )";
 
 pub(crate) const SELECT: &str = "SELECT component, version FROM metastore_migrations";
+
+/// SQLite alone knows tables whose rows lie in the order of their key; PostgreSQL has the same tables without it.
+pub(crate) fn for_postgres(step: &str) -> String {
+    step.replace(" WITHOUT ROWID", "")
+}
 
 /// Steps still to run, in order: component, version reached, statements.
 pub(crate) type Pending = Vec<(&'static str, i64, &'static str)>;

@@ -3,6 +3,8 @@
 //! Read by hand instead of by serde because MLflow's server, being lenient protobuf JSON, takes numbers as
 //! text (and must from a query), NaN and infinities as words, and names the parameter when one is missing.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{FromRequest, Request};
 use corliss_http::{ApiError, Json};
 use http::Method;
@@ -197,6 +199,28 @@ impl Args {
             Some(whole @ Value::Array(list)) => list
                 .iter()
                 .map(|item| item.is_object().then(|| Self::of_json(item)))
+                .collect::<Option<_>>()
+                .ok_or_else(|| WireError::wrong_type(name, whole)),
+            Some(other) => Err(WireError::wrong_type(name, other)),
+        }
+    }
+
+    /// An argument as it was sent, for the few that may be of any type.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
+    /// An object whose members are texts; absent is empty.
+    ///
+    /// # Errors
+    /// It is not an object, or a member is not a text.
+    pub fn named_texts(&self, name: &str) -> Result<BTreeMap<String, String>, WireError> {
+        match self.get(name) {
+            None => Ok(BTreeMap::new()),
+            Some(whole @ Value::Object(members)) => members
+                .iter()
+                .map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
                 .collect::<Option<_>>()
                 .ok_or_else(|| WireError::wrong_type(name, whole)),
             Some(other) => Err(WireError::wrong_type(name, other)),

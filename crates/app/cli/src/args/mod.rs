@@ -1,6 +1,7 @@
 //! Every command, flag and example that `--help` shows.
 
 mod data;
+mod experiments;
 mod hooks;
 
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ fn some_text() -> NonEmptyStringValueParser {
 }
 
 pub use data::{AddArgs, BranchArgs, DataCommand, ImportArgs, JoinArgs, TransferArgs};
+pub use experiments::ExperimentsCommand;
 pub use hooks::{AddHookArgs, HookArgs, HooksCommand, SetHookArgs, WhichHook};
 
 /// The AI infrastructure stack in one binary: data, pipelines, jobs, tracking, registry, serving.
@@ -101,6 +103,9 @@ pub enum Command {
     /// Datasets: versioned folders with branches, tags and history
     #[command(subcommand)]
     Data(DataCommand),
+    /// Experiments of tracking
+    #[command(subcommand)]
+    Experiments(ExperimentsCommand),
     /// Registered models, versions and aliases
     #[command(subcommand)]
     Models(ModelsCommand),

@@ -6,6 +6,7 @@ pub mod data;
 pub mod down;
 pub mod endpoints;
 pub mod env;
+pub mod experiments;
 pub mod jobs;
 pub mod logs;
 pub mod models;

@@ -1,6 +1,7 @@
 //! The protocols that tracking speaks.
 
 mod mlflow;
+mod native;
 
 use crate::Tracking;
 use corliss_http::Routes;
@@ -8,5 +9,5 @@ use corliss_http::Routes;
 /// All routes of tracking.
 #[must_use]
 pub fn routes(tracking: Tracking) -> Routes {
-    mlflow::routes(tracking)
+    native::routes(tracking.clone()).merge(mlflow::routes(tracking))
 }

@@ -22,11 +22,12 @@ pub struct ArtifactRead {
 }
 
 impl Tracking {
-    /// Stores a file at a path such as `0/<run>/artifacts/model/MLmodel`, replacing what was there.
+    /// Stores a file at a path such as `0/<run>/artifacts/model/MLmodel`, replacing what was there. Answers the id of its
+    /// content.
     ///
     /// # Errors
     /// The path belongs to no run or logged model, or clashes with a folder or file.
-    pub async fn put_artifact(&self, path: String, bytes: ByteStream) -> Result<(), TrackingError> {
+    pub async fn put_artifact(&self, path: String, bytes: ByteStream) -> Result<String, TrackingError> {
         check_path(&path)?;
         let owned = path.clone();
         // Looked at before the bytes are taken in, so that nobody can fill the disk without naming a run;
@@ -37,7 +38,7 @@ impl Tracking {
             size_bytes,
             kept,
         } = self.bytes.put(bytes).await?;
-        let now_ms = self.now_ms();
+        let (now_ms, content) = (self.now_ms(), blob.clone());
         let placed = self
             .store
             .write(move |tx| {
@@ -51,7 +52,7 @@ impl Tracking {
             })
             .await;
         drop(kept);
-        placed
+        placed.map(|()| content)
     }
 
     /// The blobs of all artifacts, for whoever collects what nothing refers to.
@@ -60,7 +61,11 @@ impl Tracking {
     /// The metadata store failed.
     pub async fn blobs_in_use(&self) -> Result<Vec<String>, TrackingError> {
         self.store
-            .read(|tx| Ok::<_, TrackingError>(store::all_blobs(tx)?))
+            .read(|tx| {
+                let mut blobs = store::all_blobs(tx)?;
+                blobs.extend(store::blobs_of_parts(tx)?);
+                Ok::<_, TrackingError>(blobs)
+            })
             .await
     }
 
@@ -69,21 +74,25 @@ impl Tracking {
     /// # Errors
     /// There is no file at this path.
     pub async fn open_artifact(&self, path: String) -> Result<ArtifactRead, TrackingError> {
-        check_path(&path)?;
-        let (blob, size_bytes) = self
-            .store
-            .read(move |tx| {
-                store::file_at(tx, &path)?
-                    .flatten()
-                    .ok_or_else(|| TrackingError::NotFound(format!("No such artifact: '{path}'")))
-            })
-            .await?;
+        let (blob, size_bytes) = self.file(path).await?;
         let bytes = self.bytes.open(&blob).await?;
         Ok(ArtifactRead {
             size_bytes,
             blob,
             bytes,
         })
+    }
+
+    /// The content and size of a file.
+    pub(super) async fn file(&self, path: String) -> Result<(String, u64), TrackingError> {
+        check_path(&path)?;
+        self.store
+            .read(move |tx| {
+                store::file_at(tx, &path)?
+                    .flatten()
+                    .ok_or_else(|| TrackingError::NotFound(format!("No such artifact: '{path}'")))
+            })
+            .await
     }
 
     /// The entries of a folder; none if there is no such folder, or if a file is there.
@@ -157,7 +166,7 @@ pub(crate) fn path_of(artifact_uri: &str) -> Option<String> {
 }
 
 /// A path is a key of bounded size whose parts are plain names.
-fn check_path(path: &str) -> Result<(), TrackingError> {
+pub(super) fn check_path(path: &str) -> Result<(), TrackingError> {
     check_length("path", limits::ARTIFACT_PATH_LEN, path)?;
     let parts: Vec<&str> = path.split('/').collect();
     let bad = |part: &&str| part.is_empty() || *part == "." || *part == ".." || part.contains(['\\', '\0']);
@@ -173,7 +182,7 @@ fn check_path(path: &str) -> Result<(), TrackingError> {
 }
 
 /// What is written must lie under the artifact folder of an active run or logged model.
-fn check_owner(tx: &mut dyn Tx, path: &str) -> Result<(), TrackingError> {
+pub(super) fn check_owner(tx: &mut dyn Tx, path: &str) -> Result<(), TrackingError> {
     let parts: Vec<&str> = path.split('/').collect();
     for (index, part) in parts.iter().enumerate().skip(1) {
         if *part != "artifacts" || index + 1 == parts.len() {
@@ -181,10 +190,10 @@ fn check_owner(tx: &mut dyn Tx, path: &str) -> Result<(), TrackingError> {
         }
         let uri = format!("{SCHEME}{}", parts[..=index].join("/"));
         let owner = parts[index - 1];
-        if let Some(run) = store::run_info(tx, owner)?
+        if let Some((_, run)) = store::run_info(tx, owner)?
             && path_of(&run.artifact_uri) == path_of(&uri)
         {
-            return super::runs::check_run_active(tx, owner);
+            return super::runs::active_run(tx, owner).map(drop);
         }
         if let Some(model) = store::logged_model(tx, owner)?
             && path_of(&model.artifact_uri) == path_of(&uri)

@@ -3,7 +3,7 @@
 use corliss_mlflow_wire::check_length;
 
 use super::Tracking;
-use super::runs::{check_run_active, check_run_id};
+use super::runs::{active_run, check_run_id};
 use crate::types::{DatasetInput, ModelLink};
 use crate::{TrackingError, limits, store};
 
@@ -37,9 +37,9 @@ impl Tracking {
         datasets.iter().try_for_each(check_dataset)?;
         self.store
             .write(move |tx| {
-                check_run_active(tx, &run_id)?;
-                store::put_datasets(tx, &run_id, &datasets)?;
-                Ok(store::put_model_links(tx, &run_id, &models)?)
+                let run = active_run(tx, &run_id)?;
+                store::put_datasets(tx, run.number, &datasets)?;
+                Ok(store::put_model_links(tx, run.number, &models)?)
             })
             .await
     }

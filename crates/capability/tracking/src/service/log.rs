@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use corliss_metastore::Tx;
 use corliss_mlflow_wire::{WireError, check_key, check_length};
 
-use super::runs::{check_run_active, check_tag};
+use super::runs::{active_run, check_tag};
 use super::{RUN_NAME_TAG, Tracking};
+use crate::store::{Numbered, NumberedText, Point, RunRef};
 use crate::types::{KeyValue, Metric};
 use crate::{TrackingError, limits, store};
 
@@ -28,10 +29,11 @@ impl Tracking {
     /// The run is deleted or absent, or the metric is wrong.
     pub async fn log_metric(&self, run_id: String, metric: Metric) -> Result<(), TrackingError> {
         check_metric("", &metric)?;
+        let logged = self.points(vec![metric]).await?;
         self.store
             .write(move |tx| {
-                check_run_active(tx, &run_id)?;
-                write_metrics(tx, &run_id, std::slice::from_ref(&metric))
+                let run = active_run(tx, &run_id)?;
+                write_metrics(tx, &run_id, &run, &logged)
             })
             .await
     }
@@ -42,12 +44,14 @@ impl Tracking {
     /// The run is deleted or absent, the parameter is wrong, or has another value already.
     pub async fn log_param(&self, run_id: String, param: KeyValue) -> Result<(), TrackingError> {
         check_param("", &param)?;
+        let numbered = self.numbered(std::slice::from_ref(&param)).await?;
         self.store
             .write(move |tx| {
-                check_run_active(tx, &run_id)?;
-                let existing = store::existing_params(tx, &run_id, std::slice::from_ref(&param.key))?;
-                match existing.get(&param.key) {
-                    None => Ok(store::insert_params(tx, &run_id, std::slice::from_ref(&param))?),
+                let run = active_run(tx, &run_id)?;
+                let numbers: Vec<i64> = numbered.iter().map(|(number, _)| *number).collect();
+                let existing = store::existing_params(tx, run.number, &numbers)?;
+                match existing.values().next() {
+                    None => Ok(store::insert_params(tx, &run, &numbered)?),
                     Some(old) if *old == param.value => Ok(()),
                     Some(old) => Err(TrackingError::invalid(format!(
                         "Changing param values is not allowed. Param with key='{}' was already logged with \
@@ -65,10 +69,11 @@ impl Tracking {
     /// The run is deleted or absent, or the tag is wrong.
     pub async fn set_tag(&self, run_id: String, tag: KeyValue) -> Result<(), TrackingError> {
         check_tag("", &tag)?;
+        let tags = Tags::of(self, vec![tag]).await?;
         self.store
             .write(move |tx| {
-                check_run_active(tx, &run_id)?;
-                write_tags(tx, &run_id, std::slice::from_ref(&tag))
+                let run = active_run(tx, &run_id)?;
+                tags.write(tx, &run)
             })
             .await
     }
@@ -80,38 +85,86 @@ impl Tracking {
     pub async fn log_batch(&self, run_id: String, batch: Batch) -> Result<(), TrackingError> {
         super::runs::check_run_id(&run_id)?;
         check_batch(&batch)?;
+        let params = batch.params;
+        let numbered = self.numbered(&params).await?;
+        let logged = self.points(batch.metrics).await?;
+        let tags = Tags::of(self, batch.tags).await?;
         self.store
             .write(move |tx| {
-                check_run_active(tx, &run_id)?;
-                write_params(tx, &run_id, &batch.params)?;
-                write_metrics(tx, &run_id, &batch.metrics)?;
-                write_tags(tx, &run_id, &batch.tags)
+                let run = active_run(tx, &run_id)?;
+                write_params(tx, &run_id, &run, &params, &numbered)?;
+                write_metrics(tx, &run_id, &run, &logged)?;
+                tags.write(tx, &run)
             })
             .await
     }
-}
 
-fn write_metrics(tx: &mut dyn Tx, run_id: &str, metrics: &[Metric]) -> Result<(), TrackingError> {
-    store::log_metrics(tx, run_id, metrics)?;
-    Ok(store::insert_model_metrics(tx, run_id, metrics)?)
-}
-
-fn write_tags(tx: &mut dyn Tx, run_id: &str, tags: &[KeyValue]) -> Result<(), TrackingError> {
-    store::put_tags(tx, run_id, tags)?;
-    if let Some(name) = tags.iter().rev().find(|tag| tag.key == RUN_NAME_TAG) {
-        store::update_run(tx, run_id, None, None, Some(&name.value))?;
+    async fn points(&self, metrics: Vec<Metric>) -> Result<Logged, TrackingError> {
+        let names: Vec<&str> = metrics.iter().map(|metric| metric.key.as_str()).collect();
+        let numbers = self.keys.numbers(&self.store, &names).await?;
+        let points = metrics.iter().map(|metric| Point {
+            logged_ms: metric.logged_ms,
+            step: metric.step,
+            value: metric.value,
+        });
+        Ok(Logged {
+            points: numbers.into_iter().zip(points).collect(),
+            metrics,
+        })
     }
-    Ok(())
 }
 
-fn write_params(tx: &mut dyn Tx, run_id: &str, params: &[KeyValue]) -> Result<(), TrackingError> {
-    let keys: Vec<String> = params.iter().map(|param| param.key.clone()).collect();
-    let existing = store::existing_params(tx, run_id, &keys)?;
+/// Metrics, and the same as points under the numbers of their names.
+struct Logged {
+    metrics: Vec<Metric>,
+    points: Vec<Numbered>,
+}
+
+/// Tags under the numbers of their keys, and the name that they give to the run.
+struct Tags {
+    texts: Vec<NumberedText>,
+    run_name: Option<String>,
+}
+
+impl Tags {
+    async fn of(tracking: &Tracking, tags: Vec<KeyValue>) -> Result<Self, TrackingError> {
+        let texts = tracking.numbered(&tags).await?;
+        let run_name = tags.into_iter().rev().find(|tag| tag.key == RUN_NAME_TAG);
+        Ok(Self {
+            texts,
+            run_name: run_name.map(|tag| tag.value),
+        })
+    }
+
+    fn write(&self, tx: &mut dyn Tx, run: &RunRef) -> Result<(), TrackingError> {
+        store::put_tags(tx, run, &self.texts)?;
+        if let Some(name) = &self.run_name {
+            store::update_run(tx, run.number, None, None, Some(name))?;
+        }
+        Ok(())
+    }
+}
+
+fn write_metrics(tx: &mut dyn Tx, run_id: &str, run: &RunRef, logged: &Logged) -> Result<(), TrackingError> {
+    store::log_metrics(tx, run, &logged.points)?;
+    Ok(store::insert_model_metrics(tx, run_id, &logged.metrics)?)
+}
+
+fn write_params(
+    tx: &mut dyn Tx,
+    run_id: &str,
+    run: &RunRef,
+    params: &[KeyValue],
+    numbered: &[NumberedText],
+) -> Result<(), TrackingError> {
+    let numbers: Vec<i64> = numbered.iter().map(|(number, _)| *number).collect();
+    let existing = store::existing_params(tx, run.number, &numbers)?;
     let changed: Vec<String> = params
         .iter()
-        .filter_map(|param| {
+        .zip(&numbers)
+        .filter_map(|(param, number)| {
             existing
-                .get(&param.key)
+                .get(number)
                 .filter(|old| **old != param.value)
                 .map(|old| (param, old))
         })
@@ -128,12 +181,11 @@ fn write_params(tx: &mut dyn Tx, run_id: &str, params: &[KeyValue]) -> Result<()
             changed.join(", ")
         )));
     }
-    let new: Vec<KeyValue> = params
+    let new = numbered
         .iter()
-        .filter(|param| !existing.contains_key(&param.key))
-        .cloned()
-        .collect();
-    Ok(store::insert_params(tx, run_id, &new)?)
+        .filter(|(number, _)| !existing.contains_key(number));
+    let new: Vec<NumberedText> = new.cloned().collect();
+    Ok(store::insert_params(tx, run, &new)?)
 }
 
 fn check_metric(path: &str, metric: &Metric) -> Result<(), TrackingError> {

@@ -23,13 +23,13 @@ impl Tracking {
     ) -> Result<Page<Metric>, TrackingError> {
         let offset = i64::try_from(offset).unwrap_or(i64::MAX);
         let fetched = limit.map(|limit| limit.saturating_add(1));
+        let keys = self.keys.clone();
         let mut items = self
             .store
             .read(move |tx| {
-                if store::run_stage(tx, &run_id)?.is_none() {
-                    return Err(TrackingError::run_not_found(&run_id));
-                }
-                Ok(store::history(tx, &run_id, &key, fetched, offset)?)
+                let run =
+                    store::run_ref(tx, &run_id)?.ok_or_else(|| TrackingError::run_not_found(&run_id))?;
+                Ok::<_, TrackingError>(store::history(tx, &keys, run.number, &key, fetched, offset)?)
             })
             .await?;
         let next_page_token = cut(&mut items, limit, offset);
@@ -51,8 +51,12 @@ impl Tracking {
     ) -> Result<Vec<(String, Metric)>, TrackingError> {
         check_runs("GetMetricHistoryBulk", &run_ids)?;
         let limit = limit.clamp(0, limits::HISTORY_BULK_ROWS);
+        let keys = self.keys.clone();
         self.store
-            .read(move |tx| Ok(store::history_bulk(tx, &run_ids, &key, limit)?))
+            .read(move |tx| {
+                let runs = store::run_numbers(tx, &run_ids)?;
+                Ok(store::history_bulk(tx, &keys, &runs, &key, limit)?)
+            })
             .await
     }
 
@@ -81,13 +85,22 @@ impl Tracking {
                 range.0, range.1
             )));
         }
+        let keys = self.keys.clone();
         self.store
             .read(move |tx| {
-                let steps = store::steps_of(tx, &run_ids, &key, range)?;
+                let runs = store::run_numbers(tx, &run_ids)?;
+                let mut histories = Vec::with_capacity(run_ids.len());
+                for run_id in &run_ids {
+                    let history = match runs.get(run_id) {
+                        Some(run_no) => store::history(tx, &keys, *run_no, &key, None, 0)?,
+                        None => Vec::new(),
+                    };
+                    histories.push((run_id.clone(), history));
+                }
+                let steps = store::steps_of(&histories, range);
                 let chosen = thinned(&steps, usize::try_from(points).unwrap_or(usize::MAX));
                 let mut found = Vec::new();
-                for run_id in &run_ids {
-                    let history = store::history(tx, run_id, &key, None, 0)?;
+                for (run_id, history) in histories {
                     let last = history
                         .iter()
                         .map(|metric| metric.step)
@@ -115,14 +128,23 @@ impl Tracking {
         runs: &[TrackingRunId],
     ) -> Result<BTreeMap<TrackingRunId, BTreeMap<String, f64>>, TrackingError> {
         let ids: Vec<String> = runs.iter().map(|run| run.as_str().to_owned()).collect();
-        let mut latest = self
+        let keys = self.keys.clone();
+        let (numbers, mut latest) = self
             .store
-            .read(move |tx| Ok::<_, TrackingError>(store::latest_of(tx, &ids)?))
+            .read(move |tx| {
+                let numbers = store::run_numbers(tx, &ids)?;
+                let all: Vec<i64> = numbers.values().copied().collect();
+                let latest = store::latest_of(tx, &keys, &all)?;
+                Ok::<_, TrackingError>((numbers, latest))
+            })
             .await?;
         Ok(runs
             .iter()
             .map(|run| {
-                let metrics = latest.remove(run.as_str()).unwrap_or_default();
+                let number = numbers.get(run.as_str());
+                let metrics = number
+                    .and_then(|number| latest.remove(number))
+                    .unwrap_or_default();
                 (
                     run.clone(),
                     metrics

@@ -7,11 +7,15 @@ mod log;
 mod logged_models;
 mod metrics;
 mod names;
+mod purge;
+mod recorded;
 mod runs;
 mod search;
 mod steps;
+mod transfers;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use corliss_clock::Sources;
 use corliss_metastore::Metastore;
@@ -20,12 +24,15 @@ pub use artifacts::ArtifactRead;
 pub(crate) use artifacts::path_of as artifact_path;
 pub use log::Batch;
 pub use logged_models::NewLoggedModel;
+pub use purge::{Purge, Purged};
 pub use runs::NewRun;
 pub(crate) use runs::check_run_id;
 pub use search::{RunSearch, SearchScope};
 pub use steps::StepRun;
+pub use transfers::{NewUpload, Ticket};
 
-use crate::types::{Experiment, LifecycleStage};
+use crate::ticket::Tickets;
+use crate::types::{Experiment, KeyValue, LifecycleStage};
 use crate::{ArtifactBytes, TrackingError, store};
 
 /// The name of a run, kept in step with its name attribute.
@@ -37,6 +44,10 @@ pub struct Tracking {
     store: Metastore,
     sources: Sources,
     bytes: Arc<dyn ArtifactBytes>,
+    keys: Arc<store::Keys>,
+    next_run_no: Arc<AtomicI64>,
+    tickets: Tickets,
+    is_encrypted: bool,
 }
 
 impl Tracking {
@@ -49,7 +60,15 @@ impl Tracking {
         sources: Sources,
         bytes: Arc<dyn ArtifactBytes>,
     ) -> Result<Self, TrackingError> {
+        store::move_old_points(&store).await?;
+        let next_run_no = store.read(store::next_run_no).await?;
+        let mut key = [0_u8; 32];
+        sources.entropy.fill(&mut key);
         let tracking = Self {
+            tickets: Tickets::new(key),
+            is_encrypted: false,
+            keys: Arc::new(store::Keys::open(&store).await?),
+            next_run_no: Arc::new(AtomicI64::new(next_run_no)),
             store,
             sources,
             bytes,
@@ -69,6 +88,32 @@ impl Tracking {
             .write(move |tx| Ok::<_, TrackingError>(store::insert_experiment(tx, &default)?))
             .await?;
         Ok(tracking)
+    }
+
+    /// Signs addresses with this key, in place of one that ends with the process; and says whether the address that
+    /// clients reach is one of https.
+    #[must_use]
+    pub fn with_tickets(mut self, key: [u8; 32], is_encrypted: bool) -> Self {
+        self.tickets = Tickets::new(key);
+        self.is_encrypted = is_encrypted;
+        self
+    }
+
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.is_encrypted
+    }
+
+    /// A number that no run has. One that is not used is left out.
+    fn next_run_no(&self) -> i64 {
+        self.next_run_no.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// These pairs under the numbers of their keys.
+    async fn numbered(&self, pairs: &[KeyValue]) -> Result<Vec<store::NumberedText>, TrackingError> {
+        let names: Vec<&str> = pairs.iter().map(|pair| pair.key.as_str()).collect();
+        let numbers = self.keys.numbers(&self.store, &names).await?;
+        let texts = pairs.iter().map(|pair| pair.value.clone());
+        Ok(numbers.into_iter().zip(texts).collect())
     }
 
     fn now_ms(&self) -> i64 {
@@ -94,4 +139,14 @@ pub(crate) fn experiment_id(text: &str) -> Result<i64, TrackingError> {
             "Invalid experiment ID '{text}'. Experiment ID must be a valid integer."
         ))
     })
+}
+
+/// The path of a file under an artifact location of ours.
+fn path_of_location(artifact_uri: &str, path: &str) -> Result<String, TrackingError> {
+    let root = artifacts::path_of(artifact_uri).ok_or_else(|| {
+        TrackingError::invalid(format!(
+            "The artifacts at '{artifact_uri}' are not kept by this server."
+        ))
+    })?;
+    Ok(format!("{root}/{path}"))
 }

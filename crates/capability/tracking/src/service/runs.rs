@@ -1,12 +1,13 @@
 //! Runs: create, read, update, delete, restore, tag.
 
-use corliss_metastore::Tx;
+use corliss_metastore::{StoreError, Tx};
 use corliss_mlflow_wire::{WireError, check_key, check_length};
 use corliss_types::TrackingRunId;
 
 use super::experiments::{check_active, existing};
 use super::names::name_of;
 use super::{RUN_NAME_TAG, Tracking};
+use crate::store::{Keys, NumberedRun, RunRef};
 use crate::types::{KeyValue, LifecycleStage, Run, RunInfo, RunStatus};
 use crate::{TrackingError, limits, store};
 
@@ -42,6 +43,7 @@ impl Tracking {
         let run_id = TrackingRunId::new(self.random()).as_str().to_owned();
         let start_ms = new.start_ms.unwrap_or_else(|| self.now_ms());
         let (experiment_id, user) = (new.experiment_id, new.user);
+        let (run_no, texts, keys) = (self.next_run_no(), self.numbered(&tags).await?, self.keys.clone());
         self.store
             .write(move |tx| {
                 let experiment = existing(tx, experiment_id)?;
@@ -57,9 +59,14 @@ impl Tracking {
                     lifecycle: LifecycleStage::Active,
                     artifact_uri: artifact_uri(&experiment.artifact_location, &run_id),
                 };
-                store::insert_run(tx, &info)?;
-                store::put_tags(tx, &run_id, &tags)?;
-                Ok(run_of(tx, info)?)
+                store::insert_run(tx, run_no, &info)?;
+                let run = store::RunRef {
+                    number: run_no,
+                    experiment_id,
+                    stage: LifecycleStage::Active,
+                };
+                store::put_tags(tx, &run, &texts)?;
+                Ok(run_of(tx, &keys, (run_no, info))?)
             })
             .await
     }
@@ -69,11 +76,12 @@ impl Tracking {
     /// # Errors
     /// There is none of this id.
     pub async fn run(&self, run_id: String) -> Result<Run, TrackingError> {
+        let keys = self.keys.clone();
         self.store
             .read(move |tx| {
-                let info =
+                let run =
                     store::run_info(tx, &run_id)?.ok_or_else(|| TrackingError::run_not_found(&run_id))?;
-                Ok(run_of(tx, info)?)
+                Ok(run_of(tx, &keys, run)?)
             })
             .await
     }
@@ -93,14 +101,18 @@ impl Tracking {
         if let Some(name) = &name {
             check_length("run_name", limits::TAG_VALUE_LEN, name)?;
         }
+        let tag = name
+            .as_ref()
+            .map(|name| KeyValue::new(RUN_NAME_TAG, name.as_str()));
+        let tag = self.numbered(tag.as_slice()).await?;
         self.store
             .write(move |tx| {
-                check_run_active(tx, &run_id)?;
-                store::update_run(tx, &run_id, status, end_ms, name.as_deref())?;
-                if let Some(name) = &name {
-                    store::put_tags(tx, &run_id, &[KeyValue::new(RUN_NAME_TAG, name.as_str())])?;
-                }
-                store::run_info(tx, &run_id)?.ok_or_else(|| TrackingError::run_not_found(&run_id))
+                let run = active_run(tx, &run_id)?;
+                store::update_run(tx, run.number, status, end_ms, name.as_deref())?;
+                store::put_tags(tx, &run, &tag)?;
+                let info = store::run_info(tx, &run_id)?;
+                info.map(|(_, info)| info)
+                    .ok_or_else(|| TrackingError::run_not_found(&run_id))
             })
             .await
     }
@@ -126,10 +138,12 @@ impl Tracking {
     /// # Errors
     /// The run is deleted or absent, or has no such tag.
     pub async fn delete_tag(&self, run_id: String, key: String) -> Result<(), TrackingError> {
+        let keys = self.keys.clone();
         self.store
             .write(move |tx| {
-                check_run_active(tx, &run_id)?;
-                if store::delete_tag(tx, &run_id, &key)? {
+                let run = active_run(tx, &run_id)?;
+                let key_no = keys.number(tx, &key)?;
+                if store::delete_tag(tx, run.number, key_no)? {
                     return Ok(());
                 }
                 Err(TrackingError::NotFound(format!(
@@ -185,41 +199,38 @@ pub(super) fn check_tag(path: &str, tag: &KeyValue) -> Result<(), TrackingError>
 }
 
 /// Every change of a run begins with this.
-pub(super) fn check_run_active(tx: &mut dyn Tx, run_id: &str) -> Result<(), TrackingError> {
-    match store::run_stage(tx, run_id)? {
-        Some(LifecycleStage::Active) => Ok(()),
-        Some(stage) => Err(TrackingError::invalid(format!(
+pub(super) fn active_run(tx: &mut dyn Tx, run_id: &str) -> Result<RunRef, TrackingError> {
+    match store::run_ref(tx, run_id)? {
+        Some(run) if run.stage == LifecycleStage::Active => Ok(run),
+        Some(run) => Err(TrackingError::invalid(format!(
             "The run {run_id} must be in the 'active' state. Current state is {}.",
-            stage.as_str()
+            run.stage.as_str()
         ))),
         None => Err(TrackingError::run_not_found(run_id)),
     }
 }
 
-fn run_of(tx: &mut dyn Tx, info: RunInfo) -> Result<Run, corliss_metastore::StoreError> {
-    let mut runs = runs_of(tx, vec![info])?;
+fn run_of(tx: &mut dyn Tx, keys: &Keys, run: NumberedRun) -> Result<Run, StoreError> {
+    let mut runs = runs_of(tx, keys, vec![run])?;
     Ok(runs.remove(0))
 }
 
 /// What a page of runs logged, in a number of statements that does not depend on how many they are.
-pub(super) fn runs_of(
-    tx: &mut dyn Tx,
-    infos: Vec<RunInfo>,
-) -> Result<Vec<Run>, corliss_metastore::StoreError> {
-    let ids: Vec<String> = infos.iter().map(|info| info.run_id.clone()).collect();
-    let mut metrics = store::latest_of(tx, &ids)?;
-    let mut params = store::params_of(tx, &ids)?;
-    let mut tags = store::tags_of(tx, &ids)?;
-    let mut datasets = store::datasets_of(tx, &ids)?;
-    let mut models = store::models_of(tx, &ids)?;
-    Ok(infos
+pub(super) fn runs_of(tx: &mut dyn Tx, keys: &Keys, runs: Vec<NumberedRun>) -> Result<Vec<Run>, StoreError> {
+    let numbers: Vec<i64> = runs.iter().map(|(number, _)| *number).collect();
+    let mut metrics = store::latest_of(tx, keys, &numbers)?;
+    let mut params = store::params_of(tx, keys, &numbers)?;
+    let mut tags = store::tags_of(tx, keys, &numbers)?;
+    let mut datasets = store::datasets_of(tx, &numbers)?;
+    let mut models = store::models_of(tx, &numbers)?;
+    Ok(runs
         .into_iter()
-        .map(|info| Run {
-            metrics: metrics.remove(&info.run_id).unwrap_or_default(),
-            params: params.remove(&info.run_id).unwrap_or_default(),
-            tags: tags.remove(&info.run_id).unwrap_or_default(),
-            datasets: datasets.remove(&info.run_id).unwrap_or_default(),
-            models: models.remove(&info.run_id).unwrap_or_default(),
+        .map(|(number, info)| Run {
+            metrics: metrics.remove(&number).unwrap_or_default(),
+            params: params.remove(&number).unwrap_or_default(),
+            tags: tags.remove(&number).unwrap_or_default(),
+            datasets: datasets.remove(&number).unwrap_or_default(),
+            models: models.remove(&number).unwrap_or_default(),
             info,
         })
         .collect())

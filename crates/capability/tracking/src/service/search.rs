@@ -43,18 +43,23 @@ impl Tracking {
             scope,
         } = search;
         let query = scope.read(limits::SEARCH_DEFAULT)?;
+        let keys = self.keys.clone();
         self.store
             .read(move |tx| {
-                let Query {
-                    view, filter, order, ..
-                } = &query;
-                let infos = store::search_runs(tx, &experiment_ids, *view, filter, order, query.rows())?;
+                let asked = store::RunQuery {
+                    experiment_ids: &experiment_ids,
+                    view: query.view,
+                    filter: &query.filter,
+                    order: &query.order,
+                    rows: query.rows(),
+                    few: store::FEW,
+                };
                 let Page {
                     items,
                     next_page_token,
-                } = query.page(infos);
+                } = query.page(store::search_runs(tx, &keys, asked)?);
                 Ok(Page {
-                    items: runs_of(tx, items)?,
+                    items: runs_of(tx, &keys, items)?,
                     next_page_token,
                 })
             })

@@ -33,11 +33,16 @@ impl Tracking {
     /// The store failed.
     pub async fn ensure_step_run(&self, step: StepRun) -> Result<(), TrackingError> {
         let now_ms = self.now_ms();
+        let run_no = self.next_run_no();
+        let again = self.numbered(&step.tags).await?;
+        let mut first = self.numbered(&first_tags(&step)).await?;
+        first.extend(again.iter().cloned());
         self.store
             .write(move |tx| {
                 let run_id = step.id.as_str();
-                if store::reopen_run(tx, run_id)? {
-                    return Ok(store::put_tags(tx, run_id, &step.tags)?);
+                if let Some(run) = store::run_ref(tx, run_id)? {
+                    store::reopen_run(tx, run.number)?;
+                    return Ok(store::put_tags(tx, &run, &again)?);
                 }
                 let experiment = experiment_for(tx, &step.project, now_ms)?;
                 let info = RunInfo {
@@ -51,15 +56,13 @@ impl Tracking {
                     lifecycle: LifecycleStage::Active,
                     artifact_uri: artifact_uri(&experiment.artifact_location, run_id),
                 };
-                store::insert_run(tx, &info)?;
-                let mut tags = vec![
-                    KeyValue::new(super::RUN_NAME_TAG, step.step.as_str()),
-                    KeyValue::new("mlflow.user", step.user.as_str()),
-                    KeyValue::new("corliss.run_id", step.run_id.as_str()),
-                    KeyValue::new("corliss.step", step.step.as_str()),
-                ];
-                tags.extend(step.tags.iter().cloned());
-                Ok(store::put_tags(tx, run_id, &tags)?)
+                store::insert_run(tx, run_no, &info)?;
+                let run = store::RunRef {
+                    number: run_no,
+                    experiment_id: experiment.id,
+                    stage: LifecycleStage::Active,
+                };
+                Ok(store::put_tags(tx, &run, &first)?)
             })
             .await
     }
@@ -79,6 +82,15 @@ impl Tracking {
             })
             .await
     }
+}
+
+fn first_tags(step: &StepRun) -> [KeyValue; 4] {
+    [
+        KeyValue::new(super::RUN_NAME_TAG, step.step.as_str()),
+        KeyValue::new("mlflow.user", step.user.as_str()),
+        KeyValue::new("corliss.run_id", step.run_id.as_str()),
+        KeyValue::new("corliss.step", step.step.as_str()),
+    ]
 }
 
 /// The project's experiment. One that somebody deleted is active again (its deleted runs stay deleted): a

@@ -1,53 +1,102 @@
 //! What hangs on runs: parameters, tags, datasets, logged models. Reads take many runs at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use corliss_metastore::{StoreError, Tx, Value, params};
 
+use super::keys::{Keys, name_of};
+use super::runs::RunRef;
 use crate::types::{DatasetInput, KeyValue, ModelLink};
 
-type ByRun<T> = BTreeMap<String, Vec<T>>;
+type ByRun<T> = HashMap<i64, Vec<T>>;
 
-pub(crate) fn params_of(tx: &mut dyn Tx, run_ids: &[String]) -> Result<ByRun<KeyValue>, StoreError> {
-    pairs(tx, run_ids, |list| {
-        format!(
-            "SELECT run_id, key, value FROM tracking_params WHERE run_id IN ({list}) ORDER BY run_id, key"
-        )
-    })
+/// A text under the number of its key.
+pub(crate) type NumberedText = (i64, String);
+
+/// Characters of a value that its index holds: enough to tell values apart, few enough for any database.
+pub(super) const INDEXED_CHARS: usize = 64;
+
+pub(crate) fn params_of(tx: &mut dyn Tx, keys: &Keys, runs: &[i64]) -> Result<ByRun<KeyValue>, StoreError> {
+    pairs(
+        tx,
+        keys,
+        runs,
+        "SELECT run_no, key_no, value FROM tracking_params WHERE run_no IN ",
+    )
 }
 
-pub(crate) fn tags_of(tx: &mut dyn Tx, run_ids: &[String]) -> Result<ByRun<KeyValue>, StoreError> {
-    pairs(tx, run_ids, |list| {
-        format!(
-            "SELECT run_id, key, value FROM tracking_run_tags WHERE run_id IN ({list}) ORDER BY run_id, key"
-        )
-    })
+pub(crate) fn tags_of(tx: &mut dyn Tx, keys: &Keys, runs: &[i64]) -> Result<ByRun<KeyValue>, StoreError> {
+    pairs(
+        tx,
+        keys,
+        runs,
+        "SELECT run_no, key_no, value FROM tracking_run_tags WHERE run_no IN ",
+    )
 }
 
-fn pairs(
-    tx: &mut dyn Tx,
-    run_ids: &[String],
-    sql: impl Fn(&str) -> String,
-) -> Result<ByRun<KeyValue>, StoreError> {
+/// By run, each sorted by key.
+fn pairs(tx: &mut dyn Tx, keys: &Keys, runs: &[i64], select: &str) -> Result<ByRun<KeyValue>, StoreError> {
+    let mut rows = Vec::new();
+    for list in super::number_lists(runs) {
+        rows.extend(tx.query(&format!("{select}({})", super::list(list.len())), &list)?);
+    }
+    let numbers: Vec<i64> = rows
+        .iter()
+        .map(|row| row.integer("key_no"))
+        .collect::<Result<_, _>>()?;
+    let names = keys.names(tx, numbers.iter().copied())?;
     let mut found = ByRun::new();
-    for ids in super::id_lists(run_ids) {
-        for row in tx.query(&sql(&super::list(ids.len())), &ids)? {
-            let pair = KeyValue::new(row.text("key")?, row.text("value")?);
-            found.entry(row.text("run_id")?).or_default().push(pair);
-        }
+    for (row, key_no) in rows.iter().zip(numbers) {
+        let pair = KeyValue::new(name_of(&names, key_no)?, row.text("value")?);
+        found.entry(row.integer("run_no")?).or_default().push(pair);
+    }
+    for pairs in found.values_mut() {
+        pairs.sort_unstable_by(|one: &KeyValue, other: &KeyValue| one.key.cmp(&other.key));
     }
     Ok(found)
 }
 
 /// Sets tags; a key that occurs twice takes its last value.
-pub(crate) fn put_tags(tx: &mut dyn Tx, run_id: &str, tags: &[KeyValue]) -> Result<(), StoreError> {
-    upsert_pairs(
+pub(crate) fn put_tags(tx: &mut dyn Tx, run: &RunRef, tags: &[NumberedText]) -> Result<(), StoreError> {
+    put_texts(
         tx,
-        run_id,
+        run,
         tags,
-        "INSERT INTO tracking_run_tags (run_id, key, value) VALUES ",
-        " ON CONFLICT (run_id, key) DO UPDATE SET value = excluded.value",
+        "INSERT INTO tracking_run_tags (run_no, key_no, experiment_id, value) VALUES ",
+        " ON CONFLICT (run_no, key_no) DO UPDATE SET value = excluded.value",
     )
+}
+
+pub(crate) fn delete_tag(tx: &mut dyn Tx, run_no: i64, key_no: i64) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM tracking_run_tags WHERE run_no = $1 AND key_no = $2";
+    Ok(tx.execute(sql, params![run_no, key_no])? == 1)
+}
+
+fn put_texts(
+    tx: &mut dyn Tx,
+    run: &RunRef,
+    texts: &[NumberedText],
+    insert: &str,
+    conflict: &str,
+) -> Result<(), StoreError> {
+    // PostgreSQL refuses to touch a row twice in one statement.
+    let last: BTreeMap<i64, &str> = texts.iter().map(|(key, text)| (*key, text.as_str())).collect();
+    let last: Vec<(i64, &str)> = last.into_iter().collect();
+    for chunk in super::row_groups(&last) {
+        let cells = chunk.iter().flat_map(|(key, text)| -> [Value; 4] {
+            [
+                run.number.into(),
+                (*key).into(),
+                run.experiment_id.into(),
+                (*text).into(),
+            ]
+        });
+        tx.execute(
+            &format!("{insert}{}{conflict}", super::placeholders(chunk.len(), 4)),
+            &cells.collect::<Vec<_>>(),
+        )?;
+    }
+    Ok(())
 }
 
 /// Inserts pairs of an owner in a few statements, the last of a key winning.
@@ -58,13 +107,12 @@ pub(super) fn upsert_pairs(
     insert: &str,
     conflict: &str,
 ) -> Result<(), StoreError> {
-    // PostgreSQL refuses to touch a row twice in one statement.
     let last: BTreeMap<&str, &str> = pairs
         .iter()
         .map(|pair| (pair.key.as_str(), pair.value.as_str()))
         .collect();
     let last: Vec<(&str, &str)> = last.into_iter().collect();
-    for chunk in last.chunks(super::ROWS) {
+    for chunk in super::row_groups(&last) {
         let values: Vec<Value> = chunk
             .iter()
             .flat_map(|(key, value)| [owner.into(), (*key).into(), (*value).into()])
@@ -80,15 +128,15 @@ pub(super) fn upsert_pairs(
 /// Adds datasets that the run does not have yet, each with its tags.
 pub(crate) fn put_datasets(
     tx: &mut dyn Tx,
-    run_id: &str,
+    run_no: i64,
     datasets: &[DatasetInput],
 ) -> Result<(), StoreError> {
     for dataset in datasets {
         let inserted = tx.execute(
-            "INSERT INTO tracking_datasets (run_id, name, digest, source_type, source, schema_json, profile_json)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (run_id, name, digest) DO NOTHING",
+            "INSERT INTO tracking_datasets (run_no, name, digest, source_type, source, schema_json, profile_json)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (run_no, name, digest) DO NOTHING",
             params![
-                run_id,
+                run_no,
                 &dataset.name,
                 &dataset.digest,
                 &dataset.source_type,
@@ -103,39 +151,39 @@ pub(crate) fn put_datasets(
             .take(if inserted == 1 { usize::MAX } else { 0 })
         {
             tx.execute(
-                "INSERT INTO tracking_dataset_tags (run_id, name, digest, key, value) VALUES ($1, $2, $3, $4, $5)
-                 ON CONFLICT (run_id, name, digest, key) DO UPDATE SET value = excluded.value",
-                params![run_id, &dataset.name, &dataset.digest, &tag.key, &tag.value],
+                "INSERT INTO tracking_dataset_tags (run_no, name, digest, key, value) VALUES ($1, $2, $3, $4, $5)
+                 ON CONFLICT (run_no, name, digest, key) DO UPDATE SET value = excluded.value",
+                params![run_no, &dataset.name, &dataset.digest, &tag.key, &tag.value],
             )?;
         }
     }
     Ok(())
 }
 
-pub(crate) fn datasets_of(tx: &mut dyn Tx, run_ids: &[String]) -> Result<ByRun<DatasetInput>, StoreError> {
+pub(crate) fn datasets_of(tx: &mut dyn Tx, runs: &[i64]) -> Result<ByRun<DatasetInput>, StoreError> {
     let mut found = ByRun::new();
-    for ids in super::id_lists(run_ids) {
+    for ids in super::number_lists(runs) {
         let list = super::list(ids.len());
-        let mut tags: BTreeMap<(String, String, String), Vec<KeyValue>> = BTreeMap::new();
+        let mut tags: BTreeMap<(i64, String, String), Vec<KeyValue>> = BTreeMap::new();
         let sql = format!(
-            "SELECT run_id, name, digest, key, value FROM tracking_dataset_tags WHERE run_id IN ({list}) ORDER BY key"
+            "SELECT run_no, name, digest, key, value FROM tracking_dataset_tags WHERE run_no IN ({list}) ORDER BY key"
         );
         for row in tx.query(&sql, &ids)? {
-            let dataset = (row.text("run_id")?, row.text("name")?, row.text("digest")?);
+            let dataset = (row.integer("run_no")?, row.text("name")?, row.text("digest")?);
             tags.entry(dataset)
                 .or_default()
                 .push(KeyValue::new(row.text("key")?, row.text("value")?));
         }
         let sql = format!(
-            "SELECT run_id, name, digest, source_type, source, schema_json, profile_json FROM tracking_datasets
-             WHERE run_id IN ({list}) ORDER BY run_id, name, digest"
+            "SELECT run_no, name, digest, source_type, source, schema_json, profile_json FROM tracking_datasets
+             WHERE run_no IN ({list}) ORDER BY run_no, name, digest"
         );
         for row in tx.query(&sql, &ids)? {
-            let (run_id, name, digest) = (row.text("run_id")?, row.text("name")?, row.text("digest")?);
+            let (run_no, name, digest) = (row.integer("run_no")?, row.text("name")?, row.text("digest")?);
             let tags = tags
-                .remove(&(run_id.clone(), name.clone(), digest.clone()))
+                .remove(&(run_no, name.clone(), digest.clone()))
                 .unwrap_or_default();
-            found.entry(run_id).or_default().push(DatasetInput {
+            found.entry(run_no).or_default().push(DatasetInput {
                 name,
                 digest,
                 source_type: row.text("source_type")?,
@@ -149,27 +197,27 @@ pub(crate) fn datasets_of(tx: &mut dyn Tx, run_ids: &[String]) -> Result<ByRun<D
     Ok(found)
 }
 
-pub(crate) fn put_model_links(tx: &mut dyn Tx, run_id: &str, links: &[ModelLink]) -> Result<(), StoreError> {
+pub(crate) fn put_model_links(tx: &mut dyn Tx, run_no: i64, links: &[ModelLink]) -> Result<(), StoreError> {
     for link in links {
         tx.execute(
-            "INSERT INTO tracking_run_models (run_id, model_id, is_output, step) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (run_id, model_id, is_output) DO UPDATE SET step = excluded.step",
-            params![run_id, &link.model_id, link.output, link.step],
+            "INSERT INTO tracking_run_models (run_no, model_id, is_output, step) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (run_no, model_id, is_output) DO UPDATE SET step = excluded.step",
+            params![run_no, &link.model_id, link.output, link.step],
         )?;
     }
     Ok(())
 }
 
-pub(crate) fn models_of(tx: &mut dyn Tx, run_ids: &[String]) -> Result<ByRun<ModelLink>, StoreError> {
+pub(crate) fn models_of(tx: &mut dyn Tx, runs: &[i64]) -> Result<ByRun<ModelLink>, StoreError> {
     let mut found = ByRun::new();
-    for ids in super::id_lists(run_ids) {
+    for ids in super::number_lists(runs) {
         let sql = format!(
-            "SELECT run_id, model_id, is_output, step FROM tracking_run_models WHERE run_id IN ({})
-             ORDER BY run_id, is_output, step, model_id",
+            "SELECT run_no, model_id, is_output, step FROM tracking_run_models WHERE run_no IN ({})
+             ORDER BY run_no, is_output, step, model_id",
             super::list(ids.len())
         );
         for row in tx.query(&sql, &ids)? {
-            found.entry(row.text("run_id")?).or_default().push(ModelLink {
+            found.entry(row.integer("run_no")?).or_default().push(ModelLink {
                 model_id: row.text("model_id")?,
                 output: row.boolean("is_output")?,
                 step: row.integer("step")?,
@@ -182,26 +230,30 @@ pub(crate) fn models_of(tx: &mut dyn Tx, run_ids: &[String]) -> Result<ByRun<Mod
 /// The values that these keys have already.
 pub(crate) fn existing_params(
     tx: &mut dyn Tx,
-    run_id: &str,
-    keys: &[String],
-) -> Result<BTreeMap<String, String>, StoreError> {
-    let mut found = BTreeMap::new();
-    for mut ids in super::id_lists(keys) {
+    run_no: i64,
+    keys: &[i64],
+) -> Result<HashMap<i64, String>, StoreError> {
+    let mut found = HashMap::new();
+    for mut list in super::number_lists(keys) {
         let sql = format!(
-            "SELECT key, value FROM tracking_params WHERE key IN ({}) AND run_id = ${}",
-            super::list(ids.len()),
-            ids.len() + 1
+            "SELECT key_no, value FROM tracking_params WHERE key_no IN ({}) AND run_no = ${}",
+            super::list(list.len()),
+            list.len() + 1
         );
-        ids.push(run_id.into());
-        for row in tx.query(&sql, &ids)? {
-            found.insert(row.text("key")?, row.text("value")?);
+        list.push(run_no.into());
+        for row in tx.query(&sql, &list)? {
+            found.insert(row.integer("key_no")?, row.text("value")?);
         }
     }
     Ok(found)
 }
 
 /// Adds parameters whose keys are new.
-pub(crate) fn insert_params(tx: &mut dyn Tx, run_id: &str, pairs: &[KeyValue]) -> Result<(), StoreError> {
-    let insert = "INSERT INTO tracking_params (run_id, key, value) VALUES ";
-    upsert_pairs(tx, run_id, pairs, insert, "")
+pub(crate) fn insert_params(
+    tx: &mut dyn Tx,
+    run: &RunRef,
+    params: &[NumberedText],
+) -> Result<(), StoreError> {
+    let insert = "INSERT INTO tracking_params (run_no, key_no, experiment_id, value) VALUES ";
+    put_texts(tx, run, params, insert, "")
 }

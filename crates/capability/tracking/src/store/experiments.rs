@@ -22,12 +22,14 @@ pub(super) fn from_row(row: &Row) -> Result<Experiment, StoreError> {
 }
 
 pub(crate) fn next_experiment_id(tx: &mut dyn Tx) -> Result<i64, StoreError> {
-    // Nothing is ever removed from the table, so the greatest id was never anyone else's.
-    tx.query_one(
-        "SELECT COALESCE(MAX(experiment_id), 0) + 1 AS id FROM tracking_experiments",
+    // Beyond what is there, and what was and is removed.
+    let next = tx.query_one(
+        "SELECT COALESCE(MAX(experiment_id), 0) + 1 AS id,
+             (SELECT n.next FROM tracking_numbers n WHERE n.what = 'experiment') AS beyond
+         FROM tracking_experiments",
         &[],
-    )?
-    .integer("id")
+    )?;
+    Ok(next.integer("id")?.max(next.opt_integer("beyond")?.unwrap_or(0)))
 }
 
 /// Inserts unless the name or the id is taken; answers whether it did.

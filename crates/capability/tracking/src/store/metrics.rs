@@ -1,13 +1,20 @@
-//! The history of metrics and the table of latest values.
+//! The latest value of each metric beside its history.
 //!
-//! NaN is stored as 0 with a flag, because SQLite has no NaN and because that is how the reference server
-//! orders it; infinities are stored as they are.
+//! NaN is stored as 0 with a flag, because SQLite has no NaN and because that is how the reference server orders it;
+//! infinities are stored as they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use corliss_metastore::{Row, StoreError, Tx, Value, params};
+use corliss_metastore::{Row, StoreError, Tx, Value};
 
+use super::history::Point;
+use super::keys::{Keys, name_of};
+use super::points::{ByKey, add_points, points};
+use super::runs::RunRef;
 use crate::types::Metric;
+
+/// A metric with its name's number.
+pub(crate) type Numbered = (i64, Point);
 
 fn stored(value: f64) -> (f64, bool) {
     if value.is_nan() {
@@ -15,10 +22,6 @@ fn stored(value: f64) -> (f64, bool) {
     } else {
         (value, false)
     }
-}
-
-fn rank(metric: &Metric) -> (i64, i64, f64) {
-    (metric.step, metric.logged_ms, stored(metric.value).0)
 }
 
 pub(super) fn value_of(row: &Row) -> Result<f64, StoreError> {
@@ -29,145 +32,145 @@ pub(super) fn value_of(row: &Row) -> Result<f64, StoreError> {
     })
 }
 
-fn from_row(row: &Row) -> Result<Metric, StoreError> {
-    Ok(Metric {
-        key: row.text("key")?,
-        value: value_of(row)?,
+pub(super) fn point_of(row: &Row) -> Result<Point, StoreError> {
+    Ok(Point {
         logged_ms: row.integer("logged_ms")?,
         step: row.integer("step")?,
-        model_id: None,
-        dataset: None,
+        value: value_of(row)?,
     })
 }
 
-/// Appends to the history and moves the latest values forward.
-pub(crate) fn log_metrics(tx: &mut dyn Tx, run_id: &str, metrics: &[Metric]) -> Result<(), StoreError> {
-    for chunk in metrics.chunks(super::ROWS) {
-        let values: Vec<Value> = chunk.iter().flat_map(|metric| cells(run_id, metric)).collect();
-        let sql = format!(
-            "INSERT INTO tracking_metrics (run_id, key, step, logged_ms, value, is_nan) VALUES {}
-             ON CONFLICT DO NOTHING",
-            super::placeholders(chunk.len(), 6)
-        );
-        tx.execute(&sql, &values)?;
+fn metric(key: &str, point: Point) -> Metric {
+    Metric {
+        key: key.to_owned(),
+        value: point.value,
+        logged_ms: point.logged_ms,
+        step: point.step,
+        model_id: None,
+        dataset: None,
     }
-    let mut latest: BTreeMap<&str, &Metric> = BTreeMap::new();
-    for metric in metrics {
-        let best = latest.entry(&metric.key).or_insert(metric);
-        if rank(metric) > rank(best) {
-            *best = metric;
-        }
+}
+
+/// Adds to histories and moves the latest values forward.
+pub(crate) fn log_metrics(tx: &mut dyn Tx, run: &RunRef, metrics: &[Numbered]) -> Result<(), StoreError> {
+    let mut new = ByKey::new();
+    for (key_no, point) in metrics {
+        new.entry(*key_no).or_default().push(*point);
     }
-    let latest: Vec<&Metric> = latest.into_values().collect();
-    for chunk in latest.chunks(super::ROWS) {
-        let values: Vec<Value> = chunk.iter().flat_map(|metric| cells(run_id, metric)).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let latest = new.iter().filter_map(|(key_no, points)| {
+        let latest = points.iter().copied();
+        let latest = latest.reduce(|best, one| if one.is_later_than(&best) { one } else { best });
+        latest.map(|latest| (*key_no, latest))
+    });
+    put_latest(tx, run, &latest.collect::<Vec<_>>())?;
+    add_points(tx, run.number, new)
+}
+
+/// Where they are later than what is there.
+fn put_latest(tx: &mut dyn Tx, run: &RunRef, latest: &[Numbered]) -> Result<(), StoreError> {
+    for some in super::row_groups(latest) {
+        let cells = some.iter().flat_map(|(key_no, point)| -> [Value; 7] {
+            let (value, is_nan) = stored(point.value);
+            [
+                run.number.into(),
+                (*key_no).into(),
+                run.experiment_id.into(),
+                point.step.into(),
+                point.logged_ms.into(),
+                value.into(),
+                is_nan.into(),
+            ]
+        });
         let sql = format!(
-            "INSERT INTO tracking_latest_metrics AS l (run_id, key, step, logged_ms, value, is_nan) VALUES {}
-             ON CONFLICT (run_id, key) DO UPDATE SET step = excluded.step, logged_ms = excluded.logged_ms,
+            "INSERT INTO tracking_latest AS l (run_no, key_no, experiment_id, step, logged_ms, value, is_nan)
+             VALUES {}
+             ON CONFLICT (run_no, key_no) DO UPDATE SET step = excluded.step, logged_ms = excluded.logged_ms,
                  value = excluded.value, is_nan = excluded.is_nan
              WHERE (excluded.step, excluded.logged_ms, excluded.value) > (l.step, l.logged_ms, l.value)",
-            super::placeholders(chunk.len(), 6)
+            super::placeholders(some.len(), 7)
         );
-        tx.execute(&sql, &values)?;
+        tx.execute(&sql, &cells.collect::<Vec<_>>())?;
     }
     Ok(())
 }
 
-fn cells(run_id: &str, metric: &Metric) -> [Value; 6] {
-    let (value, is_nan) = stored(metric.value);
-    [
-        run_id.into(),
-        (&metric.key).into(),
-        metric.step.into(),
-        metric.logged_ms.into(),
-        value.into(),
-        is_nan.into(),
-    ]
-}
-
-/// The latest values of these runs, by run and key.
+/// The latest values of these runs, by run, each sorted by name.
 pub(crate) fn latest_of(
     tx: &mut dyn Tx,
-    run_ids: &[String],
-) -> Result<BTreeMap<String, Vec<Metric>>, StoreError> {
-    let mut found: BTreeMap<String, Vec<Metric>> = BTreeMap::new();
-    for ids in super::id_lists(run_ids) {
+    keys: &Keys,
+    runs: &[i64],
+) -> Result<HashMap<i64, Vec<Metric>>, StoreError> {
+    let mut rows = Vec::new();
+    for list in super::number_lists(runs) {
         let sql = format!(
-            "SELECT run_id, key, step, logged_ms, value, is_nan FROM tracking_latest_metrics
-             WHERE run_id IN ({}) ORDER BY run_id, key",
-            super::list(ids.len())
+            "SELECT run_no, key_no, step, logged_ms, value, is_nan FROM tracking_latest WHERE run_no IN ({})",
+            super::list(list.len())
         );
-        for row in tx.query(&sql, &ids)? {
-            found
-                .entry(row.text("run_id")?)
-                .or_default()
-                .push(from_row(&row)?);
-        }
+        rows.extend(tx.query(&sql, &list)?);
+    }
+    let numbered: Vec<(i64, i64, Point)> = rows
+        .iter()
+        .map(|row| Ok((row.integer("run_no")?, row.integer("key_no")?, point_of(row)?)))
+        .collect::<Result<_, StoreError>>()?;
+    let names = keys.names(tx, numbered.iter().map(|(_, key_no, _)| *key_no))?;
+    let mut found: HashMap<i64, Vec<Metric>> = HashMap::new();
+    for (run_no, key_no, point) in numbered {
+        let metric = metric(&name_of(&names, key_no)?, point);
+        found.entry(run_no).or_default().push(metric);
+    }
+    for metrics in found.values_mut() {
+        metrics.sort_unstable_by(|one, other| one.key.cmp(&other.key));
     }
     Ok(found)
 }
 
-/// One run's values of a metric in order of time, step and value; `limit` of `None` is all.
+/// A part of a history; `limit` of `None` is all of it.
 pub(crate) fn history(
     tx: &mut dyn Tx,
-    run_id: &str,
+    keys: &Keys,
+    run_no: i64,
     key: &str,
     limit: Option<i64>,
     offset: i64,
 ) -> Result<Vec<Metric>, StoreError> {
-    tx.query(
-        "SELECT key, step, logged_ms, value, is_nan FROM tracking_metrics WHERE run_id = $1 AND key = $2
-         ORDER BY logged_ms, step, value LIMIT $3 OFFSET $4",
-        params![run_id, key, limit.unwrap_or(i64::MAX), offset],
-    )?
-    .iter()
-    .map(from_row)
-    .collect()
+    let key_no = keys.number(tx, key)?;
+    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let points = points(tx, run_no, key_no)?;
+    let some = points.into_iter().skip(offset).take(limit);
+    Ok(some.map(|point| metric(key, point)).collect())
 }
 
-/// Several runs' values of a metric, at most `limit` rows, by run.
+/// Several runs' values of a metric, at most `limit` of them, by the ids of the runs.
 pub(crate) fn history_bulk(
     tx: &mut dyn Tx,
-    run_ids: &[String],
+    keys: &Keys,
+    runs: &BTreeMap<String, i64>,
     key: &str,
     limit: i64,
 ) -> Result<Vec<(String, Metric)>, StoreError> {
-    let mut values: Vec<Value> = run_ids.iter().map(Value::from).collect();
-    let sql = format!(
-        "SELECT run_id, key, step, logged_ms, value, is_nan FROM tracking_metrics
-         WHERE run_id IN ({}) AND key = ${} ORDER BY run_id, logged_ms, step, value LIMIT ${}",
-        super::list(values.len()),
-        values.len() + 1,
-        values.len() + 2
-    );
-    values.push(key.into());
-    values.push(limit.into());
-    tx.query(&sql, &values)?
-        .iter()
-        .map(|row| Ok((row.text("run_id")?, from_row(row)?)))
-        .collect()
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let key_no = keys.number(tx, key)?;
+    let mut found = Vec::new();
+    for (run_id, run_no) in runs {
+        if found.len() >= limit {
+            break;
+        }
+        let some = points(tx, *run_no, key_no)?.into_iter().take(limit - found.len());
+        found.extend(some.map(|point| (run_id.clone(), metric(key, point))));
+    }
+    Ok(found)
 }
 
-/// Every step in a range at which any of the runs logged the metric, in order.
-pub(crate) fn steps_of(
-    tx: &mut dyn Tx,
-    run_ids: &[String],
-    key: &str,
-    range: (i64, i64),
-) -> Result<Vec<i64>, StoreError> {
-    let mut values: Vec<Value> = run_ids.iter().map(Value::from).collect();
-    let count = values.len();
-    let sql = format!(
-        "SELECT DISTINCT step FROM tracking_metrics WHERE run_id IN ({}) AND key = ${} AND step >= ${}
-         AND step <= ${} ORDER BY step",
-        super::list(count),
-        count + 1,
-        count + 2,
-        count + 3
-    );
-    values.extend([key.into(), range.0.into(), range.1.into()]);
-    tx.query(&sql, &values)?
-        .iter()
-        .map(|row| row.integer("step"))
-        .collect()
+/// Every step in a range at which any of the runs logged the metric.
+pub(crate) fn steps_of(histories: &[(String, Vec<Metric>)], range: (i64, i64)) -> Vec<i64> {
+    let all = histories.iter().flat_map(|(_, history)| history);
+    let steps: BTreeSet<i64> = all
+        .map(|metric| metric.step)
+        .filter(|step| range.0 <= *step && *step <= range.1)
+        .collect();
+    steps.into_iter().collect()
 }

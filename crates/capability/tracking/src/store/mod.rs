@@ -2,174 +2,69 @@
 
 mod artifacts;
 mod children;
+mod dataset_summaries;
 mod experiments;
+mod history;
+mod keys;
 mod logged_models;
 mod metrics;
+mod moving;
+mod points;
+mod purge;
 mod runs;
+mod schema;
 mod search;
+mod transfers;
 
 pub(crate) use artifacts::{all_blobs, delete_artifact, file_at, files_under, list_folder, put_artifact};
 pub(crate) use children::{
-    datasets_of, existing_params, insert_params, models_of, params_of, put_datasets, put_model_links,
-    put_tags, tags_of,
+    NumberedText, datasets_of, delete_tag, existing_params, insert_params, models_of, params_of,
+    put_datasets, put_model_links, put_tags, tags_of,
 };
+pub(crate) use dataset_summaries::dataset_summaries;
 pub(crate) use experiments::{
     delete_experiment_tag, experiment_by_id, experiment_by_name, insert_experiment, next_experiment_id,
     put_experiment_tag, rename_experiment, set_experiment_stage, set_only_experiment_stage,
 };
+pub(crate) use history::Point;
+pub(crate) use keys::Keys;
 pub(crate) use logged_models::{
     delete_model_tag, insert_logged_model, insert_model_metrics, logged_model, put_model_params,
     put_model_tags, search_logged_models, set_model_stage, set_model_status,
 };
-pub(crate) use metrics::{history, history_bulk, latest_of, log_metrics, steps_of};
+pub(crate) use metrics::{Numbered, history, history_bulk, latest_of, log_metrics, steps_of};
+pub(crate) use moving::move_old_points;
+pub(crate) use purge::{Deleted, Remains, purge_artifacts, purge_experiment, purge_model, purge_run};
 pub(crate) use runs::{
-    delete_tag, finish_run, insert_run, reopen_run, run_info, run_stage, set_run_stage, update_run,
+    NumberedRun, RunRef, finish_run, insert_run, next_run_no, reopen_run, run_info, run_numbers, run_ref,
+    set_run_stage, update_run,
 };
-pub(crate) use search::{search_experiments, search_runs};
+pub use schema::MIGRATIONS;
+pub(crate) use search::{FEW, RunQuery, search_experiments, search_runs};
 
-use corliss_metastore::{Migrations, Value};
-
-/// The schema.
-pub const MIGRATIONS: Migrations = Migrations {
-    component: "tracking",
-    steps: &[STEP_1],
+pub(crate) use transfers::{
+    Part, Upload, blobs_of_parts, complete_upload, delete_upload, delete_uploads_before, insert_upload,
+    open_uploads, parts_of, put_part, upload,
 };
 
-const STEP_1: &str = "
-CREATE TABLE tracking_experiments (
-    experiment_id BIGINT NOT NULL PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    artifact_location TEXT NOT NULL,
-    lifecycle_stage TEXT NOT NULL,
-    created_ms BIGINT NOT NULL,
-    updated_ms BIGINT NOT NULL
-);
-CREATE TABLE tracking_experiment_tags (
-    experiment_id BIGINT NOT NULL REFERENCES tracking_experiments (experiment_id),
-    key TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (experiment_id, key)
-);
-CREATE TABLE tracking_runs (
-    run_id TEXT NOT NULL PRIMARY KEY,
-    experiment_id BIGINT NOT NULL REFERENCES tracking_experiments (experiment_id),
-    name TEXT NOT NULL,
-    user_name TEXT NOT NULL,
-    status TEXT NOT NULL,
-    start_ms BIGINT NOT NULL,
-    end_ms BIGINT,
-    lifecycle_stage TEXT NOT NULL,
-    deleted_ms BIGINT,
-    artifact_uri TEXT NOT NULL
-);
-CREATE INDEX tracking_runs_by_start ON tracking_runs (experiment_id, lifecycle_stage, start_ms DESC, run_id);
-CREATE TABLE tracking_params (
-    run_id TEXT NOT NULL REFERENCES tracking_runs (run_id),
-    key TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (run_id, key)
-);
-CREATE TABLE tracking_run_tags (
-    run_id TEXT NOT NULL REFERENCES tracking_runs (run_id),
-    key TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (run_id, key)
-);
-CREATE TABLE tracking_metrics (
-    run_id TEXT NOT NULL REFERENCES tracking_runs (run_id),
-    key TEXT NOT NULL,
-    logged_ms BIGINT NOT NULL,
-    step BIGINT NOT NULL,
-    value DOUBLE PRECISION NOT NULL,
-    is_nan BIGINT NOT NULL,
-    PRIMARY KEY (run_id, key, logged_ms, step, value, is_nan)
-);
-CREATE TABLE tracking_latest_metrics (
-    run_id TEXT NOT NULL REFERENCES tracking_runs (run_id),
-    key TEXT NOT NULL,
-    step BIGINT NOT NULL,
-    logged_ms BIGINT NOT NULL,
-    value DOUBLE PRECISION NOT NULL,
-    is_nan BIGINT NOT NULL,
-    PRIMARY KEY (run_id, key)
-);
-CREATE TABLE tracking_datasets (
-    run_id TEXT NOT NULL REFERENCES tracking_runs (run_id),
-    name TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    source_type TEXT NOT NULL,
-    source TEXT NOT NULL,
-    schema_json TEXT,
-    profile_json TEXT,
-    PRIMARY KEY (run_id, name, digest)
-);
-CREATE TABLE tracking_dataset_tags (
-    run_id TEXT NOT NULL,
-    name TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    key TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (run_id, name, digest, key),
-    FOREIGN KEY (run_id, name, digest) REFERENCES tracking_datasets (run_id, name, digest)
-);
-CREATE TABLE tracking_logged_models (
-    model_id TEXT NOT NULL PRIMARY KEY,
-    experiment_id BIGINT NOT NULL REFERENCES tracking_experiments (experiment_id),
-    name TEXT NOT NULL,
-    artifact_uri TEXT NOT NULL,
-    model_type TEXT NOT NULL,
-    source_run_id TEXT NOT NULL,
-    status BIGINT NOT NULL,
-    lifecycle_stage TEXT NOT NULL,
-    created_ms BIGINT NOT NULL,
-    updated_ms BIGINT NOT NULL
-);
-CREATE INDEX tracking_logged_models_by_time
-    ON tracking_logged_models (experiment_id, lifecycle_stage, created_ms DESC, model_id);
-CREATE TABLE tracking_model_params (
-    model_id TEXT NOT NULL REFERENCES tracking_logged_models (model_id),
-    key TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (model_id, key)
-);
-CREATE TABLE tracking_model_tags (
-    model_id TEXT NOT NULL REFERENCES tracking_logged_models (model_id),
-    key TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (model_id, key)
-);
-CREATE TABLE tracking_model_metrics (
-    model_id TEXT NOT NULL REFERENCES tracking_logged_models (model_id),
-    run_id TEXT NOT NULL,
-    key TEXT NOT NULL,
-    logged_ms BIGINT NOT NULL,
-    step BIGINT NOT NULL,
-    value DOUBLE PRECISION NOT NULL,
-    is_nan BIGINT NOT NULL,
-    dataset_name TEXT,
-    dataset_digest TEXT,
-    PRIMARY KEY (model_id, run_id, key, logged_ms, step)
-);
-CREATE TABLE tracking_run_models (
-    run_id TEXT NOT NULL REFERENCES tracking_runs (run_id),
-    model_id TEXT NOT NULL,
-    is_output BIGINT NOT NULL,
-    step BIGINT NOT NULL,
-    PRIMARY KEY (run_id, model_id, is_output)
-);
-CREATE TABLE tracking_artifacts (
-    folder TEXT NOT NULL,
-    name TEXT NOT NULL,
-    blob TEXT,
-    size_bytes BIGINT,
-    created_ms BIGINT NOT NULL,
-    PRIMARY KEY (folder, name)
-);
-";
+use std::fmt::Write;
+use std::ops::RangeInclusive;
 
-/// Rows of one multi-row INSERT. Each shorter remainder is a statement of its own, so this also bounds how
-/// many of them the connection keeps compiled.
-const ROWS: usize = 24;
+use corliss_metastore::Value;
+
+/// Rows of one multi-row INSERT: greater ones first, and few different ones, since each is a statement that the
+/// connection keeps compiled.
+const ROWS: [usize; 4] = [64, 16, 4, 1];
+
+/// Divides rows among statements.
+fn row_groups<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let length = ROWS.into_iter().find(|length| *length <= rows.len())?;
+        let (group, rest) = rows.split_at(length);
+        rows = rest;
+        Some(group)
+    })
+}
 
 /// Ids of one IN list. Lists are padded to one of these lengths with their last id, so that three statements
 /// serve every number of ids.
@@ -177,36 +72,54 @@ const IN_LENGTHS: [usize; 3] = [1, 32, 512];
 
 /// Splits ids into padded lists.
 fn id_lists(ids: &[String]) -> Vec<Vec<Value>> {
+    lists(ids, |id| id.into())
+}
+
+/// Splits numbers into padded lists.
+fn number_lists(numbers: &[i64]) -> Vec<Vec<Value>> {
+    lists(numbers, |number| (*number).into())
+}
+
+fn lists<T>(ids: &[T], value: impl Fn(&T) -> Value) -> Vec<Vec<Value>> {
     ids.chunks(IN_LENGTHS[2])
         .map(|chunk| {
             let length = IN_LENGTHS
                 .into_iter()
                 .find(|length| *length >= chunk.len())
                 .unwrap_or(chunk.len());
-            let last = chunk.last().map(Value::from);
-            let padding = last.into_iter().cycle().take(length - chunk.len());
-            chunk.iter().map(Value::from).chain(padding).collect()
+            let padding = chunk.last().into_iter().cycle().take(length - chunk.len());
+            chunk.iter().chain(padding).map(&value).collect()
         })
         .collect()
 }
 
 /// `($1,$2),($3,$4)`: placeholders for `rows` rows of `columns` columns.
 fn placeholders(rows: usize, columns: usize) -> String {
-    let row = |row: usize| {
-        let cells: Vec<String> = (1..=columns)
-            .map(|column| format!("${}", row * columns + column))
-            .collect();
-        format!("({})", cells.join(","))
-    };
-    (0..rows).map(row).collect::<Vec<_>>().join(",")
+    let mut text = String::with_capacity(rows * (columns * 5 + 3));
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ",(" });
+        push_list(&mut text, row * columns + 1..=(row + 1) * columns);
+        text.push(')');
+    }
+    text
 }
 
 /// `$1,$2,…` for one list.
 fn list(length: usize) -> String {
-    (1..=length)
-        .map(|index| format!("${index}"))
-        .collect::<Vec<_>>()
-        .join(",")
+    let mut text = String::with_capacity(length * 5);
+    push_list(&mut text, 1..=length);
+    text
+}
+
+fn push_list(text: &mut String, numbers: RangeInclusive<usize>) {
+    let first = *numbers.start();
+    for number in numbers {
+        if number > first {
+            text.push(',');
+        }
+        // Writing to a String cannot fail.
+        let _ = write!(text, "${number}");
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! Tracking over a store of the test's choice, with artifact bytes in memory.
+#![allow(dead_code, reason = "each suite uses a part of it")]
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use corliss_clock::Sources;
+use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_metastore::Metastore;
 use corliss_tracking::{ArtifactBytes, ByteStream, Kept, PortError, StoredBytes, Tracking};
 use futures_util::{StreamExt, stream};
@@ -21,12 +24,27 @@ impl Memory {
     }
 }
 
+/// Bytes that broke off on their way.
+#[derive(Debug, thiserror::Error)]
+#[error("the bytes broke off")]
+struct Broken(#[source] std::io::Error);
+
+impl Diagnose for Broken {
+    fn code(&self) -> &'static str {
+        "broken_off"
+    }
+
+    fn meaning(&self) -> Meaning {
+        Meaning::Unavailable
+    }
+}
+
 #[async_trait]
 impl ArtifactBytes for Memory {
     async fn put(&self, mut bytes: ByteStream) -> Result<StoredBytes, PortError> {
         let mut all = Vec::new();
         while let Some(chunk) = bytes.next().await {
-            all.extend_from_slice(&chunk.unwrap());
+            all.extend_from_slice(&chunk.map_err(|error| PortError::of(&Broken(error)))?);
         }
         let mut blobs = self.0.lock().unwrap();
         let blob = format!("b{}", blobs.len());
@@ -42,6 +60,12 @@ impl ArtifactBytes for Memory {
 
     async fn open(&self, blob: &str) -> Result<ByteStream, PortError> {
         Ok(body(std::str::from_utf8(&self.0.lock().unwrap()[blob]).unwrap()))
+    }
+
+    async fn open_range(&self, blob: &str, range: Range<u64>) -> Result<ByteStream, PortError> {
+        let all = self.0.lock().unwrap()[blob].clone();
+        let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+        Ok(body(std::str::from_utf8(&all[range]).unwrap()))
     }
 }
 

@@ -179,6 +179,7 @@ impl Session {
         .await?;
         let applied = self.applied().await?;
         for (component, version, step) in migrate::pending(&applied, known)? {
+            let step = migrate::for_postgres(step);
             let sql = format!(
                 "BEGIN; {step}; {}; COMMIT",
                 migrate::record_sql(component, version)

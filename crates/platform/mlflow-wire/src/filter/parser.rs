@@ -7,6 +7,8 @@ use crate::WireError;
 const COMPARISONS_MAX: usize = 100;
 /// Values of one IN list; both databases bind each as a parameter.
 const LIST_MAX: usize = 1000;
+/// Tokens of a list that a refusal repeats.
+const LIST_SHOWN: usize = 20;
 
 /// How a comparison compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,7 @@ pub enum Operator {
     Ge,
     Like,
     Ilike,
+    Rlike,
     In,
     NotIn,
     IsNull,
@@ -39,6 +42,7 @@ impl Operator {
             Self::Ge => ">=",
             Self::Like => "LIKE",
             Self::Ilike => "ILIKE",
+            Self::Rlike => "RLIKE",
             Self::In => "IN",
             Self::NotIn => "NOT IN",
             Self::IsNull => "IS NULL",
@@ -115,7 +119,7 @@ pub fn parse_filter(filter: &str) -> Result<Vec<Comparison>, WireError> {
 }
 
 fn stray(token: &Token) -> WireError {
-    WireError::new(format!("Invalid clause(s) in filter string: '{token}'"))
+    WireError::new(format!("Invalid clause(s) in filter string: {token}"))
 }
 
 fn comparison(tokens: &[Token]) -> Result<(Comparison, &[Token]), WireError> {
@@ -142,7 +146,8 @@ fn comparison(tokens: &[Token]) -> Result<(Comparison, &[Token]), WireError> {
             [Token::Punctuation('('), ..] => list(rest)?,
             [other, ..] => {
                 return Err(WireError::new(format!(
-                    "Expected a quoted string value or a number for '{name}'. Got value {other}"
+                    "Parameter value is either not quoted or unidentified quote types used for string value {other}. Use \
+                     either single or double quotes."
                 )));
             }
             [] => {
@@ -193,6 +198,7 @@ fn operator<'t>(name: &str, tokens: &'t [Token]) -> Result<(Operator, &'t [Token
         }
         (_, ["LIKE", ..]) => Some((Operator::Like, 1)),
         (_, ["ILIKE", ..]) => Some((Operator::Ilike, 1)),
+        (_, ["RLIKE", ..]) => Some((Operator::Rlike, 1)),
         (_, ["IN", ..]) => Some((Operator::In, 1)),
         (_, ["NOT", "IN", ..]) => Some((Operator::NotIn, 2)),
         (_, ["IS", "NULL", ..]) => Some((Operator::IsNull, 2)),
@@ -202,7 +208,7 @@ fn operator<'t>(name: &str, tokens: &'t [Token]) -> Result<(Operator, &'t [Token
     match found {
         Some((operator, used)) => Ok((operator, &tokens[used..])),
         None => Err(WireError::new(format!(
-            "Invalid clause(s) in filter string: '{name}'"
+            "Invalid clause(s) in filter string: {name}"
         ))),
     }
 }
@@ -216,6 +222,27 @@ fn list(tokens: &[Token]) -> Result<(Operand, &[Token]), WireError> {
     let [Token::Punctuation('('), rest @ ..] = tokens else {
         return Err(ill_formed());
     };
+    match rest {
+        [Token::Punctuation(')'), ..] => {
+            return Err(WireError::new(
+                "While parsing a list in the query, expected a non-empty list of string values, but got empty list",
+            ));
+        }
+        [Token::Number(_), ..] => {
+            let end = rest.iter().position(|token| *token == Token::Punctuation(')'));
+            let shown: Vec<String> = rest[..end.unwrap_or(rest.len()).min(LIST_SHOWN)]
+                .iter()
+                .filter(|token| **token != Token::Punctuation(','))
+                .map(ToString::to_string)
+                .collect();
+            return Err(WireError::new(format!(
+                "While parsing a list in the query, expected string value, punctuation, or whitespace, but got different \
+                 type in list: ({})",
+                shown.join(", ")
+            )));
+        }
+        _ => {}
+    }
     let mut rest = rest;
     let mut values = Vec::new();
     loop {
@@ -328,6 +355,7 @@ mod tests {
             Operand::List(vec!["a".into(), "b".into()])
         );
         assert_eq!(one("run_id in ('a',)").operator, Operator::In);
+        assert_eq!(one("tags.x rlike '^a'").operator, Operator::Rlike);
         assert_eq!(one("tags.x IS NOT NULL").operator, Operator::IsNotNull);
         assert_eq!(one("tags.x is null").operator, Operator::IsNull);
         assert_eq!(

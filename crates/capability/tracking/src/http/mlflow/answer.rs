@@ -1,20 +1,10 @@
-//! Our things in MLflow's JSON: snake case, 64-bit integers as numbers, NaN and infinities as words.
+//! Our things in MLflow's JSON: snake case, 64-bit integers as numbers. Runs and metrics: `run_answer`.
 
 use corliss_mlflow_wire::{Args, WireError};
 use serde_json::{Map, Value, json};
 
-use crate::types::{DatasetInput, Experiment, KeyValue, LoggedModel, Metric, Run, RunInfo, ViewType};
-
-/// A double. JSON has no NaN; protobuf's JSON, which clients parse, spells it as a word.
-pub(super) fn real(value: f64) -> Value {
-    if value.is_nan() {
-        json!("NaN")
-    } else if value.is_infinite() {
-        json!(if value > 0.0 { "Infinity" } else { "-Infinity" })
-    } else {
-        json!(value)
-    }
-}
+use super::run_answer::MetricOfRun;
+use crate::types::{Experiment, KeyValue, LoggedModel, ViewType};
 
 pub(super) fn pairs(pairs: &[KeyValue]) -> Value {
     pairs
@@ -35,94 +25,6 @@ pub(super) fn experiment(experiment: &Experiment) -> Value {
     })
 }
 
-pub(super) fn run_info(info: &RunInfo) -> Value {
-    let mut value = json!({
-        "run_id": info.run_id,
-        "run_uuid": info.run_id,
-        "run_name": info.name,
-        "experiment_id": info.experiment_id.to_string(),
-        "user_id": info.user,
-        "status": info.status.as_str(),
-        "start_time": info.start_ms,
-        "lifecycle_stage": info.lifecycle.as_str(),
-        "artifact_uri": info.artifact_uri,
-    });
-    if let (Some(end_ms), Value::Object(fields)) = (info.end_ms, &mut value) {
-        fields.insert("end_time".to_owned(), json!(end_ms));
-    }
-    value
-}
-
-pub(super) fn metric(metric: &Metric) -> Value {
-    json!({
-        "key": metric.key,
-        "value": real(metric.value),
-        "timestamp": metric.logged_ms,
-        "step": metric.step,
-    })
-}
-
-/// A metric that says which run logged it.
-pub(super) fn metric_of_run(run_id: &str, logged: &Metric) -> Value {
-    let mut value = metric(logged);
-    if let Value::Object(fields) = &mut value {
-        fields.insert("run_id".to_owned(), json!(run_id));
-        if let Some(model_id) = &logged.model_id {
-            fields.insert("model_id".to_owned(), json!(model_id));
-        }
-        if let Some((name, digest)) = &logged.dataset {
-            fields.insert("dataset_name".to_owned(), json!(name));
-            fields.insert("dataset_digest".to_owned(), json!(digest));
-        }
-    }
-    value
-}
-
-pub(super) fn run(run: &Run) -> Value {
-    let link = |output: bool| -> Value {
-        run.models
-            .iter()
-            .filter(|link| link.output == output)
-            .map(|link| match output {
-                true => json!({ "model_id": link.model_id, "step": link.step }),
-                false => json!({ "model_id": link.model_id }),
-            })
-            .collect()
-    };
-    json!({
-        "info": run_info(&run.info),
-        "data": {
-            "metrics": run.metrics.iter().map(metric).collect::<Value>(),
-            "params": pairs(&run.params),
-            "tags": pairs(&run.tags),
-        },
-        "inputs": {
-            "dataset_inputs": run.datasets.iter().map(dataset).collect::<Value>(),
-            "model_inputs": link(false),
-        },
-        "outputs": { "model_outputs": link(true) },
-    })
-}
-
-fn dataset(input: &DatasetInput) -> Value {
-    let mut dataset = Map::new();
-    let required = [
-        ("name", &input.name),
-        ("digest", &input.digest),
-        ("source_type", &input.source_type),
-        ("source", &input.source),
-    ];
-    for (name, value) in required {
-        dataset.insert(name.to_owned(), json!(value));
-    }
-    for (name, value) in [("schema", &input.schema), ("profile", &input.profile)] {
-        if let Some(value) = value {
-            dataset.insert(name.to_owned(), json!(value));
-        }
-    }
-    json!({ "dataset": dataset, "tags": pairs(&input.tags) })
-}
-
 pub(super) fn logged_model(model: &LoggedModel) -> Value {
     const STATUSES: [&str; 4] = [
         "LOGGED_MODEL_STATUS_UNSPECIFIED",
@@ -134,6 +36,11 @@ pub(super) fn logged_model(model: &LoggedModel) -> Value {
         .ok()
         .and_then(|index| STATUSES.get(index))
         .unwrap_or(&STATUSES[0]);
+    let metrics: Vec<MetricOfRun<'_>> = model
+        .metrics
+        .iter()
+        .map(|(run_id, metric)| MetricOfRun::new(run_id, metric))
+        .collect();
     json!({
         "info": {
             "model_id": model.model_id,
@@ -149,7 +56,7 @@ pub(super) fn logged_model(model: &LoggedModel) -> Value {
         },
         "data": {
             "params": pairs(&model.params),
-            "metrics": model.metrics.iter().map(|(run_id, logged)| metric_of_run(run_id, logged)).collect::<Value>(),
+            "metrics": metrics,
         },
     })
 }

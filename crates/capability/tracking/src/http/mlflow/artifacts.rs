@@ -12,7 +12,7 @@ use http::header;
 use serde_json::{Value, json};
 
 use super::Answer;
-use crate::service::{Tracking, artifact_path};
+use crate::service::{ArtifactRead, Tracking, artifact_path};
 use crate::types::ArtifactEntry;
 
 fn entries(folder: &str, entries: &[ArtifactEntry]) -> Value {
@@ -78,7 +78,10 @@ pub(super) async fn download(
     Path(path): Path<String>,
 ) -> Result<Response, ApiError> {
     let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-    let read = tracking.open_artifact(path).await?;
+    Ok(attachment(&name, tracking.open_artifact(path).await?))
+}
+
+pub(super) fn attachment(name: &str, read: ArtifactRead) -> Response {
     // Always an attachment of an opaque kind: what a run uploaded must not run in the console's origin.
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
@@ -87,10 +90,10 @@ pub(super) async fn download(
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (
             header::CONTENT_DISPOSITION,
-            format!("attachment; filename*=UTF-8''{}", escaped(&name)),
+            format!("attachment; filename*=UTF-8''{}", escaped(name)),
         ),
     ];
-    Ok((headers, Body::from_stream(read.bytes)).into_response())
+    (headers, Body::from_stream(read.bytes)).into_response()
 }
 
 /// A file name as RFC 5987 wants it: everything but unreserved characters in percent form.

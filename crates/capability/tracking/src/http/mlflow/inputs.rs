@@ -3,10 +3,10 @@
 use axum::extract::State;
 use corliss_http::Json;
 use corliss_mlflow_wire::{Args, WireError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Answer, answer};
-use crate::service::Tracking;
+use crate::service::{Tracking, experiment_id};
 use crate::types::{DatasetInput, ModelLink};
 
 pub(super) async fn log_inputs(State(tracking): State<Tracking>, args: Args) -> Answer {
@@ -57,4 +57,35 @@ fn models(args: &Args, output: bool) -> Result<Vec<ModelLink>, WireError> {
             })
         })
         .collect()
+}
+
+/// `runs/log-model`, which clients send that know no logged models.
+pub(super) async fn log_model(State(tracking): State<Tracking>, args: Args) -> Answer {
+    let run_id = args.run_id()?;
+    tracking
+        .record_model(run_id, args.required_text("model_json")?)
+        .await?;
+    Ok(Json(json!({})))
+}
+
+/// `experiments/search-datasets`, which pages of MLflow ask.
+pub(super) async fn search_datasets(State(tracking): State<Tracking>, args: Args) -> Answer {
+    let ids = args.texts("experiment_ids")?;
+    let ids = ids.iter().map(|id| experiment_id(id)).collect::<Result<_, _>>()?;
+    let found = tracking.dataset_summaries(ids).await?;
+    let summaries: Value = found
+        .iter()
+        .map(|one| {
+            let mut fields = json!({
+                "experiment_id": one.experiment_id.to_string(),
+                "name": one.name,
+                "digest": one.digest,
+            });
+            if let Some(context) = &one.context {
+                fields["context"] = json!(context);
+            }
+            fields
+        })
+        .collect();
+    Ok(Json(json!({ "dataset_summaries": summaries })))
 }

@@ -1,15 +1,27 @@
 //! `metrics/*`.
 
 use axum::extract::State;
-use corliss_http::Json;
+use axum::response::{IntoResponse, Response};
+use corliss_http::{ApiError, Json};
 use corliss_mlflow_wire::{Args, WireError, offset_of};
-use serde_json::{Value, json};
 
-use super::{Answer, answer};
+use super::run_answer::{MetricAnswer, MetricOfRun, MetricPage, MetricsOfRuns};
 use crate::limits;
 use crate::service::Tracking;
+use crate::types::Metric;
 
-pub(super) async fn history(State(tracking): State<Tracking>, args: Args) -> Answer {
+type Answered = Result<Response, ApiError>;
+
+fn of_runs(metrics: &[(String, Metric)]) -> Response {
+    let metrics = metrics.iter();
+    let metrics = metrics.map(|(run_id, metric)| MetricOfRun::new(run_id, metric));
+    Json(MetricsOfRuns {
+        metrics: metrics.collect(),
+    })
+    .into_response()
+}
+
+pub(super) async fn history(State(tracking): State<Tracking>, args: Args) -> Answered {
     let run_id = args.run_id()?;
     let key = args.required_text("metric_key")?;
     let limit = args.integer("max_results")?;
@@ -21,24 +33,25 @@ pub(super) async fn history(State(tracking): State<Tracking>, args: Args) -> Ans
     }
     let offset = offset_of(args.text("page_token")?.as_deref())?;
     let page = tracking.metric_history(run_id, key, limit, offset).await?;
-    let items: Value = page.items.iter().map(answer::metric).collect();
-    Ok(Json(answer::page("metrics", items, page.next_page_token)))
+    let metrics = page.items.iter().map(MetricAnswer::from).collect();
+    let next_page_token = page.next_page_token;
+    Ok(Json(MetricPage {
+        metrics,
+        next_page_token,
+    })
+    .into_response())
 }
 
-pub(super) async fn history_bulk(State(tracking): State<Tracking>, args: Args) -> Answer {
+pub(super) async fn history_bulk(State(tracking): State<Tracking>, args: Args) -> Answered {
     let run_ids = args.texts("run_id")?;
     let key = args.text("metric_key")?;
     let key = key.ok_or_else(|| WireError::new("GetMetricHistoryBulk request must specify a metric_key."))?;
     let limit = args.integer("max_results")?.unwrap_or(limits::HISTORY_BULK_ROWS);
     let metrics = tracking.metric_history_bulk(run_ids, key, limit).await?;
-    let metrics: Value = metrics
-        .iter()
-        .map(|(run_id, metric)| answer::metric_of_run(run_id, metric))
-        .collect();
-    Ok(Json(json!({ "metrics": metrics })))
+    Ok(of_runs(&metrics))
 }
 
-pub(super) async fn history_interval(State(tracking): State<Tracking>, args: Args) -> Answer {
+pub(super) async fn history_interval(State(tracking): State<Tracking>, args: Args) -> Answered {
     let run_ids = args.texts("run_ids")?;
     let key = args.required_text("metric_key")?;
     let range = match (args.integer("start_step")?, args.integer("end_step")?) {
@@ -55,9 +68,5 @@ pub(super) async fn history_interval(State(tracking): State<Tracking>, args: Arg
     let metrics = tracking
         .metric_history_interval(run_ids, key, range, points)
         .await?;
-    let metrics: Value = metrics
-        .iter()
-        .map(|(run_id, metric)| answer::metric_of_run(run_id, metric))
-        .collect();
-    Ok(Json(json!({ "metrics": metrics })))
+    Ok(of_runs(&metrics))
 }

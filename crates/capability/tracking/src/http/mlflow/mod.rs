@@ -10,7 +10,9 @@ mod log;
 mod logged_models;
 mod metrics;
 mod probes;
+mod run_answer;
 mod runs;
+mod transfers;
 
 use axum::handler::Handler;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
@@ -72,8 +74,12 @@ pub(super) fn routes(tracking: Tracking) -> Routes {
     let dialected = experiment_routes(dialected);
     let dialected = run_routes(dialected);
     let dialected = logged_model_routes(dialected);
-    let dialected = dialected.read("artifacts/list", artifacts::list_of_run);
-    byte_routes(probe_routes(dialected.routes), tracking)
+    let dialected = dialected
+        .read("artifacts/list", artifacts::list_of_run)
+        .query("artifacts/presigned-download-url", transfers::download_url)
+        .write("artifacts/presigned-upload-url", transfers::upload_url);
+    let routes = byte_routes(probe_routes(dialected.routes), &tracking);
+    page_routes(transfer_routes(routes, &tracking), &tracking)
 }
 
 fn experiment_routes(dialected: Dialected) -> Dialected {
@@ -105,6 +111,7 @@ fn run_routes(dialected: Dialected) -> Dialected {
         .write("runs/delete-tag", log::delete_tag)
         .write("runs/log-inputs", inputs::log_inputs)
         .write("runs/outputs", inputs::log_outputs)
+        .write("runs/log-model", inputs::log_model)
         .read("metrics/get-history", metrics::history)
         .read("metrics/get-history-bulk", metrics::history_bulk)
         .read("metrics/get-history-bulk-interval", metrics::history_interval)
@@ -178,7 +185,100 @@ fn probe_routes(routes: Routes) -> Routes {
         )
 }
 
-fn byte_routes(mut routes: Routes, tracking: Tracking) -> Routes {
+/// Uploads in parts and addresses for a while.
+fn transfer_routes(mut routes: Routes, tracking: &Tracking) -> Routes {
+    let of = |handler: MethodRouter<Tracking>| handler.with_state(tracking.clone());
+    let mlflow = Dialect::Mlflow;
+    for prefix in ["/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts"] {
+        let at = |path: &str| format!("{prefix}/{path}/{{*path}}");
+        routes = routes
+            .route(
+                Method::POST,
+                &at("mpu/create"),
+                WRITE,
+                mlflow,
+                of(post(transfers::create)),
+            )
+            .route(
+                Method::POST,
+                &at("mpu/complete"),
+                WRITE,
+                mlflow,
+                of(post(transfers::complete)),
+            )
+            // Reads all parts, and there may be many to name.
+            .streaming()
+            .body_limit(limits::COMPLETE_BODY_BYTES)
+            .route(
+                Method::POST,
+                &at("mpu/abort"),
+                WRITE,
+                mlflow,
+                of(post(transfers::abort)),
+            )
+            .route(
+                Method::GET,
+                &at("presigned"),
+                READ,
+                mlflow,
+                of(get(transfers::presigned)),
+            );
+    }
+    // Public: the ticket says who may do what.
+    let public = Access::Public;
+    routes
+        .route(
+            Method::GET,
+            transfers::TRANSFER,
+            public,
+            mlflow,
+            of(get(transfers::get)),
+        )
+        .streaming()
+        .route(
+            Method::PUT,
+            transfers::TRANSFER,
+            public,
+            mlflow,
+            of(put(transfers::put)),
+        )
+        .body_limit(limits::ARTIFACT_BYTES)
+        .streaming()
+}
+
+/// What pages of MLflow fetch and add.
+fn page_routes(routes: Routes, tracking: &Tracking) -> Routes {
+    let of = |handler: MethodRouter<Tracking>| handler.with_state(tracking.clone());
+    let upload = "/ajax-api/2.0/mlflow/upload-artifact";
+    // MLflow has it under this prefix alone.
+    let datasets = "/ajax-api/2.0/mlflow/experiments/search-datasets";
+    routes
+        .route(
+            Method::GET,
+            "/get-artifact",
+            READ,
+            Dialect::Mlflow,
+            of(get(transfers::of_run)),
+        )
+        .streaming()
+        .route(
+            Method::POST,
+            upload,
+            WRITE,
+            Dialect::Mlflow,
+            of(post(transfers::to_run)),
+        )
+        .body_limit(limits::PAGE_UPLOAD_BYTES)
+        .route(
+            Method::POST,
+            datasets,
+            READ,
+            Dialect::Mlflow,
+            of(post(inputs::search_datasets)),
+        )
+}
+
+fn byte_routes(mut routes: Routes, tracking: &Tracking) -> Routes {
     for prefix in [
         "/api/2.0/mlflow-artifacts/artifacts",
         "/ajax-api/2.0/mlflow-artifacts/artifacts",

@@ -1,10 +1,12 @@
 //! `runs/{create,get,update,delete,restore,search}`.
 
 use axum::extract::State;
-use corliss_http::Json;
+use axum::response::{IntoResponse, Response};
+use corliss_http::{ApiError, Json};
 use corliss_mlflow_wire::{Args, WireError};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::run_answer::{RunAnswer, RunInfoAnswer, RunPage};
 use super::{Answer, answer};
 use crate::service::{NewRun, RunSearch, SearchScope, Tracking, check_run_id, experiment_id};
 use crate::types::{LifecycleStage, RunStatus};
@@ -24,13 +26,14 @@ pub(super) async fn create(State(tracking): State<Tracking>, args: Args) -> Answ
             tags: answer::read_pairs(&args, "tags")?,
         })
         .await?;
-    Ok(Json(json!({ "run": answer::run(&run) })))
+    Ok(Json(json!({ "run": RunAnswer::from(&run) })))
 }
 
 pub(super) async fn get(State(tracking): State<Tracking>, args: Args) -> Answer {
     let run_id = args.run_id()?;
     check_run_id(&run_id)?;
-    Ok(Json(json!({ "run": answer::run(&tracking.run(run_id).await?) })))
+    let run = tracking.run(run_id).await?;
+    Ok(Json(json!({ "run": RunAnswer::from(&run) })))
 }
 
 pub(super) async fn update(State(tracking): State<Tracking>, args: Args) -> Answer {
@@ -45,7 +48,7 @@ pub(super) async fn update(State(tracking): State<Tracking>, args: Args) -> Answ
     let info = tracking
         .update_run(run_id, status, args.integer("end_time")?, args.text("run_name")?)
         .await?;
-    Ok(Json(json!({ "run_info": answer::run_info(&info) })))
+    Ok(Json(json!({ "run_info": RunInfoAnswer::from(&info) })))
 }
 
 /// An enumeration comes as its name, or as its number.
@@ -73,7 +76,7 @@ pub(super) async fn restore(State(tracking): State<Tracking>, args: Args) -> Ans
     Ok(Json(json!({})))
 }
 
-pub(super) async fn search(State(tracking): State<Tracking>, args: Args) -> Answer {
+pub(super) async fn search(State(tracking): State<Tracking>, args: Args) -> Result<Response, ApiError> {
     let ids = args.texts("experiment_ids")?;
     let search = RunSearch {
         experiment_ids: ids.iter().map(|id| experiment_id(id)).collect::<Result<_, _>>()?,
@@ -86,6 +89,11 @@ pub(super) async fn search(State(tracking): State<Tracking>, args: Args) -> Answ
         },
     };
     let page = tracking.search_runs(search).await?;
-    let items: Value = page.items.iter().map(answer::run).collect();
-    Ok(Json(answer::page("runs", items, page.next_page_token)))
+    let runs = page.items.iter().map(RunAnswer::from).collect();
+    let next_page_token = page.next_page_token;
+    Ok(Json(RunPage {
+        runs,
+        next_page_token,
+    })
+    .into_response())
 }

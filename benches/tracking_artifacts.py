@@ -1,0 +1,91 @@
+"""A 1 GB artifact up and down through the proxy, as the mlflow client sends and fetches it, beside what this disk takes
+for the same bytes: a copy that is synced for the way up, a copy for the way down. MLflow's own server is measured too.
+
+Ours hashes, cuts, seals and syncs on the way up, and opens and verifies on the way down."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from common import arguments, fresh, report
+
+os.environ |= {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+               "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+
+import mlflow  # noqa: E402
+from mlflow import MlflowClient  # noqa: E402
+
+from mlflow_server import mlflow_server  # noqa: E402
+
+GIGABYTE = 1_000_000_000
+
+
+def synced() -> None:
+    subprocess.run(["sync"], check=True)
+
+
+def seconds(work) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def disk(file: Path, folder: Path) -> tuple[float, float]:
+    """A copy that is synced, and one that is not, in seconds."""
+    def up() -> None:
+        shutil.copyfile(file, folder / "up")
+        with open(folder / "up", "rb+") as copied:
+            os.fsync(copied.fileno())
+
+    took = seconds(up), seconds(lambda: shutil.copyfile(file, folder / "down"))
+    (folder / "up").unlink()
+    (folder / "down").unlink()
+    return took
+
+
+def through(url: str, file: Path, folder: Path) -> tuple[float, float]:
+    mlflow.set_tracking_uri(url)
+    client = MlflowClient(url)
+    run = client.create_run("0").info.run_id
+    up = seconds(lambda: client.log_artifact(run, str(file)))
+    synced()
+    down = seconds(lambda: client.download_artifacts(run, file.name, str(folder)))
+    (folder / file.name).unlink()
+    return up, down
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    with tempfile.TemporaryDirectory() as place, mlflow_server() as peer, fresh(options.binary) as corliss:
+        os.environ |= corliss.variables()
+        folder = Path(place)
+        took: dict[str, list[tuple[float, float]]] = {"disk": [], "MLflow": [], "Corliss": []}
+        for number in range(options.rounds):
+            # New bytes each time: what is stored already costs nothing.
+            file = folder / f"artifact-{number}"
+            with open(file, "wb") as out:
+                for _ in range(GIGABYTE // 10_000_000):
+                    out.write(os.urandom(10_000_000))
+            (folder / "out").mkdir(exist_ok=True)
+            synced()
+            took["disk"].append(disk(file, folder / "out"))
+            took["MLflow"].append(through(peer, file, folder / "out"))
+            took["Corliss"].append(through(corliss.url, file, folder / "out"))
+            file.unlink()
+        for index, way in enumerate(["up", "down"]):
+            medians = {who: statistics.median(each[index] for each in times) for who, times in took.items()}
+            for who, median in medians.items():
+                report(f"1 GB {way}: {who}", GIGABYTE / 1e6 / median, "MB/s")
+            report(f"1 GB {way}: Corliss of the disk", medians["disk"] / medians["Corliss"], "of it", "at least 0.7")
+            report(f"1 GB {way}: Corliss of MLflow", medians["MLflow"] / medians["Corliss"], "times")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

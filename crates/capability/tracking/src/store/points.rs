@@ -1,0 +1,319 @@
+//! The points of metrics: batches as they were logged, and chunks of histories that batches are put into.
+
+use std::collections::BTreeMap;
+
+use corliss_metastore::{Row, StoreError, Tx, Value, params};
+
+use super::history::{
+    CHUNK_POINTS, Grown, Point, appended, decode, decode_batch, encode, encode_batch, into_chunk,
+};
+
+/// A run's batches are put into chunks when there are so many (in this file's tests, far fewer): a reader of a history
+/// goes through no more.
+const BATCHES: i64 = if cfg!(test) { 4 } else { 64 };
+/// A batch of more points is put into chunks at once. A call logs fewer; a home that is moved has more.
+const BATCH_POINTS: usize = if cfg!(test) { 250 } else { 4096 };
+
+/// Points by the number of their metric's name.
+pub(super) type ByKey = BTreeMap<i64, Vec<Point>>;
+
+/// A chunk of a history on its way into the table.
+struct ChunkRow {
+    key_no: i64,
+    number: i64,
+    points: Vec<Point>,
+}
+
+/// Adds points to the histories of a run.
+pub(super) fn add_points(tx: &mut dyn Tx, run_no: i64, new: ByKey) -> Result<(), StoreError> {
+    let number = tx
+        .query_one(
+            "SELECT COALESCE(MAX(batch), -1) + 1 AS next FROM tracking_batches WHERE run_no = $1",
+            params![run_no],
+        )?
+        .integer("next")?;
+    let count: usize = new.values().map(Vec::len).sum();
+    if number < BATCHES && count <= BATCH_POINTS {
+        tx.execute(
+            "INSERT INTO tracking_batches (run_no, batch, data) VALUES ($1, $2, $3)",
+            params![run_no, number, encode_batch(&new)],
+        )?;
+        return Ok(());
+    }
+    put_into_chunks(tx, run_no, new)
+}
+
+/// Puts what is in batches, and these points, into chunks.
+fn put_into_chunks(tx: &mut dyn Tx, run_no: i64, mut all: ByKey) -> Result<(), StoreError> {
+    each_of_batches(tx, run_no, |key_no, point| {
+        all.entry(key_no).or_default().push(point)
+    })?;
+    let mut chunks = Vec::new();
+    for (key_no, mut points) in all {
+        points.sort_unstable();
+        points.dedup();
+        place(tx, run_no, key_no, &points, &mut chunks)?;
+    }
+    put_chunks(tx, run_no, &chunks)?;
+    tx.execute("DELETE FROM tracking_batches WHERE run_no = $1", params![run_no])?;
+    Ok(())
+}
+
+fn each_of_batches(tx: &mut dyn Tx, run_no: i64, mut each: impl FnMut(i64, Point)) -> Result<(), StoreError> {
+    let rows = tx.query(
+        "SELECT data FROM tracking_batches WHERE run_no = $1 ORDER BY batch",
+        params![run_no],
+    )?;
+    for row in rows {
+        decode_batch(&row.blob("data")?, &mut each).ok_or_else(|| malformed("batch"))?;
+    }
+    Ok(())
+}
+
+fn malformed(what: &str) -> StoreError {
+    StoreError::Malformed {
+        column: "data".to_owned(),
+        message: format!("it is no {what} of points"),
+    }
+}
+
+fn points_of(row: &Row) -> Result<Vec<Point>, StoreError> {
+    decode(&row.blob("data")?).ok_or_else(|| malformed("chunk"))
+}
+
+/// The last chunk of a history.
+fn tail_of(tx: &mut dyn Tx, run_no: i64, key_no: i64) -> Result<Option<(i64, Vec<Point>)>, StoreError> {
+    let row = tx.query_opt(
+        "SELECT chunk, data FROM tracking_points WHERE run_no = $1 AND key_no = $2 ORDER BY chunk DESC LIMIT 1",
+        params![run_no, key_no],
+    )?;
+    row.map(|row| Ok((row.integer("chunk")?, points_of(&row)?)))
+        .transpose()
+}
+
+/// Finds the chunks that sorted points of one metric go into.
+fn place(
+    tx: &mut dyn Tx,
+    run_no: i64,
+    key_no: i64,
+    points: &[Point],
+    chunks: &mut Vec<ChunkRow>,
+) -> Result<(), StoreError> {
+    let mut write = |written: Vec<(i64, Vec<Point>)>| {
+        chunks.extend(written.into_iter().map(|(number, points)| ChunkRow {
+            key_no,
+            number,
+            points,
+        }));
+    };
+    let Some((tail, last_points)) = tail_of(tx, run_no, key_no)? else {
+        write(appended(None, points));
+        return Ok(());
+    };
+    let is_behind = last_points.last() < points.first();
+    if is_behind {
+        write(appended(Some((tail, last_points)), points));
+        return Ok(());
+    }
+    if last_points.first() <= points.first() {
+        match into_chunk(tail, &last_points, points, None) {
+            Grown::Same => return Ok(()),
+            Grown::Chunks(grown) => {
+                write(grown);
+                return Ok(());
+            }
+            Grown::Crowded => {}
+        }
+    }
+    // Out of order, far back: seldom, so it need not be fast, only right.
+    rewrite(tx, run_no, key_no, points, &mut write)
+}
+
+/// Adds points wherever they belong in a history.
+fn rewrite(
+    tx: &mut dyn Tx,
+    run_no: i64,
+    key_no: i64,
+    points: &[Point],
+    write: &mut dyn FnMut(Vec<(i64, Vec<Point>)>),
+) -> Result<(), StoreError> {
+    let numbered = chunks_of(tx, run_no, key_no)?;
+    let mut rest = points;
+    let mut grown_all = Vec::new();
+    for (at, (number, chunk)) in numbered.iter().enumerate() {
+        let next = numbered.get(at + 1);
+        let own = rest.partition_point(|point| {
+            next.is_none_or(|(_, points)| points.first().is_none_or(|first| point < first))
+        });
+        let (own, others) = rest.split_at(own);
+        rest = others;
+        if own.is_empty() {
+            continue;
+        }
+        match into_chunk(*number, chunk, own, next.map(|(number, _)| *number)) {
+            Grown::Same => {}
+            Grown::Chunks(grown) => grown_all.extend(grown),
+            Grown::Crowded => {
+                let mut all: Vec<Point> = numbered.into_iter().flat_map(|(_, points)| points).collect();
+                all.extend_from_slice(points);
+                all.sort_unstable();
+                all.dedup();
+                tx.execute(
+                    "DELETE FROM tracking_points WHERE run_no = $1 AND key_no = $2",
+                    params![run_no, key_no],
+                )?;
+                write(appended(None, &all));
+                return Ok(());
+            }
+        }
+    }
+    write(grown_all);
+    Ok(())
+}
+
+fn put_chunks(tx: &mut dyn Tx, run_no: i64, chunks: &[ChunkRow]) -> Result<(), StoreError> {
+    for some in super::row_groups(chunks) {
+        let cells = some.iter().flat_map(|chunk| -> [Value; 4] {
+            [
+                run_no.into(),
+                chunk.key_no.into(),
+                chunk.number.into(),
+                encode(&chunk.points).into(),
+            ]
+        });
+        let sql = format!(
+            "INSERT INTO tracking_points (run_no, key_no, chunk, data) VALUES {}
+             ON CONFLICT (run_no, key_no, chunk) DO UPDATE SET data = excluded.data",
+            super::placeholders(some.len(), 4)
+        );
+        tx.execute(&sql, &cells.collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+fn chunks_of(tx: &mut dyn Tx, run_no: i64, key_no: i64) -> Result<Vec<(i64, Vec<Point>)>, StoreError> {
+    let rows = tx.query(
+        "SELECT chunk, data FROM tracking_points WHERE run_no = $1 AND key_no = $2 ORDER BY chunk",
+        params![run_no, key_no],
+    )?;
+    rows.iter()
+        .map(|row| Ok((row.integer("chunk")?, points_of(row)?)))
+        .collect()
+}
+
+/// All points of a metric of a run, in order of time, step and value.
+pub(crate) fn points(tx: &mut dyn Tx, run_no: i64, key_no: i64) -> Result<Vec<Point>, StoreError> {
+    let chunks = chunks_of(tx, run_no, key_no)?;
+    let mut all: Vec<Point> = chunks.into_iter().flat_map(|(_, points)| points).collect();
+    let in_chunks = all.len();
+    each_of_batches(tx, run_no, |of, point| {
+        if of == key_no {
+            all.push(point);
+        }
+    })?;
+    if all.len() > in_chunks {
+        all.sort();
+        all.dedup();
+    }
+    Ok(all)
+}
+
+const _: () = assert!(
+    CHUNK_POINTS > 1,
+    "a chunk that is divided leaves something on both sides"
+);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use corliss_metastore::Metastore;
+    use proptest::prelude::*;
+
+    use super::super::metrics::log_metrics;
+    use super::super::runs::RunRef;
+    use super::*;
+    use crate::types::LifecycleStage;
+
+    const RUN: RunRef = RunRef {
+        number: 1,
+        experiment_id: 0,
+        stage: LifecycleStage::Active,
+    };
+
+    /// Calls that log points: in order, out of order, twice, in one call and in many.
+    fn calls() -> impl Strategy<Value = Vec<Vec<(i64, Point)>>> {
+        let value = prop_oneof![Just(f64::NAN), Just(0.0), Just(f64::INFINITY), -2.0..2.0_f64];
+        let point = (0..400_i64, 0..3_i64, value).prop_map(|(logged_ms, step, value)| Point {
+            logged_ms,
+            step,
+            value,
+        });
+        let call = prop_oneof![
+            prop::collection::vec((1..3_i64, point.clone()), 1..6),
+            prop::collection::vec((1..3_i64, point), 100..300),
+        ];
+        let forward = (0..50_i64, 1..200_i64).prop_map(|(from, count)| {
+            let point = |at: i64| Point {
+                logged_ms: from * 10 + at,
+                step: at,
+                value: at as f64,
+            };
+            (0..count).map(|at| (1, point(at))).collect()
+        });
+        prop::collection::vec(prop_oneof![call, forward], 1..12)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn a_history_is_the_sorted_set_of_its_points_and_the_latest_its_greatest(calls in calls()) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let store = Metastore::in_memory(&[super::super::MIGRATIONS]).await.unwrap();
+                let mut model: BTreeMap<i64, BTreeSet<Point>> = BTreeMap::new();
+                for call in calls {
+                    for (key_no, point) in &call {
+                        model.entry(*key_no).or_default().insert(*point);
+                    }
+                    store.write(move |tx| log_metrics(tx, &RUN, &call)).await.unwrap();
+                }
+                for (key_no, expected) in model {
+                    let (found, sizes) = store
+                        .read(move |tx| {
+                            let sizes = chunks_of(tx, 1, key_no)?.iter().map(|(_, points)| points.len()).collect();
+                            Ok::<(_, Vec<usize>), StoreError>((points(tx, 1, key_no)?, sizes))
+                        })
+                        .await
+                        .unwrap();
+                    assert!(found.iter().eq(expected.iter()), "{found:?} is not {expected:?}");
+                    assert!(sizes.iter().all(|size| (1..=CHUNK_POINTS).contains(size)), "{sizes:?}");
+                    let latest = store
+                        .read(move |tx| tx.query_one("SELECT * FROM tracking_latest WHERE key_no = $1", params![key_no]))
+                        .await
+                        .unwrap();
+                    let latest = super::super::metrics::point_of(&latest).unwrap();
+                    assert!(expected.iter().all(|point| !point.is_later_than(&latest)), "{latest:?}");
+                }
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn points_that_come_backwards_are_numbered_anew_when_no_room_is_left() {
+        let store = Metastore::in_memory(&[super::super::MIGRATIONS]).await.unwrap();
+        let count = 8_000;
+        let point = |at: i64| Point {
+            logged_ms: at,
+            step: 0,
+            value: 1.0,
+        };
+        for first in (0..count).step_by(10).collect::<Vec<_>>().into_iter().rev() {
+            let call: Vec<_> = (first..first + 10).map(|at| (1, point(at))).collect();
+            store.write(move |tx| log_metrics(tx, &RUN, &call)).await.unwrap();
+        }
+        let found = store.read(|tx| points(tx, 1, 1)).await.unwrap();
+        assert!(found.iter().map(|point| point.logged_ms).eq(0..count));
+    }
+}
