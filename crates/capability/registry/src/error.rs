@@ -46,6 +46,25 @@ pub enum RegistryError {
     /// A model of this name exists.
     #[error("there is a model '{0}' already")]
     ModelExists(String),
+    /// The name is taken by a prompt, or what is to be a prompt is; clients are told which.
+    #[error("{0}")]
+    NameTaken(String),
+    /// There is no webhook of this id.
+    #[error("there is no webhook '{0}'")]
+    WebhookNotFound(String),
+    /// There are as many webhooks as there may be.
+    #[error("there are {0} webhooks already")]
+    TooManyWebhooks(u64),
+    /// The version has no such file.
+    #[error("version {version} of model '{name}' has no file '{path}'")]
+    FileNotFound {
+        /// The model.
+        name: String,
+        /// The version.
+        version: i64,
+        /// As asked for.
+        path: String,
+    },
     /// The alias moved meanwhile.
     #[error("the alias '{alias}' of model '{name}' {now}, so it was not moved")]
     AliasMoved {
@@ -81,7 +100,10 @@ impl Diagnose for RegistryError {
             Self::VersionNotFound { .. } => "model_version_not_found",
             Self::AliasNotFound { .. } => "model_alias_not_found",
             Self::Reference(_) => "model_reference_invalid",
-            Self::ModelExists(_) => "model_exists",
+            Self::ModelExists(_) | Self::NameTaken(_) => "model_exists",
+            Self::WebhookNotFound(_) => "webhook_not_found",
+            Self::TooManyWebhooks(_) => "too_many_webhooks",
+            Self::FileNotFound { .. } => "model_file_not_found",
             Self::AliasMoved { .. } => "model_alias_moved",
             Self::Source(_) => "model_source_invalid",
             Self::Store(error) => error.code(),
@@ -92,10 +114,15 @@ impl Diagnose for RegistryError {
     fn meaning(&self) -> Meaning {
         match self {
             Self::Request(_) | Self::Reference(_) | Self::Source(_) => Meaning::InvalidInput,
-            Self::ModelNotFound { .. } | Self::VersionNotFound { .. } | Self::AliasNotFound { .. } => {
-                Meaning::NotFound
-            }
-            Self::ModelExists(_) | Self::AliasMoved { .. } => Meaning::Conflict,
+            Self::ModelNotFound { .. }
+            | Self::VersionNotFound { .. }
+            | Self::AliasNotFound { .. }
+            | Self::WebhookNotFound(_)
+            | Self::FileNotFound { .. } => Meaning::NotFound,
+            Self::ModelExists(_)
+            | Self::NameTaken(_)
+            | Self::AliasMoved { .. }
+            | Self::TooManyWebhooks(_) => Meaning::Conflict,
             Self::Store(error) => error.meaning(),
             Self::Port(error) => error.meaning(),
         }
@@ -136,6 +163,8 @@ impl Diagnose for RegistryError {
             Self::Reference(_) => Some("write it as name, name@alias or name/3".to_owned()),
             Self::Source(_) => Some("register artifacts that were logged to this server".to_owned()),
             Self::AliasMoved { .. } => Some("look at the model again and repeat the request".to_owned()),
+            Self::TooManyWebhooks(_) => Some("delete one that nobody needs".to_owned()),
+            Self::FileNotFound { .. } => Some("the artifacts of the version are listed with it".to_owned()),
             Self::Store(error) => error.hint(),
             Self::Port(error) => error.hint(),
             _ => None,

@@ -5,17 +5,27 @@
 //!   turned into one when it is registered, or refused; it is never used as a path.
 //! - A number is never given to two versions of a model, also after a deletion.
 //! - Registering is idempotent per (pipeline run, model), so a caller may repeat it after a crash.
+//! - What webhooks are told is written with the change that they are told of, and sent in its order.
 //! - An alias points at a version that exists, and moves by compare-and-set where the caller says from where.
 
+mod courier;
 mod error;
 pub mod http;
 mod ports;
 mod service;
 mod store;
 mod types;
+mod webhook;
 
+pub use courier::{WebhookCourier, spawn};
 pub use error::RegistryError;
-pub use ports::{ForeignSource, Lineage, ModelSources, Pinned, PortError};
-pub use service::{Expected, NewVersion, Registered, Registry};
+pub use ports::{
+    ByteStream, FileRead, ForeignSource, Lineage, ModelSources, Pinned, PortError, Ports, SealedSecret,
+    Sealer,
+};
+pub use service::{Expected, NewForeign, NewVersion, Registered, Registry};
 pub use store::MIGRATIONS;
 pub use types::{DataInput, KeyValue, Model, ModelVersion, Stage};
+pub use webhook::{
+    DeliveryState, NewWebhook, Webhook, WebhookChange, WebhookDelivery, WebhookEvent, WebhookTest,
+};

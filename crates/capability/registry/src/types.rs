@@ -46,6 +46,19 @@ pub struct KeyValue {
     pub value: String,
 }
 
+/// What marks a model or version as a prompt. Prompts share the registry with models; clients tell them apart by this.
+pub(crate) const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
+/// What holds the text of a version of a prompt.
+pub(crate) const PROMPT_TEXT_TAG: &str = "mlflow.prompt.text";
+/// What tells text from chat.
+pub(crate) const PROMPT_TYPE_TAG: &str = "_mlflow_prompt_type";
+
+/// Whether these are the tags of a prompt.
+pub(crate) fn is_prompt(tags: &[KeyValue]) -> bool {
+    let mark = tags.iter().rfind(|tag| tag.key == PROMPT_TAG);
+    mark.is_some_and(|tag| tag.value.eq_ignore_ascii_case("true"))
+}
+
 /// A named version of data that a model was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataInput {
@@ -74,6 +87,14 @@ pub struct Model {
     pub updated_ms: i64,
 }
 
+impl Model {
+    /// Whether it is a prompt.
+    #[must_use]
+    pub fn is_prompt(&self) -> bool {
+        is_prompt(&self.tags)
+    }
+}
+
 /// One version of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelVersion {
@@ -83,10 +104,12 @@ pub struct ModelVersion {
     pub version: i64,
     /// For people.
     pub description: String,
-    /// The files, as an immutable version of data.
-    pub source_version: VersionId,
+    /// The files, as an immutable version of data; a prompt has none.
+    pub source_version: Option<VersionId>,
     /// Where a client said they come from; shown, never opened.
     pub source: String,
+    /// Where clients can download them.
+    pub download_uri: String,
     /// What can serve it.
     pub flavor: Flavor,
     /// The pipeline run that made it.
@@ -115,4 +138,12 @@ pub struct ModelVersion {
     pub created_ms: i64,
     /// Unix milliseconds.
     pub updated_ms: i64,
+}
+
+impl ModelVersion {
+    /// Whether it is a version of a prompt.
+    #[must_use]
+    pub fn is_prompt(&self) -> bool {
+        is_prompt(&self.tags)
+    }
 }

@@ -10,10 +10,10 @@ mod support;
 use std::collections::BTreeMap;
 
 use corliss_diagnostics::Diagnose;
-use corliss_registry::{Expected, ForeignSource, KeyValue, MIGRATIONS, NewVersion, RegistryError, Stage};
+use corliss_registry::{Expected, KeyValue, MIGRATIONS, NewForeign, NewVersion, RegistryError, Stage};
 use corliss_testkit::metastore::for_each_backend;
 use corliss_types::{Flavor, VersionId};
-use support::{known, registry_on, version_of};
+use support::{RUN, foreign, known, registry_on, version_of};
 
 #[tokio::test]
 async fn registering_is_once_per_run_and_model() {
@@ -77,17 +77,7 @@ async fn a_run_that_makes_the_newest_version_again_registers_nothing() {
         assert_eq!((back.created, back.version.version), (true, 3));
         registry.delete_version("digits".into(), 3).await.unwrap();
         let foreign = registry
-            .register_foreign(
-                "digits".into(),
-                ForeignSource {
-                    source: "mlflow-artifacts:/0/a".into(),
-                    run_id: None,
-                    model_id: None,
-                },
-                String::new(),
-                String::new(),
-                vec![],
-            )
+            .register_foreign(foreign("digits", &format!("runs:/{RUN}/model")))
             .await
             .unwrap();
         assert_eq!(foreign.version, 4);
@@ -198,29 +188,29 @@ async fn what_a_client_names_as_source_is_pinned_or_refused() {
             .await
             .unwrap_err();
         assert_eq!(taken.to_string(), "there is a model 'net' already");
-        let source = |text: &str| ForeignSource {
-            source: text.into(),
-            run_id: Some("r1".into()),
-            model_id: None,
-        };
-        for bad in ["/etc/passwd", "file:///etc", "../x", "s3://b/x"] {
-            let made = registry
-                .register_foreign("net".into(), source(bad), String::new(), String::new(), vec![])
-                .await;
-            assert!(matches!(made, Err(RegistryError::Source(_))), "{bad}");
+        for (bad, code) in [
+            ("/etc/passwd", "mlflow_parameter_invalid"),
+            ("file:///etc", "mlflow_parameter_invalid"),
+            ("../x", "mlflow_parameter_invalid"),
+            ("http://127.0.0.1/x", "mlflow_parameter_invalid"),
+            ("s3://b/x", "model_source_invalid"),
+        ] {
+            let made = registry.register_foreign(foreign("net", bad)).await;
+            assert_eq!(made.unwrap_err().code(), code, "{bad}");
         }
         let tags = vec![KeyValue {
             key: "k".into(),
             value: "v".into(),
         }];
-        let good = source("mlflow-artifacts:/0/r1/artifacts/model");
-        let version = registry
-            .register_foreign("net".into(), good, String::new(), "first".into(), tags.clone())
-            .await
-            .unwrap();
+        let good = NewForeign {
+            description: "first".into(),
+            tags: tags.clone(),
+            ..foreign("net", &format!("mlflow-artifacts:/0/{RUN}/artifacts/model"))
+        };
+        let version = registry.register_foreign(good).await.unwrap();
         let read = registry.version("net".into(), 1).await.unwrap();
         assert_eq!(read, version);
-        assert_eq!((read.tags, read.source_version), (tags, known()));
+        assert_eq!((read.tags, read.source_version), (tags, Some(known())));
     })
     .await;
 }
@@ -268,6 +258,61 @@ async fn stages_rename_and_delete() {
             registry.register(version_of('1')).await.unwrap().version.version,
             1
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn limits_are_mlflows() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let (registry, _) = registry_on(store);
+        registry.register(version_of('1')).await.unwrap();
+        let tag = |key: &str, value: String| KeyValue {
+            key: key.into(),
+            value,
+        };
+        let long = |count: usize| "é".repeat(count);
+        let of_model = |tag| registry.set_model_tag("digits".into(), tag);
+        let of_version = |tag| registry.set_version_tag("digits".into(), 1, tag);
+        of_model(tag("k", long(100_000))).await.unwrap();
+        of_version(tag("k", long(100_000))).await.unwrap();
+        of_model(tag(&long(250), String::new())).await.unwrap();
+        for (refused, reason) in [
+            (
+                of_model(tag("k", long(100_001))).await,
+                "'value' exceeds the maximum length of 100000 characters",
+            ),
+            (
+                of_version(tag("k", long(100_001))).await,
+                "'value' exceeds the maximum length of 100000 characters",
+            ),
+            (
+                of_model(tag(&long(251), String::new())).await,
+                "'key' exceeds the maximum length of 250 characters",
+            ),
+            (
+                of_version(tag("mlflow.prompt.text", long(100_001))).await,
+                "Prompt text exceeds max length of 100000 characters.",
+            ),
+        ] {
+            assert_eq!(refused.unwrap_err().to_string(), reason);
+        }
+        let alias = |alias: String| registry.set_alias("digits".into(), alias, 1, Expected::Any);
+        alias(long(255)).await.unwrap();
+        for (bad, reason) in [
+            (
+                long(256),
+                "'Registered model alias name' exceeds the maximum length of 255 characters",
+            ),
+            ("v1".into(), "Version alias name 'v1' is reserved."),
+            ("V१२".into(), "Version alias name 'V१२' is reserved."),
+            (
+                "LaTeSt".into(),
+                "'latest' alias name (case insensitive) is reserved.",
+            ),
+        ] {
+            assert_eq!(alias(bad).await.unwrap_err().to_string(), reason);
+        }
     })
     .await;
 }

@@ -40,6 +40,13 @@ impl HeaderNames {
         timestamp: "webhook-timestamp",
         signature: "webhook-signature",
     };
+
+    /// Those of MLflow, which signs as that specification does.
+    pub const MLFLOW: Self = Self {
+        id: "x-mlflow-delivery-id",
+        timestamp: "x-mlflow-timestamp",
+        signature: "x-mlflow-signature",
+    };
 }
 
 /// One request.
@@ -51,8 +58,8 @@ pub struct Message<'a> {
     pub id: &'a str,
     /// When this try is made.
     pub at: Timestamp,
-    /// What it is signed with.
-    pub secret: &'a Secret,
+    /// What it is signed with; without one it is not signed.
+    pub secret: Option<&'a Secret>,
     /// JSON.
     pub body: Bytes,
     /// How long connecting, sending and the first line of the answer may take altogether.
@@ -104,15 +111,16 @@ impl WebhookClient {
             Err(message) => return failed(Trouble::Setup, message.clone()),
         };
         let Message { headers, id, at, .. } = message;
-        let signature = message.secret.sign(id, at, &message.body);
-        let request = http
+        let mut request = http
             .post(message.target.url().clone())
             .timeout(message.timeout)
             .header(CONTENT_TYPE, "application/json")
             .header(headers.id, id)
-            .header(headers.timestamp, seconds(at).to_string())
-            .header(headers.signature, signature)
-            .body(message.body);
+            .header(headers.timestamp, seconds(at).to_string());
+        if let Some(secret) = message.secret {
+            request = request.header(headers.signature, secret.sign(id, at, &message.body));
+        }
+        let request = request.body(message.body);
         match request.send().await {
             Err(error) => unanswered(&error),
             Ok(response) => Outcome::Answered {

@@ -69,6 +69,17 @@ impl Outcome {
         }
     }
 
+    /// What came of it as one paragraph of a bounded length, to be kept and shown.
+    #[must_use]
+    pub fn told(&self) -> String {
+        const LINES: usize = 5;
+        const CHARS: usize = 500;
+        let text = self.to_string();
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let lines: Vec<&str> = lines.take(LINES).collect();
+        lines.join("; ").chars().take(CHARS).collect()
+    }
+
     /// The HTTP status, if there was an answer.
     #[must_use]
     pub const fn status(&self) -> Option<u16> {

@@ -84,9 +84,13 @@ impl Reach {
     /// Whether a request to this host may connect to this address, which its name leads to now.
     #[must_use]
     pub fn permits(&self, host: &str, address: IpAddr) -> bool {
-        let bits = mapped(address);
-        is_public(address)
-            || self.networks.iter().any(|network| network.has(bits))
+        is_public(address) || self.names(host, Some(address))
+    }
+
+    /// Whether this host or address is among what was added to the public internet.
+    pub(crate) fn names(&self, host: &str, address: Option<IpAddr>) -> bool {
+        let bits = address.map(mapped);
+        bits.is_some_and(|bits| self.networks.iter().any(|network| network.has(bits)))
             || self.names.iter().any(|name| name.is(host))
     }
 }

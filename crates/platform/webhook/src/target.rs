@@ -37,6 +37,18 @@ impl Target {
         }
     }
 
+    /// Whether what is sent can be read on its way.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// Whether the administrator has named the receiver: by its name, its address or a network that it is in.
+    #[must_use]
+    pub fn is_named(&self, reach: &Reach) -> bool {
+        reach.names(self.host(), self.address())
+    }
+
     pub(crate) const fn url(&self) -> &Url {
         &self.0
     }

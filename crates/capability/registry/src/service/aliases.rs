@@ -3,6 +3,8 @@
 use corliss_mlflow_wire::check_length;
 
 use super::{Registry, existing, existing_version};
+use crate::store::outbox;
+use crate::webhook::Happening;
 use crate::{RegistryError, store};
 
 const ALIAS_LEN: usize = 255;
@@ -32,32 +34,32 @@ impl Registry {
     ) -> Result<Option<i64>, RegistryError> {
         check_alias(&alias)?;
         let now_ms = self.now_ms();
-        self.store
-            .write(move |tx| {
-                existing(tx, &name)?;
-                existing_version(tx, &name, version)?;
-                let before = store::alias_of(tx, &name, &alias)?;
-                let met = match expected {
-                    Expected::Any => true,
-                    Expected::Absent => before.is_none(),
-                    Expected::Version(version) => before == Some(version),
+        self.change(move |tx| {
+            existing_version(tx, &name, version)?;
+            let model = existing(tx, &name)?;
+            let before = store::alias_of(tx, &name, &alias)?;
+            let met = match expected {
+                Expected::Any => true,
+                Expected::Absent => before.is_none(),
+                Expected::Version(version) => before == Some(version),
+            };
+            if !met {
+                let now = match before {
+                    Some(version) => format!("points at version {version} now"),
+                    None => "is gone".to_owned(),
                 };
-                if !met {
-                    let now = match before {
-                        Some(version) => format!("points at version {version} now"),
-                        None => "is gone".to_owned(),
-                    };
-                    return Err(RegistryError::AliasMoved {
-                        name: name.clone(),
-                        alias: alias.clone(),
-                        now,
-                    });
-                }
-                store::put_alias(tx, &name, &alias, version)?;
-                store::touch_model(tx, &name, now_ms)?;
-                Ok(before)
-            })
-            .await
+                return Err(RegistryError::AliasMoved {
+                    name: name.clone(),
+                    alias: alias.clone(),
+                    now,
+                });
+            }
+            store::put_alias(tx, &name, &alias, version)?;
+            let told = Happening::alias_created(model.is_prompt(), &name, &alias, version);
+            outbox::tell(tx, &told, now_ms)?;
+            Ok(before)
+        })
+        .await
     }
 
     /// Points an alias at a version unless it points at a newer one already; answers whether it points at this
@@ -73,21 +75,21 @@ impl Registry {
     ) -> Result<bool, RegistryError> {
         check_alias(&alias)?;
         let now_ms = self.now_ms();
-        self.store
-            .write(move |tx| {
-                existing(tx, &name)?;
-                existing_version(tx, &name, version)?;
-                match store::alias_of(tx, &name, &alias)? {
-                    Some(before) if before > version => return Ok(false),
-                    Some(before) if before == version => {}
-                    _ => {
-                        store::put_alias(tx, &name, &alias, version)?;
-                        store::touch_model(tx, &name, now_ms)?;
-                    }
+        self.change(move |tx| {
+            let model = existing(tx, &name)?;
+            existing_version(tx, &name, version)?;
+            match store::alias_of(tx, &name, &alias)? {
+                Some(before) if before > version => return Ok(false),
+                Some(before) if before == version => {}
+                _ => {
+                    store::put_alias(tx, &name, &alias, version)?;
+                    let told = Happening::alias_created(model.is_prompt(), &name, &alias, version);
+                    outbox::tell(tx, &told, now_ms)?;
                 }
-                Ok(true)
-            })
-            .await
+            }
+            Ok(true)
+        })
+        .await
     }
 
     /// Removes an alias; answers whether there was one.
@@ -96,16 +98,16 @@ impl Registry {
     /// There is no such model.
     pub async fn delete_alias(&self, name: String, alias: String) -> Result<bool, RegistryError> {
         let now_ms = self.now_ms();
-        self.store
-            .write(move |tx| {
-                existing(tx, &name)?;
-                let deleted = store::delete_alias(tx, &name, &alias)?;
-                if deleted {
-                    store::touch_model(tx, &name, now_ms)?;
-                }
-                Ok(deleted)
-            })
-            .await
+        self.change(move |tx| {
+            let model = existing(tx, &name)?;
+            let deleted = store::delete_alias(tx, &name, &alias)?;
+            if deleted {
+                let told = Happening::alias_deleted(model.is_prompt(), &name, &alias);
+                outbox::tell(tx, &told, now_ms)?;
+            }
+            Ok(deleted)
+        })
+        .await
     }
 }
 
@@ -131,7 +133,8 @@ pub(super) fn check_alias(alias: &str) -> Result<(), RegistryError> {
         ));
     }
     let digits = alias.strip_prefix(['v', 'V']).unwrap_or_default();
-    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    // Digits of any script.
+    if !digits.is_empty() && digits.chars().all(char::is_numeric) {
         return Err(RegistryError::invalid(format!(
             "Version alias name '{alias}' is reserved."
         )));

@@ -5,21 +5,24 @@ mod models;
 mod register;
 mod resolve;
 mod search;
+mod source;
 mod versions;
-
-use std::sync::Arc;
+mod webhooks;
 
 use corliss_clock::Sources;
 use corliss_diagnostics::nearest;
 use corliss_metastore::{Metastore, Tx};
 use corliss_mlflow_wire::{WireError, check_key, check_length};
+use corliss_reconcile::Wake;
+use corliss_types::Timestamp;
+use corliss_webhook::WebhookClient;
 
 pub use aliases::Expected;
-pub use register::{NewVersion, Registered};
+pub use register::{NewForeign, NewVersion, Registered};
 pub(crate) use search::Search;
 
-use crate::types::{KeyValue, Model, ModelVersion};
-use crate::{Lineage, ModelSources, RegistryError, store};
+use crate::types::{KeyValue, Model, ModelVersion, PROMPT_TEXT_TAG};
+use crate::{Ports, RegistryError, store};
 
 const KEY_LEN: usize = 250;
 const TAG_VALUE_LEN: usize = 100_000;
@@ -33,34 +36,70 @@ const VERSIONS_SHOWN: i64 = 1000;
 pub struct Registry {
     store: Metastore,
     sources: Sources,
-    model_sources: Arc<dyn ModelSources>,
-    lineage: Arc<dyn Lineage>,
+    ports: Ports,
+    webhooks: WebhookClient,
+    /// Signalled when there may be something to tell webhooks.
+    wake: Wake,
 }
 
 impl Registry {
     /// The registry on this store, which must have [`crate::MIGRATIONS`].
     #[must_use]
-    pub fn new(
-        store: Metastore,
-        sources: Sources,
-        model_sources: Arc<dyn ModelSources>,
-        lineage: Arc<dyn Lineage>,
-    ) -> Self {
+    pub fn new(store: Metastore, sources: Sources, ports: Ports, webhooks: WebhookClient) -> Self {
         Self {
             store,
             sources,
-            model_sources,
-            lineage,
+            ports,
+            webhooks,
+            wake: Wake::new(),
         }
     }
 
+    /// The signal that webhooks may have something to be told.
+    pub(crate) fn wake(&self) -> Wake {
+        self.wake.clone()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.sources.clock.now()
+    }
+
     fn now_ms(&self) -> i64 {
-        self.sources.clock.now().as_millis()
+        self.now().as_millis()
+    }
+
+    /// A random id in the form that MLflow's clients know (RFC 9562, version 4).
+    pub(crate) fn new_uuid(&self) -> String {
+        let mut bytes = [0_u8; 16];
+        self.sources.entropy.fill(&mut bytes);
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let parts = [
+            &digits[..8],
+            &digits[8..12],
+            &digits[12..16],
+            &digits[16..20],
+            &digits[20..],
+        ];
+        parts.join("-")
+    }
+
+    /// A transaction that webhooks may be told of: whoever tells them looks at once.
+    async fn change<T, F>(&self, change: F) -> Result<T, RegistryError>
+    where
+        F: FnMut(&mut dyn Tx) -> Result<T, RegistryError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let changed = self.store.write(change).await?;
+        self.wake.signal();
+        Ok(changed)
     }
 }
 
 /// The model of this name, or an error that names the nearest.
 fn existing(tx: &mut dyn Tx, name: &str) -> Result<Model, RegistryError> {
+    check_plain_name(name)?;
     if let Some(model) = store::model(tx, name)? {
         return Ok(model);
     }
@@ -74,6 +113,7 @@ fn existing(tx: &mut dyn Tx, name: &str) -> Result<Model, RegistryError> {
 
 /// The version of this number, or an error that names the latest.
 fn existing_version(tx: &mut dyn Tx, name: &str, number: i64) -> Result<ModelVersion, RegistryError> {
+    check_plain_name(name)?;
     if let Some(version) = store::version(tx, name, number)? {
         return Ok(version);
     }
@@ -89,25 +129,47 @@ fn existing_version(tx: &mut dyn Tx, name: &str, number: i64) -> Result<ModelVer
 fn check_tag(tag: &KeyValue) -> Result<(), RegistryError> {
     check_key("key", &tag.key)?;
     check_length("key", KEY_LEN, &tag.key)?;
-    Ok(check_length("value", TAG_VALUE_LEN, &tag.value)?)
+    let checked = check_length("value", TAG_VALUE_LEN, &tag.value);
+    if checked.is_err() && tag.key == PROMPT_TEXT_TAG {
+        return Err(RegistryError::invalid(format!(
+            "Prompt text exceeds max length of {TAG_VALUE_LEN} characters."
+        )));
+    }
+    Ok(checked?)
 }
 
 fn check_description(text: &str) -> Result<(), RegistryError> {
     Ok(check_length("description", DESCRIPTION_LEN, text)?)
 }
 
-/// The name of a model. `@` is refused beyond MLflow's own rule, because `name@alias` must have one meaning.
-fn check_name(name: &str) -> Result<(), RegistryError> {
+/// MLflow's rule for names of models.
+fn check_plain_name(name: &str) -> Result<(), RegistryError> {
     if name.trim().is_empty() {
-        return Err(WireError::missing("name").into());
+        return Err(WireError::new("Missing value for required parameter 'name'.").into());
     }
-    if name.contains(['/', ':', '@']) || name.chars().any(char::is_control) {
+    if name.contains(['/', ':']) {
+        let shown: String = name.chars().take(NAME_LEN).collect();
         return Err(RegistryError::invalid(format!(
-            "Invalid model name '{name}'. Names cannot contain '/' or ':' or '@'."
+            "Invalid model name '{shown}'. Names cannot contain '/' or ':'."
         )));
     }
     if name == "." || name == ".." {
-        return Err(WireError::invalid_value("name", name, "This name would resolve to another path").into());
+        let reason = format!(
+            "Names may be treated as files in certain cases, and must not resolve to other names when treated as such. \
+             This name would resolve to '{name}'"
+        );
+        return Err(WireError::invalid_value("name", name, &reason).into());
+    }
+    Ok(())
+}
+
+/// The name of a new model. `@` is refused beyond MLflow's own rule, because `name@alias` must have one meaning.
+fn check_name(name: &str) -> Result<(), RegistryError> {
+    check_plain_name(name)?;
+    if name.contains('@') || name.chars().any(char::is_control) {
+        return Err(RegistryError::invalid(format!(
+            "Invalid model name '{name}'. Names cannot contain '@' or control characters."
+        )));
     }
     Ok(check_length("name", NAME_LEN, name)?)
 }

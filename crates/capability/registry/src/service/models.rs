@@ -1,7 +1,11 @@
 //! Registered models: create, read, describe, rename, tag, delete.
 
+use corliss_mlflow_wire::WireError;
+
 use super::{Registry, check_description, check_name, check_tag, existing};
-use crate::types::{KeyValue, Model};
+use crate::store::outbox;
+use crate::types::{KeyValue, Model, is_prompt};
+use crate::webhook::Happening;
 use crate::{RegistryError, store};
 
 impl Registry {
@@ -19,17 +23,18 @@ impl Registry {
         check_description(&description)?;
         tags.iter().try_for_each(check_tag)?;
         let now_ms = self.now_ms();
-        self.store
-            .write(move |tx| {
-                if !store::insert_model(tx, &name, &description, now_ms)? {
-                    return Err(RegistryError::ModelExists(name.clone()));
-                }
-                for tag in &tags {
-                    store::put_model_tag(tx, &name, tag)?;
-                }
-                existing(tx, &name)
-            })
-            .await
+        self.change(move |tx| {
+            if !store::insert_model(tx, &name, &description, now_ms)? {
+                return Err(taken(&existing(tx, &name)?, is_prompt(&tags)));
+            }
+            for tag in &tags {
+                store::put_model_tag(tx, &name, tag)?;
+            }
+            let model = existing(tx, &name)?;
+            outbox::tell(tx, &Happening::model_created(&model), now_ms)?;
+            Ok(model)
+        })
+        .await
     }
 
     /// A model.
@@ -61,6 +66,9 @@ impl Registry {
     /// # Errors
     /// There is none of this name, or the new one is wrong or taken.
     pub async fn rename_model(&self, name: String, new_name: String) -> Result<Model, RegistryError> {
+        if new_name.trim().is_empty() {
+            return Err(WireError::new("Missing value for required parameter 'new_name'.").into());
+        }
         check_name(&new_name)?;
         let now_ms = self.now_ms();
         self.store
@@ -94,12 +102,17 @@ impl Registry {
     /// There is none of this name, or the tag is wrong.
     pub async fn set_model_tag(&self, name: String, tag: KeyValue) -> Result<(), RegistryError> {
         check_tag(&tag)?;
-        self.store
-            .write(move |tx| {
-                existing(tx, &name)?;
-                Ok(store::put_model_tag(tx, &name, &tag)?)
-            })
-            .await
+        let now_ms = self.now_ms();
+        self.change(move |tx| {
+            existing(tx, &name)?;
+            store::put_model_tag(tx, &name, &tag)?;
+            // Asked afterwards: the tag may be the one that makes it a prompt.
+            if existing(tx, &name)?.is_prompt() {
+                outbox::tell(tx, &Happening::prompt_tag_set(&name, &tag), now_ms)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Removes a tag of a model, if it has it.
@@ -107,11 +120,32 @@ impl Registry {
     /// # Errors
     /// There is none of this name.
     pub async fn delete_model_tag(&self, name: String, key: String) -> Result<(), RegistryError> {
-        self.store
-            .write(move |tx| {
-                existing(tx, &name)?;
-                Ok(store::delete_model_tag(tx, &name, &key)?)
-            })
-            .await
+        let now_ms = self.now_ms();
+        self.change(move |tx| {
+            existing(tx, &name)?;
+            let deleted = store::delete_model_tag(tx, &name, &key)?;
+            if deleted && existing(tx, &name)?.is_prompt() {
+                outbox::tell(tx, &Happening::prompt_tag_deleted(&name, &key), now_ms)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// The refusal of a name that this model has.
+fn taken(model: &Model, wants_prompt: bool) -> RegistryError {
+    let name = &model.name;
+    let both = |wanted: &str, found: &str| {
+        RegistryError::NameTaken(format!(
+            "Tried to create a {wanted} with name '{name}', but the name is already taken by a {found}. MLflow does not \
+             allow creating a model and a prompt with the same name."
+        ))
+    };
+    match (wants_prompt, model.is_prompt()) {
+        (false, false) => RegistryError::ModelExists(name.clone()),
+        (true, true) => RegistryError::NameTaken(format!("Prompt (name={name}) already exists.")),
+        (true, false) => both("prompt", "registered model"),
+        (false, true) => both("registered model", "prompt"),
     }
 }

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use corliss_metastore::Tx;
 use corliss_types::{Flavor, ModelName, RunId, TrackingRunId, VersionId};
 
-use super::{Registry, check_description, check_tag, existing};
-use crate::types::{DataInput, KeyValue, ModelVersion, Stage};
-use crate::{ForeignSource, RegistryError, store};
+use super::source::{self, Source, Which};
+use super::{Registry, check_description, check_tag, existing, existing_version};
+use crate::store::outbox;
+use crate::types::{DataInput, KeyValue, ModelVersion, Stage, is_prompt};
+use crate::webhook::Happening;
+use crate::{ForeignSource, Pinned, RegistryError, store};
 
 /// A version that a pipeline run made.
 #[derive(Debug, Clone)]
@@ -30,6 +33,21 @@ pub struct NewVersion {
     pub metrics: BTreeMap<String, f64>,
 }
 
+/// A version that a client of MLflow sends.
+#[derive(Debug, Clone)]
+pub struct NewForeign {
+    /// The model, which exists.
+    pub model: String,
+    /// What it is made from.
+    pub source: ForeignSource,
+    /// A link to the run, shown.
+    pub run_link: String,
+    /// For people.
+    pub description: String,
+    /// By key; those of a prompt hold its text.
+    pub tags: Vec<KeyValue>,
+}
+
 /// What registering answered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Registered {
@@ -46,13 +64,12 @@ impl Registry {
     /// # Errors
     /// There is no such version of data.
     pub async fn register(&self, new: NewVersion) -> Result<Registered, RegistryError> {
-        let flavor = self.model_sources.flavor_of(&new.source_version).await?;
+        let flavor = self.ports.sources.flavor_of(&new.source_version).await?;
         let flavor = flavor.ok_or_else(|| RegistryError::Source(new.source_version.to_string()))?;
         let key = format!("{}/{}", new.run_id, new.model);
         let draft = draft_of(new, flavor, self.now_ms());
         let registered = self
-            .store
-            .write(move |tx| {
+            .change(move |tx| {
                 let known = match store::by_registration(tx, &key)? {
                     Some(version) => Some(version),
                     None => store::versions_of(tx, &draft.name, 1)?
@@ -65,7 +82,10 @@ impl Registry {
                         created: false,
                     });
                 }
-                store::insert_model(tx, &draft.name, "", draft.created_ms)?;
+                if store::insert_model(tx, &draft.name, "", draft.created_ms)? {
+                    let model = existing(tx, &draft.name)?;
+                    outbox::tell(tx, &Happening::model_created(&model), draft.created_ms)?;
+                }
                 let version = insert(tx, draft.clone(), Some(&key))?;
                 Ok(Registered {
                     version,
@@ -74,59 +94,162 @@ impl Registry {
             })
             .await?;
         // Also when it existed: the call that made it may have died before it recorded this.
-        self.lineage.registered(&registered.version).await?;
+        self.ports.lineage.registered(&registered.version).await?;
         Ok(registered)
     }
 
-    /// Registers what a client of MLflow names as source, under a model that exists.
+    /// Registers what a client of MLflow sends, under a model that exists: what it names as source, or a prompt.
     ///
     /// # Errors
     /// There is no such model, or the source is nothing that is kept here.
-    pub async fn register_foreign(
-        &self,
-        name: String,
-        source: ForeignSource,
-        run_link: String,
-        description: String,
-        tags: Vec<KeyValue>,
-    ) -> Result<ModelVersion, RegistryError> {
-        check_description(&description)?;
-        tags.iter().try_for_each(check_tag)?;
-        let looked_up = name.clone();
-        self.store.read(move |tx| existing(tx, &looked_up)).await?;
-        let pinned = self.model_sources.pin(&source).await?;
-        let pinned = pinned.ok_or_else(|| RegistryError::Source(source.source.clone()))?;
-        let now_ms = self.now_ms();
-        let draft = ModelVersion {
-            name,
-            version: 0,
-            description,
-            source_version: pinned.version,
-            source: pinned.artifact_uri,
-            flavor: pinned.flavor,
-            run_id: None,
-            step: None,
-            tracking_run_id: pinned.run_id.or(source.run_id),
-            logged_model_id: source.model_id,
-            run_link,
-            data: Vec::new(),
-            code: None,
-            metrics: BTreeMap::new(),
-            stage: Stage::None,
-            aliases: Vec::new(),
-            tags,
-            created_ms: now_ms,
-            updated_ms: now_ms,
+    pub async fn register_foreign(&self, new: NewForeign) -> Result<ModelVersion, RegistryError> {
+        check_description(&new.description)?;
+        new.tags.iter().try_for_each(check_tag)?;
+        let (name, now_ms) = (new.model.clone(), self.now_ms());
+        let draft = match is_prompt(&new.tags) {
+            true => {
+                source::check_prompt(&new.source.source)?;
+                foreign_draft(new, None, now_ms)
+            }
+            false => self.draft_of_source(new, now_ms).await?,
         };
         let version = self
-            .store
-            .write(move |tx| {
-                existing(tx, &draft.name)?;
+            .change(move |tx| {
+                existing(tx, &name)?;
                 insert(tx, draft.clone(), None)
             })
             .await?;
-        self.lineage.registered(&version).await?;
+        if !version.is_prompt() {
+            self.ports.lineage.registered(&version).await?;
+        }
         Ok(version)
+    }
+
+    /// What a version would be that is made from a source which is no prompt's.
+    async fn draft_of_source(&self, new: NewForeign, now_ms: i64) -> Result<ModelVersion, RegistryError> {
+        let ForeignSource {
+            source,
+            run_id,
+            model_id,
+            ..
+        } = &new.source;
+        let named = source::Named {
+            run_id: run_id.as_deref(),
+            model_id: model_id.as_deref(),
+        };
+        let read = source::read(source, named)?;
+        // Before anything is made of the source, and again when it is registered.
+        let looked_up = new.model.clone();
+        self.store.read(move |tx| existing(tx, &looked_up)).await?;
+        if let Source::Version(name, which) = read {
+            return self.draft_of_copy(new, name, which, now_ms).await;
+        }
+        let field = if model_id.is_some() { "model_id" } else { "run_id" };
+        let is_ours = read != Source::Elsewhere;
+        match self.ports.sources.pin(&new.source).await? {
+            Some(pinned) => Ok(foreign_draft(new, Some(pinned), now_ms)),
+            None if is_ours => Err(source::outside(&new.source.source, field)),
+            None => Err(RegistryError::Source(new.source.source)),
+        }
+    }
+
+    /// What a version would be that is made from one of a registered model: the same files, under a number of its own.
+    async fn draft_of_copy(
+        &self,
+        new: NewForeign,
+        name: String,
+        which: Which,
+        now_ms: i64,
+    ) -> Result<ModelVersion, RegistryError> {
+        let text = new.source.source.clone();
+        let original = self
+            .store
+            .read(move |tx| {
+                if existing(tx, &name)?.is_prompt() {
+                    return Err(source::prompt(&text));
+                }
+                original(tx, &name, &which)
+            })
+            .await?;
+        let ForeignSource { run_id, model_id, .. } = &new.source;
+        let differs = |given: &Option<String>, found: &Option<String>| given.is_some() && given != found;
+        if differs(run_id, &original.tracking_run_id) || differs(model_id, &original.logged_model_id) {
+            return Err(source::other_lineage(&new.source.source));
+        }
+        Ok(ModelVersion {
+            name: new.model,
+            version: 0,
+            description: new.description,
+            source: format!("models:/{}/{}", original.name, original.version),
+            run_link: new.run_link,
+            tags: new.tags,
+            aliases: Vec::new(),
+            stage: Stage::None,
+            created_ms: now_ms,
+            updated_ms: now_ms,
+            ..original
+        })
+    }
+}
+
+/// The version that a copy is made of.
+fn original(tx: &mut dyn Tx, name: &str, which: &Which) -> Result<ModelVersion, RegistryError> {
+    let missing = |version: &str| RegistryError::VersionNotFound {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        latest: None,
+    };
+    match which {
+        Which::Number(number) => existing_version(tx, name, *number),
+        Which::Latest => store::versions_of(tx, name, 1)?
+            .pop()
+            .ok_or_else(|| missing("latest")),
+        Which::Alias(alias) => match store::alias_of(tx, name, alias)? {
+            Some(number) => existing_version(tx, name, number),
+            None => Err(RegistryError::invalid(format!(
+                "Registered model alias {alias} not found."
+            ))),
+        },
+        Which::Stage(stage) => {
+            let wanted = Stage::parse(stage).ok_or_else(|| missing(stage))?;
+            let latest = store::latest_of(tx, &[name.to_owned()])?.remove(name);
+            let mut latest = latest.unwrap_or_default().into_iter();
+            latest
+                .find(|version| version.stage == wanted)
+                .ok_or_else(|| missing(stage))
+        }
+    }
+}
+
+/// A version that a client of MLflow sends.
+fn foreign_draft(new: NewForeign, pinned: Option<Pinned>, now_ms: i64) -> ModelVersion {
+    let (run_of_pin, source) = (
+        pinned.as_ref().and_then(|pinned| pinned.run_id.clone()),
+        new.source,
+    );
+    ModelVersion {
+        name: new.model,
+        version: 0,
+        description: new.description,
+        flavor: pinned.as_ref().map_or(Flavor::Other, |pinned| pinned.flavor),
+        download_uri: pinned
+            .as_ref()
+            .map_or_else(|| source.source.clone(), |pinned| pinned.artifact_uri.clone()),
+        source_version: pinned.map(|pinned| pinned.version),
+        source: source.source,
+        run_id: None,
+        step: None,
+        tracking_run_id: source.run_id.or(run_of_pin),
+        logged_model_id: source.model_id,
+        run_link: new.run_link,
+        data: Vec::new(),
+        code: None,
+        metrics: BTreeMap::new(),
+        stage: Stage::None,
+        aliases: Vec::new(),
+        tags: new.tags,
+        created_ms: now_ms,
+        updated_ms: now_ms,
     }
 }
 
@@ -144,6 +267,7 @@ fn insert(tx: &mut dyn Tx, draft: ModelVersion, key: Option<&str>) -> Result<Mod
     let version = store::next_version(tx, &draft.name, draft.created_ms)?;
     let made = ModelVersion { version, ..draft };
     store::insert_version(tx, &made, key)?;
+    outbox::tell(tx, &Happening::version_created(&made), made.created_ms)?;
     Ok(made)
 }
 
@@ -153,7 +277,8 @@ fn draft_of(new: NewVersion, flavor: Flavor, now_ms: i64) -> ModelVersion {
         version: 0,
         description: String::new(),
         source: new.source_version.to_string(),
-        source_version: new.source_version,
+        download_uri: new.source_version.to_string(),
+        source_version: Some(new.source_version),
         flavor,
         run_id: Some(new.run_id.to_string()),
         step: Some(new.step),

@@ -22,9 +22,9 @@ impl Registry {
     /// # Errors
     /// There is no such model or alias.
     pub async fn version_by_alias(&self, name: String, alias: String) -> Result<ModelVersion, RegistryError> {
-        let reference = match alias.as_str() {
-            "latest" => Reference::Latest(name),
-            _ => Reference::Alias(name, alias),
+        let reference = match alias.eq_ignore_ascii_case("latest") {
+            true => Reference::Latest(name),
+            false => Reference::Alias(name, alias),
         };
         self.store.read(move |tx| find(tx, &reference)).await
     }

@@ -1,6 +1,6 @@
 //! Searching models and versions.
 
-use corliss_mlflow_wire::{Comparison, Order, offset_of, parse_filter, parse_order, token_of};
+use corliss_mlflow_wire::{Comparison, Order, WireError, offset_of, parse_filter, parse_order, token_of};
 
 use super::Registry;
 use crate::types::{Model, ModelVersion};
@@ -37,17 +37,23 @@ impl Search {
             )));
         }
         if limit > most {
+            // It came in a query, where every value is a text.
+            let given = serde_json::Value::from(limit.to_string());
+            return Err(WireError::wrong_type("max_results", &given).into());
+        }
+        let order = self.order_by.iter().map(|clause| parse_order(clause));
+        let order = order.collect::<Result<Vec<Order>, _>>()?;
+        let mut keys: Vec<&str> = order.iter().map(|clause| clause.key.as_str()).collect();
+        keys.sort_unstable();
+        if keys.windows(2).any(|pair| pair[0] == pair[1]) {
+            let given = self.order_by.join("', '");
             return Err(RegistryError::invalid(format!(
-                "Invalid value for request parameter max_results. It must be at most {most}, but got value {limit}"
+                "`order_by` contains duplicate fields: ['{given}']"
             )));
         }
         Ok(Parsed {
             filter: parse_filter(&self.filter)?,
-            order: self
-                .order_by
-                .iter()
-                .map(|clause| parse_order(clause))
-                .collect::<Result<_, _>>()?,
+            order,
             limit,
             offset: i64::try_from(offset_of(self.page_token.as_deref())?).unwrap_or(i64::MAX),
         })

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use super::{Registry, VERSIONS_SHOWN, check_description, check_tag, existing, existing_version};
 use corliss_types::VersionId;
 
+use crate::store::outbox;
 use crate::types::{KeyValue, ModelVersion, Stage};
-use crate::{RegistryError, store};
+use crate::webhook::Happening;
+use crate::{FileRead, RegistryError, store};
 
 impl Registry {
     /// Every version of data that models refer to, for whoever collects what nothing refers to.
@@ -27,6 +29,28 @@ impl Registry {
         self.store
             .read(move |tx| existing_version(tx, &name, number))
             .await
+    }
+
+    /// Opens a file of a version, by its path within the model's folder.
+    ///
+    /// # Errors
+    /// There is no such version or file, or what holds the files failed.
+    pub async fn version_file(
+        &self,
+        name: String,
+        number: i64,
+        path: String,
+    ) -> Result<FileRead, RegistryError> {
+        let version = self.version(name.clone(), number).await?;
+        let found = match &version.source_version {
+            Some(files) => self.ports.sources.open(files, &path).await?,
+            None => None,
+        };
+        found.ok_or_else(|| RegistryError::FileNotFound {
+            name,
+            version: number,
+            path: path.chars().take(300).collect(),
+        })
     }
 
     /// The versions of a model, newest first, at most a thousand.
@@ -79,16 +103,14 @@ impl Registry {
         &self,
         name: String,
         number: i64,
-        text: Option<String>,
+        text: String,
     ) -> Result<ModelVersion, RegistryError> {
-        check_description(text.as_deref().unwrap_or_default())?;
+        check_description(&text)?;
         let now_ms = self.now_ms();
         self.store
             .write(move |tx| {
                 existing_version(tx, &name, number)?;
-                if let Some(text) = &text {
-                    store::set_version_description(tx, &name, number, text, now_ms)?;
-                }
+                store::set_version_description(tx, &name, number, &text, now_ms)?;
                 existing_version(tx, &name, number)
             })
             .await
@@ -108,7 +130,7 @@ impl Registry {
         if archive_others && !matches!(stage, Stage::Staging | Stage::Production) {
             return Err(RegistryError::invalid(format!(
                 "Model version transition cannot archive existing model versions because '{}' is not an Active \
-                 stage. Valid stages are ('Staging', 'Production')",
+                 stage. Valid stages are ['Staging', 'Production']",
                 stage.as_str()
             )));
         }
@@ -149,12 +171,15 @@ impl Registry {
         tag: KeyValue,
     ) -> Result<(), RegistryError> {
         check_tag(&tag)?;
-        self.store
-            .write(move |tx| {
-                existing_version(tx, &name, number)?;
-                Ok(store::put_version_tag(tx, &name, number, &tag)?)
-            })
-            .await
+        let now_ms = self.now_ms();
+        self.change(move |tx| {
+            existing_version(tx, &name, number)?;
+            store::put_version_tag(tx, &name, number, &tag)?;
+            let is_prompt = existing(tx, &name)?.is_prompt();
+            let told = Happening::version_tag_set(is_prompt, &name, number, &tag);
+            Ok(outbox::tell(tx, &told, now_ms)?)
+        })
+        .await
     }
 
     /// Removes a tag of a version, if it has it.
@@ -167,11 +192,16 @@ impl Registry {
         number: i64,
         key: String,
     ) -> Result<(), RegistryError> {
-        self.store
-            .write(move |tx| {
-                existing_version(tx, &name, number)?;
-                Ok(store::delete_version_tag(tx, &name, number, &key)?)
-            })
-            .await
+        let now_ms = self.now_ms();
+        self.change(move |tx| {
+            existing_version(tx, &name, number)?;
+            if store::delete_version_tag(tx, &name, number, &key)? {
+                let is_prompt = existing(tx, &name)?.is_prompt();
+                let told = Happening::version_tag_deleted(is_prompt, &name, number, &key);
+                outbox::tell(tx, &told, now_ms)?;
+            }
+            Ok(())
+        })
+        .await
     }
 }

@@ -2,8 +2,10 @@
 
 mod aliases;
 mod models;
+pub(crate) mod outbox;
 mod search;
 mod versions;
+mod webhooks;
 
 pub(crate) use aliases::{alias_of, delete_alias, put_alias};
 pub(crate) use models::{
@@ -15,13 +17,17 @@ pub(crate) use versions::{
     by_registration, delete_version, delete_version_tag, insert_version, latest_of, next_version,
     put_version_tag, set_version_description, set_version_stage, version, versions_in_use, versions_of,
 };
+pub(crate) use webhooks::{
+    WithSecret, count_webhooks, delete_webhook, disable_webhook, insert_webhook, list_webhooks,
+    update_webhook, webhook_of,
+};
 
 use corliss_metastore::Migrations;
 
 /// The schema.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "registry",
-    steps: &[STEP_1],
+    steps: &[STEP_1, STEP_2],
 };
 
 // `last_version` outlives the versions it counted, so a number is never given out twice. No table refers to
@@ -75,6 +81,49 @@ CREATE TABLE registry_aliases (
     version BIGINT NOT NULL,
     PRIMARY KEY (name, alias)
 );
+";
+
+// A version of a prompt has no files: its `source_version` is empty, as SQLite drops no NOT NULL. What was registered
+// before has its download address in `source`.
+const STEP_2: &str = "
+ALTER TABLE registry_versions ADD COLUMN download_uri TEXT NOT NULL DEFAULT '';
+CREATE TABLE registry_webhook (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    url TEXT NOT NULL,
+    description TEXT NOT NULL,
+    is_active BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    created_ms BIGINT NOT NULL,
+    updated_ms BIGINT NOT NULL,
+    secret BYTEA,
+    secret_key BIGINT,
+    last_sequence BIGINT NOT NULL,
+    dropped BIGINT NOT NULL
+);
+CREATE TABLE registry_webhook_event (
+    event TEXT NOT NULL,
+    webhook TEXT NOT NULL REFERENCES registry_webhook (id),
+    PRIMARY KEY (event, webhook)
+);
+CREATE INDEX registry_webhook_event_by_webhook ON registry_webhook_event (webhook);
+CREATE TABLE registry_webhook_delivery (
+    webhook TEXT NOT NULL REFERENCES registry_webhook (id),
+    sequence BIGINT NOT NULL,
+    event TEXT NOT NULL,
+    body TEXT NOT NULL,
+    created_ms BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    tries BIGINT NOT NULL,
+    next_ms BIGINT NOT NULL,
+    lease_owner TEXT,
+    lease_until_ms BIGINT,
+    status BIGINT,
+    outcome TEXT,
+    tried_ms BIGINT,
+    PRIMARY KEY (webhook, sequence)
+);
+CREATE INDEX registry_webhook_delivery_by_state ON registry_webhook_delivery (webhook, state, sequence);
 ";
 
 /// `$1,$2,…`: a list of one length, padded, so that few statements serve every number of names.

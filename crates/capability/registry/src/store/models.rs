@@ -128,6 +128,10 @@ pub(crate) fn rename_model(
             params![name, new_name],
         )?;
     }
+    tx.execute(
+        "UPDATE registry_versions SET updated_ms = $2 WHERE name = $1",
+        params![new_name, now_ms],
+    )?;
     touch_model(tx, new_name, now_ms)
 }
 
@@ -147,10 +151,8 @@ pub(crate) fn put_model_tag(tx: &mut dyn Tx, name: &str, tag: &KeyValue) -> Resu
     Ok(())
 }
 
-pub(crate) fn delete_model_tag(tx: &mut dyn Tx, name: &str, key: &str) -> Result<(), StoreError> {
-    tx.execute(
-        "DELETE FROM registry_model_tags WHERE name = $1 AND key = $2",
-        params![name, key],
-    )?;
-    Ok(())
+/// Removes a tag; answers whether it was there.
+pub(crate) fn delete_model_tag(tx: &mut dyn Tx, name: &str, key: &str) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM registry_model_tags WHERE name = $1 AND key = $2";
+    Ok(tx.execute(sql, params![name, key])? == 1)
 }

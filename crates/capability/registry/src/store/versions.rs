@@ -7,7 +7,7 @@ use corliss_metastore::{Row, StoreError, Tx, params};
 use crate::types::{DataInput, KeyValue, ModelVersion, Stage};
 use corliss_types::{Flavor, VersionId};
 
-pub(super) const COLUMNS: &str = "v.name, v.version, v.description, v.source_version, v.source, v.flavor, v.run_id, \
+pub(super) const COLUMNS: &str = "v.name, v.version, v.description, v.source_version, v.source, v.download_uri, v.flavor, v.run_id, \
                                   v.step, v.tracking_run_id, v.logged_model_id, v.run_link, v.data_json, \
                                   v.code_version, v.metrics_json, v.stage, v.created_ms, v.updated_ms";
 
@@ -19,12 +19,20 @@ pub(crate) fn versions_in_use(tx: &mut dyn Tx) -> Result<Vec<VersionId>, StoreEr
     )?;
     let mut versions = Vec::new();
     for row in &rows {
-        versions.push(row.parse("source_version")?);
+        versions.extend(source_version(row)?);
         versions.extend(row.opt_parse("code_version")?);
         let data: Vec<DataInput> = json(row, "data_json")?;
         versions.extend(data.into_iter().map(|input| input.version));
     }
     Ok(versions)
+}
+
+/// A prompt has none, and the column cannot be NULL.
+fn source_version(row: &Row) -> Result<Option<VersionId>, StoreError> {
+    match row.text("source_version")?.as_str() {
+        "" => Ok(None),
+        _ => row.parse("source_version").map(Some),
+    }
 }
 
 fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &str) -> Result<T, StoreError> {
@@ -35,12 +43,15 @@ fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &str) -> Result<T, St
 }
 
 pub(super) fn from_row(row: &Row) -> Result<ModelVersion, StoreError> {
+    let source = row.text("source")?;
+    let download_uri = Some(row.text("download_uri")?).filter(|uri| !uri.is_empty());
     Ok(ModelVersion {
         name: row.text("name")?,
         version: row.integer("version")?,
         description: row.text("description")?,
-        source_version: row.parse("source_version")?,
-        source: row.text("source")?,
+        source_version: source_version(row)?,
+        download_uri: download_uri.unwrap_or_else(|| source.clone()),
+        source,
         flavor: Flavor::from_name(&row.text("flavor")?).unwrap_or(Flavor::Other),
         run_id: row.opt_text("run_id")?,
         step: row.opt_text("step")?,
@@ -86,13 +97,13 @@ pub(crate) fn insert_version(
     tx.execute(
         "INSERT INTO registry_versions (name, version, description, source_version, source, flavor, run_id, step,
              tracking_run_id, logged_model_id, run_link, data_json, code_version, metrics_json, stage,
-             registration_key, created_ms, updated_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+             registration_key, created_ms, updated_ms, download_uri)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
         params![
             &version.name,
             version.version,
             &version.description,
-            version.source_version.as_str(),
+            version.source_version.as_ref().map_or("", |id| id.as_str()),
             &version.source,
             version.flavor.as_str(),
             version.run_id.as_deref(),
@@ -106,7 +117,8 @@ pub(crate) fn insert_version(
             version.stage.as_str(),
             registration_key,
             version.created_ms,
-            version.updated_ms
+            version.updated_ms,
+            &version.download_uri
         ],
     )?;
     version
@@ -260,13 +272,13 @@ pub(crate) fn put_version_tag(
     Ok(())
 }
 
+/// Removes a tag; answers whether it was there.
 pub(crate) fn delete_version_tag(
     tx: &mut dyn Tx,
     name: &str,
     number: i64,
     key: &str,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let sql = "DELETE FROM registry_version_tags WHERE name = $1 AND version = $2 AND key = $3";
-    tx.execute(sql, params![name, number, key])?;
-    Ok(())
+    Ok(tx.execute(sql, params![name, number, key])? == 1)
 }

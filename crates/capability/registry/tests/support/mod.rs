@@ -10,16 +10,24 @@ use corliss_clock::Sources;
 use corliss_http::Routes;
 use corliss_metastore::Metastore;
 use corliss_registry::{
-    ForeignSource, Lineage, ModelSources, ModelVersion, NewVersion, Pinned, PortError, Registry,
+    FileRead, ForeignSource, Lineage, ModelSources, ModelVersion, NewForeign, NewVersion, Pinned, PortError,
+    Ports, Registry, SealedSecret, Sealer,
 };
 use corliss_testkit::everyone;
 use corliss_types::{Flavor, VersionId};
+use corliss_webhook::{Reach, Secret, WebhookClient};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
-/// Knows one version of data, and pins one source to it.
+/// Knows one version of data, and pins to it what lies in one experiment, or in one run's folder or one logged model.
 pub struct OneSource;
+
+/// The run that has artifacts, and the one that has none.
+pub const RUN: &str = "0123456789abcdef0123456789abcdef";
+pub const OTHER: &str = "fedcba9876543210fedcba9876543210";
+/// What the file `MLmodel` of the known version holds.
+pub const MLMODEL: &[u8] = b"flavors: {}\n";
 
 pub fn known() -> VersionId {
     VersionId::from_digest([7; 32])
@@ -32,12 +40,50 @@ impl ModelSources for OneSource {
     }
 
     async fn pin(&self, source: &ForeignSource) -> Result<Option<Pinned>, PortError> {
-        Ok(source.source.starts_with("mlflow-artifacts:/0/").then(|| Pinned {
-            version: known(),
-            flavor: Flavor::Other,
-            artifact_uri: source.source.clone(),
-            run_id: source.run_id.clone(),
+        let text = source.source.as_str();
+        let run = source.run_id.as_deref().unwrap_or_default();
+        let own = [format!("mlflow-artifacts:/0/{run}/"), format!("runs:/{run}/")];
+        let is_own = !run.is_empty() && own.iter().any(|root| text.starts_with(root));
+        let logged = format!(
+            "mlflow-artifacts:/0/models/{}",
+            text.trim_start_matches("models:/")
+        );
+        Ok(
+            (run != OTHER && (is_own || text == "models:/m-1")).then(|| Pinned {
+                version: known(),
+                flavor: Flavor::Other,
+                artifact_uri: if is_own { text.to_owned() } else { logged },
+                run_id: source.run_id.clone(),
+            }),
+        )
+    }
+
+    async fn open(&self, version: &VersionId, path: &str) -> Result<Option<FileRead>, PortError> {
+        let bytes = bytes::Bytes::from_static(MLMODEL);
+        Ok((*version == known() && path == "MLmodel").then(|| FileRead {
+            size_bytes: bytes.len() as u64,
+            bytes: Box::pin(futures_util::stream::iter([Ok(bytes)])),
         }))
+    }
+}
+
+/// Seals by turning each bit of a secret, and opens only in the same context.
+pub struct Turned;
+
+#[async_trait]
+impl Sealer for Turned {
+    async fn seal(&self, context: &str, secret: &Secret) -> Result<SealedSecret, PortError> {
+        let mut bytes = context.as_bytes().to_vec();
+        bytes.push(0);
+        bytes.extend(secret.key().iter().map(|byte| !byte));
+        Ok(SealedSecret { key: 7, bytes })
+    }
+
+    fn open(&self, context: &str, sealed: &SealedSecret) -> Result<Secret, PortError> {
+        let end = sealed.bytes.iter().position(|byte| *byte == 0).unwrap();
+        assert_eq!((sealed.key, &sealed.bytes[..end]), (7, context.as_bytes()));
+        let key: Vec<u8> = sealed.bytes[end + 1..].iter().map(|byte| !byte).collect();
+        Ok(Secret::from_key(&key))
     }
 }
 
@@ -56,11 +102,33 @@ impl Lineage for Recorded {
 }
 
 pub fn registry_on(store: Metastore) -> (Registry, Arc<Recorded>) {
+    registry_with(store, Sources::system(), Reach::default())
+}
+
+pub fn registry_with(store: Metastore, sources: Sources, reach: Reach) -> (Registry, Arc<Recorded>) {
     let recorded = Arc::new(Recorded::default());
-    (
-        Registry::new(store, Sources::system(), Arc::new(OneSource), recorded.clone()),
-        recorded,
-    )
+    let ports = Ports {
+        sources: Arc::new(OneSource),
+        lineage: recorded.clone(),
+        sealer: Arc::new(Turned),
+    };
+    let registry = Registry::new(store, sources, ports, WebhookClient::new(reach));
+    (registry, recorded)
+}
+
+/// What a client sends who registers a source of [`RUN`].
+pub fn foreign(model: &str, source: &str) -> NewForeign {
+    NewForeign {
+        model: model.into(),
+        source: ForeignSource {
+            source: source.into(),
+            run_id: Some(RUN.into()),
+            model_id: None,
+        },
+        run_link: String::new(),
+        description: String::new(),
+        tags: vec![],
+    }
 }
 
 /// What a run made; the code of every run is another one.
@@ -83,6 +151,18 @@ pub fn router(routes: Routes) -> axum::Router {
 
 /// The status and JSON of an answer; null where there is no body.
 pub async fn call(router: &axum::Router, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    let answer = answer(router, method, path, body).await;
+    let status = answer.status().as_u16();
+    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+pub async fn answer(
+    router: &axum::Router,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> axum::response::Response {
     let request = http::Request::builder()
         .method(method)
         .uri(path)
@@ -93,8 +173,5 @@ pub async fn call(router: &axum::Router, method: &str, path: &str, body: Option<
             body.map(|body| body.to_string()).unwrap_or_default(),
         ))
         .unwrap();
-    let answer = router.clone().oneshot(request).await.unwrap();
-    let status = answer.status().as_u16();
-    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    router.clone().oneshot(request).await.unwrap()
 }

@@ -3,6 +3,7 @@
 use corliss_mlflow_wire::{Args, WireError};
 use serde_json::{Map, Value, json};
 
+use crate::ForeignSource;
 use crate::service::Search;
 use crate::types::{KeyValue, Model, ModelVersion};
 
@@ -66,7 +67,7 @@ pub(super) fn read_tags(args: &Args) -> Result<Vec<KeyValue>, WireError> {
         .iter()
         .map(|tag| {
             Ok(KeyValue {
-                key: tag.required_text("key")?,
+                key: tag.text("key")?.unwrap_or_default(),
                 value: tag.text("value")?.unwrap_or_default(),
             })
         })
@@ -77,6 +78,16 @@ pub(super) fn read_tag(args: &Args) -> Result<KeyValue, WireError> {
     Ok(KeyValue {
         key: args.required_text("key")?,
         value: args.text("value")?.unwrap_or_default(),
+    })
+}
+
+/// The source of a version and who it is said to come from.
+pub(super) fn read_source(args: &Args) -> Result<ForeignSource, WireError> {
+    let given = |name| args.text(name).map(|text| text.filter(|text| !text.is_empty()));
+    Ok(ForeignSource {
+        source: args.required_text("source")?,
+        run_id: given("run_id")?,
+        model_id: given("model_id")?,
     })
 }
 

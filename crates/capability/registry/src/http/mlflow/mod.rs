@@ -4,6 +4,7 @@ mod answer;
 mod models;
 mod refusal;
 mod versions;
+mod webhooks;
 
 use axum::routing::{MethodRouter, delete, get, patch, post};
 use corliss_http::{Dialect, Json, Routes};
@@ -17,7 +18,11 @@ type Answer = Result<Json<Value>, refusal::Refusal>;
 
 const READ: Access = Access::Requires(Permission::ModelsRead);
 const WRITE: Access = Access::Requires(Permission::ModelsWrite);
+const ADMIN: Access = Access::Requires(Permission::SystemAdmin);
 const PROMOTE: Access = Access::Requires(Permission::ModelsPromote);
+
+/// A tag has 100,000 characters at most, of which clients write each in up to 12 bytes.
+const BODY_BYTES: u64 = 8 * 1024 * 1024;
 
 type Entry = (Method, &'static str, Access, MethodRouter<Registry>);
 
@@ -143,14 +148,46 @@ fn version_entries() -> Vec<Entry> {
     ]
 }
 
+fn webhook_entries() -> Vec<Entry> {
+    let one = "webhooks/{webhook_id}";
+    vec![
+        (Method::POST, "webhooks", ADMIN, post(webhooks::create)),
+        (Method::GET, "webhooks", ADMIN, get(webhooks::list)),
+        (Method::GET, one, ADMIN, get(webhooks::get)),
+        (Method::PATCH, one, ADMIN, patch(webhooks::update)),
+        (Method::DELETE, one, ADMIN, delete(webhooks::delete)),
+        (
+            Method::POST,
+            "webhooks/{webhook_id}/test",
+            ADMIN,
+            post(webhooks::test),
+        ),
+    ]
+}
+
 pub(super) fn routes(registry: Registry) -> Routes {
     let mut routes = Routes::new();
-    for (method, path, access, handler) in model_entries().into_iter().chain(version_entries()) {
+    let entries = [model_entries(), version_entries(), webhook_entries()].concat();
+    for (method, path, access, handler) in entries {
         let handler = handler.with_state(registry.clone());
         for prefix in ["/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/"] {
-            let path = format!("{prefix}{path}");
-            routes = routes.route(method.clone(), &path, access, Dialect::Mlflow, handler.clone());
+            let whole = format!("{prefix}{path}");
+            routes = routes
+                .route(method.clone(), &whole, access, Dialect::Mlflow, handler.clone())
+                .body_limit(BODY_BYTES);
+            if path.ends_with("/test") {
+                // Waits for the receiver.
+                routes = routes.streaming();
+            }
         }
     }
     routes
+        .route(
+            Method::GET,
+            "/model-versions/get-artifact",
+            READ,
+            Dialect::Mlflow,
+            get(versions::artifact).with_state(registry),
+        )
+        .streaming()
 }

@@ -13,6 +13,10 @@ pub(super) struct Refusal(ApiError);
 pub(super) fn sentence(error: &RegistryError) -> String {
     match error {
         RegistryError::ModelNotFound { name, .. } => format!("Registered Model with name={name} not found"),
+        RegistryError::VersionNotFound { name, version, .. } if version == "latest" => {
+            format!("Latest version not found for model {name}.")
+        }
+        RegistryError::WebhookNotFound(id) => format!("Webhook with ID {id} not found."),
         RegistryError::VersionNotFound { name, version, .. } => {
             format!("Model Version (name={name}, version={version}) not found")
         }
@@ -26,9 +30,14 @@ pub(super) fn sentence(error: &RegistryError) -> String {
 impl<E: Into<RegistryError>> From<E> for Refusal {
     fn from(error: E) -> Self {
         let error = error.into();
+        let sentence = sentence(&error);
+        let own = ErrorReport::of(&error);
+        // Where MLflow has a sentence, our hint would be part of it: this dialect has no other place for one.
+        let hint = own.hint.filter(|_| sentence == own.message);
         let report = ErrorReport {
-            message: sentence(&error),
-            ..ErrorReport::of(&error)
+            message: sentence,
+            hint,
+            ..own
         };
         Self(ApiError::of_report(error.meaning(), report))
     }

@@ -98,7 +98,9 @@ struct Detail {
 struct Version {
     version: i64,
     created_ms: i64,
-    source_version: VersionId,
+    /// A prompt has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_version: Option<VersionId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
