@@ -34,3 +34,10 @@ def test_links_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / Path(target)).exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+def test_the_page_of_mlflows_routes_is_what_is_answered() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/mlflow-routes", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -138,3 +138,25 @@ def test_without_a_token_nothing_is_answered(shared: Corliss, client: MlflowClie
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "wrong")
     with pytest.raises(MlflowException):
         MlflowClient().search_experiments()
+
+
+def test_what_was_deleted_goes_for_good_when_it_is_purged(
+    shared: Corliss, client: MlflowClient, experiment: str
+) -> None:
+    with mlflow.start_run(experiment_id=experiment) as run:
+        mlflow.log_metric("loss", 0.5)
+        mlflow.log_text("notes", "notes.txt")
+    client.delete_experiment(experiment)
+    assert experiment in shared.cli("experiments", "list", "--deleted")
+    purge = ("experiments", "purge", "--experiment", experiment, "--older-than-days")
+    assert "removed 0 runs" in shared.cli(*purge, "1", "--yes")
+    client.restore_experiment(experiment)
+    client.delete_experiment(experiment)
+    assert "would remove 1 run, 0 logged models and 1 experiment" in shared.cli(*purge, "0", "--dry-run")
+    assert shared.run_cli(*purge, "0").returncode == 2, "nobody is there to be asked"
+    told = shared.cli(*purge, "0", "--yes")
+    assert "removed 1 run, 0 logged models and 1 experiment for good" in told and "1 artifact with 5 B" in told, told
+    for gone in (lambda: client.get_run(run.info.run_id), lambda: client.restore_experiment(experiment)):
+        with pytest.raises(MlflowException, match="not found|exists"):
+            gone()
+    assert shared.run_cli(*purge, "0", "--yes").returncode == 5

@@ -154,6 +154,6 @@ def test_refusals_of_the_registry_are_mlflows_own(client: MlflowClient, model: s
     for alias in ("latest", "v1"):
         with pytest.raises(MlflowException, match="reserved"):
             client._get_registry_client().store.set_registered_model_alias(model, alias, "1")
-    with pytest.raises(MlflowException) as traces:
-        client.search_traces(locations=["0"])
-    assert traces.value.error_code == "ENDPOINT_NOT_FOUND", "what is not built says so"
+    with pytest.raises(MlflowException) as unbuilt:
+        mlflow.genai.datasets.search_datasets()
+    assert unbuilt.value.error_code == "ENDPOINT_NOT_FOUND", "what is not built says so"

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use corliss_blobstore::CachedBackend;
 use corliss_clock::Sources;
-use corliss_data::{DataService, InUse, Limits};
+use corliss_data::{DataService, InUse, InputCache, Limits};
 use corliss_executor::inventory::{DeclaredInventory, Inventory, NvmlProbe};
 use corliss_executor::{LocalConfig, LocalExecutor};
 use corliss_gateway::{Gateway, GatewayConfig};
@@ -19,6 +19,7 @@ use corliss_reconcile::{Shutdown, Wake, WorkerBoard};
 use corliss_registry::Registry;
 use corliss_security::{Keeper, Security};
 use corliss_serving::{Serving, ServingParts};
+use corliss_traces::Traces;
 use corliss_tracking::Tracking;
 use corliss_types::Accelerator;
 use corliss_webhook::WebhookClient;
@@ -38,7 +39,9 @@ pub struct Rooms {
     /// Jobs.
     pub jobs: Arc<Jobs>,
     data: DataService,
+    inputs: InputCache,
     tracking: Tracking,
+    traces: Traces,
     registry: Registry,
     serving: Arc<Serving>,
     gateway: Arc<Gateway>,
@@ -78,10 +81,11 @@ impl Rooms {
             ring: Arc::clone(blobs.keyring()),
             file: key_file,
         };
+        let webhooks = WebhookClient::new(config.webhooks.clone());
         let mut data = DataService::new(store.clone(), blobs.clone(), sources.clone(), Limits::default())
             .with_remotes(storage::remotes(config, home)?)
             .with_folders(folders(home)?)
-            .with_webhooks(WebhookClient::new(config.webhooks.clone()))
+            .with_webhooks(webhooks.clone())
             .with_sources(storage::sources(config, home)?);
         if let Some(remote) = &config.repair_from {
             data = data
@@ -91,16 +95,19 @@ impl Rooms {
         let artifacts = Arc::new(wiring::tracking::ArtifactBlobs(blobs));
         let tracking = Tracking::open(store.clone(), sources.clone(), artifacts)
             .await
-            .map_err(ServerError::room("tracking"))?;
-        let registry = Registry::new(
-            store.clone(),
-            sources.clone(),
-            Arc::new(wiring::registry::Sources {
+            .map_err(ServerError::room("tracking"))?
+            .with_tickets(security.key_for("artifact tickets"), config.tls.is_some());
+        let tracked = Arc::new(wiring::traces::Tracked(tracking.clone()));
+        let traces = Traces::new(store.clone(), sources.clone(), tracked.clone(), tracked);
+        let models = corliss_registry::Ports {
+            sources: Arc::new(wiring::registry::Sources {
                 data: data.clone(),
                 tracking: tracking.clone(),
             }),
-            Arc::new(wiring::registry::Registrations(data.clone())),
-        );
+            lineage: Arc::new(wiring::registry::Registrations(data.clone())),
+            sealer: Arc::new(wiring::registry::Secrets(data.clone())),
+        };
+        let registry = Registry::new(store.clone(), sources.clone(), models, webhooks);
         let inventory = Inventory::detect(&declared(&config.machine), &NvmlProbe);
         let program = std::env::current_exe().map_err(ServerError::Runtime)?;
         let executor = Arc::new(LocalExecutor::new(
@@ -135,8 +142,12 @@ impl Rooms {
         jobs.also_wake(serving.wake());
         let table = wiring::gateway::route_table(serving.route_table());
         let gateway = Gateway::new(GatewayConfig::default(), sources.clone(), table);
+        let inputs = InputCache::new(data.clone(), home.work().join("inputs"), config.input_cache_bytes);
         let ports = Ports {
-            datasets: Arc::new(wiring::pipelines::Versions(data.clone())),
+            datasets: Arc::new(wiring::pipelines::Versions {
+                data: data.clone(),
+                inputs: inputs.clone(),
+            }),
             jobs: Arc::new(wiring::pipelines::StepJobs {
                 jobs: jobs.clone(),
                 total: inventory.total,
@@ -161,7 +172,9 @@ impl Rooms {
             security,
             jobs,
             data,
+            inputs,
             tracking,
+            traces,
             registry,
             serving,
             gateway,
@@ -190,6 +203,9 @@ impl Rooms {
         self.serving.start(submitters.clone(), workers);
         self.pipelines.start(workers);
         corliss_data::spawn_upkeep(&self.data, self.in_use.clone(), rest, workers);
+        self.inputs.spawn(rest, workers);
+        corliss_tracking::spawn(&self.tracking, rest, workers);
+        corliss_registry::spawn(&self.registry, rest, workers);
     }
 
     /// Waits until no run is driven any more; for after `submitters`.
@@ -202,6 +218,7 @@ const MIGRATIONS: &[corliss_metastore::Migrations] = &[
     corliss_security::MIGRATIONS,
     corliss_data::MIGRATIONS,
     corliss_tracking::MIGRATIONS,
+    corliss_traces::MIGRATIONS,
     corliss_registry::MIGRATIONS,
     corliss_jobs::MIGRATIONS,
     corliss_serving::MIGRATIONS,
@@ -265,6 +282,7 @@ pub fn all_routes(
             &rooms.keys,
             Sealed {
                 data: rooms.data.clone(),
+                inputs: rooms.inputs.clone(),
                 registry: rooms.registry.clone(),
                 in_use: rooms.in_use.clone(),
             },
@@ -278,6 +296,7 @@ pub fn all_routes(
             rooms.cache.clone(),
         ))
         .merge(corliss_tracking::http::routes(rooms.tracking.clone()))
+        .merge(corliss_traces::http::routes(rooms.traces.clone()))
         .merge(corliss_registry::http::routes(rooms.registry.clone()))
         .merge(corliss_jobs::http::routes(&rooms.jobs))
         .merge(rooms.serving.routes())

@@ -60,6 +60,10 @@ const OWN_KEYS: &[(&str, &str)] = &[
         "remote from which pieces are fetched that are found damaged in the background",
     ),
     (
+        "data.input_cache",
+        "how much of what steps have read stays laid out for later runs, 0 for nothing [default: 20GiB]",
+    ),
+    (
         "log.filter",
         "what the server logs, such as info or corliss_jobs=debug",
     ),
@@ -72,6 +76,7 @@ pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7070";
 const DEFAULT_LOG_FILTER: &str = "info";
+const DEFAULT_INPUT_CACHE_BYTES: u64 = 20 << 30;
 const MAX_CONFIG_BYTES: u64 = 256 * 1024;
 
 /// Settings, typed and checked.
@@ -103,6 +108,8 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// The remote from which the scrub fetches what it finds damaged.
     pub repair_from: Option<String>,
+    /// Bytes that stay laid out for later runs.
+    pub input_cache_bytes: u64,
     /// Filter of the server's own log.
     pub log_filter: String,
 }
@@ -436,6 +443,13 @@ fn typed(home: &Path, values: &Values, places: Places) -> Result<Config, ConfigE
         repair_from: text("data.repair_from")
             .map(|name| remotes::named(name, &places.remotes))
             .transpose()?,
+        input_cache_bytes: match text("data.input_cache") {
+            None => DEFAULT_INPUT_CACHE_BYTES,
+            Some("0") => 0,
+            Some(value) => {
+                size(value).ok_or_else(|| bad("data.input_cache", value, "a size such as 20GiB, or 0"))?
+            }
+        },
         remotes: places.remotes,
         sources: places.sources,
         log_filter: text("log.filter").unwrap_or(DEFAULT_LOG_FILTER).to_owned(),
@@ -573,6 +587,16 @@ mod tests {
         assert_eq!(error.hint().unwrap(), "did you mean 'server.listen'?");
         let error = load("", &[("CORLISS_SERVER_LISTN", "x")]).unwrap_err();
         assert_eq!(error.hint().unwrap(), "did you mean 'CORLISS_SERVER_LISTEN'?");
+    }
+
+    #[test]
+    fn inputs_are_kept_up_to_a_size_or_not_at_all() {
+        let kept = |text: &str| load(text, &[]).map(|config| config.input_cache_bytes);
+        assert_eq!(kept("").unwrap(), 20 << 30);
+        assert_eq!(kept("[data]\ninput_cache = '3MiB'").unwrap(), 3 << 20);
+        assert_eq!(kept("[data]\ninput_cache = 0").unwrap(), 0);
+        let error = kept("[data]\ninput_cache = 'much'").unwrap_err();
+        assert_eq!(error.field().unwrap(), "data.input_cache");
     }
 
     #[test]

@@ -5,4 +5,5 @@ pub mod in_use;
 pub mod pipelines;
 pub mod registry;
 pub mod serving;
+pub mod traces;
 pub mod tracking;

@@ -43,6 +43,20 @@ impl Diagnose for NotAName {
     }
 }
 
+/// What is registered under this name is a prompt.
+#[derive(Debug, thiserror::Error)]
+#[error("'{0}' is a prompt, which has no files to serve")]
+struct NoFiles(String);
+
+impl Diagnose for NoFiles {
+    fn code(&self) -> &'static str {
+        "model_is_prompt"
+    }
+    fn meaning(&self) -> Meaning {
+        Meaning::InvalidInput
+    }
+}
+
 #[async_trait]
 impl ModelResolver for Models {
     async fn resolve(&self, reference: &str) -> Result<DeployedModel, PortError> {
@@ -51,13 +65,16 @@ impl ModelResolver for Models {
             .resolve(reference)
             .await
             .map_err(|error| PortError::of(&error))?;
+        let Some(files) = found.source_version else {
+            return Err(PortError::of(&NoFiles(found.name)));
+        };
         Ok(DeployedModel {
             model: found
                 .name
                 .parse()
                 .map_err(|error| PortError::of(&NotAName(error)))?,
             version: u32::try_from(found.version).unwrap_or(u32::MAX),
-            files: found.source_version,
+            files,
         })
     }
 

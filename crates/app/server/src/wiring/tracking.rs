@@ -1,11 +1,16 @@
 //! Artifacts of tracking are blobs.
 
+use std::ops::Range;
+
 use async_trait::async_trait;
 use corliss_blobstore::BlobStore;
 use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_tracking::{ArtifactBytes, ByteStream, Kept, PortError, StoredBytes};
 use futures_util::TryStreamExt;
 use tokio_util::io::{ReaderStream, StreamReader};
+
+/// Bytes that are handed on at once.
+const READ_BYTES: usize = 256 * 1024;
 
 /// Artifact bytes over the blob store.
 pub struct ArtifactBlobs(pub BlobStore);
@@ -42,14 +47,24 @@ impl ArtifactBytes for ArtifactBlobs {
     }
 
     async fn open(&self, blob: &str) -> Result<ByteStream, PortError> {
+        self.read(blob, None).await
+    }
+
+    async fn open_range(&self, blob: &str, range: Range<u64>) -> Result<ByteStream, PortError> {
+        self.read(blob, Some(range)).await
+    }
+}
+
+impl ArtifactBlobs {
+    async fn read(&self, blob: &str, range: Option<Range<u64>>) -> Result<ByteStream, PortError> {
         let id = blob
             .parse()
             .map_err(|_| PortError::of(&NotABlob(blob.to_owned())))?;
         let reader = self
             .0
-            .open(id, None)
+            .open(id, range)
             .await
             .map_err(|error| PortError::of(&error))?;
-        Ok(Box::pin(ReaderStream::with_capacity(reader.bytes, 256 * 1024)))
+        Ok(Box::pin(ReaderStream::with_capacity(reader.bytes, READ_BYTES)))
     }
 }

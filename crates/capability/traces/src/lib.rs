@@ -1,0 +1,33 @@
+//! Traces: what an application that calls language models did, request by request, as a tree of spans, with the
+//! judgements that people and programs made about it. Spoken in the dialects of MLflow's unmodified clients and
+//! of OpenTelemetry's exporters.
+//!
+//! Invariants:
+//! - A 2xx answer means durable: each call is one transaction, and the store shares commits between calls.
+//! - What a client says about a whole trace wins over what its spans add up to, whichever arrives first.
+//! - The spans of a trace lie together: a trace is read in a few rows, however many spans it has.
+//! - A span that is sent again replaces itself; nothing is counted twice.
+//! - Nothing that a client sends becomes SQL text, and no pattern makes a search slower than its text is long.
+//! - A search examines a bounded number of traces; where that ends it, its token goes on from there.
+
+mod error;
+pub mod http;
+mod json;
+mod limits;
+mod ports;
+mod service;
+mod span;
+mod store;
+mod types;
+mod value;
+
+pub use error::TracesError;
+pub use ports::{ExperimentState, Experiments, PortError, Runs};
+pub use service::{
+    AssessmentChange, DeleteScope, EndedTrace, Ingested, NewAssessment, NewTrace, ReceivedSpan, SearchScope,
+    SpanBatch, StartedTrace, Traces,
+};
+pub use span::{Span, SpanEvent, SpanKind, SpanLink, SpanStatus};
+pub use store::MIGRATIONS;
+pub use types::{Assessment, AssessmentValue, Cost, Page, Source, TokenUsage, Trace, TraceInfo, TraceState};
+pub use value::AnyValue;

@@ -1,0 +1,80 @@
+//! Deleting traces, in pieces, so that many do not stop everybody else.
+
+use super::Traces;
+use crate::{TracesError, limits, store};
+
+/// Which traces of an experiment to delete: those named, or those that began no later than a time.
+#[derive(Debug, Clone, Default)]
+pub struct DeleteScope {
+    /// Their experiment.
+    pub experiment_id: i64,
+    /// Unix milliseconds.
+    pub until_ms: Option<i64>,
+    /// At most so many, the oldest first.
+    pub most: Option<i64>,
+    /// Their ids.
+    pub trace_ids: Vec<String>,
+}
+
+impl Traces {
+    /// Deletes traces with all that hangs on them; answers how many there were.
+    ///
+    /// # Errors
+    /// The scope is neither a time nor a list, or both.
+    pub async fn delete_traces(&self, scope: DeleteScope) -> Result<i64, TracesError> {
+        check(&scope)?;
+        let mut deleted = 0;
+        let mut left = scope.most.unwrap_or(i64::MAX);
+        if scope.until_ms.is_none() {
+            for ids in scope.trace_ids.chunks(limits::DELETE_CHUNK as usize) {
+                let part = DeleteScope {
+                    trace_ids: ids.to_vec(),
+                    ..scope.clone()
+                };
+                deleted += self.delete_some(part, limits::DELETE_CHUNK).await?;
+            }
+            return Ok(deleted);
+        }
+        while left > 0 {
+            let limit = left.min(limits::DELETE_CHUNK);
+            let some = self.delete_some(scope.clone(), limit).await?;
+            deleted += some;
+            left -= some;
+            if some < limit {
+                break;
+            }
+        }
+        Ok(deleted)
+    }
+
+    async fn delete_some(&self, scope: DeleteScope, limit: i64) -> Result<i64, TracesError> {
+        self.store
+            .write(move |tx| {
+                let doomed = store::doomed(tx, scope.experiment_id, &scope.trace_ids, scope.until_ms, limit)?;
+                store::delete_traces(tx, &doomed)?;
+                Ok(i64::try_from(doomed.len()).unwrap_or(i64::MAX))
+            })
+            .await
+    }
+}
+
+fn check(scope: &DeleteScope) -> Result<(), TracesError> {
+    let named = !scope.trace_ids.is_empty();
+    Err(TracesError::invalid(match (scope.until_ms, scope.most) {
+        (None, _) if !named => "Either `max_timestamp_millis` or `trace_ids` must be specified.".to_owned(),
+        (Some(_), _) if named => {
+            "Only one of `max_timestamp_millis` and `trace_ids` can be specified.".to_owned()
+        }
+        (_, Some(_)) if named => "`max_traces` can't be specified if `trace_ids` is specified.".to_owned(),
+        (_, Some(most)) if most <= 0 => format!("`max_traces` must be a positive integer, received {most}."),
+        _ if scope.trace_ids.len() > limits::TRACES_PER_CALL => {
+            return Err(TracesError::too_many(
+                "request_ids",
+                "traces",
+                limits::TRACES_PER_CALL,
+                "delete them in several calls",
+            ));
+        }
+        _ => return Ok(()),
+    }))
+}

@@ -1,0 +1,27 @@
+//! What traces are linked to: runs and versions of prompts.
+//!
+//! A link to a run names the trace by its id, because clients link traces whose export is still under way.
+
+use corliss_metastore::{StoreError, Tx, params};
+
+/// Links traces to a run; links that are there already stay.
+pub(crate) fn link_runs(tx: &mut dyn Tx, run_id: &str, trace_ids: &[String]) -> Result<(), StoreError> {
+    for trace_id in trace_ids {
+        tx.execute(
+            "INSERT INTO traces_run_links (run_id, trace_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            params![run_id, trace_id],
+        )?;
+    }
+    Ok(())
+}
+
+/// Links a trace to versions of prompts (`name/version`); links that are there already stay.
+pub(crate) fn link_prompts(tx: &mut dyn Tx, number: i64, prompts: &[String]) -> Result<(), StoreError> {
+    for prompt in prompts {
+        tx.execute(
+            "INSERT INTO traces_prompt_links (prompt, number) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            params![prompt, number],
+        )?;
+    }
+    Ok(())
+}

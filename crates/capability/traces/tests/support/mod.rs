@@ -1,0 +1,158 @@
+//! Traces over a store of the test's choice, with ports that know one active and one deleted experiment and one run,
+//! and their routes behind a guard that lets everybody in.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use corliss_clock::Sources;
+use corliss_metastore::Metastore;
+use corliss_testkit::everyone;
+use corliss_traces::{
+    AnyValue, ExperimentState, Experiments, NewTrace, PortError, ReceivedSpan, Runs, Span, SpanBatch,
+    SpanKind, SpanStatus, TraceState, Traces, http,
+};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tower::ServiceExt;
+
+/// The experiment that is deleted.
+pub const DELETED: i64 = 7;
+/// The run that there is.
+pub const RUN: &str = "abababababababababababababababab";
+
+/// Experiments 0 to 6 are active, 7 is deleted, others are not there.
+pub struct Known;
+
+#[async_trait]
+impl Experiments for Known {
+    async fn experiment(&self, id: i64) -> Result<Option<ExperimentState>, PortError> {
+        Ok((0..=DELETED).contains(&id).then(|| ExperimentState {
+            active: id != DELETED,
+            artifact_location: format!("mlflow-artifacts:/{id}"),
+        }))
+    }
+}
+
+#[async_trait]
+impl Runs for Known {
+    async fn exists(&self, run_id: &str) -> Result<bool, PortError> {
+        Ok(run_id == RUN)
+    }
+}
+
+pub fn traces_on(store: Metastore) -> Traces {
+    Traces::new(store, Sources::system(), Arc::new(Known), Arc::new(Known))
+}
+
+pub fn router(traces: Traces) -> axum::Router {
+    http::routes(traces)
+        .into_router(everyone::is_admin("test"))
+        .unwrap()
+}
+
+/// The id of the trace of this number.
+pub fn id(trace: u8) -> String {
+    format!("tr-{}", format!("{trace:02x}").repeat(16))
+}
+
+/// A span that began so many milliseconds after the epoch and took one second.
+pub fn span(trace: u8, span: u8, parent: Option<u8>, start_ms: u64) -> Span {
+    Span {
+        trace: [trace; 16],
+        id: [span; 8],
+        parent: parent.map(|parent| [parent; 8]),
+        name: format!("s{span}"),
+        kind: SpanKind::Internal,
+        start_ns: start_ms * 1_000_000,
+        end_ns: Some((start_ms + 1000) * 1_000_000),
+        events: vec![],
+        status: SpanStatus::Ok,
+        status_message: None,
+        attributes: vec![("mlflow.traceRequestId".into(), format!("\"{}\"", id(trace)))],
+        links: vec![],
+    }
+}
+
+pub fn with(mut span: Span, attributes: &[(&str, &str)]) -> Span {
+    let more = attributes
+        .iter()
+        .map(|(key, text)| ((*key).to_owned(), (*text).to_owned()));
+    span.attributes.extend(more);
+    span
+}
+
+pub fn batch(spans: Vec<Span>) -> SpanBatch {
+    let resource = Arc::new(vec![
+        ("service.name".to_owned(), AnyValue::Text("app".into())),
+        ("telemetry.sdk.name".to_owned(), AnyValue::Text("x".into())),
+    ]);
+    let received = spans.into_iter().map(|span| ReceivedSpan {
+        span,
+        resource: Arc::clone(&resource),
+    });
+    SpanBatch {
+        spans: received.collect(),
+        ..SpanBatch::default()
+    }
+}
+
+/// What a client says at the end of a trace.
+pub fn ended(trace: u8, request_ms: i64) -> NewTrace {
+    NewTrace {
+        trace_id: id(trace),
+        experiment_id: 0,
+        request_ms,
+        duration_ms: Some(5),
+        state: TraceState::Ok,
+        client_request_id: None,
+        request_preview: None,
+        response_preview: None,
+        metadata: BTreeMap::new(),
+        tags: BTreeMap::new(),
+        assessments: vec![],
+    }
+}
+
+pub fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// The status and body of an answer.
+pub async fn send(
+    router: &axum::Router,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> (u16, Vec<u8>) {
+    let mut request = ::http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost")
+        .header("authorization", "Bearer any");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(axum::body::Body::from(body)).unwrap();
+    let answer = router.clone().oneshot(request).await.unwrap();
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, body.to_vec())
+}
+
+/// The status and JSON of an answer; null where there is none.
+pub async fn call(router: &axum::Router, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+    let length = bytes.len().to_string();
+    let headers = [
+        ("content-type", "application/json"),
+        ("content-length", length.as_str()),
+    ];
+    let (status, body) = send(router, method, path, &headers, bytes).await;
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
