@@ -1,27 +1,9 @@
 // A dataset of its own, made by the API: browsed, compared and merged in the browser, then deleted.
 import assert from "node:assert/strict";
-import { deflateSync, crc32 } from "node:zlib";
+import { png } from "./png.mjs";
 
 const NAME = "console-e2e";
 const PAGE = `/data/datasets/${NAME}`;
-
-/** A picture of one colour. */
-function png(width, height, colour) {
-  const chunk = (type, data) => {
-    const typed = Buffer.concat([Buffer.from(type), data]);
-    const [size, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
-    size.writeUInt32BE(data.length);
-    sum.writeUInt32BE(crc32(typed));
-    return Buffer.concat([size, typed, sum]);
-  };
-  const head = Buffer.alloc(13);
-  head.writeUInt32BE(width, 0);
-  head.writeUInt32BE(height, 4);
-  head.set([8, 2], 8);
-  const row = Buffer.concat([Buffer.from([0]), Buffer.concat(Array.from({ length: width }, () => Buffer.from(colour)))]);
-  const rows = Buffer.concat(Array.from({ length: height }, () => row));
-  return Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), chunk("IHDR", head), chunk("IDAT", deflateSync(rows)), chunk("IEND", Buffer.alloc(0))]);
-}
 
 const labels = (third) => `id,label\n1,zero\n2,one\n3,${third}\n`;
 
@@ -59,6 +41,8 @@ export async function checkData({ page, problems, url, token, visit, shot, noSid
   await compare({ page, visit, shot });
   await merge({ page, visit, shot });
   await narrow({ page, visit, shot, noSidewaysScroll });
+  // A page of the dataset would go on asking for it.
+  await visit("/data");
   await call("DELETE", `datasets/${NAME}`);
   const wanted = (problem) => /status of 404.*no-such-branch|status of 409.*\/merge\)/.test(problem);
   const others = problems.filter((problem) => !wanted(problem));

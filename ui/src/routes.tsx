@@ -11,9 +11,10 @@ import { DatasetsPage } from "./pages/data/DatasetsPage";
 import { VersionPage } from "./pages/data/VersionPage";
 import { EndpointPage } from "./pages/endpoints/EndpointPage";
 import { EndpointsPage } from "./pages/endpoints/EndpointsPage";
+import { CompareRunsPage } from "./pages/experiments/compare/CompareRunsPage";
 import { ExperimentPage } from "./pages/experiments/ExperimentPage";
 import { ExperimentsPage } from "./pages/experiments/ExperimentsPage";
-import { TrackingRunPage } from "./pages/experiments/TrackingRunPage";
+import { TrackingRunPage } from "./pages/experiments/run/TrackingRunPage";
 import { ModelPage } from "./pages/models/ModelPage";
 import { ModelsPage } from "./pages/models/ModelsPage";
 import { OverviewPage } from "./pages/overview/OverviewPage";
@@ -68,8 +69,25 @@ export function makeRouter(link: string | undefined) {
       }),
     }),
     createRoute({ getParentRoute: () => at, path: "/experiments", component: ExperimentsPage }),
-    createRoute({ getParentRoute: () => at, path: "/experiments/$experiment", component: ExperimentPage }),
-    createRoute({ getParentRoute: () => at, path: "/experiments/$experiment/runs/$run", component: TrackingRunPage }),
+    createRoute({
+      getParentRoute: () => at,
+      path: "/experiments/$experiment",
+      component: ExperimentPage,
+      validateSearch: (search: Record<string, unknown>): { q?: string; cols?: string; sort?: string; group?: string; stage?: string; view?: string; tab?: string } =>
+        texts(search, "q", "cols", "sort", "group", "stage", "view", "tab"),
+    }),
+    createRoute({
+      getParentRoute: () => at,
+      path: "/experiments/$experiment/compare",
+      component: CompareRunsPage,
+      validateSearch: (search: Record<string, unknown>): { runs?: string; tab?: string; x?: string; y?: string; axes?: string } => texts(search, "runs", "tab", "x", "y", "axes"),
+    }),
+    createRoute({
+      getParentRoute: () => at,
+      path: "/experiments/$experiment/runs/$run",
+      component: TrackingRunPage,
+      validateSearch: (search: Record<string, unknown>): { tab?: string; root?: string; artifact?: string } => texts(search, "tab", "root", "artifact"),
+    }),
     createRoute({ getParentRoute: () => at, path: "/models", component: ModelsPage }),
     createRoute({
       getParentRoute: () => at,

@@ -19,10 +19,14 @@ export interface ModelVersion {
   /** Null where a value was not finite. */
   metrics: Record<string, number | null>;
   flavor: "onnx" | "gguf" | "other";
+  description?: string;
+  tags?: Record<string, string>;
 }
 
 export interface Model {
   name: string;
+  description?: string;
+  tags?: Record<string, string>;
   aliases: Record<string, number>;
   versions: ModelVersion[];
 }
@@ -34,6 +38,9 @@ export const models = {
   get: (name: string) => request<Model>(`${base}/${segment(name)}`),
   setAlias: (name: string, alias: string, version: number) =>
     request<unknown>(`${base}/${segment(name)}/aliases/${segment(alias)}`, { method: "PUT", body: { version } }),
+  /** Moves an alias only where it still points to what was seen; `seen` is undefined where there was none. */
+  moveAlias: (name: string, alias: string, version: number, seen: number | undefined) =>
+    request<unknown>(`${base}/${segment(name)}/aliases/${segment(alias)}`, { method: "PUT", body: { version, expected_version: seen ?? 0 } }),
   removeAlias: (name: string, alias: string) =>
     request<unknown>(`${base}/${segment(name)}/aliases/${segment(alias)}`, { method: "DELETE" }),
 };

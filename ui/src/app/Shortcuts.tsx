@@ -42,7 +42,9 @@ export function Shortcuts() {
       <dl className="shortcuts">
         {PLACES.map((place) => <Row key={place.key} keys={["g", place.key]} text={`Go to ${place.label}`} />)}
         <Row keys={["←", "→", "↑", "↓"]} text="Walk a graph or a row of tabs" />
-        <Row keys={["/"]} text="Search in the log or a folder" />
+        <Row keys={["/"]} text="Search in the log, a folder or the runs" />
+        <Row keys={["Space", "Enter"]} text="Choose or open a run of a table" />
+        <Row keys={["+", "0"]} text="Zoom into a chart, or show all of it" />
         <Row keys={["t"]} text="Light or dark" />
         <Row keys={["Esc"]} text="Close a dialog" />
         <Row keys={["?"]} text="This list" />

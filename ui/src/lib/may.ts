@@ -6,4 +6,11 @@ import { SESSION } from "./queries";
 /** Everybody but a task's own token: see docs/reference/roles.md. */
 export const mayWriteData = (role: string | undefined): boolean => role !== undefined && role !== "workload";
 
-export const useMayWriteData = (): boolean => mayWriteData(useQueryClient().getQueryData<Session | null>(SESSION)?.role);
+/** Those who decide what is served: see docs/reference/roles.md. */
+export const mayPromote = (role: string | undefined): boolean => role === "ml-engineer" || role === "platform-admin";
+
+const useRole = (): string | undefined => useQueryClient().getQueryData<Session | null>(SESSION)?.role;
+
+export const useMayPromote = (): boolean => mayPromote(useRole());
+
+export const useMayWriteData = (): boolean => mayWriteData(useRole());

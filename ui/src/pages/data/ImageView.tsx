@@ -1,10 +1,11 @@
 // A picture of a dataset. Its bytes are fetched as such and get a type from a fixed list: never one that holds scripts.
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { data, type FileEntry } from "../../api/data";
-import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
+import { ErrorNote, Skeleton } from "../../components/Notice";
+import { Picture } from "../../components/Picture";
 import { bytes } from "../../lib/format";
-import { nameOf, visible } from "../../lib/names";
+import { nameOf } from "../../lib/names";
 
 /** Larger ones are fetched when asked for. */
 const AT_ONCE_BYTES = 24 * 1024 * 1024;
@@ -29,35 +30,4 @@ export function ImageView({ version, entry, type }: Props) {
   if (query.isPending) return <Skeleton lines={6} />;
   if (query.isError) return <ErrorNote error={query.error} retry={() => void query.refetch()} />;
   return <Picture content={query.data} type={type} name={nameOf(entry.path)} />;
-}
-
-function Picture({ content, type, name }: { content: ArrayBuffer; type: string; name: string }) {
-  const address = useObjectAddress(content, type);
-  const [size, setSize] = useState<string | undefined>(undefined);
-  const [broken, setBroken] = useState(false);
-  if (broken) return <Empty title="This is no picture that the browser can show">Its name says {type}, its bytes do not.</Empty>;
-  return (
-    <figure className="picture">
-      {address && (
-        <img
-          src={address}
-          alt={visible(name)}
-          onLoad={({ currentTarget }) => setSize(`${currentTarget.naturalWidth} × ${currentTarget.naturalHeight} pixels`)}
-          onError={() => setBroken(true)}
-        />
-      )}
-      <figcaption className="faint number">{size ?? "\u00a0"}</figcaption>
-    </figure>
-  );
-}
-
-/** An address within this page for bytes of it, taken back when they are not shown any more. */
-function useObjectAddress(content: ArrayBuffer, type: string): string | undefined {
-  const [address, setAddress] = useState<string | undefined>(undefined);
-  useEffect(() => {
-    const made = URL.createObjectURL(new Blob([content], { type }));
-    setAddress(made);
-    return () => URL.revokeObjectURL(made);
-  }, [content, type]);
-  return address;
 }

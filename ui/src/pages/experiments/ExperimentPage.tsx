@@ -1,62 +1,112 @@
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { Link, useParams } from "@tanstack/react-router";
-import { tracking, type TrackingRun } from "../../api/tracking";
+// The runs of one experiment: searched, ordered, grouped, with the columns one wants. All of that stands in the address.
+import { useQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useCallback, useMemo, useState, type ReactNode } from "react";
+import { asApiError } from "../../api/errors";
+import { tracking, type Experiment, type RunSearch } from "../../api/tracking";
 import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
 import { CRUMB, PageHead } from "../../components/PageHead";
-import { State } from "../../components/State";
-import { Table, type Column } from "../../components/Table";
+import { Tabs } from "../../components/Tabs";
 import { Ago } from "../../components/Time";
-import { duration, metric } from "../../lib/format";
+import { count, plural } from "../../lib/format";
+import { ColumnPicker } from "./ColumnPicker";
+import { columnOf, columnsOf, firstColumns, formatColumns, orderOf, parseColumns, parseSort, type RunColumn } from "./columns";
+import { DownloadRuns } from "./DownloadRuns";
+import { ExperimentCharts } from "./ExperimentCharts";
+import { filterOf, narrowed } from "./filter";
+import { FirstRun } from "./FirstRun";
+import { GroupChoice, StageChoice } from "./Choices";
+import { GroupTable } from "./GroupTable";
+import { RunSearchBox } from "./RunSearchBox";
+import { RunTable } from "./RunTable";
+import { SelectionBar } from "./SelectionBar";
+import { useRuns, type Runs } from "./useRuns";
+import { useSelection } from "./useSelection";
+import { Views } from "./Views";
+import { asSearch, partsOf } from "./views";
 
-/** Metrics that fit beside a run's name; its own page shows all. */
-const SHOWN = 4;
-
-/** The runs of one experiment, newest first, with their latest metrics. */
 export function ExperimentPage() {
   const { experiment: id } = useParams({ from: "/experiments/$experiment" });
-  const experiment = useQuery({ queryKey: ["experiment", id], queryFn: () => tracking.experiment(id) });
-  const runs = useInfiniteQuery({
-    queryKey: ["experiment-runs", id],
-    queryFn: ({ pageParam }) => tracking.runs(id, pageParam),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next_page_token,
-    refetchInterval: 5000,
-  });
+  const experiment = useQuery({ queryKey: ["experiment", id], queryFn: () => tracking.experiment(id), staleTime: 10_000, structuralSharing: false });
   const over = <Link {...CRUMB} to="/experiments">Experiments</Link>;
   const title = experiment.data?.name ?? `Experiment ${id}`;
-  if (experiment.isError) return <><PageHead title={title} over={over} /><ErrorNote error={experiment.error} retry={() => void experiment.refetch()} back={{ to: "/experiments", label: "All experiments" }} /></>;
-  const items = runs.data?.pages.flatMap((page) => page.items) ?? [];
+  if (experiment.isPending) return <><PageHead title={title} over={over} /><Skeleton lines={8} /></>;
+  if (experiment.isError && experiment.data === undefined) return <><PageHead title={title} over={over} /><ErrorNote error={experiment.error} retry={() => void experiment.refetch()} back={{ to: "/experiments", label: "All experiments" }} /></>;
+  return <Loaded key={id} experiment={experiment.data} over={over} />;
+}
+
+type Change = Record<string, string | undefined>;
+
+function Loaded({ experiment, over }: { experiment: Experiment; over: ReactNode }) {
+  const search = useSearch({ from: "/experiments/$experiment" });
+  const navigate = useNavigate({ from: "/experiments/$experiment" });
+  const set = useCallback((change: Change): void => void navigate({ search: (before: object) => ({ ...before, ...change }), replace: true, resetScroll: false }), [navigate]);
+  const stage = search.stage === "deleted" ? "deleted" : "active";
+  const sort = useMemo(() => parseSort(search.sort), [search.sort]);
+  const order = orderOf(sort);
+  const asked = useMemo<RunSearch>(() => ({ experiment: experiment.id, filter: filterOf(search.q ?? ""), order, stage }), [experiment.id, search.q, order, stage]);
+  const [window, setWindow] = useState<[number, number]>([0, 40]);
+  const runs = useRuns(asked, window);
+  const { known, columns } = useColumns(search.cols, runs);
+  const selection = useSelection();
+  const sortBy = useCallback((to: string | undefined) => set({ sort: to }), [set]);
+  const searchFor = useCallback((to: string) => set({ q: to.trim() === "" ? undefined : to }), [set]);
+  const group = groupOf(search.group);
+  // A wrong filter is answered at its box; anything else is about the table.
+  const refused = runs.error !== undefined && asApiError(runs.error).status === 400;
+  const nothing = runs.total === 0 && !runs.busy && asked.filter === "" && runs.error === undefined;
+  const tabs = [{ id: "runs", label: "Runs" }, { id: "charts", label: "Charts" }];
+  const tab = search.tab === "charts" ? "charts" : "runs";
   return (
     <>
-      <PageHead title={title} over={over} />
-      {runs.isPending ? <Skeleton lines={6} /> : runs.isError && items.length === 0 ? (
-        <ErrorNote error={runs.error} retry={() => void runs.refetch()} />
-      ) : items.length === 0 ? (
-        <Empty title="No run in this experiment">A run appears as soon as a client starts one: <code>mlflow.start_run()</code></Empty>
-      ) : (
-        <Table label="Runs" rows={items} rowKey={(run) => run.id} columns={columns(items)} />
-      )}
-      {runs.hasNextPage && (
-        <button type="button" className="button" disabled={runs.isFetchingNextPage} onClick={() => void runs.fetchNextPage()}>Show older runs</button>
-      )}
+      <PageHead title={experiment.name} over={over} facts={<Facts experiment={experiment} runs={runs} />} />
+      <div className="toolbar run-tools">
+        <RunSearchBox value={search.q ?? ""} onChange={searchFor} error={refused ? runs.error : undefined} runs={runs.first ?? []} />
+        <Views experiment={experiment} state={partsOf(search)} current={search.view} onPick={(view) => set(asSearch(view))} />
+        <ColumnPicker known={known} chosen={columns} onChange={(to) => set({ cols: to && formatColumns(to) })} />
+        <GroupChoice known={known} value={search.group} onChange={(to) => set({ group: to })} />
+        <StageChoice value={stage} onChange={(to) => { selection.clear(); set({ stage: to === "deleted" ? to : undefined }); }} />
+        <DownloadRuns search={asked} columns={columns} name={experiment.name} />
+      </div>
+      <Tabs label={`Experiment ${experiment.name}`} tabs={tabs} current={tab} onChange={(to) => set({ tab: to === "runs" ? undefined : to })}>
+        {nothing ? (stage === "deleted" ? <Empty title="No deleted run" /> : <FirstRun title="No run in this experiment" experiment={experiment.id === "0" ? undefined : experiment.name} />)
+          : tab === "charts" ? <ExperimentCharts runs={runs} selection={selection} />
+          : group ? <GroupTable key={`${search.group} ${asked.filter} ${stage}`} search={asked} by={group} columns={columns} sort={sort} total={runs.total} onSort={sortBy} onOpen={(comparison) => set({ group: undefined, q: narrowed(search.q ?? "", comparison), sort: undefined })} />
+          : (
+            <>
+              {runs.error !== undefined && !refused && <ErrorNote error={runs.error} retry={runs.retry} />}
+              <SelectionBar experiment={experiment.id} selection={selection} stage={stage} />
+              {runs.first === undefined ? <div className="run-grid">{runs.error === undefined ? <Skeleton lines={14} /> : <Empty title="No runs to show">The search above is refused, or its answer did not come.</Empty>}</div> : (
+                <RunTable search={asked} runs={runs} columns={columns} sort={sort} onSort={sortBy} selection={selection} window={window} onWindow={setWindow} />
+              )}
+              {runs.total === 0 && !runs.busy && runs.error === undefined && runs.first !== undefined && <Empty title="No run is found">The search above leaves none. Its examples show what else can be asked.</Empty>}
+            </>
+          )}
+      </Tabs>
     </>
   );
 }
 
-function columns(runs: TrackingRun[]): Column<TrackingRun>[] {
-  const counts = new Map<string, number>();
-  for (const run of runs) for (const { key } of run.metrics) counts.set(key, (counts.get(key) ?? 0) + 1);
-  const keys = [...counts].sort(([a, many], [b, few]) => few - many || a.localeCompare(b)).slice(0, SHOWN).map(([key]) => key);
-  return [
-    { head: "Run", wide: true, cell: (run) => <Link to="/experiments/$experiment/runs/$run" params={{ experiment: run.experiment, run: run.id }} className="row-link"><b>{run.name}</b></Link> },
-    { head: "State", cell: (run) => <State state={run.state} /> },
-    ...keys.map((key): Column<TrackingRun> => ({ head: key, number: true, cell: (run) => latest(run, key) })),
-    { head: "Took", number: true, cell: (run) => (run.ended_ms ? duration(run.ended_ms - run.started_ms) : <span className="faint">–</span>) },
-    { head: "Started", cell: (run) => <Ago at={run.started_ms} /> },
-  ];
+function Facts({ experiment, runs }: { experiment: Experiment; runs: Runs }) {
+  return (
+    <>
+      <span className="number">{runs.first === undefined ? "…" : runs.counted ? plural(runs.total, "run") : `more than ${count(Math.max(0, runs.total - 1))} runs`}</span>
+      <span>made <Ago at={experiment.created_ms} /></span>
+      <span>id <code>{experiment.id}</code></span>
+    </>
+  );
 }
 
-function latest(run: TrackingRun, key: string) {
-  const found = run.metrics.find((point) => point.key === key);
-  return found ? metric(found.value) : <span className="faint">–</span>;
+/** What columns there are, and which are shown. What a table begins with is settled by its first runs, and stays. */
+function useColumns(chosen: string | undefined, runs: Runs): { known: RunColumn[]; columns: RunColumn[] } {
+  const [first, setFirst] = useState<RunColumn[] | undefined>(undefined);
+  if (first === undefined && runs.first !== undefined && runs.first.length > 0) setFirst(firstColumns(runs.first));
+  const known = useMemo(() => columnsOf(runs.first ?? []), [runs.first]);
+  const columns = useMemo(() => (chosen === undefined ? first ?? [] : parseColumns(chosen)), [chosen, first]);
+  return { known, columns };
+}
+
+function groupOf(id: string | undefined): { entity: "params" | "tags"; key: string } | undefined {
+  const column = id === undefined ? undefined : columnOf(id);
+  return column?.entity === "params" || column?.entity === "tags" ? { entity: column.entity, key: column.key } : undefined;
 }

@@ -3,13 +3,16 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams, useSearch } from "@tanstack/react-router";
 import { models, type Model, type ModelVersion } from "../../api/models";
 import { LineageGraph } from "../../components/dag/LineageGraph";
-import { ErrorNote, Skeleton } from "../../components/Notice";
+import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
 import { CRUMB, PageHead } from "../../components/PageHead";
 import { Panel } from "../../components/Panel";
 import { Table } from "../../components/Table";
 import { Ago } from "../../components/Time";
 import { metric, plural, shortId } from "../../lib/format";
+import { useMayPromote } from "../../lib/may";
 import { AliasEditor } from "./AliasEditor";
+import { LoggedBy } from "./LoggedBy";
+import { Promote } from "./Promote";
 
 export function ModelPage() {
   const { name } = useParams({ from: "/models/$name" });
@@ -17,7 +20,16 @@ export function ModelPage() {
   const over = <Link {...CRUMB} to="/models">Models</Link>;
   if (query.isPending) return <><PageHead title={name} over={over} /><Skeleton lines={6} /></>;
   if (query.isError) return <><PageHead title={name} over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} back={{ to: "/models", label: "All models" }} /></>;
-  return <><PageHead title={name} over={over} facts={<span>{plural(query.data.versions.length, "version")}</span>} /><Loaded model={query.data} /></>;
+  return <><PageHead title={name} over={over} facts={<Facts model={query.data} />} /><Loaded model={query.data} /></>;
+}
+
+function Facts({ model }: { model: Model }) {
+  return (
+    <>
+      <span>{plural(model.versions.length, "version")}</span>
+      {Object.entries(model.tags ?? {}).map(([key, value]) => <span key={key} className="chip" title="Tag"><bdi>{key}</bdi>: <bdi>{value}</bdi></span>)}
+    </>
+  );
 }
 
 function Loaded({ model }: { model: Model }) {
@@ -25,8 +37,11 @@ function Loaded({ model }: { model: Model }) {
   const versions = [...model.versions].sort((a, b) => b.version - a.version);
   const chosen = versions.find((one) => one.version === picked) ?? versions[0];
   const metricNames = [...new Set(versions.flatMap((one) => Object.keys(one.metrics)))].sort();
+  const may = useMayPromote();
+  if (versions.length === 0) return <>{model.description && <p className="message">{model.description}</p>}<Empty title="No version yet">A version is registered by a run of a pipeline, or by a client: <code>mlflow.register_model(…)</code></Empty></>;
   return (
     <>
+      {model.description && <p className="message">{model.description}</p>}
       <Panel title="Versions">
         <Table<ModelVersion>
           label="Versions"
@@ -49,6 +64,7 @@ function Loaded({ model }: { model: Model }) {
               cell: (one: ModelVersion) => (name in one.metrics ? metric(one.metrics[name] ?? Number.NaN) : <span className="faint">–</span>),
             })),
             { head: "Registered", cell: (one) => <Ago at={one.created_ms} /> },
+            ...(may ? [{ head: "Promote", cell: (one: ModelVersion) => <Promote model={model} version={one.version} /> }] : []),
           ]}
         />
       </Panel>
@@ -68,20 +84,25 @@ const aliasesOf = (model: Model, version: number): string[] =>
 
 function Origin({ version }: { version: ModelVersion }) {
   return (
-    <dl className="pairs">
-      {version.run_id && (
-        <div>
-          <dt>run</dt>
-          <dd>
-            <Link to="/runs/$id" params={{ id: version.run_id }} search={version.step ? { step: version.step } : {}} className="id" title={version.run_id}>{shortId(version.run_id)}</Link>
-            {version.step && <> step {version.step}</>}
-          </dd>
-        </div>
-      )}
-      <VersionPair name="model files" version={version.source_version} />
-      {version.code && <VersionPair name="code" version={version.code} />}
-      {version.data.map((one) => <VersionPair key={one.name} name={one.name} version={one.version} />)}
-    </dl>
+    <>
+      {version.description && <p className="message">{version.description}</p>}
+      <dl className="pairs">
+        {version.tracking_run_id && <LoggedBy id={version.tracking_run_id} />}
+        {version.run_id && (
+          <div>
+            <dt>run</dt>
+            <dd>
+              <Link to="/runs/$id" params={{ id: version.run_id }} search={version.step ? { step: version.step } : {}} className="id" title={version.run_id}>{shortId(version.run_id)}</Link>
+              {version.step && <> step {version.step}</>}
+            </dd>
+          </div>
+        )}
+        <VersionPair name="model files" version={version.source_version} />
+        {version.code && <VersionPair name="code" version={version.code} />}
+        {version.data.map((one) => <VersionPair key={one.name} name={one.name} version={one.version} />)}
+        {Object.entries(version.tags ?? {}).map(([key, value]) => <div key={`tag ${key}`}><dt>tag <bdi>{key}</bdi></dt><dd><bdi>{value}</bdi></dd></div>)}
+      </dl>
+    </>
   );
 }
 
