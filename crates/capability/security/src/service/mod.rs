@@ -21,6 +21,9 @@ use crate::{SecurityError, credentials};
 pub(crate) use authenticate::Pending;
 pub(crate) use issue::TokenRequest;
 
+/// What keys for purposes are told apart by from tokens, which are made of the same key.
+const KEY_DOMAIN: &[u8] = b"corliss 2026-11 key for v1\0";
+
 /// Tokens, sessions, the guard and the record; shared behind an [`Arc`].
 pub struct Security {
     store: Metastore,
@@ -54,6 +57,15 @@ impl Security {
             throttle: Mutex::default(),
             pending: Mutex::default(),
         }))
+    }
+
+    /// A key for one purpose, such as signing addresses, made of the installation's key: the same after a restart, and
+    /// nothing that is known of it tells of that key or of those for other purposes.
+    #[must_use]
+    pub fn key_for(&self, purpose: &'static str) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(KEY_DOMAIN).update(purpose.as_bytes());
+        *hasher.finalize().as_bytes()
     }
 
     pub(crate) fn sources(&self) -> &Sources {
