@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
-from support.server import Corliss
+from support.server import Corliss, poll
 
 
 @pytest.fixture
@@ -146,6 +146,11 @@ def test_what_was_deleted_goes_for_good_when_it_is_purged(
     with mlflow.start_run(experiment_id=experiment) as run:
         mlflow.log_metric("loss", 0.5)
         mlflow.log_text("notes", "notes.txt")
+    mlflow.set_experiment(experiment_id=experiment)
+    with mlflow.start_span("answer") as span:
+        span.set_outputs(42)
+    mlflow.flush_trace_async_logging()
+    assert client.get_trace(span.trace_id).data.spans[0].outputs == 42
     client.delete_experiment(experiment)
     assert experiment in shared.cli("experiments", "list", "--deleted")
     purge = ("experiments", "purge", "--experiment", experiment, "--older-than-days")
@@ -160,3 +165,12 @@ def test_what_was_deleted_goes_for_good_when_it_is_purged(
         with pytest.raises(MlflowException, match="not found|exists"):
             gone()
     assert shared.run_cli(*purge, "0", "--yes").returncode == 5
+    poll("its traces to go too", lambda: is_gone(client, span.trace_id))
+
+
+def is_gone(client: MlflowClient, trace_id: str) -> bool:
+    try:
+        client.get_trace(trace_id)
+    except MlflowException:
+        return True
+    return False

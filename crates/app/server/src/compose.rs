@@ -205,6 +205,7 @@ impl Rooms {
         corliss_data::spawn_upkeep(&self.data, self.in_use.clone(), rest, workers);
         self.inputs.spawn(rest, workers);
         corliss_tracking::spawn(&self.tracking, rest, workers);
+        corliss_traces::spawn(&self.traces, self.tracking.purged().clone(), rest, workers);
         corliss_registry::spawn(&self.registry, rest, workers);
     }
 

@@ -58,6 +58,31 @@ named_enum!(
     }
 );
 
+impl Permission {
+    /// Whether it allows to look at something and to change nothing.
+    #[must_use]
+    pub const fn reads(self) -> bool {
+        match self {
+            Self::DataRead
+            | Self::RunsRead
+            | Self::JobsRead
+            | Self::TrackingRead
+            | Self::ModelsRead
+            | Self::EndpointsRead
+            | Self::SystemRead => true,
+            Self::DataWrite
+            | Self::RunsWrite
+            | Self::JobsWrite
+            | Self::TrackingWrite
+            | Self::ModelsWrite
+            | Self::ModelsPromote
+            | Self::EndpointsWrite
+            | Self::Infer
+            | Self::SystemAdmin => false,
+        }
+    }
+}
+
 /// What a route demands of its caller. A route without one cannot be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Access {

@@ -18,6 +18,7 @@ mod ports;
 mod service;
 mod span;
 mod store;
+mod sweeper;
 mod types;
 mod value;
 
@@ -29,5 +30,6 @@ pub use service::{
 };
 pub use span::{Span, SpanEvent, SpanKind, SpanLink, SpanStatus};
 pub use store::MIGRATIONS;
+pub use sweeper::spawn;
 pub use types::{Assessment, AssessmentValue, Cost, Page, Source, TokenUsage, Trace, TraceInfo, TraceState};
 pub use value::AnyValue;

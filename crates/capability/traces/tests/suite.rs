@@ -625,6 +625,26 @@ async fn nobody_elses(traces: &Traces, theirs: &str) {
 }
 
 #[tokio::test]
+async fn traces_go_when_their_experiment_is_no_more() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let traces = traces_on(store.clone());
+        for (trace, experiment_id) in [(1, 0), (2, 3), (3, 3), (4, 6)] {
+            let mut batch = batch(vec![span(trace, 1, None, 1)]);
+            batch.experiment_id = experiment_id;
+            traces.log_spans(batch).await.unwrap();
+        }
+        assert_eq!(traces.delete_orphans().await.unwrap(), 0);
+        let purged = traces_without(store, 3);
+        assert_eq!(purged.delete_orphans().await.unwrap(), 2);
+        for (trace, is_there) in [(1, true), (2, false), (3, false), (4, true)] {
+            assert_eq!(traces.info(id(trace)).await.is_ok(), is_there, "{trace}");
+        }
+        assert_eq!(purged.delete_orphans().await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn traces_are_deleted_with_all_that_hangs_on_them() {
     for_each_backend(&[MIGRATIONS], |store| async move {
         let traces = traces_on(store.clone());

@@ -197,10 +197,11 @@ impl RequestEvent {
         self.status == StatusCode::UNAUTHORIZED || self.status == StatusCode::FORBIDDEN
     }
 
-    /// Whether the request may have changed something.
+    /// Whether the request may have changed something. A search that is sent by POST has not.
     #[must_use]
     pub fn writes(&self) -> bool {
-        !matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
+        let reads = matches!(self.access, Access::Requires(permission) if permission.reads());
+        !reads && !matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
 }
 
@@ -271,6 +272,28 @@ mod tests {
             Credential::of(&headers(&[("x-api-key", &long)])),
             Credential::Token(String::new())
         );
+    }
+
+    #[test]
+    fn what_a_permission_only_reads_is_no_change_whatever_its_method() {
+        let event = |method: &Method, access| RequestEvent {
+            principal: None,
+            peer: None,
+            method: method.clone(),
+            route: "/things".to_owned(),
+            access,
+            target: "/things".to_owned(),
+            status: StatusCode::OK,
+            request_id: "r".to_owned(),
+        };
+        let writes = |method, access| event(method, access).writes();
+        let search = Access::Requires(Permission::TrackingRead);
+        let change = Access::Requires(Permission::TrackingWrite);
+        assert!(!writes(&Method::POST, search));
+        assert!(writes(&Method::POST, change));
+        assert!(!writes(&Method::GET, change));
+        assert!(writes(&Method::POST, Access::Public));
+        assert!(writes(&Method::DELETE, Access::Authenticated));
     }
 
     #[test]

@@ -47,6 +47,25 @@ impl Traces {
         Ok(deleted)
     }
 
+    /// Deletes the traces of experiments that are no more; answers how many there were.
+    ///
+    /// # Errors
+    /// The store failed, or it cannot be known which experiments there are.
+    pub async fn delete_orphans(&self) -> Result<i64, TracesError> {
+        let mut deleted = 0;
+        for experiment_id in self.store.read(store::experiments_with_traces).await? {
+            if self.experiments.experiment(experiment_id).await?.is_none() {
+                let all = DeleteScope {
+                    experiment_id,
+                    until_ms: Some(i64::MAX),
+                    ..DeleteScope::default()
+                };
+                deleted += self.delete_traces(all).await?;
+            }
+        }
+        Ok(deleted)
+    }
+
     async fn delete_some(&self, scope: DeleteScope, limit: i64) -> Result<i64, TracesError> {
         self.store
             .write(move |tx| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use corliss_metastore::{Row, StoreError, Tx, Value, params};
 
+use crate::TracesError;
 use crate::json::cut;
 use crate::limits;
 use crate::types::{Cost, TokenUsage, TraceState};
@@ -188,6 +189,18 @@ pub(crate) fn update_head(tx: &mut dyn Tx, head: &Head) -> Result<(), StoreError
         &values,
     )?;
     Ok(())
+}
+
+/// The experiments that have traces. One step in the index for each, however many traces there are.
+pub(crate) fn experiments_with_traces(tx: &mut dyn Tx) -> Result<Vec<i64>, TracesError> {
+    let mut found = Vec::new();
+    while let Some(row) = tx.query_opt(
+        "SELECT experiment_id FROM traces_info WHERE experiment_id > $1 ORDER BY experiment_id LIMIT 1",
+        params![found.last().copied().unwrap_or(-1)],
+    )? {
+        found.push(row.integer("experiment_id")?);
+    }
+    Ok(found)
 }
 
 /// The numbers and ids of traces to delete, oldest first: those named, or those that began no later than a time.

@@ -16,7 +16,9 @@ pub(crate) use assessments::{
     update_assessment,
 };
 pub(crate) use filter::{Filter, Ordering, Pair};
-pub(crate) use infos::{Head, delete_traces, doomed, head, heads, insert_head, numbers_of, update_head};
+pub(crate) use infos::{
+    Head, delete_traces, doomed, experiments_with_traces, head, heads, insert_head, numbers_of, update_head,
+};
 pub(crate) use links::{link_prompts, link_runs};
 pub(crate) use pairs::{add_metadata, delete_tag, pairs_of, put_pairs};
 pub(crate) use search::{Candidates, candidates};

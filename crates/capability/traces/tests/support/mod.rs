@@ -42,8 +42,31 @@ impl Runs for Known {
     }
 }
 
+/// As [`Known`], after one experiment was removed for good.
+struct Without(i64);
+
+#[async_trait]
+impl Experiments for Without {
+    async fn experiment(&self, id: i64) -> Result<Option<ExperimentState>, PortError> {
+        if id == self.0 {
+            return Ok(None);
+        }
+        Known.experiment(id).await
+    }
+}
+
 pub fn traces_on(store: Metastore) -> Traces {
     Traces::new(store, Sources::system(), Arc::new(Known), Arc::new(Known))
+}
+
+/// The same traces, after this experiment was removed for good.
+pub fn traces_without(store: Metastore, experiment: i64) -> Traces {
+    Traces::new(
+        store,
+        Sources::system(),
+        Arc::new(Without(experiment)),
+        Arc::new(Known),
+    )
 }
 
 pub fn router(traces: Traces) -> axum::Router {

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use corliss_clock::Sources;
 use corliss_metastore::Metastore;
+use corliss_reconcile::Wake;
 
 pub use artifacts::ArtifactRead;
 pub(crate) use artifacts::path_of as artifact_path;
@@ -48,6 +49,7 @@ pub struct Tracking {
     next_run_no: Arc<AtomicI64>,
     tickets: Tickets,
     is_encrypted: bool,
+    purged: Wake,
 }
 
 impl Tracking {
@@ -67,6 +69,7 @@ impl Tracking {
         let tracking = Self {
             tickets: Tickets::new(key),
             is_encrypted: false,
+            purged: Wake::new(),
             keys: Arc::new(store::Keys::open(&store).await?),
             next_run_no: Arc::new(AtomicI64::new(next_run_no)),
             store,
@@ -97,6 +100,12 @@ impl Tracking {
         self.tickets = Tickets::new(key);
         self.is_encrypted = is_encrypted;
         self
+    }
+
+    /// Signals when experiments were removed for good: what hangs on them elsewhere goes too.
+    #[must_use]
+    pub const fn purged(&self) -> &Wake {
+        &self.purged
     }
 
     pub(crate) fn is_encrypted(&self) -> bool {

@@ -67,6 +67,9 @@ impl Tracking {
                 break;
             }
         }
+        if purged.experiments > 0 {
+            self.purged.signal();
+        }
         Ok(purged)
     }
 
