@@ -14,7 +14,7 @@ use corliss_traces::{
     SpanStatus, StartedTrace, TraceState, Traces, TracesError,
 };
 use serde_json::json;
-use support::{DELETED, RUN, batch, ended, id, pairs, span, traces_on, with};
+use support::{DELETED, RUN, batch, ended, id, pairs, span, traces_on, traces_without, with};
 
 const USAGE: &str = "mlflow.chat.tokenUsage";
 
