@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod experiments;
+mod import;
 mod inputs;
 mod log;
 mod logged_models;
@@ -22,6 +23,10 @@ use corliss_metastore::Metastore;
 
 pub use artifacts::ArtifactRead;
 pub(crate) use artifacts::path_of as artifact_path;
+pub use import::{
+    ExperimentMoved, FinishedRun, ImportExperiment, ImportModel, ImportPoints, ImportRun, ModelState,
+    MovedIn, Outcome, Refusal, RunState, Taken,
+};
 pub use log::Batch;
 pub use logged_models::NewLoggedModel;
 pub use purge::{Purge, Purged};
