@@ -9,8 +9,9 @@ import struct
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import (
@@ -25,14 +26,18 @@ HISTORY = 5000
 
 
 @pytest.fixture(autouse=True)
-def client_settings(shared: Corliss, monkeypatch: pytest.MonkeyPatch) -> None:
+def client_settings(shared: Corliss, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", shared.token)
+    yield
+    mlflow.set_tracking_uri(None)
 
 
 def make_store(uri: str, artifacts: Path, name: str, runs: int = 3) -> MlflowClient:
     """An experiment of this name with everything that a run can have, and a registered model of it."""
     client = MlflowClient(uri, registry_uri=uri)
+    # Where a folder looks for the logged model of a version.
+    mlflow.set_tracking_uri(uri)
     location = None if uri.startswith("file:") else artifacts.joinpath(name).as_uri()
     experiment = client.create_experiment(name, artifact_location=location, tags={"team": "a: b"})
     for number in range(runs):
@@ -171,7 +176,7 @@ def test_a_sqlite_file(shared: Corliss, tmp_path: Path) -> None:
 
 def test_a_postgresql_database(shared: Corliss, tmp_path: Path) -> None:
     with postgres() as url:
-        store = url.replace("postgres://", "postgresql://")
+        store = url.replace("postgres://", "postgresql+psycopg2://")
         source = make_store(store, tmp_path, "in a database")
         # The artifacts were copied from another machine.
         tmp_path.joinpath("in a database").rename(tmp_path / "copied")

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use corliss_mlflow_store::{MlflowStore, ModelVersion, RegisteredModel};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,6 +18,7 @@ const PROMPT: &str = "mlflow.prompt.is_prompt";
 
 #[derive(Deserialize)]
 struct Answer {
+    has_model: bool,
     here: Vec<i64>,
     refused: Vec<Refused>,
 }
@@ -73,7 +75,7 @@ pub fn move_models(
             made.into_iter().partition(|(_, made)| *made == Made::Copy);
         let is_here = send(mover, &model, &own, true)?;
         mover.report.here.registered_models += u64::from(is_here);
-        if is_here && !of_versions.is_empty() {
+        if !of_versions.is_empty() {
             copies.push((model, of_versions));
         }
     }
@@ -90,6 +92,7 @@ fn send(
     versions: &[(ModelVersion, Made)],
     even_if_none: bool,
 ) -> CliResult<bool> {
+    let mut is_here = false;
     let mut calls: Vec<&[(ModelVersion, Made)]> = versions.chunks(VERSIONS).collect();
     if calls.is_empty() && even_if_none {
         calls.push(&[]);
@@ -100,6 +103,8 @@ fn send(
         for (version, made) in some {
             match version_of(version, made, &places) {
                 Some(wish) => sent.push(wish),
+                // Where nothing is sent, its files are not there yet: its number is asked about.
+                None if mover.dry_run => sent.push(wish_of(version, "", None, None)),
                 None => {
                     let from = version.storage_location.as_deref().unwrap_or(&version.source);
                     mover.report.differences.add(format!(
@@ -124,6 +129,7 @@ fn send(
             }
             Err(error) => return Err(error),
         };
+        is_here = answer.has_model;
         mover.report.here.model_versions += answer.here.len() as u64;
         let new = answer.here.iter().filter(|number| !before.contains(number));
         mover.report.sent.model_versions += new.count() as u64;
@@ -134,7 +140,7 @@ fn send(
             ));
         }
     }
-    Ok(true)
+    Ok(is_here)
 }
 
 /// Which of the versions of a call are here before it.
@@ -179,11 +185,15 @@ fn version_of(version: &ModelVersion, made: &Made, places: &BTreeMap<String, Str
         }
         Made::Elsewhere => return None,
     };
-    Some(json!({
+    Some(wish_of(version, &source, run_id, model_id))
+}
+
+fn wish_of(version: &ModelVersion, source: &str, run_id: Option<String>, model_id: Option<String>) -> Value {
+    json!({
         "version": version.version, "description": version.description, "stage": version.stage, "source": source,
         "run_id": run_id, "model_id": model_id, "run_link": version.run_link, "created_ms": version.created_ms,
         "updated_ms": version.updated_ms, "tags": pairs(&version.tags),
-    }))
+    })
 }
 
 /// What a version was made from. Wherever artifacts lie, their path goes through a folder that has the name of the run or
@@ -206,6 +216,11 @@ fn made_of(version: &ModelVersion) -> Made {
     }
     let addresses = [version.storage_location.as_deref(), Some(version.source.as_str())];
     for address in addresses.into_iter().flatten() {
+        // Only an address of a file is escaped.
+        let address = match address.starts_with("file:") {
+            true => percent_decode_str(address).decode_utf8_lossy(),
+            false => address.into(),
+        };
         let parts: Vec<&str> = address.split('/').filter(|part| !part.is_empty()).collect();
         let Some(at) = parts
             .iter()
@@ -256,6 +271,11 @@ mod tests {
             ("models:/net@live", None, Made::Copy),
             ("runs:/0a1b/model", None, of_run("model")),
             ("/home/a/mlruns/1/0a1b/artifacts/model", None, of_run("model")),
+            (
+                "file:///a%20b/1/0a1b/artifacts/my%20model",
+                None,
+                of_run("my model"),
+            ),
             ("mlflow-artifacts:/1/0a1b/artifacts/a/b", None, of_run("a/b")),
             ("s3://bucket/1/0a1b/artifacts", None, of_run("")),
             (

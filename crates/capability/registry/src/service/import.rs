@@ -62,6 +62,8 @@ pub struct ImportVersion {
 /// What became of versions that were to be moved in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RegisteredMoved {
+    /// Whether the model is here.
+    pub has_model: bool,
     /// Those that are here now, or were already.
     pub here: Vec<i64>,
     /// Those that were not taken, and why.
@@ -93,7 +95,15 @@ impl Registry {
             let model = import.clone();
             self.store.write(move |tx| put_model(tx, &model)).await?;
         }
-        let mut moved = RegisteredMoved::default();
+        let name = import.name.clone();
+        let mut moved = RegisteredMoved {
+            has_model: self
+                .store
+                .read(move |tx| store::model(tx, &name))
+                .await?
+                .is_some(),
+            ..RegisteredMoved::default()
+        };
         for version in &import.versions {
             match self.import_version(&import, version).await {
                 Ok(true) => moved.here.push(version.version),

@@ -74,6 +74,8 @@ struct Version {
 
 #[derive(Serialize)]
 struct Answer {
+    /// Whether the model is here.
+    has_model: bool,
     /// Numbers of versions that are here.
     here: Vec<i64>,
     refused: Vec<Refused>,
@@ -138,6 +140,7 @@ async fn import(State(registry): State<Registry>, Json(sent): Json<Sent>) -> Res
         .await?;
     let refused = moved.refused.into_iter();
     Ok(Json(Answer {
+        has_model: moved.has_model,
         here: moved.here,
         refused: refused
             .map(|(version, message)| Refused { version, message })
