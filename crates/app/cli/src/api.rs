@@ -1,5 +1,6 @@
 //! The native API over HTTP, with the server's own error reports passed through.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use corliss_diagnostics::ErrorReport;
 use corliss_pipelines::project_file::Problem;
-use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::blocking::{Body, Client, RequestBuilder, Response};
 use reqwest::{Certificate, Method, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -154,6 +155,13 @@ impl Api {
         let request = self.request(Method::POST, path).timeout(UPLOAD_TIMEOUT);
         let octets = request.header("content-type", "application/octet-stream");
         self.send(octets.body(body)).map(drop)
+    }
+
+    /// PUT of a file's bytes, sent as they are read.
+    pub fn put_file(&self, path: &str, file: File, size_bytes: u64) -> CliResult {
+        let request = self.request(Method::PUT, path).timeout(UPLOAD_TIMEOUT);
+        let octets = request.header("content-type", "application/octet-stream");
+        self.send(octets.body(Body::sized(file, size_bytes))).map(drop)
     }
 
     /// PATCH of a JSON body, parsed.

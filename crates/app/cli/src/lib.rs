@@ -15,6 +15,7 @@ mod home;
 mod instance;
 mod interrupt;
 mod link;
+mod moving;
 mod output;
 mod parallel;
 mod program;
@@ -33,7 +34,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use corliss_engine::EngineArgs;
 
-use crate::args::{Cli, Command, EndpointsCommand, HelpArgs, Part, RunsCommand};
+use crate::args::{Cli, Command, EndpointsCommand, ExperimentsCommand, HelpArgs, Part, RunsCommand};
 use crate::context::Context;
 use crate::error::{CliError, CliResult, EXIT_BAD_INPUT};
 
@@ -155,10 +156,11 @@ fn dispatch(cli: Cli) -> CliResult<Invocation> {
     Ok(Invocation::Done(ExitCode::SUCCESS))
 }
 
-/// Whether the command looks on at something that goes on without it.
+/// Whether the command looks on at something that goes on without it, or takes long and can be taken up again.
 fn follows(command: &Command) -> bool {
     match command {
         Command::Run(_)
+        | Command::Experiments(ExperimentsCommand::Import { .. })
         | Command::Runs(RunsCommand::Rerun { .. })
         | Command::Endpoints(EndpointsCommand::Deploy { detach: false, .. }) => true,
         Command::Logs(args) => args.follow,

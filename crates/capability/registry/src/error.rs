@@ -43,6 +43,14 @@ pub enum RegistryError {
     /// A reference that is not `name`, `name@alias` or `name/3`.
     #[error("'{0}' does not name a model version")]
     Reference(String),
+    /// The number of a version that is to be moved in is another one's here.
+    #[error("model '{name}' has a version {version} here that comes from elsewhere")]
+    VersionTaken {
+        /// The model.
+        name: String,
+        /// The number.
+        version: i64,
+    },
     /// A model of this name exists.
     #[error("there is a model '{0}' already")]
     ModelExists(String),
@@ -100,6 +108,7 @@ impl Diagnose for RegistryError {
             Self::VersionNotFound { .. } => "model_version_not_found",
             Self::AliasNotFound { .. } => "model_alias_not_found",
             Self::Reference(_) => "model_reference_invalid",
+            Self::VersionTaken { .. } => "model_version_taken",
             Self::ModelExists(_) | Self::NameTaken(_) => "model_exists",
             Self::WebhookNotFound(_) => "webhook_not_found",
             Self::TooManyWebhooks(_) => "too_many_webhooks",
@@ -119,7 +128,8 @@ impl Diagnose for RegistryError {
             | Self::AliasNotFound { .. }
             | Self::WebhookNotFound(_)
             | Self::FileNotFound { .. } => Meaning::NotFound,
-            Self::ModelExists(_)
+            Self::VersionTaken { .. }
+            | Self::ModelExists(_)
             | Self::NameTaken(_)
             | Self::AliasMoved { .. }
             | Self::TooManyWebhooks(_) => Meaning::Conflict,

@@ -23,7 +23,9 @@ pub use ports::{
     ByteStream, FileRead, ForeignSource, Lineage, ModelSources, Pinned, PortError, Ports, SealedSecret,
     Sealer,
 };
-pub use service::{Expected, NewForeign, NewVersion, Registered, Registry};
+pub use service::{
+    Expected, ImportRegistered, ImportVersion, NewForeign, NewVersion, Registered, RegisteredMoved, Registry,
+};
 pub use store::MIGRATIONS;
 pub use types::{DataInput, KeyValue, Model, ModelVersion, Stage};
 pub use webhook::{

@@ -34,6 +34,15 @@ pub enum TrackingError {
     /// As many uploads in parts are under way as may be.
     #[error("too many uploads in parts are under way")]
     TooManyUploads,
+    /// An experiment of the name that one is to be moved into holds something else.
+    #[error("there is an experiment '{0}' here that holds something else")]
+    ImportExperimentTaken(String),
+    /// A run of the id of one that is to be moved in was made here.
+    #[error("there is a run {0} here that was not moved in")]
+    ImportTaken(String),
+    /// A run that is to be filled was not begun, or is finished.
+    #[error("the run {0} is not being moved in")]
+    ImportNotBegun(String),
     /// The metadata store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -69,6 +78,9 @@ impl Diagnose for TrackingError {
             Self::Ticket { .. } => "artifact_ticket_invalid",
             Self::Range { .. } => "artifact_range_invalid",
             Self::TooManyUploads => "too_many_uploads",
+            Self::ImportExperimentTaken(_) => "import_experiment_taken",
+            Self::ImportTaken(_) => "import_run_taken",
+            Self::ImportNotBegun(_) => "import_run_not_begun",
             Self::Store(error) => error.code(),
             Self::Bytes(error) => error.code(),
         }
@@ -80,7 +92,10 @@ impl Diagnose for TrackingError {
             Self::NotFound(_) | Self::Ticket { .. } => Meaning::NotFound,
             Self::Range { .. } => Meaning::InvalidInput,
             Self::TooManyUploads => Meaning::ResourceExhausted,
-            Self::ExperimentExists(_) => Meaning::Conflict,
+            Self::ExperimentExists(_)
+            | Self::ImportExperimentTaken(_)
+            | Self::ImportTaken(_)
+            | Self::ImportNotBegun(_) => Meaning::Conflict,
             Self::Store(error) => error.meaning(),
             Self::Bytes(error) => error.meaning(),
         }
@@ -107,6 +122,10 @@ impl Diagnose for TrackingError {
             Self::Store(error) => error.hint(),
             Self::Bytes(error) => error.hint(),
             Self::Ticket { .. } => Some("ask for a new one".to_owned()),
+            Self::ImportExperimentTaken(_) => {
+                Some("add to it with merge, or move it in under another name".to_owned())
+            }
+            Self::ImportNotBegun(_) => Some("begin it, then send what belongs to it".to_owned()),
             Self::TooManyUploads => Some("abort those that nobody completes".to_owned()),
             _ => None,
         }

@@ -56,6 +56,16 @@ pub(crate) const UPLOAD_MS: i64 = 24 * 60 * 60 * 1000;
 pub(crate) const PAGE_UPLOAD_BYTES: u64 = 10 * 1024 * 1024;
 /// Seconds for which a ticket may be valid: seven days, as with buckets.
 pub(crate) const TICKET_SECONDS: i64 = 604_800;
+/// Runs, or logged models, of one call that moves them in.
+pub(crate) const IMPORT_RUNS: usize = 200;
+/// Points of metrics of one call that moves them in.
+pub(crate) const IMPORT_POINTS: usize = 20_000;
+/// Bytes of a call that moves something in.
+pub(crate) const IMPORT_BODY_BYTES: u64 = 64 * 1024 * 1024;
+/// Characters of what says where something was moved in from.
+pub(crate) const IMPORT_SOURCE_LEN: usize = 4096;
+/// Bytes of what tells one state of a run in its source from another.
+pub(crate) const IMPORT_DIGEST_LEN: usize = 128;
 /// Characters of an artifact's path, and parts of it.
 pub(crate) const ARTIFACT_PATH_LEN: usize = 4096;
 /// Folders that an artifact may lie in.

@@ -38,7 +38,7 @@ fn some_text() -> NonEmptyStringValueParser {
 }
 
 pub use data::{AddArgs, BranchArgs, DataCommand, ImportArgs, JoinArgs, TransferArgs};
-pub use experiments::ExperimentsCommand;
+pub use experiments::{ExperimentsCommand, ImportFrom, ImportMlflowArgs, ImportTensorboardArgs};
 pub use hooks::{AddHookArgs, HookArgs, HooksCommand, SetHookArgs, WhichHook};
 
 /// The AI infrastructure stack in one binary: data, pipelines, jobs, tracking, registry, serving.

@@ -1,4 +1,4 @@
-//! `corliss experiments …`: list, and purge what was deleted.
+//! `corliss experiments …`: list, purge what was deleted, move in from elsewhere.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use crate::output::{self, Table};
 use crate::progress::Meter;
-use crate::{program, units};
+use crate::{moving, program, units};
 
 /// Experiments of one page, as many as the server gives.
 const PAGE: u64 = 50_000;
@@ -32,6 +32,7 @@ struct Experiments {
 /// Dispatches.
 pub fn run(context: &Context, command: &ExperimentsCommand) -> CliResult {
     match command {
+        ExperimentsCommand::Import { from } => moving::run(context, from),
         ExperimentsCommand::List { deleted } => list(context, *deleted),
         ExperimentsCommand::Purge {
             older_than_days,

@@ -1,6 +1,7 @@
 //! The service: checks what is asked, makes times and numbers, and runs each operation as one transaction.
 
 mod aliases;
+mod import;
 mod models;
 mod register;
 mod resolve;
@@ -18,6 +19,7 @@ use corliss_types::Timestamp;
 use corliss_webhook::WebhookClient;
 
 pub use aliases::Expected;
+pub use import::{ImportRegistered, ImportVersion, RegisteredMoved};
 pub use register::{NewForeign, NewVersion, Registered};
 pub(crate) use search::Search;
 

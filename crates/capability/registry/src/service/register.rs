@@ -126,7 +126,11 @@ impl Registry {
     }
 
     /// What a version would be that is made from a source which is no prompt's.
-    async fn draft_of_source(&self, new: NewForeign, now_ms: i64) -> Result<ModelVersion, RegistryError> {
+    pub(super) async fn draft_of_source(
+        &self,
+        new: NewForeign,
+        now_ms: i64,
+    ) -> Result<ModelVersion, RegistryError> {
         let ForeignSource {
             source,
             run_id,
@@ -222,7 +226,7 @@ fn original(tx: &mut dyn Tx, name: &str, which: &Which) -> Result<ModelVersion, 
 }
 
 /// A version that a client of MLflow sends.
-fn foreign_draft(new: NewForeign, pinned: Option<Pinned>, now_ms: i64) -> ModelVersion {
+pub(super) fn foreign_draft(new: NewForeign, pinned: Option<Pinned>, now_ms: i64) -> ModelVersion {
     let (run_of_pin, source) = (
         pinned.as_ref().and_then(|pinned| pinned.run_id.clone()),
         new.source,

@@ -15,7 +15,8 @@ pub(crate) use models::{
 pub(crate) use search::{search_models, search_versions};
 pub(crate) use versions::{
     by_registration, delete_version, delete_version_tag, insert_version, latest_of, next_version,
-    put_version_tag, set_version_description, set_version_stage, version, versions_in_use, versions_of,
+    put_version_tag, reserve_version, set_version_description, set_version_stage, version, versions_in_use,
+    versions_of,
 };
 pub(crate) use webhooks::{
     WithSecret, count_webhooks, delete_webhook, disable_webhook, insert_webhook, list_webhooks,

@@ -79,6 +79,15 @@ pub(crate) fn next_version(tx: &mut dyn Tx, name: &str, now_ms: i64) -> Result<i
     .integer("last_version")
 }
 
+/// Takes a number of a model, and all below it, from those that are given out.
+pub(crate) fn reserve_version(tx: &mut dyn Tx, name: &str, number: i64) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE registry_models SET last_version = $2 WHERE name = $1 AND last_version < $2",
+        params![name, number],
+    )?;
+    Ok(())
+}
+
 /// The version that an earlier call registered under this key.
 pub(crate) fn by_registration(tx: &mut dyn Tx, key: &str) -> Result<Option<ModelVersion>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM registry_versions v WHERE v.registration_key = $1");

@@ -152,7 +152,7 @@ pub(super) fn check_active(experiment: &Experiment) -> Result<(), TrackingError>
     )))
 }
 
-fn check_name(name: &str) -> Result<(), TrackingError> {
+pub(super) fn check_name(name: &str) -> Result<(), TrackingError> {
     if name.is_empty() {
         return Err(TrackingError::invalid(format!(
             "Invalid experiment name: '{name}'"
@@ -161,7 +161,7 @@ fn check_name(name: &str) -> Result<(), TrackingError> {
     Ok(check_length("name", limits::EXPERIMENT_NAME_LEN, name)?)
 }
 
-fn check_tag(tag: &KeyValue) -> Result<(), TrackingError> {
+pub(super) fn check_tag(tag: &KeyValue) -> Result<(), TrackingError> {
     check_key("key", &tag.key)?;
     check_length("key", limits::KEY_LEN, &tag.key)?;
     Ok(check_length(

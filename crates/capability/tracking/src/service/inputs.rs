@@ -45,7 +45,7 @@ impl Tracking {
     }
 }
 
-fn check_dataset(dataset: &DatasetInput) -> Result<(), TrackingError> {
+pub(super) fn check_dataset(dataset: &DatasetInput) -> Result<(), TrackingError> {
     for (what, value) in [
         ("name", &dataset.name),
         ("digest", &dataset.digest),

@@ -150,7 +150,7 @@ fn write_metrics(tx: &mut dyn Tx, run_id: &str, run: &RunRef, logged: &Logged) -
     Ok(store::insert_model_metrics(tx, run_id, &logged.metrics)?)
 }
 
-fn write_params(
+pub(super) fn write_params(
     tx: &mut dyn Tx,
     run_id: &str,
     run: &RunRef,
@@ -188,7 +188,7 @@ fn write_params(
     Ok(store::insert_params(tx, run, &new)?)
 }
 
-fn check_metric(path: &str, metric: &Metric) -> Result<(), TrackingError> {
+pub(super) fn check_metric(path: &str, metric: &Metric) -> Result<(), TrackingError> {
     check_key(&format!("{path}name"), &metric.key)?;
     if metric.logged_ms < 0 {
         return Err(WireError::new(format!(
@@ -201,7 +201,7 @@ fn check_metric(path: &str, metric: &Metric) -> Result<(), TrackingError> {
     Ok(check_length("Metric name", limits::KEY_LEN, &metric.key)?)
 }
 
-fn check_param(path: &str, param: &KeyValue) -> Result<(), TrackingError> {
+pub(super) fn check_param(path: &str, param: &KeyValue) -> Result<(), TrackingError> {
     check_key(&format!("{path}key"), &param.key)?;
     check_length("Param key", limits::KEY_LEN, &param.key)?;
     Ok(check_length(

@@ -193,7 +193,7 @@ fn current(tx: &mut dyn Tx, model_id: &str) -> Result<LoggedModel, TrackingError
     store::logged_model(tx, model_id)?.ok_or_else(|| TrackingError::model_not_found(model_id))
 }
 
-fn check_name(name: Option<&str>) -> Result<(), TrackingError> {
+pub(super) fn check_name(name: Option<&str>) -> Result<(), TrackingError> {
     let Some(name) = name else { return Ok(()) };
     if name.is_empty() || name.contains(['/', ':', '.', '%', '"', '\'']) {
         return Err(TrackingError::invalid(format!(
@@ -204,7 +204,7 @@ fn check_name(name: Option<&str>) -> Result<(), TrackingError> {
     Ok(check_length("name", limits::EXPERIMENT_NAME_LEN, name)?)
 }
 
-fn check_pair(pair: &KeyValue) -> Result<(), TrackingError> {
+pub(super) fn check_pair(pair: &KeyValue) -> Result<(), TrackingError> {
     check_length("key", limits::KEY_LEN, &pair.key)?;
     Ok(check_length("value", limits::TAG_VALUE_LEN, &pair.value)?)
 }

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod experiments;
+mod import;
 mod inputs;
 mod log;
 mod logged_models;
@@ -23,6 +24,10 @@ use corliss_reconcile::Wake;
 
 pub use artifacts::ArtifactRead;
 pub(crate) use artifacts::path_of as artifact_path;
+pub use import::{
+    ExperimentMoved, FinishedRun, ImportExperiment, ImportModel, ImportPoints, ImportRun, ModelState,
+    MovedIn, Outcome, Refusal, RunState, Taken,
+};
 pub use log::Batch;
 pub use logged_models::NewLoggedModel;
 pub use purge::{Purge, Purged};

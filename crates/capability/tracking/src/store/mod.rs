@@ -5,6 +5,7 @@ mod children;
 mod dataset_summaries;
 mod experiments;
 mod history;
+mod import;
 mod keys;
 mod logged_models;
 mod metrics;
@@ -27,6 +28,10 @@ pub(crate) use experiments::{
     put_experiment_tag, rename_experiment, set_experiment_stage, set_only_experiment_stage,
 };
 pub(crate) use history::Point;
+pub(crate) use import::{
+    artifacts_at, finish_imported_run, holdings, import_digests, imported_experiment, is_empty_experiment,
+    put_import_digest, put_imported_experiment, rewrite_run,
+};
 pub(crate) use keys::Keys;
 pub(crate) use logged_models::{
     delete_model_tag, insert_logged_model, insert_model_metrics, logged_model, put_model_params,

@@ -1,6 +1,6 @@
 //! The points of metrics: batches as they were logged, and chunks of histories that batches are put into.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use corliss_metastore::{Row, StoreError, Tx, Value, params};
 
@@ -218,6 +218,32 @@ pub(crate) fn points(tx: &mut dyn Tx, run_no: i64, key_no: i64) -> Result<Vec<Po
     Ok(all)
 }
 
+/// How many points each metric of a run has, by the number of its name. Chunks have no point twice, nor two of them the
+/// same one; a batch may have what is in a chunk already.
+pub(crate) fn count_points(tx: &mut dyn Tx, run_no: i64) -> Result<BTreeMap<i64, u64>, StoreError> {
+    let mut in_batches = BTreeSet::new();
+    each_of_batches(tx, run_no, |key_no, _| {
+        in_batches.insert(key_no);
+    })?;
+    let rows = tx.query(
+        "SELECT key_no FROM tracking_latest WHERE run_no = $1",
+        params![run_no],
+    )?;
+    let mut counts = BTreeMap::new();
+    for row in rows {
+        let key_no = row.integer("key_no")?;
+        let count = match in_batches.contains(&key_no) {
+            true => points(tx, run_no, key_no)?.len(),
+            false => {
+                let chunks = chunks_of(tx, run_no, key_no)?;
+                chunks.iter().map(|(_, points)| points.len()).sum()
+            }
+        };
+        counts.insert(key_no, count as u64);
+    }
+    Ok(counts)
+}
+
 const _: () = assert!(
     CHUNK_POINTS > 1,
     "a chunk that is divided leaves something on both sides"
@@ -225,8 +251,6 @@ const _: () = assert!(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use corliss_metastore::Metastore;
     use proptest::prelude::*;
 
@@ -279,6 +303,8 @@ mod tests {
                     }
                     store.write(move |tx| log_metrics(tx, &RUN, &call)).await.unwrap();
                 }
+                let counts = store.read(|tx| count_points(tx, 1)).await.unwrap();
+                assert_eq!(counts, model.iter().map(|(key_no, points)| (*key_no, points.len() as u64)).collect());
                 for (key_no, expected) in model {
                     let (found, sizes) = store
                         .read(move |tx| {

@@ -112,6 +112,7 @@ pub(crate) fn purge_run(tx: &mut dyn Tx, run_no: &Value) -> Result<(), StoreErro
         "tracking_dataset_tags",
         "tracking_datasets",
         "tracking_run_models",
+        "tracking_imported_runs",
         "tracking_runs",
     ] {
         tx.execute(
@@ -146,10 +147,12 @@ pub(crate) fn purge_experiment(tx: &mut dyn Tx, id: i64) -> Result<(), StoreErro
          ON CONFLICT (what) DO UPDATE SET next = excluded.next WHERE tracking_numbers.next < excluded.next",
         params![id + 1],
     )?;
-    tx.execute(
-        "DELETE FROM tracking_experiment_tags WHERE experiment_id = $1",
-        params![id],
-    )?;
+    for table in ["tracking_experiment_tags", "tracking_imported_experiments"] {
+        tx.execute(
+            &format!("DELETE FROM {table} WHERE experiment_id = $1"),
+            params![id],
+        )?;
+    }
     tx.execute(
         "DELETE FROM tracking_experiments WHERE experiment_id = $1 AND lifecycle_stage = $2",
         params![id, LifecycleStage::Deleted.as_str()],

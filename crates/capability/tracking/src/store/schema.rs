@@ -7,7 +7,7 @@ use corliss_metastore::Migrations;
 /// The schema.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "tracking",
-    steps: &[STEP_1, STEP_2, super::transfers::TABLES],
+    steps: &[STEP_1, STEP_2, super::transfers::TABLES, super::import::TABLES],
 };
 
 const STEP_1: &str = "

@@ -1,5 +1,7 @@
 //! `/api/v1/models`.
 
+mod import;
+
 use std::collections::BTreeMap;
 
 use axum::extract::State;
@@ -20,7 +22,7 @@ pub(super) fn routes(registry: Registry) -> Routes {
     let reads = Access::Requires(Permission::ModelsRead);
     let promotes = Access::Requires(Permission::ModelsPromote);
     let alias = "/api/v1/models/{name}/aliases/{alias}";
-    Routes::new()
+    import::routes(registry.clone())
         .route(
             Method::GET,
             "/api/v1/models",

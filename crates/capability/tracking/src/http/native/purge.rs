@@ -1,4 +1,4 @@
-//! `/api/v1/tracking`: what MLflow's dialect has no words for.
+//! Removing for good what was deleted.
 
 use axum::extract::State;
 use axum::routing::post;

@@ -1,0 +1,349 @@
+//! The server as an import sees it.
+
+use std::collections::BTreeMap;
+
+use corliss_mlflow_store::{LoggedModel, Pair, Point, Run};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::{Api, segment};
+use crate::error::CliResult;
+
+/// Runs or models of one call.
+pub const PAGE: usize = 100;
+/// Points of one call.
+const POINTS: usize = 10_000;
+/// Bytes of one call, beyond which the next begins.
+const CALL_BYTES: usize = 8 * 1024 * 1024;
+/// Metrics that speak of models, of one call.
+const MODEL_METRICS: usize = 10_000;
+const ROUTE: &str = "/api/v1/tracking/import";
+
+/// The server, and where from it is told that things come.
+pub struct Server {
+    pub api: Api,
+    pub source: String,
+}
+
+/// Where an experiment went.
+#[derive(Deserialize)]
+pub struct Moved {
+    /// None if a dry run would make it.
+    pub experiment_id: Option<i64>,
+}
+
+/// What became of what was sent.
+#[derive(Default, Deserialize)]
+pub struct Answer {
+    pub taken: Vec<Taken>,
+    pub refused: Vec<Refused>,
+}
+
+#[derive(Deserialize)]
+pub struct Taken {
+    pub id: String,
+    pub artifact_uri: String,
+}
+
+#[derive(Deserialize)]
+pub struct Refused {
+    pub id: String,
+    pub message: String,
+}
+
+/// What is here.
+#[derive(Default, Deserialize)]
+pub struct Here {
+    pub runs: Vec<RunHere>,
+    pub models: Vec<ModelHere>,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct RunHere {
+    pub run_id: String,
+    pub digest: Option<String>,
+    pub artifact_uri: String,
+    pub params: u64,
+    pub tags: u64,
+    pub datasets: u64,
+    pub points: BTreeMap<String, u64>,
+    pub artifacts: u64,
+    pub artifact_bytes: u64,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct ModelHere {
+    pub model_id: String,
+    pub artifacts: u64,
+    pub artifact_bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(default)]
+    files: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    path: String,
+    #[serde(default)]
+    is_dir: bool,
+    #[serde(default)]
+    file_size: u64,
+}
+
+/// Texts that the server takes as they are.
+pub fn pairs(pairs: &[Pair]) -> Value {
+    pairs
+        .iter()
+        .map(|pair| json!({ "key": pair.key, "value": pair.value }))
+        .collect()
+}
+
+impl Server {
+    /// Finds or makes an experiment.
+    pub fn experiment(&self, wish: &Value) -> CliResult<Moved> {
+        self.api.post_list(&format!("{ROUTE}/experiments"), wish)
+    }
+
+    /// What is here of these.
+    pub fn state(&self, run_ids: &[String], model_ids: &[String]) -> CliResult<Here> {
+        let mut here = Here::default();
+        for (field, ids) in [("run_ids", run_ids), ("model_ids", model_ids)] {
+            for some in ids.chunks(PAGE) {
+                let found: Here = self
+                    .api
+                    .post_list(&format!("{ROUTE}/state"), &json!({ field: some }))?;
+                here.runs.extend(found.runs);
+                here.models.extend(found.models);
+            }
+        }
+        Ok(here)
+    }
+
+    /// Begins runs, or opens them again.
+    pub fn begin(&self, experiment_id: i64, runs: &[&Run]) -> CliResult<Answer> {
+        let mut answer = Answer::default();
+        for call in calls(runs.iter().map(|run| (run_of(run), 0))) {
+            let wish = json!({ "source": self.source, "experiment_id": experiment_id, "runs": call });
+            let found: Answer = self.api.post_list(&format!("{ROUTE}/runs"), &wish)?;
+            answer.taken.extend(found.taken);
+            answer.refused.extend(found.refused);
+        }
+        Ok(answer)
+    }
+
+    /// Sends logged models.
+    pub fn models(&self, experiment_id: i64, models: &[LoggedModel]) -> CliResult<Answer> {
+        let mut answer = Answer::default();
+        for call in calls(models.iter().map(|model| (model_of(model), model.metrics.len()))) {
+            let wish = json!({ "experiment_id": experiment_id, "models": call });
+            let found: Answer = self.api.post_list(&format!("{ROUTE}/logged-models"), &wish)?;
+            answer.taken.extend(found.taken);
+            answer.refused.extend(found.refused);
+        }
+        Ok(answer)
+    }
+
+    /// Says that everything of these runs is here: id, digest, and when each was deleted.
+    pub fn finish(&self, runs: &[Value]) -> CliResult {
+        for some in runs.chunks(PAGE) {
+            let _: Value = self
+                .api
+                .post_list(&format!("{ROUTE}/finish"), &json!({ "runs": some }))?;
+        }
+        Ok(())
+    }
+
+    /// Every file under a folder of artifacts, and its size.
+    pub fn files(&self, root: &str) -> CliResult<BTreeMap<String, u64>> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            let prefix = if folder.is_empty() {
+                String::new()
+            } else {
+                format!("{folder}/")
+            };
+            let path = segment(format!("{root}/{prefix}").trim_end_matches('/'));
+            let listed: Listed = self
+                .api
+                .get(&format!("/api/2.0/mlflow-artifacts/artifacts?path={path}"))?;
+            for entry in listed.files {
+                let path = format!("{prefix}{}", entry.path);
+                if entry.is_dir {
+                    folders.push(path);
+                } else {
+                    found.insert(path, entry.file_size);
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Divides things into calls of bounded count and size; the number is that of the metrics of each.
+fn calls(things: impl Iterator<Item = (Value, usize)>) -> Vec<Vec<Value>> {
+    let mut calls: Vec<Vec<Value>> = Vec::new();
+    let (mut bytes, mut metrics) = (0, 0);
+    for (thing, more) in things {
+        let size = thing.to_string().len();
+        let fits = calls.last().is_some_and(|call| call.len() < PAGE)
+            && bytes + size <= CALL_BYTES
+            && metrics + more <= MODEL_METRICS;
+        match calls.last_mut().filter(|_| fits) {
+            Some(call) => call.push(thing),
+            None => {
+                calls.push(vec![thing]);
+                (bytes, metrics) = (0, 0);
+            }
+        }
+        bytes += size;
+        metrics += more;
+    }
+    calls
+}
+
+fn run_of(run: &Run) -> Value {
+    let datasets: Value = run
+        .datasets
+        .iter()
+        .map(|dataset| {
+            json!({
+                "name": dataset.name, "digest": dataset.digest, "source_type": dataset.source_type,
+                "source": dataset.source, "schema": dataset.schema, "profile": dataset.profile,
+                "tags": pairs(&dataset.tags),
+            })
+        })
+        .collect();
+    let models: Value = run
+        .models
+        .iter()
+        .map(|link| json!({ "model_id": link.model_id, "output": link.output, "step": link.step }))
+        .collect();
+    json!({
+        "run_id": run.run_id, "name": run.name, "user": run.user, "status": run.status, "start_ms": run.start_ms,
+        "end_ms": run.end_ms, "params": pairs(&run.params), "tags": pairs(&run.tags), "datasets": datasets,
+        "models": models,
+    })
+}
+
+fn model_of(model: &LoggedModel) -> Value {
+    let metrics: Value = model
+        .metrics
+        .iter()
+        .map(|metric| {
+            let point = &metric.point;
+            json!({
+                "run_id": metric.run_id, "key": point.key, "logged_ms": point.logged_ms, "step": point.step,
+                "value": text(point.value), "dataset": metric.dataset,
+            })
+        })
+        .collect();
+    json!({
+        "model_id": model.model_id, "name": model.name, "model_type": model.model_type,
+        "source_run_id": model.source_run_id, "status": model.status, "is_deleted": model.is_deleted,
+        "created_ms": model.created_ms, "updated_ms": model.updated_ms, "params": pairs(&model.params),
+        "tags": pairs(&model.tags), "metrics": metrics,
+    })
+}
+
+/// A value as the shortest text that is read as the same one.
+fn text(value: f64) -> String {
+    format!("{value:?}")
+}
+
+/// Points on their way, of several runs.
+#[derive(Default)]
+pub struct PointBuffer {
+    runs: Vec<OfRun>,
+    count: usize,
+    /// How many were sent.
+    pub sent: u64,
+}
+
+struct OfRun {
+    run_id: String,
+    metrics: Vec<(String, Vec<(i64, i64, String)>)>,
+}
+
+impl PointBuffer {
+    /// Takes a point; sends what it holds when it is full.
+    pub fn add(&mut self, server: &Server, run_id: &str, point: Point) -> CliResult {
+        if self.runs.last().is_none_or(|of| of.run_id != run_id) {
+            self.runs.push(OfRun {
+                run_id: run_id.to_owned(),
+                metrics: Vec::new(),
+            });
+        }
+        let value = (point.logged_ms, point.step, text(point.value));
+        if let Some(of) = self.runs.last_mut() {
+            match of.metrics.last_mut().filter(|(key, _)| *key == point.key) {
+                Some((_, points)) => points.push(value),
+                None => of.metrics.push((point.key, vec![value])),
+            }
+        }
+        self.count += 1;
+        if self.count == POINTS {
+            return self.flush(server);
+        }
+        Ok(())
+    }
+
+    /// Sends what it holds.
+    pub fn flush(&mut self, server: &Server) -> CliResult {
+        if self.count == 0 {
+            return Ok(());
+        }
+        let runs: Value = std::mem::take(&mut self.runs)
+            .into_iter()
+            .map(|of| {
+                let metrics: Value = of
+                    .metrics
+                    .into_iter()
+                    .map(|(key, points)| json!({ "key": key, "points": points }))
+                    .collect();
+                json!({ "run_id": of.run_id, "metrics": metrics })
+            })
+            .collect();
+        let _: Value = server
+            .api
+            .post_list(&format!("{ROUTE}/points"), &json!({ "runs": runs }))?;
+        self.sent += self.count as u64;
+        self.count = 0;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_bounded_and_nothing_is_lost() {
+        let things = (0..250).map(|number| (json!({ "number": number }), 0));
+        let lengths: Vec<usize> = calls(things).iter().map(Vec::len).collect();
+        assert_eq!(lengths, [100, 100, 50]);
+        let large = "x".repeat(CALL_BYTES / 2);
+        let lengths: Vec<usize> = calls((0..5).map(|_| (json!(large), 0)))
+            .iter()
+            .map(Vec::len)
+            .collect();
+        assert_eq!(lengths.iter().sum::<usize>(), 5);
+        assert!(lengths.iter().all(|length| *length <= 2), "{lengths:?}");
+        let metrics: Vec<usize> = calls((0..3).map(|_| (json!(1), MODEL_METRICS)))
+            .iter()
+            .map(Vec::len)
+            .collect();
+        assert_eq!(metrics, [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_value_comes_back_bit_by_bit() {
+        for value in [0.1 + 0.2, 1e300, -5e-324, f64::MAX, f64::INFINITY, -0.0] {
+            assert_eq!(text(value).parse::<f64>().unwrap().to_bits(), value.to_bits());
+        }
+        assert!(text(f64::NAN).parse::<f64>().unwrap().is_nan());
+    }
+}

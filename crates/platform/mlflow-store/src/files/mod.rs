@@ -1,0 +1,276 @@
+//! A store of MLflow in a folder of files, as `mlruns` is: a folder for each experiment, in it one for each run, in it a
+//! file for each metric, parameter and tag. A `/` in a name makes a folder.
+
+mod folder;
+mod history;
+mod meta;
+mod registry;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::error::SourceError;
+use crate::model::{Dataset, Experiment, LoggedModel, ModelLink, ModelVersion, RegisteredModel, Run};
+use crate::source::{Each, MlflowStore};
+use folder::{files_under, folders_in, pairs, read_text};
+use meta::Meta;
+
+/// What describes a thing, in its folder.
+const META: &str = "meta.yaml";
+/// Where deleted experiments lie.
+const TRASH: &str = ".trash";
+/// Folders of an experiment that are no runs, and the folder of the root that is no experiment.
+const DATASETS: &str = "datasets";
+const MODELS: &str = "models";
+const TRACES: &str = "traces";
+
+/// A store in a folder.
+pub(crate) struct FileStore {
+    root: PathBuf,
+    /// Where each experiment lies.
+    places: BTreeMap<String, PathBuf>,
+}
+
+impl FileStore {
+    /// Looks for experiments.
+    pub fn open(root: &Path) -> Result<Self, SourceError> {
+        let mut places = BTreeMap::new();
+        for folder in [root.to_owned(), root.join(TRASH)] {
+            if folder != root && !folder.is_dir() {
+                continue;
+            }
+            for (name, path) in folders_in(&folder)? {
+                if name != MODELS && name != TRASH && path.join(META).is_file() {
+                    places.insert(name, path);
+                }
+            }
+        }
+        if places.is_empty() {
+            return Err(SourceError::Nothing {
+                path: root.to_owned(),
+                what: "experiment of MLflow (no folder with a meta.yaml)",
+            });
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            places,
+        })
+    }
+
+    fn place(&self, experiment: &str) -> Option<&PathBuf> {
+        self.places.get(experiment)
+    }
+
+    fn run(&self, experiment: &Path, id: &str) -> Result<Run, SourceError> {
+        let folder = experiment.join(id);
+        let meta = Meta::read(&folder.join(META))?;
+        let mut points = BTreeMap::new();
+        for (key, path) in files_under(&folder.join("metrics"))? {
+            points.insert(key, history::read(&path)?.len() as u64);
+        }
+        Ok(Run {
+            run_id: id.to_owned(),
+            name: meta
+                .opt_text("run_name")
+                .or_else(|| meta.opt_text("name"))
+                .unwrap_or_default(),
+            user: meta.opt_text("user_id").unwrap_or_default(),
+            status: meta.status()?,
+            start_ms: meta.opt_integer("start_time")?.unwrap_or_default(),
+            end_ms: meta.opt_integer("end_time")?,
+            is_deleted: meta.is_deleted(),
+            deleted_ms: meta.opt_integer("deleted_time")?,
+            // What it says may have been true on another machine, or before the folder was moved.
+            artifact_uri: match meta.opt_text("artifact_uri") {
+                Some(uri) if !is_local(&uri) => uri,
+                _ => folder.join("artifacts").display().to_string(),
+            },
+            params: pairs(&folder.join("params"))?,
+            tags: tags_of(&folder, &meta)?,
+            datasets: datasets(experiment, &folder)?,
+            models: links(&folder)?,
+            points,
+        })
+    }
+}
+
+impl MlflowStore for FileStore {
+    fn experiments(&mut self) -> Result<Vec<Experiment>, SourceError> {
+        let mut found = Vec::new();
+        for (id, path) in &self.places {
+            let meta = Meta::read(&path.join(META))?;
+            found.push(Experiment {
+                id: id.clone(),
+                name: meta.text("name")?,
+                is_deleted: meta.is_deleted() || path.parent().is_some_and(|parent| parent.ends_with(TRASH)),
+                created_ms: meta.opt_integer("creation_time")?,
+                updated_ms: meta.opt_integer("last_update_time")?,
+                tags: pairs(&path.join("tags"))?,
+            });
+        }
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(found)
+    }
+
+    fn run_ids(&mut self, experiment: &str) -> Result<Vec<String>, SourceError> {
+        let Some(place) = self.place(experiment) else {
+            return Ok(Vec::new());
+        };
+        let is_run = |name: &str, path: &Path| {
+            ![DATASETS, MODELS, TRACES, "tags"].contains(&name) && path.join(META).is_file()
+        };
+        let folders = folders_in(place)?.into_iter();
+        Ok(folders
+            .filter(|(name, path)| is_run(name, path))
+            .map(|(name, _)| name)
+            .collect())
+    }
+
+    fn runs(&mut self, experiment: &str, ids: &[String]) -> Result<Vec<Run>, SourceError> {
+        let Some(place) = self.place(experiment) else {
+            return Ok(Vec::new());
+        };
+        ids.iter()
+            .filter(|id| place.join(id).is_dir())
+            .map(|id| self.run(place, id))
+            .collect()
+    }
+
+    fn points(&mut self, experiment: &str, run: &str, each: &mut Each<'_>) -> Result<(), SourceError> {
+        let Some(place) = self.place(experiment) else {
+            return Ok(());
+        };
+        for (key, path) in files_under(&place.join(run).join("metrics"))? {
+            for point in history::read(&path)? {
+                if let ControlFlow::Break(()) = each(point.named(&key)) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn logged_models(&mut self, experiment: &str) -> Result<Vec<LoggedModel>, SourceError> {
+        let Some(models) = self.place(experiment).map(|place| place.join(MODELS)) else {
+            return Ok(Vec::new());
+        };
+        if !models.is_dir() {
+            return Ok(Vec::new());
+        }
+        let folders = folders_in(&models)?.into_iter();
+        folders
+            .filter(|(_, path)| path.join(META).is_file())
+            .map(|(id, path)| logged_model(id, &path))
+            .collect()
+    }
+
+    fn registered_models(&mut self) -> Result<Vec<RegisteredModel>, SourceError> {
+        registry::models(&self.root.join(MODELS))
+    }
+
+    fn versions(&mut self, model: &str) -> Result<Vec<ModelVersion>, SourceError> {
+        registry::versions(&self.root.join(MODELS), model)
+    }
+}
+
+/// Whether an address of artifacts names a place on a disk.
+fn is_local(uri: &str) -> bool {
+    uri.starts_with("file:") || !uri.contains("://") && !uri.starts_with("mlflow-artifacts:")
+}
+
+/// Tags of a run; older stores have its name only in its description.
+fn tags_of(folder: &Path, meta: &Meta) -> Result<Vec<crate::Pair>, SourceError> {
+    const NAME: &str = "mlflow.runName";
+    let mut tags = pairs(&folder.join("tags"))?;
+    let name = meta.opt_text("run_name").or_else(|| meta.opt_text("name"));
+    if let Some(name) = name.filter(|name| !name.is_empty() && tags.iter().all(|tag| tag.key != NAME)) {
+        tags.push(crate::Pair::new(NAME, name));
+        tags.sort();
+    }
+    Ok(tags)
+}
+
+/// The datasets that a run read: each input names one that its experiment keeps.
+fn datasets(experiment: &Path, run: &Path) -> Result<Vec<Dataset>, SourceError> {
+    let inputs = run.join("inputs");
+    if !inputs.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for (_, path) in folders_in(&inputs)? {
+        let link = Meta::read(&path.join(META))?;
+        if link.text("source_type")? != "DATASET" {
+            continue;
+        }
+        let file = experiment.join(DATASETS).join(link.text("source_id")?).join(META);
+        let dataset = Meta::read(&file)?;
+        found.push(Dataset {
+            name: dataset.text("name")?,
+            digest: dataset.text("digest")?,
+            source_type: dataset.text("source_type")?,
+            source: dataset.text("source")?,
+            schema: dataset.opt_text("schema"),
+            profile: dataset.opt_text("profile"),
+            tags: link.pairs("tags"),
+        });
+    }
+    found.sort_by(|one, other| (&one.name, &one.digest).cmp(&(&other.name, &other.digest)));
+    Ok(found)
+}
+
+/// The logged models that a run read or made.
+fn links(run: &Path) -> Result<Vec<ModelLink>, SourceError> {
+    let mut found = Vec::new();
+    for (folder, kind, output) in [
+        ("inputs", "MODEL_INPUT", false),
+        ("outputs", "MODEL_OUTPUT", true),
+    ] {
+        let folder = run.join(folder);
+        if !folder.is_dir() {
+            continue;
+        }
+        for (_, path) in folders_in(&folder)? {
+            let link = Meta::read(&path.join(META))?;
+            if link.text("destination_type")? == kind {
+                found.push(ModelLink {
+                    model_id: link.text("destination_id")?,
+                    output,
+                    step: link.opt_integer("step")?.unwrap_or_default(),
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn logged_model(id: String, folder: &Path) -> Result<LoggedModel, SourceError> {
+    let meta = Meta::read(&folder.join(META))?;
+    let created_ms = meta.opt_integer("creation_timestamp")?.unwrap_or_default();
+    let mut metrics = Vec::new();
+    for (key, path) in files_under(&folder.join("metrics"))? {
+        metrics.extend(history::read_of_model(&path, &key)?);
+    }
+    Ok(LoggedModel {
+        model_id: id,
+        name: meta.text("name")?,
+        model_type: meta.opt_text("model_type").unwrap_or_default(),
+        source_run_id: meta.opt_text("source_run_id").unwrap_or_default(),
+        status: meta.opt_integer("status")?.unwrap_or(1),
+        is_deleted: meta.is_deleted(),
+        created_ms,
+        updated_ms: meta.opt_integer("last_updated_timestamp")?.unwrap_or(created_ms),
+        artifact_uri: match meta.opt_text("artifact_location") {
+            Some(uri) if !is_local(&uri) => uri,
+            _ => folder.join("artifacts").display().to_string(),
+        },
+        params: pairs(&folder.join("params"))?,
+        tags: pairs(&folder.join("tags"))?,
+        metrics,
+    })
+}
+
+/// The text of a small file without the newline that some writers put behind it.
+fn line(path: &Path) -> Result<String, SourceError> {
+    Ok(read_text(path)?.trim_end_matches('\n').to_owned())
+}
