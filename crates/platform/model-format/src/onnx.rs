@@ -214,7 +214,7 @@ impl Walk<'_, '_> {
     fn tensor(&mut self, end: u64) -> Checked<()> {
         let start = self.cursor.at();
         let (mut elements, mut data_type, mut raw) = (Some(1_u64), 0, None);
-        let (mut is_external, mut external) = (false, External::default());
+        let (mut is_external, mut is_typed, mut external) = (false, false, External::default());
         while self.cursor.at() < end {
             let field = self.field(Kind::Tensor, end)?;
             match (field.number, field.value) {
@@ -230,6 +230,11 @@ impl Walk<'_, '_> {
                     raw = Some(to - self.cursor.at());
                     self.cursor.seek(to);
                 }
+                // Numbers of their own type, packed.
+                (4 | 5 | 7 | 10 | 11, Held::Until(to)) => {
+                    is_typed |= to > self.cursor.at();
+                    self.cursor.seek(to);
+                }
                 (13, Held::Until(to)) => self.entry(to, &mut external)?,
                 (14, Held::Number(place)) => is_external = place == 1,
                 (_, Held::Until(to)) => self.cursor.seek(to),
@@ -237,6 +242,8 @@ impl Walk<'_, '_> {
             }
         }
         let expected = elements.and_then(|elements| bytes_of(data_type, elements));
+        // Some writers leave empty bytes beside numbers of a type.
+        let raw = raw.filter(|raw| *raw > 0 || !is_typed);
         if let (Some(raw), Some(expected)) = (raw, expected)
             && raw != expected
         {

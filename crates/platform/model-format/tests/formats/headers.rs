@@ -81,6 +81,9 @@ fn a_safetensors_header_that_lies_is_damaged() {
 fn an_onnx_file_that_lies_is_damaged() {
     let path = "m.onnx";
     damaged(path, &onnx_with(&raw_tensor(7)), "needs 8 bytes and has 7");
+    damaged(path, &onnx_with(&raw_tensor(0)), "needs 8 bytes and has 0");
+    let typed = [raw_tensor(0), field(4, &[0; 8])].concat();
+    assert_eq!(verdict(path, &onnx_with(&typed)), Verdict::Verified);
     let graph = field(7, &field(2, b"g"));
     damaged(path, &[number(1, 8), graph.clone()].concat(), "which operators");
     assert_eq!(
