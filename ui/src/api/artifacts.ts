@@ -38,7 +38,7 @@ export interface Head {
 }
 
 /** Reads at most `limit` bytes: the server sends whole files, so the rest is refused once enough is here. */
-async function headOf(response: Response, limit: number): Promise<Head> {
+export async function headOf(response: Response, limit: number): Promise<Head> {
   const reader = response.body?.getReader();
   const bytes = new Uint8Array(limit);
   let [length, whole] = [0, true];

@@ -34,6 +34,12 @@ const LOOKS: Record<string, [Tone, IconName]> = {
   scheduled: ["wait", "clock"],
   killed: ["bad", "slash"],
   cancelled: ["mute", "slash"],
+  verified: ["good", "check"],
+  unsafe: ["wait", "bang"],
+  damaged: ["bad", "cross"],
+  unknown: ["mute", "dash"],
+  approved: ["good", "check"],
+  rejected: ["bad", "cross"],
   skipped: ["mute", "dash"],
   stopped: ["mute", "dash"],
 };

@@ -9,8 +9,13 @@ export const mayWriteData = (role: string | undefined): boolean => role !== unde
 /** Those who decide what is served: see docs/reference/roles.md. */
 export const mayPromote = (role: string | undefined): boolean => role === "ml-engineer" || role === "platform-admin";
 
+/** Those who say which models need approval: see docs/reference/roles.md. */
+export const mayProtect = (role: string | undefined): boolean => role === "platform-admin";
+
 const useRole = (): string | undefined => useQueryClient().getQueryData<Session | null>(SESSION)?.role;
 
 export const useMayPromote = (): boolean => mayPromote(useRole());
+
+export const useMayProtect = (): boolean => mayProtect(useRole());
 
 export const useMayWriteData = (): boolean => mayWriteData(useRole());

@@ -7,6 +7,8 @@ use corliss_data::Entry;
 use corliss_types::Resources;
 use serde::Deserialize;
 
+use crate::units;
+
 /// A page of a list.
 #[derive(Debug, Deserialize)]
 pub struct Page<T> {
@@ -392,6 +394,7 @@ pub struct ModelView {
     pub updated_ms: i64,
     #[serde(default)]
     pub versions: Vec<ModelVersionView>,
+    pub protection: Option<Protection>,
 }
 
 /// A version of a registered model.
@@ -402,8 +405,57 @@ pub struct ModelVersionView {
     pub source_version: Option<String>,
     pub run_id: Option<String>,
     pub flavor: Option<String>,
+    pub checked: Option<FileCounts>,
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
+}
+
+/// How many files of a version are what.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct FileCounts {
+    pub damaged: u64,
+    #[serde(rename = "unsafe")]
+    pub unsafe_: u64,
+    pub verified: u64,
+}
+
+impl FileCounts {
+    /// The worst of them, in words.
+    pub fn told(&self) -> String {
+        match (self.damaged, self.unsafe_, self.verified) {
+            (0, 0, 0) => String::new(),
+            (0, 0, verified) => format!("{verified} verified"),
+            (0, pickled, _) => format!("{pickled} unsafe"),
+            (damaged, _, _) => format!("{damaged} damaged"),
+        }
+    }
+}
+
+/// What a model demands before a version of it is served.
+#[derive(Debug, Deserialize)]
+pub struct Protection {
+    approvals: u32,
+    #[serde(default)]
+    aliases: Vec<String>,
+    #[serde(default)]
+    self_approval: bool,
+}
+
+impl Protection {
+    /// In a sentence.
+    pub fn told(&self) -> String {
+        let approvals = units::plural(u64::from(self.approvals), "approval");
+        let what = match self.aliases.as_slice() {
+            [] => "any alias".to_owned(),
+            aliases => aliases.join(", "),
+        };
+        let whose = match self.self_approval {
+            true => "also by whoever registered it",
+            false => "not by whoever registered it",
+        };
+        format!("A version needs {approvals}, {whose}, before it is served or gets {what}.")
+    }
 }
 
 /// An endpoint and its replicas.

@@ -135,7 +135,10 @@ impl Rooms {
                 program,
                 folder: home.run(),
             }),
-            lineage: Arc::new(wiring::serving::Deployments(data.clone())),
+            lineage: Arc::new(wiring::serving::Deployments {
+                data: data.clone(),
+                registry: registry.clone(),
+            }),
             run_folder: home.run(),
         })
         .map_err(ServerError::room("serving"))?;

@@ -11,9 +11,9 @@ named_enum!(
     Role {
         /// Commits data, runs training, compares runs.
         DataScientist = "data-scientist",
-        /// Also promotes models and operates endpoints.
+        /// Also promotes and approves models and operates endpoints.
         MlEngineer = "ml-engineer",
-        /// Also manages tokens and the installation.
+        /// Also protects models, and manages tokens and the installation.
         PlatformAdmin = "platform-admin",
         /// A task of a job: reads data, logs to tracking, nothing else.
         Workload = "workload",
@@ -45,6 +45,12 @@ named_enum!(
         ModelsWrite = "models.write",
         /// Move aliases and delete registered models.
         ModelsPromote = "models.promote",
+        /// Approve and reject versions of registered models.
+        ModelsApprove = "models.approve",
+        /// Say which registered models need approval.
+        ModelsProtect = "models.protect",
+        /// Deploy models that hold pickles.
+        ModelsDeployUnsafe = "models.deploy_unsafe",
         /// See endpoints and their replicas.
         EndpointsRead = "endpoints.read",
         /// Deploy, change and remove endpoints.
@@ -76,6 +82,9 @@ impl Permission {
             | Self::TrackingWrite
             | Self::ModelsWrite
             | Self::ModelsPromote
+            | Self::ModelsApprove
+            | Self::ModelsProtect
+            | Self::ModelsDeployUnsafe
             | Self::EndpointsWrite
             | Self::Infer
             | Self::SystemAdmin => false,

@@ -245,6 +245,8 @@ pub struct Registration {
     pub code: VersionId,
     /// Metrics of the run.
     pub metrics: BTreeMap<String, f64>,
+    /// Who submitted the run.
+    pub submitted_by: String,
 }
 
 /// Registers models.
@@ -253,8 +255,14 @@ pub trait ModelsPort: Send + Sync {
     /// Registers a version; the same name and run again answers the same version, and so does a run that made
     /// the newest version again.
     async fn register(&self, registration: &Registration) -> Result<u32, PortError>;
-    /// Moves an alias to a version, unless it points to a newer one already.
-    async fn set_alias(&self, name: &ModelName, alias: &str, version: u32) -> Result<(), PortError>;
+    /// Moves an alias to a version by the word of who submitted the run, unless it points to a newer one already.
+    async fn set_alias(
+        &self,
+        name: &ModelName,
+        alias: &str,
+        version: u32,
+        submitted_by: &str,
+    ) -> Result<(), PortError>;
 }
 
 /// The desired state of an endpoint.
@@ -270,6 +278,8 @@ pub struct Deployment {
     pub replicas: u32,
     /// What each of them holds.
     pub resources: Resources,
+    /// Who submitted the run.
+    pub submitted_by: String,
 }
 
 /// Deploys endpoints.

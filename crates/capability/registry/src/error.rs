@@ -83,6 +83,60 @@ pub enum RegistryError {
         /// What it does now.
         now: String,
     },
+    /// A file of the version is not what it should be.
+    #[error("version {version} of model '{name}' is damaged: {file}: {detail}")]
+    Damaged {
+        /// The model.
+        name: String,
+        /// The version.
+        version: i64,
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A file of the version is a pickle, and nobody said that this is all right.
+    #[error("version {version} of model '{name}' is not deployed: '{file}' is {detail}")]
+    Pickled {
+        /// The model.
+        name: String,
+        /// The version.
+        version: i64,
+        /// The file.
+        file: String,
+        /// What it is.
+        detail: String,
+    },
+    /// The version of a protected model lacks approval.
+    #[error("version {version} of model '{name}' {problem}")]
+    NotApproved {
+        /// The model.
+        name: String,
+        /// The version.
+        version: i64,
+        /// What is missing.
+        problem: String,
+        /// Whether who registered it may approve it.
+        self_approval: bool,
+        /// Who that is.
+        registered_by: String,
+    },
+    /// Who registered a version may not approve it.
+    #[error("version {version} of model '{name}' was registered by {actor}, so somebody else approves it")]
+    OwnVersion {
+        /// The model.
+        name: String,
+        /// The version.
+        version: i64,
+        /// Who asked.
+        actor: String,
+    },
+    /// The files of a version could not be looked at.
+    #[error("the files cannot be read: {0}")]
+    Unreadable(String),
+    /// The model is protected, so that it cannot go away or be called otherwise.
+    #[error("model '{0}' is protected")]
+    Protected(String),
     /// The source is not an immutable version that is kept here, nor can it be made one.
     #[error("'{0}' is nothing that this server keeps")]
     Source(String),
@@ -114,6 +168,12 @@ impl Diagnose for RegistryError {
             Self::TooManyWebhooks(_) => "too_many_webhooks",
             Self::FileNotFound { .. } => "model_file_not_found",
             Self::AliasMoved { .. } => "model_alias_moved",
+            Self::Damaged { .. } => "model_damaged",
+            Self::Pickled { .. } => "model_pickled",
+            Self::NotApproved { .. } => "model_not_approved",
+            Self::OwnVersion { .. } => "model_approval_own",
+            Self::Unreadable(_) => "model_unreadable",
+            Self::Protected(_) => "model_protected",
             Self::Source(_) => "model_source_invalid",
             Self::Store(error) => error.code(),
             Self::Port(error) => error.code(),
@@ -122,7 +182,10 @@ impl Diagnose for RegistryError {
 
     fn meaning(&self) -> Meaning {
         match self {
-            Self::Request(_) | Self::Reference(_) | Self::Source(_) => Meaning::InvalidInput,
+            Self::Request(_) | Self::Reference(_) | Self::Source(_) | Self::Damaged { .. } => {
+                Meaning::InvalidInput
+            }
+            Self::Pickled { .. } | Self::OwnVersion { .. } => Meaning::PermissionDenied,
             Self::ModelNotFound { .. }
             | Self::VersionNotFound { .. }
             | Self::AliasNotFound { .. }
@@ -132,7 +195,10 @@ impl Diagnose for RegistryError {
             | Self::ModelExists(_)
             | Self::NameTaken(_)
             | Self::AliasMoved { .. }
+            | Self::NotApproved { .. }
+            | Self::Protected(_)
             | Self::TooManyWebhooks(_) => Meaning::Conflict,
+            Self::Unreadable(_) => Meaning::Internal,
             Self::Store(error) => error.meaning(),
             Self::Port(error) => error.meaning(),
         }
@@ -175,6 +241,29 @@ impl Diagnose for RegistryError {
             Self::AliasMoved { .. } => Some("look at the model again and repeat the request".to_owned()),
             Self::TooManyWebhooks(_) => Some("delete one that nobody needs".to_owned()),
             Self::FileNotFound { .. } => Some("the artifacts of the version are listed with it".to_owned()),
+            Self::Damaged { .. } => Some("register the model again from a whole file".to_owned()),
+            Self::Pickled { .. } => Some(
+                "a pickle runs code when it is loaded: save the model as ONNX, safetensors or GGUF, or let a \
+                 platform-admin deploy it with --allow-pickle"
+                    .to_owned(),
+            ),
+            Self::NotApproved {
+                name,
+                version,
+                self_approval,
+                registered_by,
+                ..
+            } => {
+                let who = match (self_approval, registered_by.as_str()) {
+                    (false, by) if !by.is_empty() => format!("somebody other than {by}"),
+                    _ => "an ml-engineer".to_owned(),
+                };
+                Some(format!("{who} approves it with: corliss models approve {name} {version}"))
+            }
+            Self::OwnVersion { name, .. } => Some(format!(
+                "where nobody else is there: corliss models protect {name} --self-approval"
+            )),
+            Self::Protected(name) => Some(format!("end that first with: corliss models unprotect {name}")),
             Self::Store(error) => error.hint(),
             Self::Port(error) => error.hint(),
             _ => None,

@@ -2,6 +2,7 @@
 //! lineage, and someone who seals secrets.
 
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -60,6 +61,15 @@ pub struct FileRead {
     pub bytes: ByteStream,
 }
 
+/// A file of a version of data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Its path within the version.
+    pub path: String,
+    /// Its length.
+    pub size_bytes: u64,
+}
+
 /// A secret as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedSecret {
@@ -78,6 +88,17 @@ pub trait ModelSources: Send + Sync {
     /// Makes an immutable version of what the source names; none if it names nothing that is kept here, or
     /// something outside the run or logged model that it is said to come from.
     async fn pin(&self, source: &ForeignSource) -> Result<Option<Pinned>, PortError>;
+
+    /// The files of a version of data in order of their paths, at most `limit`; none if there is no such version.
+    async fn files(&self, version: &VersionId, limit: usize) -> Result<Option<Vec<SourceFile>>, PortError>;
+
+    /// These bytes of a file of a version of data; none if it has no file at this path.
+    async fn read(
+        &self,
+        version: &VersionId,
+        path: &str,
+        range: Range<u64>,
+    ) -> Result<Option<Bytes>, PortError>;
 
     /// Opens a file of a version of data; none if it has no file at this path.
     async fn open(&self, version: &VersionId, path: &str) -> Result<Option<FileRead>, PortError>;

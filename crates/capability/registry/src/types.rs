@@ -134,6 +134,8 @@ pub struct ModelVersion {
     pub aliases: Vec<String>,
     /// By key.
     pub tags: Vec<KeyValue>,
+    /// Who registered it; empty for what an older program registered.
+    pub registered_by: String,
     /// Unix milliseconds.
     pub created_ms: i64,
     /// Unix milliseconds.

@@ -60,7 +60,7 @@ impl Diagnose for ServingError {
     fn code(&self) -> &'static str {
         match self {
             Self::Store(error) => error.code(),
-            Self::Port(_) => "dependency",
+            Self::Port(error) => error.code(),
             Self::Model(error) => error.code(),
             Self::NoEngine { .. } => "model_not_servable",
             Self::NotFound { .. } => "endpoint_not_found",

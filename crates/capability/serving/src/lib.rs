@@ -9,7 +9,8 @@
 //!   id: however often the server dies in between, a replica has one process.
 //! - A replica is in the route table only after its engine said that it is ready, and leaves it before it
 //!   is told to stop.
-//! - The model's files are checked before anything is started with them.
+//! - The model's files are checked before anything is started with them: what is damaged, not approved, or a pickle
+//!   that nobody allowed is not served.
 
 mod error;
 mod http;
@@ -22,7 +23,9 @@ mod store;
 mod types;
 
 pub use error::ServingError;
-pub use ports::{DeployedModel, Lineage, ModelResolver, PortError, ReplicaJob, ReplicaJobState, ReplicaJobs};
+pub use ports::{
+    DeployedModel, Lineage, ModelResolver, Order, PortError, ReplicaJob, ReplicaJobState, ReplicaJobs,
+};
 pub use routes::{RouteEndpoint, RouteReplica, RouteTable};
 pub use service::{Serving, ServingParts};
 pub use store::MIGRATIONS;

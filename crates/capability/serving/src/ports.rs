@@ -22,6 +22,8 @@ pub struct DeployedModel {
 pub trait ModelResolver: Send + Sync {
     /// What `NAME@ALIAS` or `NAME/VERSION` means now.
     async fn resolve(&self, reference: &str) -> Result<DeployedModel, PortError>;
+    /// Whether this may be served: it is whole, approved where that is demanded, and no pickle unless that is allowed.
+    async fn clear(&self, model: &DeployedModel, allow_pickle: bool) -> Result<(), PortError>;
     /// A read-only folder with these files; made at most once.
     async fn materialise(&self, files: &VersionId) -> Result<PathBuf, PortError>;
 }
@@ -63,9 +65,30 @@ pub trait ReplicaJobs: Send + Sync {
     async fn stop(&self, job: &JobId, failure: Option<&str>) -> Result<(), PortError>;
 }
 
+/// What an endpoint was told to serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The endpoint.
+    pub endpoint: String,
+    /// `NAME@ALIAS` or `NAME/VERSION`.
+    pub reference: String,
+    /// The model that this meant.
+    pub model: ModelName,
+    /// Its version.
+    pub version: u32,
+    /// Who told it; none where the endpoint followed an alias.
+    pub by: Option<String>,
+    /// Whether pickles were allowed.
+    pub allow_pickle: bool,
+    /// The same order again has the same key.
+    pub key: String,
+}
+
 /// Remembers what was deployed where.
 #[async_trait]
 pub trait Lineage: Send + Sync {
+    /// An endpoint was told to serve something; saying it again is harmless.
+    async fn ordered(&self, order: Order) -> Result<(), PortError>;
     /// The endpoint serves this version; saying it again is harmless.
     async fn deployed(&self, endpoint: &str, model: &ModelName, version: u32) -> Result<(), PortError>;
 }

@@ -15,6 +15,9 @@ pub struct DeployRequest {
     /// What each of them holds. By default nothing: engines share what is free.
     #[serde(default)]
     pub resources: Resources,
+    /// Also what holds a pickle, whose loading runs code; for callers who may allow that.
+    #[serde(default)]
+    pub allow_pickle: bool,
 }
 
 fn one() -> u32 {
@@ -119,6 +122,11 @@ pub struct EndpointView {
     pub replicas_ready: u32,
     /// What each of them holds.
     pub resources: Resources,
+    /// Whether it may serve what holds a pickle.
+    pub allow_pickle: bool,
+    /// Who said last what it should be, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployed_by: Option<String>,
     /// Its processes, those that ended lately included.
     pub replicas: Vec<ReplicaView>,
     /// Requests answered by the processes that run now.

@@ -18,6 +18,7 @@ fn request(model: &str, replicas: u32) -> DeployRequest {
         model: model.to_owned(),
         replicas,
         resources: Resources::default(),
+        allow_pickle: false,
     }
 }
 
@@ -31,7 +32,7 @@ async fn an_endpoint_comes_up_rolls_and_goes() {
         let world = World::start(store);
         world
             .serving
-            .deploy("digits", request("digits@champion", 2))
+            .deploy("digits", request("digits@champion", 2), "ana")
             .await
             .unwrap();
         let endpoint = world.until("digits", |endpoint| is_ready(endpoint, 1)).await;
@@ -56,7 +57,7 @@ async fn an_endpoint_comes_up_rolls_and_goes() {
         world.serving.remove("digits").await.unwrap();
         world
             .serving
-            .deploy("digits", request("digits@champion", 1))
+            .deploy("digits", request("digits@champion", 1), "ana")
             .await
             .unwrap();
         world
@@ -77,7 +78,7 @@ async fn an_endpoint_comes_up_rolls_and_goes() {
 async fn serving_one(store: Metastore) -> World {
     let world = World::start(store);
     let wanted = request("digits/1", 1);
-    world.serving.deploy("digits", wanted).await.unwrap();
+    world.serving.deploy("digits", wanted, "ana").await.unwrap();
     world.until("digits", |endpoint| is_ready(endpoint, 1)).await;
     world
 }
@@ -148,7 +149,7 @@ async fn a_restarted_server_keeps_its_replicas() {
         let world = World::start(store);
         world
             .serving
-            .deploy("digits", request("digits/1", 2))
+            .deploy("digits", request("digits/1", 2), "ana")
             .await
             .unwrap();
         world
@@ -175,6 +176,77 @@ async fn a_restarted_server_keeps_its_replicas() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pickle_is_served_where_somebody_allowed_it_and_the_log_says_who() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let world = World::start(store);
+        let refused = world
+            .serving
+            .deploy("net", request("unsafe@champion", 1), "ana")
+            .await;
+        assert_eq!(refused.unwrap_err().to_string(), "it holds a pickle");
+        let allowed = DeployRequest {
+            allow_pickle: true,
+            ..request("unsafe@champion", 1)
+        };
+        let deploy = |request| world.serving.deploy("net", request, "root");
+        deploy(allowed.clone()).await.unwrap();
+        let endpoint = world.until("net", |endpoint| is_ready(endpoint, 1)).await;
+        assert_eq!(
+            (endpoint.allow_pickle, endpoint.deployed_by.as_deref()),
+            (true, Some("root"))
+        );
+        // Another number of replicas is no deployment of a version.
+        deploy(DeployRequest {
+            replicas: 2,
+            ..allowed
+        })
+        .await
+        .unwrap();
+        world.until("net", |endpoint| endpoint.replicas_ready == 2).await;
+        world.models.champion.store(2, Ordering::SeqCst);
+        world.serving.wake().signal();
+        world.until("net", |endpoint| is_ready(endpoint, 2)).await;
+        let orders = world.orders.0.lock().unwrap().clone();
+        let told: Vec<_> = orders
+            .iter()
+            .map(|order| (order.version, order.by.as_deref(), order.allow_pickle))
+            .collect();
+        assert_eq!(told, [(1, Some("root"), true), (2, None, true)]);
+        assert_ne!(orders[0].key, orders[1].key);
+        world.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alias_on_what_may_not_be_served_is_not_followed() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let world = World::start(store);
+        let wanted = request("approved@champion", 1);
+        world.serving.deploy("net", wanted, "ana").await.unwrap();
+        world.until("net", |endpoint| is_ready(endpoint, 1)).await;
+        // The stand-in clears version 1 of this model only.
+        world.models.champion.store(3, Ordering::SeqCst);
+        world.serving.wake().signal();
+        let endpoint = world.until("net", |endpoint| endpoint.reason.is_some()).await;
+        let reason = endpoint.reason.unwrap();
+        assert_eq!(reason, "approved/3 cannot be served: it lacks approval");
+        // It stays told while the old one serves.
+        for _ in 0..20 {
+            let endpoint = world.serving.get("net").await.unwrap();
+            assert_eq!(
+                (endpoint.reason.as_deref(), endpoint.serving_version),
+                (Some(reason.as_str()), Some(1))
+            );
+            world.serving.wake().signal();
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        world.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_served_is_refused_at_once() {
     let store = corliss_metastore::Metastore::in_memory(&[MIGRATIONS])
         .await
@@ -187,7 +259,12 @@ async fn what_cannot_be_served_is_refused_at_once() {
         ("digits", request("pickled/1", 1), "pickle"),
     ];
     for (name, request, expected) in refused {
-        let error = world.serving.deploy(name, request).await.unwrap_err().to_string();
+        let error = world
+            .serving
+            .deploy(name, request, "ana")
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(expected), "{error}");
     }
     let error = world.serving.remove("digts").await.unwrap_err();

@@ -20,7 +20,8 @@ use tower::ServiceExt;
 use crate::extract::{PeerAddress, RequestId};
 use crate::guard::CONSOLE_HEADER;
 use crate::{
-    ApiError, Assets, AuthFailure, Credential, Dialect, Guard, Presented, RequestEvent, RouteInfo, assets,
+    ApiError, Assets, AuthFailure, Authority, Credential, Dialect, Guard, Presented, RequestEvent, RouteInfo,
+    assets,
 };
 
 /// One declared route.
@@ -127,6 +128,10 @@ impl Dispatch {
         };
         if let Some(principal) = &principal {
             request.extensions_mut().insert(principal.clone());
+            request.extensions_mut().insert(Authority {
+                guard: self.guard.clone(),
+                principal: principal.clone(),
+            });
         }
         limit_body(request, route.body_limit_bytes).map_err(|error| (error, principal.clone()))?;
         Ok(principal)

@@ -1,6 +1,7 @@
 //! Extractors that refuse bad input in our own words: which field, which line, what was meant.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -9,7 +10,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use corliss_diagnostics::{Meaning, nearest};
-use corliss_types::Principal;
+use corliss_types::{Permission, Principal};
 use http::header;
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError};
@@ -17,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::dispatch::{BodyLimit, too_large};
-use crate::{ApiError, Credential};
+use crate::{ApiError, Credential, Guard};
 
 /// How long a body that is held in memory may take to arrive, also on routes without a time limit.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -42,6 +43,33 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
                     "no credential was sent",
                 )
             })
+    }
+}
+
+/// What the caller may do beyond what the route demands: for a body of which a field demands more.
+#[derive(Clone)]
+pub struct Authority {
+    pub(crate) guard: Arc<dyn Guard>,
+    pub(crate) principal: Principal,
+}
+
+impl Authority {
+    /// Refuses a caller whose role does not hold the permission.
+    ///
+    /// # Errors
+    /// It does not; the error names the roles that do.
+    pub fn demand(&self, permission: Permission) -> Result<(), ApiError> {
+        let allowed = self.guard.allows(&self.principal, permission);
+        allowed.map_err(crate::Denial::into_error)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Authority {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let found = parts.extensions.get::<Self>().cloned();
+        found.ok_or_else(|| crate::AuthFailure::Missing.into_error())
     }
 }
 

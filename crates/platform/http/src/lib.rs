@@ -24,7 +24,7 @@ mod tls;
 pub use assets::{Asset, Assets};
 pub use dialect::Dialect;
 pub use error::{ApiError, HttpError};
-pub use extract::{Caller, Json, Path, Peer, Presented, Query, RawBody};
+pub use extract::{Authority, Caller, Json, Path, Peer, Presented, Query, RawBody};
 pub use guard::{AuthFailure, Credential, Denial, Guard, RequestEvent, SESSION_COOKIE};
 pub use list::{List, PageQuery};
 pub use perimeter::Perimeter;

@@ -60,8 +60,13 @@ const fn least_person(permission: Permission) -> Role {
         | Permission::EndpointsRead
         | Permission::Infer
         | Permission::SystemRead => Role::DataScientist,
-        Permission::ModelsPromote | Permission::EndpointsWrite => Role::MlEngineer,
-        Permission::SystemAdmin => Role::PlatformAdmin,
+        Permission::ModelsPromote | Permission::ModelsApprove | Permission::EndpointsWrite => {
+            Role::MlEngineer
+        }
+        // Who may set an alias must not be able to end what guards it.
+        Permission::ModelsProtect | Permission::ModelsDeployUnsafe | Permission::SystemAdmin => {
+            Role::PlatformAdmin
+        }
     }
 }
 
@@ -80,6 +85,9 @@ const fn workload(permission: Permission) -> bool {
         | Permission::JobsWrite
         | Permission::ModelsWrite
         | Permission::ModelsPromote
+        | Permission::ModelsApprove
+        | Permission::ModelsProtect
+        | Permission::ModelsDeployUnsafe
         | Permission::EndpointsRead
         | Permission::EndpointsWrite
         | Permission::SystemRead

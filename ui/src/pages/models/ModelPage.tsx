@@ -1,8 +1,9 @@
 // One model: its versions newest first, which alias points where, where the chosen version came from.
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams, useSearch } from "@tanstack/react-router";
-import { models, type Model, type ModelVersion } from "../../api/models";
+import { models, type Model, type ModelVersion, type Protection } from "../../api/models";
 import { LineageGraph } from "../../components/dag/LineageGraph";
+import { Icon } from "../../components/Icon";
 import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
 import { CRUMB, PageHead } from "../../components/PageHead";
 import { Panel } from "../../components/Panel";
@@ -11,8 +12,13 @@ import { Ago } from "../../components/Time";
 import { metric, plural, shortId } from "../../lib/format";
 import { useMayPromote } from "../../lib/may";
 import { AliasEditor } from "./AliasEditor";
+import { Approval } from "./Approval";
+import { Files, FilesMark } from "./Files";
+import { History } from "./History";
 import { LoggedBy } from "./LoggedBy";
 import { Promote } from "./Promote";
+import { ProtectionPanel } from "./ProtectionPanel";
+import { Signature } from "./Signature";
 
 export function ModelPage() {
   const { name } = useParams({ from: "/models/$name" });
@@ -27,6 +33,7 @@ function Facts({ model }: { model: Model }) {
   return (
     <>
       <span>{plural(model.versions.length, "version")}</span>
+      {model.protection && <span className="chip chip-wait" title="Versions need approval before they are served"><Icon name="lock" />protected</span>}
       {Object.entries(model.tags ?? {}).map(([key, value]) => <span key={key} className="chip" title="Tag"><bdi>{key}</bdi>: <bdi>{value}</bdi></span>)}
     </>
   );
@@ -58,6 +65,7 @@ function Loaded({ model }: { model: Model }) {
             },
             { head: "Aliases", wide: true, cell: (one) => aliasesOf(model, one.version).map((alias) => <span key={alias} className="chip chip-brass">{alias}</span>) },
             { head: "Form", cell: (one) => one.flavor },
+            { head: "Files", cell: (one) => <FilesMark counts={one.checked} /> },
             ...metricNames.map((name) => ({
               head: name,
               number: true,
@@ -68,13 +76,30 @@ function Loaded({ model }: { model: Model }) {
           ]}
         />
       </Panel>
+      <ProtectionPanel model={model} />
       <AliasEditor model={model} versions={versions.map((one) => one.version)} />
       {chosen && (
         <>
+          <Chosen key={`facts ${chosen.version}`} name={model.name} version={chosen.version} protection={model.protection} />
           <Panel title={`Where version ${chosen.version} came from`}><Origin version={chosen} /></Panel>
           <Panel title="Lineage"><LineageGraph key={chosen.version} node={`model:${model.name}/${chosen.version}`} /></Panel>
         </>
       )}
+      <History name={model.name} />
+    </>
+  );
+}
+
+/** What is known of the chosen version beyond its row. */
+function Chosen({ name, version, protection }: { name: string; version: number; protection: Protection | undefined }) {
+  const query = useQuery({ queryKey: ["model", name, "version", version], queryFn: () => models.version(name, version), refetchInterval: 5000 });
+  if (query.isPending) return <Skeleton lines={4} />;
+  if (query.isError) return <ErrorNote error={query.error} retry={() => void query.refetch()} />;
+  return (
+    <>
+      <Approval name={name} version={query.data} protection={protection} />
+      <Files name={name} version={query.data} />
+      <Signature name={name} version={query.data} />
     </>
   );
 }
@@ -87,6 +112,7 @@ function Origin({ version }: { version: ModelVersion }) {
     <>
       {version.description && <p className="message">{version.description}</p>}
       <dl className="pairs">
+        {version.registered_by && <div><dt>registered by</dt><dd><bdi>{version.registered_by}</bdi></dd></div>}
         {version.tracking_run_id && <LoggedBy id={version.tracking_run_id} />}
         {version.run_id && (
           <div>

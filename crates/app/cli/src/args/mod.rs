@@ -3,6 +3,7 @@
 mod data;
 mod experiments;
 mod hooks;
+mod models;
 
 use std::path::PathBuf;
 
@@ -40,6 +41,7 @@ fn some_text() -> NonEmptyStringValueParser {
 pub use data::{AddArgs, BranchArgs, DataCommand, ImportArgs, JoinArgs, TransferArgs};
 pub use experiments::{ExperimentsCommand, ImportFrom, ImportMlflowArgs, ImportTensorboardArgs};
 pub use hooks::{AddHookArgs, HookArgs, HooksCommand, SetHookArgs, WhichHook};
+pub use models::{MAX_EVENTS, ModelsCommand, VersionArgs};
 
 /// The AI infrastructure stack in one binary: data, pipelines, jobs, tracking, registry, serving.
 #[derive(Debug, Parser)]
@@ -282,33 +284,6 @@ pub struct WhyArgs {
     pub target: String,
 }
 
-/// `corliss models …`
-#[derive(Debug, Subcommand)]
-pub enum ModelsCommand {
-    /// List registered models
-    #[command(after_help = "Example:\n  corliss models list")]
-    List,
-    /// Show a model's versions
-    #[command(after_help = "Example:\n  corliss models show digits")]
-    Show {
-        /// The model's name
-        #[arg(value_parser = some_text())]
-        name: String,
-    },
-    /// Point an alias at a version
-    #[command(after_help = "Example:\n  corliss models alias digits champion 3")]
-    Alias {
-        /// The model's name
-        #[arg(value_parser = some_text())]
-        name: String,
-        /// The alias, such as champion
-        #[arg(value_parser = some_text())]
-        alias: String,
-        /// The version's number
-        version: u32,
-    },
-}
-
 /// `corliss endpoints …`
 #[derive(Debug, Subcommand)]
 pub enum EndpointsCommand {
@@ -334,6 +309,9 @@ pub enum EndpointsCommand {
         /// How many engine processes
         #[arg(long, default_value_t = 1)]
         replicas: u32,
+        /// Serve it even if it holds a pickle, whose loading runs code; for platform-admins
+        #[arg(long)]
+        allow_pickle: bool,
         /// Return at once instead of waiting until it is ready
         #[arg(long, short)]
         detach: bool,

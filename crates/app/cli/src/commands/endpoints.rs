@@ -23,8 +23,16 @@ pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
             name,
             model,
             replicas,
+            allow_pickle,
             detach,
-        } => deploy(context, name, model, *replicas, *detach),
+        } => {
+            let mut body = json!({ "model": model, "replicas": replicas });
+            // Left out otherwise, so that an older server takes it.
+            if *allow_pickle {
+                body["allow_pickle"] = json!(true);
+            }
+            deploy(context, name, &body, *detach)
+        }
         EndpointsCommand::Delete { name, yes } => delete(context, name, *yes),
     }
 }
@@ -98,9 +106,9 @@ fn print_endpoint(endpoint: &EndpointView) {
     table.print("It has no replicas.");
 }
 
-fn deploy(context: &Context, name: &str, model: &str, replicas: u32, detach: bool) -> CliResult {
+fn deploy(context: &Context, name: &str, body: &Value, detach: bool) -> CliResult {
     let api = context.api()?;
-    let mut answer: Value = api.put(&path(name), &json!({ "model": model, "replicas": replicas }))?;
+    let mut answer: Value = api.put(&path(name), body)?;
     if !detach {
         let look = format!("endpoints show {name}");
         answer = wait_until_ready(Link::new(context, api, "the endpoint", look), name)?;

@@ -1,11 +1,15 @@
 //! The registry's sources are versions of data and artifacts of tracking; its lineage, and what seals its secrets, are the
 //! data room's.
 
+use std::ops::Range;
+
 use async_trait::async_trait;
+use bytes::Bytes;
 use corliss_data::{DataError, DataService, Edge, Entry, NodeKind, NodeRef, Relation};
 use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_registry::{
     FileRead, ForeignSource, Lineage, ModelSources, ModelVersion, Pinned, PortError, SealedSecret, Sealer,
+    SourceFile,
 };
 use corliss_tracking::{ArtifactFile, Tracking};
 use corliss_types::{Flavor, VersionId};
@@ -72,6 +76,32 @@ impl ModelSources for Sources {
             artifact_uri: if is_of_run { source.source.clone() } else { uri },
             run_id,
         }))
+    }
+
+    async fn files(&self, version: &VersionId, limit: usize) -> Result<Option<Vec<SourceFile>>, PortError> {
+        let files = match self.data.files(version, "", limit).await {
+            Ok(files) => files,
+            Err(error) if error.meaning() == Meaning::NotFound => return Ok(None),
+            Err(error) => return Err(carried(error)),
+        };
+        let file = |entry: Entry| SourceFile {
+            path: entry.path.as_str().to_owned(),
+            size_bytes: entry.size_bytes,
+        };
+        Ok(Some(files.into_iter().map(file).collect()))
+    }
+
+    async fn read(
+        &self,
+        version: &VersionId,
+        path: &str,
+        range: Range<u64>,
+    ) -> Result<Option<Bytes>, PortError> {
+        match self.data.read_range(version, path, range).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.meaning() == Meaning::NotFound => Ok(None),
+            Err(error) => Err(carried(error)),
+        }
     }
 
     async fn open(&self, version: &VersionId, path: &str) -> Result<Option<FileRead>, PortError> {

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use corliss_data::{DataService, Edge, NodeKind, NodeRef, Relation};
 use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_jobs::{Command, JobKind, JobSpec, JobState, Jobs, Launcher, StopCause};
-use corliss_registry::Registry;
+use corliss_registry::{Deployed, Registry};
 use corliss_serving::{
-    DeployedModel, Lineage, ModelResolver, PortError, ReplicaJob, ReplicaJobState, ReplicaJobs,
+    DeployedModel, Lineage, ModelResolver, Order, PortError, ReplicaJob, ReplicaJobState, ReplicaJobs,
 };
 use corliss_types::{IdError, JobId, ModelName, VersionId};
 
@@ -76,6 +76,14 @@ impl ModelResolver for Models {
             version: u32::try_from(found.version).unwrap_or(u32::MAX),
             files,
         })
+    }
+
+    async fn clear(&self, model: &DeployedModel, allow_pickle: bool) -> Result<(), PortError> {
+        let name = model.model.to_string();
+        self.registry
+            .clear_for_deployment(name, i64::from(model.version), allow_pickle)
+            .await
+            .map_err(|error| PortError::of(&error))
     }
 
     async fn materialise(&self, files: &VersionId) -> Result<PathBuf, PortError> {
@@ -151,11 +159,32 @@ impl ReplicaJobs for Replicas {
     }
 }
 
-/// Deployments in the lineage graph.
-pub struct Deployments(pub DataService);
+/// Deployments in the lineage graph and in models' logs.
+pub struct Deployments {
+    /// Lineage.
+    pub data: DataService,
+    /// Logs.
+    pub registry: Registry,
+}
 
 #[async_trait]
 impl Lineage for Deployments {
+    async fn ordered(&self, order: Order) -> Result<(), PortError> {
+        let deployed = Deployed {
+            endpoint: order.endpoint,
+            reference: order.reference,
+            name: order.model.to_string(),
+            version: i64::from(order.version),
+            by: order.by,
+            allow_pickle: order.allow_pickle,
+            key: order.key,
+        };
+        self.registry
+            .record_deployment(deployed)
+            .await
+            .map_err(|error| PortError::of(&error))
+    }
+
     async fn deployed(&self, endpoint: &str, model: &ModelName, version: u32) -> Result<(), PortError> {
         let carried = |error| PortError::of(&error);
         let edge = Edge {
@@ -163,6 +192,6 @@ impl Lineage for Deployments {
             to: NodeRef::new(NodeKind::Endpoint, endpoint).map_err(carried)?,
             relation: Relation::Deployed,
         };
-        self.0.record_lineage(vec![edge]).await.map_err(carried)
+        self.data.record_lineage(vec![edge]).await.map_err(carried)
     }
 }

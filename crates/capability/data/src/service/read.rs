@@ -1,9 +1,13 @@
 //! Looking at datasets, versions and their files.
 
+use std::ops::Range;
+use std::path::Path;
 use std::slice;
 
+use bytes::Bytes;
 use corliss_blobstore::BlobReader;
 use corliss_types::{DatasetName, VersionId};
+use tokio::io::AsyncReadExt;
 
 use super::merge::root;
 use super::{DataService, log};
@@ -163,5 +167,24 @@ impl DataService {
         let entry = self.file(version, path).await?;
         let reader = self.open_entry(&entry, None).await?;
         Ok((entry, reader))
+    }
+
+    /// Part of a file of a version, as far as the file goes. The caller limits how much it asks for.
+    ///
+    /// # Errors
+    /// As [`Self::open_file`].
+    pub async fn read_range(
+        &self,
+        version: &VersionId,
+        path: &str,
+        range: Range<u64>,
+    ) -> Result<Bytes, DataError> {
+        let entry = self.file(version, path).await?;
+        let end = range.end.min(entry.size_bytes);
+        let mut reader = self.open_entry(&entry, Some(range.start.min(end)..end)).await?;
+        let mut bytes = Vec::with_capacity(usize::try_from(reader.len).unwrap_or(0));
+        let read = reader.bytes.read_to_end(&mut bytes).await;
+        read.map_err(|error| DataError::io("read", Path::new(path), &error))?;
+        Ok(bytes.into())
     }
 }

@@ -33,7 +33,7 @@ pub(super) async fn release(
 ) -> Result<Released, PipelinesError> {
     let mut records = Vec::new();
     let mut failed = Vec::new();
-    let mut registered: BTreeMap<ModelName, u32> = BTreeMap::new();
+    let mut registered: BTreeMap<ModelName, Option<String>> = BTreeMap::new();
     let metrics = if run.spec.models.is_empty() {
         BTreeMap::new()
     } else {
@@ -42,9 +42,9 @@ pub(super) async fn release(
     for model in &run.spec.models {
         let name = model.name.to_string();
         let (state, version, reason) = match register(context, run, results, model, &metrics).await? {
-            Registered::Version(version) => {
-                registered.insert(model.name.clone(), version);
-                (ModelState::Registered, Some(version), None)
+            Registered::Version { version, withheld } => {
+                registered.insert(model.name.clone(), withheld.clone());
+                (ModelState::Registered, Some(version), withheld)
             }
             Registered::Gated(reason) => (ModelState::Gated, None, Some(reason)),
             Registered::Refused(reason) => {
@@ -60,7 +60,7 @@ pub(super) async fn release(
         });
     }
     for endpoint in &run.spec.endpoints {
-        let (state, reason) = deploy(context, endpoint, registered.contains_key(&endpoint.model)).await?;
+        let (state, reason) = deploy(context, run, endpoint, registered.get(&endpoint.model)).await?;
         if let (EndpointState::Failed, Some(reason)) = (state, &reason) {
             failed.push(format!(
                 "endpoint '{}' could not be deployed: {reason}",
@@ -100,7 +100,11 @@ async fn metrics(
 }
 
 enum Registered {
-    Version(u32),
+    Version {
+        version: u32,
+        /// Why its alias was not moved.
+        withheld: Option<String>,
+    },
     Gated(String),
     Refused(String),
 }
@@ -143,6 +147,7 @@ async fn register(
             .collect(),
         code: run.source.clone(),
         metrics: metrics.clone(),
+        submitted_by: run.submitted_by.clone(),
     };
     let version = match context.ports.models.register(&registration).await {
         Ok(version) => version,
@@ -159,24 +164,37 @@ async fn register(
         step: Some(registration.step.clone()),
     };
     context.ports.datasets.record_lineage(&[edge]).await?;
+    let mut withheld = None;
     if let Some(alias) = &model.alias {
-        context
-            .ports
-            .models
-            .set_alias(&model.name, alias, version)
-            .await?;
+        let models = &context.ports.models;
+        match models
+            .set_alias(&model.name, alias, version, &run.submitted_by)
+            .await
+        {
+            Ok(()) => {}
+            // Such as a version that a person has to approve first: it is registered, and that is what was asked of
+            // the run.
+            Err(error) if error.is_refusal() => {
+                withheld = Some(format!("alias '{alias}' was not moved: {error}"));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
-    Ok(Registered::Version(version))
+    Ok(Registered::Version { version, withheld })
 }
 
 async fn deploy(
     context: &Context,
+    run: &Fixed,
     endpoint: &Endpoint,
-    has_new_version: bool,
+    registered: Option<&Option<String>>,
 ) -> Result<(EndpointState, Option<String>), PipelinesError> {
-    if !has_new_version {
-        let reason = format!("model '{}' got no new version", endpoint.model);
-        return Ok((EndpointState::Unchanged, Some(reason)));
+    let unchanged = match registered {
+        None => Some(format!("model '{}' got no new version", endpoint.model)),
+        Some(withheld) => withheld.clone(),
+    };
+    if unchanged.is_some() {
+        return Ok((EndpointState::Unchanged, unchanged));
     }
     let deployment = Deployment {
         name: endpoint.name.clone(),
@@ -184,6 +202,7 @@ async fn deploy(
         alias: endpoint.alias.clone(),
         replicas: endpoint.replicas,
         resources: endpoint.resources,
+        submitted_by: run.submitted_by.clone(),
     };
     match context.ports.endpoints.deploy(&deployment).await {
         Ok(()) => Ok((EndpointState::Deployed, None)),

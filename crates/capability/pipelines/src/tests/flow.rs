@@ -259,6 +259,40 @@ async fn a_gate_holds_a_model_back_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_version_that_waits_for_approval_is_registered_and_nothing_moves() {
+    let (server, world) = server().await;
+    world.logs("evaluate", "accuracy", 0.99);
+    world.state().protected = ["digits".parse().unwrap()].into();
+    let run = server.run_to_end(&world, GATED).await;
+    assert_eq!(
+        run.summary.state,
+        RunState::Succeeded,
+        "the run did what it had to"
+    );
+    let reason = "alias 'champion' was not moved: it has 0 of the 1 approvals that it needs";
+    assert_eq!(
+        (
+            run.models[0].state,
+            run.models[0].version,
+            run.models[0].reason.as_deref()
+        ),
+        (ModelState::Registered, Some(1), Some(reason))
+    );
+    assert_eq!(
+        (run.endpoints[0].state, run.endpoints[0].reason.as_deref()),
+        (EndpointState::Unchanged, Some(reason))
+    );
+    let state = world.state();
+    assert!(state.endpoints.is_empty() && state.aliases.is_empty());
+    assert!(
+        state
+            .registrations
+            .iter()
+            .all(|registration| registration.submitted_by == "ada")
+    );
+}
+
+#[tokio::test]
 async fn a_room_that_is_down_for_a_while_is_waited_for() {
     let (server, world) = server().await;
     let broken = ["publish", "close", "register", "deploy", "lineage", "revoke"];

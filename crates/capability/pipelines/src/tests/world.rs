@@ -52,6 +52,8 @@ pub(super) struct State {
     pub(super) registrations: Vec<Registration>,
     pub(super) aliases: BTreeMap<String, u32>,
     pub(super) endpoints: BTreeMap<String, Deployment>,
+    /// Models whose versions a person has to approve first.
+    pub(super) protected: BTreeSet<ModelName>,
     pub(super) tokens: BTreeSet<(RunId, String)>,
     /// The next calls of a port that fail, by name.
     pub(super) broken: BTreeMap<&'static str, u32>,
@@ -246,6 +248,20 @@ impl corliss_diagnostics::Diagnose for Down {
     }
 }
 
+/// A person has to say something first.
+#[derive(Debug, thiserror::Error)]
+#[error("it has 0 of the 1 approvals that it needs")]
+struct Unapproved;
+
+impl corliss_diagnostics::Diagnose for Unapproved {
+    fn code(&self) -> &'static str {
+        "model_not_approved"
+    }
+    fn meaning(&self) -> corliss_diagnostics::Meaning {
+        corliss_diagnostics::Meaning::Conflict
+    }
+}
+
 impl Port {
     /// One effect: the server may die before it and after it.
     async fn effect<T>(
@@ -431,11 +447,15 @@ impl ModelsPort for Port {
         })
         .await
     }
-    async fn set_alias(&self, name: &ModelName, alias: &str, version: u32) -> Result<(), PortError> {
+    async fn set_alias(&self, name: &ModelName, alias: &str, version: u32, _: &str) -> Result<(), PortError> {
         self.effect("alias", |state| {
+            if state.protected.contains(name) {
+                return Err(PortError::of(&Unapproved));
+            }
             let _ = state.aliases.insert(format!("{name}@{alias}"), version);
+            Ok(())
         })
-        .await
+        .await?
     }
 }
 

@@ -1,5 +1,6 @@
 //! The protocols that the registry speaks.
 
+mod acting;
 mod mlflow;
 mod native;
 

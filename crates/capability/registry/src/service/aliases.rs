@@ -1,9 +1,15 @@
 //! Aliases: set (by compare-and-set where the caller says from what), delete.
 
+use corliss_metastore::Tx;
 use corliss_mlflow_wire::check_length;
 
+use serde_json::json;
+
+use super::approve::check_approved;
 use super::{Registry, existing, existing_version};
-use crate::store::outbox;
+use crate::events::{Action, By};
+use crate::store::{decisions, events, outbox};
+use crate::types::{Model, ModelVersion};
 use crate::webhook::Happening;
 use crate::{RegistryError, store};
 
@@ -33,9 +39,9 @@ impl Registry {
         expected: Expected,
     ) -> Result<Option<i64>, RegistryError> {
         check_alias(&alias)?;
-        let now_ms = self.now_ms();
+        let by = self.by();
         self.change(move |tx| {
-            existing_version(tx, &name, version)?;
+            let to = existing_version(tx, &name, version)?;
             let model = existing(tx, &name)?;
             let before = store::alias_of(tx, &name, &alias)?;
             let met = match expected {
@@ -54,9 +60,7 @@ impl Registry {
                     now,
                 });
             }
-            store::put_alias(tx, &name, &alias, version)?;
-            let told = Happening::alias_created(model.is_prompt(), &name, &alias, version);
-            outbox::tell(tx, &told, now_ms)?;
+            point(tx, &by, &model, &alias, (before, &to))?;
             Ok(before)
         })
         .await
@@ -74,18 +78,14 @@ impl Registry {
         version: i64,
     ) -> Result<bool, RegistryError> {
         check_alias(&alias)?;
-        let now_ms = self.now_ms();
+        let by = self.by();
         self.change(move |tx| {
             let model = existing(tx, &name)?;
-            existing_version(tx, &name, version)?;
+            let to = existing_version(tx, &name, version)?;
             match store::alias_of(tx, &name, &alias)? {
                 Some(before) if before > version => return Ok(false),
                 Some(before) if before == version => {}
-                _ => {
-                    store::put_alias(tx, &name, &alias, version)?;
-                    let told = Happening::alias_created(model.is_prompt(), &name, &alias, version);
-                    outbox::tell(tx, &told, now_ms)?;
-                }
+                before => point(tx, &by, &model, &alias, (before, &to))?,
             }
             Ok(true)
         })
@@ -97,18 +97,42 @@ impl Registry {
     /// # Errors
     /// There is no such model.
     pub async fn delete_alias(&self, name: String, alias: String) -> Result<bool, RegistryError> {
-        let now_ms = self.now_ms();
+        let by = self.by();
         self.change(move |tx| {
             let model = existing(tx, &name)?;
+            let from = store::alias_of(tx, &name, &alias)?;
             let deleted = store::delete_alias(tx, &name, &alias)?;
             if deleted {
                 let told = Happening::alias_deleted(model.is_prompt(), &name, &alias);
-                outbox::tell(tx, &told, now_ms)?;
+                outbox::tell(tx, &told, by.now_ms)?;
+                let details = json!({ "alias": alias });
+                events::add(tx, &by, (&name, from), Action::AliasDeleted, &details)?;
             }
             Ok(deleted)
         })
         .await
     }
+}
+
+/// Points an alias at a version, if that is approved as far as it must be; webhooks and the log are told.
+fn point(
+    tx: &mut dyn Tx,
+    by: &By,
+    model: &Model,
+    alias: &str,
+    (before, to): (Option<i64>, &ModelVersion),
+) -> Result<(), RegistryError> {
+    if let Some(protection) = decisions::protection(tx, &model.name)?
+        && protection.covers(alias)
+    {
+        check_approved(tx, &protection, to)?;
+    }
+    store::put_alias(tx, &model.name, alias, to.version)?;
+    let told = Happening::alias_created(model.is_prompt(), &model.name, alias, to.version);
+    outbox::tell(tx, &told, by.now_ms)?;
+    let details = json!({ "alias": alias, "from": before, "to": to.version });
+    let place = (model.name.as_str(), Some(to.version));
+    Ok(events::add(tx, by, place, Action::AliasSet, &details)?)
 }
 
 /// An alias is a plain word, and none that could be taken for a version.

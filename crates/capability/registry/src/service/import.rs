@@ -5,9 +5,14 @@ use std::collections::BTreeMap;
 
 use corliss_metastore::Tx;
 
+use serde_json::json;
+
 use super::aliases::check_alias;
+use super::approve::check_approved;
 use super::register::foreign_draft;
-use super::{Registry, check_description, check_name, check_tag, existing};
+use super::{Registry, check_description, check_name, check_tag, existing, existing_version};
+use crate::events::{Action, By};
+use crate::store::{decisions, events};
 use crate::types::{KeyValue, ModelVersion, Stage, is_prompt};
 use crate::{ForeignSource, NewForeign, RegistryError, store};
 
@@ -30,7 +35,8 @@ pub struct ImportRegistered {
     pub updated_ms: i64,
     /// Tags; one that is here already stays as it is.
     pub tags: Vec<KeyValue>,
-    /// What each alias points at; one that is here already stays, and one whose version did not come is left out.
+    /// What each alias points at; one that is here already stays, and one whose version did not come, or is not approved
+    /// where that is demanded, is left out.
     pub aliases: BTreeMap<String, i64>,
     /// Some of its versions.
     pub versions: Vec<ImportVersion>,
@@ -92,8 +98,8 @@ impl Registry {
             )));
         }
         if !import.dry_run {
-            let model = import.clone();
-            self.store.write(move |tx| put_model(tx, &model)).await?;
+            let (model, by) = (import.clone(), self.by());
+            self.store.write(move |tx| put_model(tx, &by, &model)).await?;
         }
         let name = import.name.clone();
         let mut moved = RegisteredMoved {
@@ -113,7 +119,8 @@ impl Registry {
             }
         }
         if !import.dry_run {
-            self.store.write(move |tx| put_aliases(tx, &import)).await?;
+            let by = self.by();
+            self.store.write(move |tx| put_aliases(tx, &by, &import)).await?;
         }
         Ok(moved)
     }
@@ -151,9 +158,14 @@ impl Registry {
             description: version.description.clone(),
             tags: version.tags.clone(),
         };
+        let by = self.by();
+        let made_by = By {
+            now_ms: version.created_ms,
+            ..by.clone()
+        };
         let draft = match is_prompt(&new.tags) {
-            true => foreign_draft(new, None, version.created_ms),
-            false => self.draft_of_source(new, version.created_ms).await?,
+            true => foreign_draft(new, None, &made_by),
+            false => self.draft_of_source(new, &made_by).await?,
         };
         let made = ModelVersion {
             version: version.version,
@@ -162,19 +174,28 @@ impl Registry {
             ..draft
         };
         let (key, record) = (key_of(import, version.version), made.clone());
+        let source = import.source.clone();
         self.store
             .write(move |tx| {
                 // Looked at again: two imports may run at once.
                 if is_known(tx, &key, &record.name, record.version)? {
                     return Ok(());
                 }
+                if record.stage == Stage::Production
+                    && let Some(protection) = decisions::protection(tx, &record.name)?
+                {
+                    check_approved(tx, &protection, &record)?;
+                }
                 store::insert_version(tx, &record, Some(&key))?;
                 store::reserve_version(tx, &record.name, record.version)?;
-                Ok::<_, RegistryError>(())
+                let place = (record.name.as_str(), Some(record.version));
+                let details = json!({ "from": source });
+                Ok::<_, RegistryError>(events::add(tx, &by, place, Action::MovedIn, &details)?)
             })
             .await?;
         if !made.is_prompt() {
             self.ports.lineage.registered(&made).await?;
+            self.look_after_registering(&made).await;
         }
         Ok(true)
     }
@@ -199,9 +220,11 @@ fn is_known(tx: &mut dyn Tx, key: &str, name: &str, number: i64) -> Result<bool,
     }
 }
 
-fn put_model(tx: &mut dyn Tx, import: &ImportRegistered) -> Result<(), RegistryError> {
+fn put_model(tx: &mut dyn Tx, by: &By, import: &ImportRegistered) -> Result<(), RegistryError> {
     if store::insert_model(tx, &import.name, &import.description, import.created_ms)? {
         store::touch_model(tx, &import.name, import.updated_ms)?;
+        let details = json!({ "from": import.source });
+        events::add(tx, by, (&import.name, None), Action::MovedIn, &details)?;
     }
     let model = existing(tx, &import.name)?;
     for tag in &import.tags {
@@ -212,13 +235,23 @@ fn put_model(tx: &mut dyn Tx, import: &ImportRegistered) -> Result<(), RegistryE
     Ok(())
 }
 
-fn put_aliases(tx: &mut dyn Tx, import: &ImportRegistered) -> Result<(), RegistryError> {
+fn put_aliases(tx: &mut dyn Tx, by: &By, import: &ImportRegistered) -> Result<(), RegistryError> {
+    let protection = decisions::protection(tx, &import.name)?;
     for (alias, version) in &import.aliases {
         let is_free = store::alias_of(tx, &import.name, alias)?.is_none();
         let moved_in = store::by_registration(tx, &key_of(import, *version))?;
-        if is_free && moved_in.is_some_and(|found| found.name == import.name) {
-            store::put_alias(tx, &import.name, alias, *version)?;
+        if !is_free || moved_in.is_none_or(|found| found.name != import.name) {
+            continue;
         }
+        if let Some(protection) = protection.as_ref().filter(|protection| protection.covers(alias)) {
+            let to = existing_version(tx, &import.name, *version)?;
+            if check_approved(tx, protection, &to).is_err() {
+                continue;
+            }
+        }
+        store::put_alias(tx, &import.name, alias, *version)?;
+        let details = json!({ "alias": alias, "from": null, "to": version });
+        events::add(tx, by, (&import.name, Some(*version)), Action::AliasSet, &details)?;
     }
     Ok(())
 }

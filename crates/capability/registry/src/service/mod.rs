@@ -1,6 +1,10 @@
 //! The service: checks what is asked, makes times and numbers, and runs each operation as one transaction.
 
 mod aliases;
+mod approve;
+mod check;
+mod deploy;
+mod history;
 mod import;
 mod models;
 mod register;
@@ -10,6 +14,8 @@ mod source;
 mod versions;
 mod webhooks;
 
+use std::sync::Arc;
+
 use corliss_clock::Sources;
 use corliss_diagnostics::nearest;
 use corliss_metastore::{Metastore, Tx};
@@ -17,12 +23,16 @@ use corliss_mlflow_wire::{WireError, check_key, check_length};
 use corliss_reconcile::Wake;
 use corliss_types::Timestamp;
 use corliss_webhook::WebhookClient;
+use tokio::sync::Semaphore;
 
 pub use aliases::Expected;
+pub(crate) use approve::NewProtection;
+pub use deploy::Deployed;
 pub use import::{ImportRegistered, ImportVersion, RegisteredMoved};
 pub use register::{NewForeign, NewVersion, Registered};
 pub(crate) use search::Search;
 
+use crate::events::{By, ITSELF};
 use crate::types::{KeyValue, Model, ModelVersion, PROMPT_TEXT_TAG};
 use crate::{Ports, RegistryError, store};
 
@@ -32,6 +42,8 @@ const NAME_LEN: usize = 256;
 const DESCRIPTION_LEN: usize = 100_000;
 /// Versions of a model that one answer shows.
 const VERSIONS_SHOWN: i64 = 1000;
+/// Versions whose files are looked at at once.
+const LOOKS_AT_ONCE: usize = 2;
 
 /// The registry; cheap to clone.
 #[derive(Clone)]
@@ -42,6 +54,10 @@ pub struct Registry {
     webhooks: WebhookClient,
     /// Signalled when there may be something to tell webhooks.
     wake: Wake,
+    /// Whose changes these are.
+    actor: Arc<str>,
+    /// Looking into a file may take a header of 100 MB into memory, so few look at once.
+    looks: Arc<Semaphore>,
 }
 
 impl Registry {
@@ -54,6 +70,24 @@ impl Registry {
             ports,
             webhooks,
             wake: Wake::new(),
+            actor: ITSELF.into(),
+            looks: Arc::new(Semaphore::new(LOOKS_AT_ONCE)),
+        }
+    }
+
+    /// The same registry, for changes that this person makes: their name stands in the log.
+    #[must_use]
+    pub fn acting_as(&self, actor: &str) -> Self {
+        Self {
+            actor: actor.into(),
+            ..self.clone()
+        }
+    }
+
+    fn by(&self) -> By {
+        By {
+            actor: self.actor.clone(),
+            now_ms: self.now_ms(),
         }
     }
 

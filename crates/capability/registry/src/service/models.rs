@@ -2,8 +2,12 @@
 
 use corliss_mlflow_wire::WireError;
 
+use serde_json::json;
+
+use super::approve::check_unprotected;
 use super::{Registry, check_description, check_name, check_tag, existing};
-use crate::store::outbox;
+use crate::events::{Action, shown};
+use crate::store::{events, outbox};
 use crate::types::{KeyValue, Model, is_prompt};
 use crate::webhook::Happening;
 use crate::{RegistryError, store};
@@ -22,16 +26,17 @@ impl Registry {
         check_name(&name)?;
         check_description(&description)?;
         tags.iter().try_for_each(check_tag)?;
-        let now_ms = self.now_ms();
+        let by = self.by();
         self.change(move |tx| {
-            if !store::insert_model(tx, &name, &description, now_ms)? {
+            if !store::insert_model(tx, &name, &description, by.now_ms)? {
                 return Err(taken(&existing(tx, &name)?, is_prompt(&tags)));
             }
             for tag in &tags {
                 store::put_model_tag(tx, &name, tag)?;
             }
             let model = existing(tx, &name)?;
-            outbox::tell(tx, &Happening::model_created(&model), now_ms)?;
+            outbox::tell(tx, &Happening::model_created(&model), by.now_ms)?;
+            events::add(tx, &by, (&name, None), Action::Created, &json!({}))?;
             Ok(model)
         })
         .await
@@ -51,11 +56,13 @@ impl Registry {
     /// There is none of this name.
     pub async fn describe_model(&self, name: String, text: String) -> Result<Model, RegistryError> {
         check_description(&text)?;
-        let now_ms = self.now_ms();
+        let by = self.by();
         self.store
             .write(move |tx| {
                 existing(tx, &name)?;
-                store::set_description(tx, &name, &text, now_ms)?;
+                store::set_description(tx, &name, &text, by.now_ms)?;
+                let details = json!({ "description": shown(&text) });
+                events::add(tx, &by, (&name, None), Action::Described, &details)?;
                 existing(tx, &name)
             })
             .await
@@ -64,34 +71,40 @@ impl Registry {
     /// Renames a model with its versions and aliases.
     ///
     /// # Errors
-    /// There is none of this name, or the new one is wrong or taken.
+    /// There is none of this name, it is protected, or the new one is wrong or taken.
     pub async fn rename_model(&self, name: String, new_name: String) -> Result<Model, RegistryError> {
         if new_name.trim().is_empty() {
             return Err(WireError::new("Missing value for required parameter 'new_name'.").into());
         }
         check_name(&new_name)?;
-        let now_ms = self.now_ms();
+        let by = self.by();
         self.store
             .write(move |tx| {
                 existing(tx, &name)?;
+                check_unprotected(tx, &name)?;
                 if name != new_name && store::model(tx, &new_name)?.is_some() {
                     return Err(RegistryError::ModelExists(new_name.clone()));
                 }
-                store::rename_model(tx, &name, &new_name, now_ms)?;
+                store::rename_model(tx, &name, &new_name, by.now_ms)?;
+                let details = json!({ "from": name, "to": new_name });
+                events::add(tx, &by, (&new_name, None), Action::Renamed, &details)?;
                 existing(tx, &new_name)
             })
             .await
     }
 
-    /// Deletes a model with its versions and aliases. Their files stay: they are versions of data.
+    /// Deletes a model with its versions and aliases. Their files stay: they are versions of data; so does the log.
     ///
     /// # Errors
-    /// There is none of this name.
+    /// There is none of this name, or it is protected.
     pub async fn delete_model(&self, name: String) -> Result<(), RegistryError> {
+        let by = self.by();
         self.store
             .write(move |tx| {
                 existing(tx, &name)?;
-                Ok(store::delete_model(tx, &name)?)
+                check_unprotected(tx, &name)?;
+                store::delete_model(tx, &name)?;
+                Ok(events::add(tx, &by, (&name, None), Action::Deleted, &json!({}))?)
             })
             .await
     }
@@ -102,13 +115,15 @@ impl Registry {
     /// There is none of this name, or the tag is wrong.
     pub async fn set_model_tag(&self, name: String, tag: KeyValue) -> Result<(), RegistryError> {
         check_tag(&tag)?;
-        let now_ms = self.now_ms();
+        let by = self.by();
         self.change(move |tx| {
             existing(tx, &name)?;
             store::put_model_tag(tx, &name, &tag)?;
+            let details = json!({ "key": tag.key, "value": shown(&tag.value) });
+            events::add(tx, &by, (&name, None), Action::TagSet, &details)?;
             // Asked afterwards: the tag may be the one that makes it a prompt.
             if existing(tx, &name)?.is_prompt() {
-                outbox::tell(tx, &Happening::prompt_tag_set(&name, &tag), now_ms)?;
+                outbox::tell(tx, &Happening::prompt_tag_set(&name, &tag), by.now_ms)?;
             }
             Ok(())
         })
@@ -120,12 +135,15 @@ impl Registry {
     /// # Errors
     /// There is none of this name.
     pub async fn delete_model_tag(&self, name: String, key: String) -> Result<(), RegistryError> {
-        let now_ms = self.now_ms();
+        let by = self.by();
         self.change(move |tx| {
             existing(tx, &name)?;
             let deleted = store::delete_model_tag(tx, &name, &key)?;
+            if deleted {
+                events::add(tx, &by, (&name, None), Action::TagDeleted, &json!({ "key": key }))?;
+            }
             if deleted && existing(tx, &name)?.is_prompt() {
-                outbox::tell(tx, &Happening::prompt_tag_deleted(&name, &key), now_ms)?;
+                outbox::tell(tx, &Happening::prompt_tag_deleted(&name, &key), by.now_ms)?;
             }
             Ok(())
         })

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use corliss_metastore::Tx;
 use corliss_types::{Flavor, ModelName, RunId, TrackingRunId, VersionId};
 
+use serde_json::json;
+
 use super::source::{self, Source, Which};
 use super::{Registry, check_description, check_tag, existing, existing_version};
-use crate::store::outbox;
+use crate::events::{Action, By, shown};
+use crate::store::{events, outbox};
 use crate::types::{DataInput, KeyValue, ModelVersion, Stage, is_prompt};
 use crate::webhook::Happening;
 use crate::{ForeignSource, Pinned, RegistryError, store};
@@ -67,7 +70,8 @@ impl Registry {
         let flavor = self.ports.sources.flavor_of(&new.source_version).await?;
         let flavor = flavor.ok_or_else(|| RegistryError::Source(new.source_version.to_string()))?;
         let key = format!("{}/{}", new.run_id, new.model);
-        let draft = draft_of(new, flavor, self.now_ms());
+        let by = self.by();
+        let draft = draft_of(new, flavor, &by);
         let registered = self
             .change(move |tx| {
                 let known = match store::by_registration(tx, &key)? {
@@ -85,8 +89,9 @@ impl Registry {
                 if store::insert_model(tx, &draft.name, "", draft.created_ms)? {
                     let model = existing(tx, &draft.name)?;
                     outbox::tell(tx, &Happening::model_created(&model), draft.created_ms)?;
+                    events::add(tx, &by, (&draft.name, None), Action::Created, &json!({}))?;
                 }
-                let version = insert(tx, draft.clone(), Some(&key))?;
+                let version = insert(tx, &by, draft.clone(), Some(&key))?;
                 Ok(Registered {
                     version,
                     created: true,
@@ -95,6 +100,7 @@ impl Registry {
             .await?;
         // Also when it existed: the call that made it may have died before it recorded this.
         self.ports.lineage.registered(&registered.version).await?;
+        self.look_after_registering(&registered.version).await;
         Ok(registered)
     }
 
@@ -105,22 +111,23 @@ impl Registry {
     pub async fn register_foreign(&self, new: NewForeign) -> Result<ModelVersion, RegistryError> {
         check_description(&new.description)?;
         new.tags.iter().try_for_each(check_tag)?;
-        let (name, now_ms) = (new.model.clone(), self.now_ms());
+        let (name, by) = (new.model.clone(), self.by());
         let draft = match is_prompt(&new.tags) {
             true => {
                 source::check_prompt(&new.source.source)?;
-                foreign_draft(new, None, now_ms)
+                foreign_draft(new, None, &by)
             }
-            false => self.draft_of_source(new, now_ms).await?,
+            false => self.draft_of_source(new, &by).await?,
         };
         let version = self
             .change(move |tx| {
                 existing(tx, &name)?;
-                insert(tx, draft.clone(), None)
+                insert(tx, &by, draft.clone(), None)
             })
             .await?;
         if !version.is_prompt() {
             self.ports.lineage.registered(&version).await?;
+            self.look_after_registering(&version).await;
         }
         Ok(version)
     }
@@ -129,7 +136,7 @@ impl Registry {
     pub(super) async fn draft_of_source(
         &self,
         new: NewForeign,
-        now_ms: i64,
+        by: &By,
     ) -> Result<ModelVersion, RegistryError> {
         let ForeignSource {
             source,
@@ -146,12 +153,12 @@ impl Registry {
         let looked_up = new.model.clone();
         self.store.read(move |tx| existing(tx, &looked_up)).await?;
         if let Source::Version(name, which) = read {
-            return self.draft_of_copy(new, name, which, now_ms).await;
+            return self.draft_of_copy(new, name, which, by).await;
         }
         let field = if model_id.is_some() { "model_id" } else { "run_id" };
         let is_ours = read != Source::Elsewhere;
         match self.ports.sources.pin(&new.source).await? {
-            Some(pinned) => Ok(foreign_draft(new, Some(pinned), now_ms)),
+            Some(pinned) => Ok(foreign_draft(new, Some(pinned), by)),
             None if is_ours => Err(source::outside(&new.source.source, field)),
             None => Err(RegistryError::Source(new.source.source)),
         }
@@ -163,7 +170,7 @@ impl Registry {
         new: NewForeign,
         name: String,
         which: Which,
-        now_ms: i64,
+        by: &By,
     ) -> Result<ModelVersion, RegistryError> {
         let text = new.source.source.clone();
         let original = self
@@ -189,8 +196,9 @@ impl Registry {
             tags: new.tags,
             aliases: Vec::new(),
             stage: Stage::None,
-            created_ms: now_ms,
-            updated_ms: now_ms,
+            registered_by: by.actor.to_string(),
+            created_ms: by.now_ms,
+            updated_ms: by.now_ms,
             ..original
         })
     }
@@ -226,7 +234,7 @@ fn original(tx: &mut dyn Tx, name: &str, which: &Which) -> Result<ModelVersion, 
 }
 
 /// A version that a client of MLflow sends.
-pub(super) fn foreign_draft(new: NewForeign, pinned: Option<Pinned>, now_ms: i64) -> ModelVersion {
+pub(super) fn foreign_draft(new: NewForeign, pinned: Option<Pinned>, by: &By) -> ModelVersion {
     let (run_of_pin, source) = (
         pinned.as_ref().and_then(|pinned| pinned.run_id.clone()),
         new.source,
@@ -252,8 +260,9 @@ pub(super) fn foreign_draft(new: NewForeign, pinned: Option<Pinned>, now_ms: i64
         stage: Stage::None,
         aliases: Vec::new(),
         tags: new.tags,
-        created_ms: now_ms,
-        updated_ms: now_ms,
+        registered_by: by.actor.to_string(),
+        created_ms: by.now_ms,
+        updated_ms: by.now_ms,
     }
 }
 
@@ -267,15 +276,25 @@ fn is_same(newest: &ModelVersion, draft: &ModelVersion) -> bool {
         && newest.metrics == draft.metrics
 }
 
-fn insert(tx: &mut dyn Tx, draft: ModelVersion, key: Option<&str>) -> Result<ModelVersion, RegistryError> {
+fn insert(
+    tx: &mut dyn Tx,
+    by: &By,
+    draft: ModelVersion,
+    key: Option<&str>,
+) -> Result<ModelVersion, RegistryError> {
     let version = store::next_version(tx, &draft.name, draft.created_ms)?;
     let made = ModelVersion { version, ..draft };
     store::insert_version(tx, &made, key)?;
     outbox::tell(tx, &Happening::version_created(&made), made.created_ms)?;
+    let details = json!({
+        "source": shown(&made.source),
+        "run": made.run_id.as_ref().or(made.tracking_run_id.as_ref()),
+    });
+    events::add(tx, by, (&made.name, Some(version)), Action::Registered, &details)?;
     Ok(made)
 }
 
-fn draft_of(new: NewVersion, flavor: Flavor, now_ms: i64) -> ModelVersion {
+fn draft_of(new: NewVersion, flavor: Flavor, by: &By) -> ModelVersion {
     ModelVersion {
         name: new.model.to_string(),
         version: 0,
@@ -299,7 +318,8 @@ fn draft_of(new: NewVersion, flavor: Flavor, now_ms: i64) -> ModelVersion {
         stage: Stage::None,
         aliases: Vec::new(),
         tags: Vec::new(),
-        created_ms: now_ms,
-        updated_ms: now_ms,
+        registered_by: by.actor.to_string(),
+        created_ms: by.now_ms,
+        updated_ms: by.now_ms,
     }
 }

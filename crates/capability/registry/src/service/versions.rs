@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::approve::check_approved;
 use super::{Registry, VERSIONS_SHOWN, check_description, check_tag, existing, existing_version};
 use corliss_types::VersionId;
+use serde_json::json;
 
-use crate::store::outbox;
+use crate::events::{Action, shown};
+use crate::store::{decisions, events, outbox};
 use crate::types::{KeyValue, ModelVersion, Stage};
 use crate::webhook::Happening;
 use crate::{FileRead, RegistryError, store};
@@ -106,11 +109,13 @@ impl Registry {
         text: String,
     ) -> Result<ModelVersion, RegistryError> {
         check_description(&text)?;
-        let now_ms = self.now_ms();
+        let by = self.by();
         self.store
             .write(move |tx| {
                 existing_version(tx, &name, number)?;
-                store::set_version_description(tx, &name, number, &text, now_ms)?;
+                store::set_version_description(tx, &name, number, &text, by.now_ms)?;
+                let details = json!({ "description": shown(&text) });
+                events::add(tx, &by, (&name, Some(number)), Action::Described, &details)?;
                 existing_version(tx, &name, number)
             })
             .await
@@ -119,7 +124,7 @@ impl Registry {
     /// Moves a version to a stage.
     ///
     /// # Errors
-    /// There is none of this number, or others cannot be archived from this stage.
+    /// There is none of this number, others cannot be archived from this stage, or it lacks approval.
     pub async fn set_stage(
         &self,
         name: String,
@@ -134,12 +139,23 @@ impl Registry {
                 stage.as_str()
             )));
         }
-        let now_ms = self.now_ms();
+        let by = self.by();
         self.store
             .write(move |tx| {
-                existing_version(tx, &name, number)?;
-                store::set_version_stage(tx, &name, number, stage, archive_others, now_ms)?;
-                store::touch_model(tx, &name, now_ms)?;
+                let version = existing_version(tx, &name, number)?;
+                if stage == Stage::Production
+                    && let Some(protection) = decisions::protection(tx, &name)?
+                {
+                    check_approved(tx, &protection, &version)?;
+                }
+                store::set_version_stage(tx, &name, number, stage, archive_others, by.now_ms)?;
+                store::touch_model(tx, &name, by.now_ms)?;
+                let details = json!({
+                    "from": version.stage.as_str(),
+                    "to": stage.as_str(),
+                    "archive_others": archive_others,
+                });
+                events::add(tx, &by, (&name, Some(number)), Action::Staged, &details)?;
                 existing_version(tx, &name, number)
             })
             .await
@@ -150,12 +166,20 @@ impl Registry {
     /// # Errors
     /// There is none of this number.
     pub async fn delete_version(&self, name: String, number: i64) -> Result<(), RegistryError> {
-        let now_ms = self.now_ms();
+        let by = self.by();
         self.store
             .write(move |tx| {
-                existing_version(tx, &name, number)?;
+                let version = existing_version(tx, &name, number)?;
                 store::delete_version(tx, &name, number)?;
-                Ok(store::touch_model(tx, &name, now_ms)?)
+                store::touch_model(tx, &name, by.now_ms)?;
+                let details = json!({ "aliases": version.aliases });
+                Ok(events::add(
+                    tx,
+                    &by,
+                    (&name, Some(number)),
+                    Action::VersionDeleted,
+                    &details,
+                )?)
             })
             .await
     }
@@ -171,13 +195,15 @@ impl Registry {
         tag: KeyValue,
     ) -> Result<(), RegistryError> {
         check_tag(&tag)?;
-        let now_ms = self.now_ms();
+        let by = self.by();
         self.change(move |tx| {
             existing_version(tx, &name, number)?;
             store::put_version_tag(tx, &name, number, &tag)?;
+            let details = json!({ "key": tag.key, "value": shown(&tag.value) });
+            events::add(tx, &by, (&name, Some(number)), Action::TagSet, &details)?;
             let is_prompt = existing(tx, &name)?.is_prompt();
             let told = Happening::version_tag_set(is_prompt, &name, number, &tag);
-            Ok(outbox::tell(tx, &told, now_ms)?)
+            Ok(outbox::tell(tx, &told, by.now_ms)?)
         })
         .await
     }
@@ -192,13 +218,15 @@ impl Registry {
         number: i64,
         key: String,
     ) -> Result<(), RegistryError> {
-        let now_ms = self.now_ms();
+        let by = self.by();
         self.change(move |tx| {
             existing_version(tx, &name, number)?;
             if store::delete_version_tag(tx, &name, number, &key)? {
                 let is_prompt = existing(tx, &name)?.is_prompt();
                 let told = Happening::version_tag_deleted(is_prompt, &name, number, &key);
-                outbox::tell(tx, &told, now_ms)?;
+                outbox::tell(tx, &told, by.now_ms)?;
+                let details = json!({ "key": key });
+                events::add(tx, &by, (&name, Some(number)), Action::TagDeleted, &details)?;
             }
             Ok(())
         })

@@ -1,6 +1,9 @@
 //! SQL of the registry. Modules hold functions on an open transaction; they decide nothing.
 
 mod aliases;
+pub(crate) mod contents;
+pub(crate) mod decisions;
+pub(crate) mod events;
 mod models;
 pub(crate) mod outbox;
 mod search;
@@ -28,7 +31,7 @@ use corliss_metastore::Migrations;
 /// The schema.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "registry",
-    steps: &[STEP_1, STEP_2],
+    steps: &[STEP_1, STEP_2, STEP_3],
 };
 
 // `last_version` outlives the versions it counted, so a number is never given out twice. No table refers to
@@ -125,6 +128,58 @@ CREATE TABLE registry_webhook_delivery (
     PRIMARY KEY (webhook, sequence)
 );
 CREATE INDEX registry_webhook_delivery_by_state ON registry_webhook_delivery (webhook, state, sequence);
+";
+
+// What was found in files is kept by the version of data, which never changes: copies share it. Events outlive the model
+// that they tell of, so they have no key in common with it.
+const STEP_3: &str = "
+ALTER TABLE registry_versions ADD COLUMN registered_by TEXT NOT NULL DEFAULT '';
+CREATE INDEX registry_versions_by_source ON registry_versions (source_version);
+CREATE TABLE registry_contents (
+    source_version TEXT NOT NULL PRIMARY KEY,
+    rules BIGINT NOT NULL,
+    checked_ms BIGINT NOT NULL,
+    damaged BIGINT NOT NULL,
+    unsafe BIGINT NOT NULL,
+    verified BIGINT NOT NULL,
+    unknown BIGINT NOT NULL,
+    unread BIGINT NOT NULL,
+    files_json TEXT NOT NULL,
+    declared_json TEXT NOT NULL
+);
+CREATE TABLE registry_protections (
+    name TEXT NOT NULL PRIMARY KEY,
+    approvals BIGINT NOT NULL,
+    aliases_json TEXT NOT NULL,
+    self_approval BIGINT NOT NULL,
+    set_by TEXT NOT NULL,
+    set_ms BIGINT NOT NULL
+);
+CREATE TABLE registry_decisions (
+    name TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    approved BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    decided_ms BIGINT NOT NULL,
+    PRIMARY KEY (name, version, actor)
+);
+CREATE TABLE registry_event_counter (
+    id BIGINT NOT NULL PRIMARY KEY,
+    last BIGINT NOT NULL
+);
+INSERT INTO registry_event_counter (id, last) VALUES (1, 0);
+CREATE TABLE registry_events (
+    sequence BIGINT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    version BIGINT,
+    action TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    details_json TEXT NOT NULL,
+    at_ms BIGINT NOT NULL,
+    once_key TEXT UNIQUE
+);
+CREATE INDEX registry_events_by_name ON registry_events (name, sequence);
 ";
 
 /// `$1,$2,…`: a list of one length, padded, so that few statements serve every number of names.

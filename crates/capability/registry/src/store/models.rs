@@ -107,12 +107,14 @@ pub(crate) fn touch_model(tx: &mut dyn Tx, name: &str, now_ms: i64) -> Result<()
     Ok(())
 }
 
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 7] = [
     "registry_models",
     "registry_model_tags",
     "registry_versions",
     "registry_version_tags",
     "registry_aliases",
+    "registry_protections",
+    "registry_decisions",
 ];
 
 /// Renames a model in every table; the caller has seen that the new name is free.
@@ -128,6 +130,7 @@ pub(crate) fn rename_model(
             params![name, new_name],
         )?;
     }
+    super::events::rename(tx, name, new_name)?;
     tx.execute(
         "UPDATE registry_versions SET updated_ms = $2 WHERE name = $1",
         params![new_name, now_ms],
@@ -136,6 +139,7 @@ pub(crate) fn rename_model(
 }
 
 pub(crate) fn delete_model(tx: &mut dyn Tx, name: &str) -> Result<(), StoreError> {
+    super::contents::forget_model(tx, name)?;
     for table in TABLES {
         tx.execute(&format!("DELETE FROM {table} WHERE name = $1"), params![name])?;
     }

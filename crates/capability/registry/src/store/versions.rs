@@ -9,7 +9,7 @@ use corliss_types::{Flavor, VersionId};
 
 pub(super) const COLUMNS: &str = "v.name, v.version, v.description, v.source_version, v.source, v.download_uri, v.flavor, v.run_id, \
                                   v.step, v.tracking_run_id, v.logged_model_id, v.run_link, v.data_json, \
-                                  v.code_version, v.metrics_json, v.stage, v.created_ms, v.updated_ms";
+                                  v.code_version, v.metrics_json, v.stage, v.registered_by, v.created_ms, v.updated_ms";
 
 /// Every version of data that a model's version was made from or of.
 pub(crate) fn versions_in_use(tx: &mut dyn Tx) -> Result<Vec<VersionId>, StoreError> {
@@ -35,7 +35,7 @@ fn source_version(row: &Row) -> Result<Option<VersionId>, StoreError> {
     }
 }
 
-fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &str) -> Result<T, StoreError> {
+pub(super) fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &str) -> Result<T, StoreError> {
     serde_json::from_str(&row.text(column)?).map_err(|error| StoreError::Malformed {
         column: column.to_owned(),
         message: error.to_string(),
@@ -64,6 +64,7 @@ pub(super) fn from_row(row: &Row) -> Result<ModelVersion, StoreError> {
         stage: Stage::parse(&row.text("stage")?).unwrap_or(Stage::None),
         aliases: Vec::new(),
         tags: Vec::new(),
+        registered_by: row.text("registered_by")?,
         created_ms: row.integer("created_ms")?,
         updated_ms: row.integer("updated_ms")?,
     })
@@ -106,8 +107,8 @@ pub(crate) fn insert_version(
     tx.execute(
         "INSERT INTO registry_versions (name, version, description, source_version, source, flavor, run_id, step,
              tracking_run_id, logged_model_id, run_link, data_json, code_version, metrics_json, stage,
-             registration_key, created_ms, updated_ms, download_uri)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+             registration_key, created_ms, updated_ms, download_uri, registered_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
         params![
             &version.name,
             version.version,
@@ -127,7 +128,8 @@ pub(crate) fn insert_version(
             registration_key,
             version.created_ms,
             version.updated_ms,
-            &version.download_uri
+            &version.download_uri,
+            &version.registered_by
         ],
     )?;
     version
@@ -256,9 +258,15 @@ pub(crate) fn set_version_stage(
     Ok(())
 }
 
-/// Removes a version with its tags and the aliases that point at it.
+/// Removes a version with its tags, decisions and the aliases that point at it.
 pub(crate) fn delete_version(tx: &mut dyn Tx, name: &str, number: i64) -> Result<(), StoreError> {
-    for table in ["registry_versions", "registry_version_tags", "registry_aliases"] {
+    super::contents::forget_version(tx, name, number)?;
+    for table in [
+        "registry_versions",
+        "registry_version_tags",
+        "registry_aliases",
+        "registry_decisions",
+    ] {
         tx.execute(
             &format!("DELETE FROM {table} WHERE name = $1 AND version = $2"),
             params![name, number],

@@ -3,15 +3,18 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use corliss_clock::Sources;
+use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_http::Routes;
 use corliss_metastore::Metastore;
 use corliss_registry::{
     FileRead, ForeignSource, Lineage, ModelSources, ModelVersion, NewForeign, NewVersion, Pinned, PortError,
-    Ports, Registry, SealedSecret, Sealer,
+    Ports, Registry, SealedSecret, Sealer, SourceFile,
 };
 use corliss_testkit::everyone;
 use corliss_types::{Flavor, VersionId};
@@ -33,10 +36,58 @@ pub fn known() -> VersionId {
     VersionId::from_digest([7; 32])
 }
 
+/// A version with a pickle, one with a damaged file, one that is whole, and one whose bytes cannot be read now.
+pub fn pickled() -> VersionId {
+    VersionId::from_digest([8; 32])
+}
+
+pub fn damaged() -> VersionId {
+    VersionId::from_digest([9; 32])
+}
+
+pub fn whole() -> VersionId {
+    VersionId::from_digest([10; 32])
+}
+
+pub fn unreadable() -> VersionId {
+    VersionId::from_digest([11; 32])
+}
+
+/// What the versions hold, in order of paths.
+fn files_of(version: &VersionId) -> Vec<(&'static str, &'static [u8])> {
+    const TENSORS: &[u8] =
+        b"\x3d\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}        ab";
+    let said: &[u8] = b"flavors: {sklearn: {pickled_model: odd.bin}}\nsignature: {inputs: '[1]'}\n\
+        saved_input_example_info: {artifact_path: input_example.json}\n";
+    let all = [
+        (known(), vec![("MLmodel", MLMODEL)]),
+        (
+            pickled(),
+            vec![
+                ("MLmodel", said),
+                ("input_example.json", b"{}"),
+                ("model.pkl", b"cos\nsystem\n."),
+                ("odd.bin", b"?"),
+            ],
+        ),
+        (
+            damaged(),
+            vec![
+                ("a.txt", b"a"),
+                ("model.safetensors", &TENSORS[..TENSORS.len() - 1]),
+            ],
+        ),
+        (whole(), vec![("model.safetensors", TENSORS)]),
+        (unreadable(), vec![("model.onnx", b"x")]),
+    ];
+    let found = all.into_iter().find(|(id, _)| id == version);
+    found.map(|(_, files)| files).unwrap_or_default()
+}
+
 #[async_trait]
 impl ModelSources for OneSource {
     async fn flavor_of(&self, version: &VersionId) -> Result<Option<Flavor>, PortError> {
-        Ok((*version == known()).then_some(Flavor::Onnx))
+        Ok((!files_of(version).is_empty()).then_some(Flavor::Onnx))
     }
 
     async fn pin(&self, source: &ForeignSource) -> Result<Option<Pinned>, PortError> {
@@ -58,12 +109,49 @@ impl ModelSources for OneSource {
         )
     }
 
+    async fn files(&self, version: &VersionId, limit: usize) -> Result<Option<Vec<SourceFile>>, PortError> {
+        let files = files_of(version).into_iter().map(|(path, bytes)| SourceFile {
+            path: path.to_owned(),
+            size_bytes: bytes.len() as u64,
+        });
+        let files: Vec<_> = files.take(limit).collect();
+        Ok((!files.is_empty()).then_some(files))
+    }
+
+    async fn read(
+        &self,
+        version: &VersionId,
+        path: &str,
+        range: Range<u64>,
+    ) -> Result<Option<Bytes>, PortError> {
+        if *version == unreadable() {
+            return Err(PortError::of(&Away));
+        }
+        let (from, to) = (range.start as usize, range.end as usize);
+        let found = files_of(version).into_iter().find(|(name, _)| *name == path);
+        Ok(found.map(|(_, bytes)| Bytes::copy_from_slice(&bytes[from..to])))
+    }
+
     async fn open(&self, version: &VersionId, path: &str) -> Result<Option<FileRead>, PortError> {
-        let bytes = bytes::Bytes::from_static(MLMODEL);
+        let bytes = Bytes::from_static(MLMODEL);
         Ok((*version == known() && path == "MLmodel").then(|| FileRead {
             size_bytes: bytes.len() as u64,
             bytes: Box::pin(futures_util::stream::iter([Ok(bytes)])),
         }))
+    }
+}
+
+/// The disk with the files is away.
+#[derive(Debug, thiserror::Error)]
+#[error("the disk is away")]
+struct Away;
+
+impl Diagnose for Away {
+    fn code(&self) -> &'static str {
+        "away"
+    }
+    fn meaning(&self) -> Meaning {
+        Meaning::Unavailable
     }
 }
 

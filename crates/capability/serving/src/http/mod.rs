@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::routing::{delete, get, put};
-use corliss_http::{ApiError, Dialect, Json, List, Path, Routes};
+use corliss_http::{ApiError, Authority, Caller, Dialect, Json, List, Path, Routes};
 use corliss_types::{Access, Permission};
 use http::{Method, StatusCode};
 
@@ -66,10 +66,16 @@ async fn one(
 
 async fn deploy(
     State(serving): State<Arc<Serving>>,
+    Caller(caller): Caller,
+    authority: Authority,
     Path(name): Path<String>,
     Json(request): Json<DeployRequest>,
 ) -> Result<(StatusCode, Json<EndpointView>), ApiError> {
-    Ok((StatusCode::ACCEPTED, Json(serving.deploy(&name, request).await?)))
+    if request.allow_pickle {
+        authority.demand(Permission::ModelsDeployUnsafe)?;
+    }
+    let endpoint = serving.deploy(&name, request, &caller.name).await?;
+    Ok((StatusCode::ACCEPTED, Json(endpoint)))
 }
 
 async fn remove(

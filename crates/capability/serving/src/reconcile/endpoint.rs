@@ -13,7 +13,7 @@ use super::words;
 use crate::routes::{RouteEndpoint, RouteReplica};
 use crate::store::{self, Desired, EndpointRow, ReplicaRow};
 use crate::types::{EndpointPhase, ReplicaPhase};
-use crate::{Serving, ServingError};
+use crate::{Order, Serving, ServingError};
 
 /// While a replica comes up or goes away, nobody signals: its engine is asked this often.
 const MOVING: Duration = Duration::from_millis(50);
@@ -50,23 +50,25 @@ impl EndpointReconciler {
     }
 
     /// Where a reference follows an alias, the alias may have moved. A reference that means nothing any more
-    /// leaves the endpoint as it is: what serves must not stop because a name was deleted.
-    async fn follow_alias(&self, live: &mut Live) -> Result<(), ServingError> {
+    /// leaves the endpoint as it is: what serves must not stop because a name was deleted. Answers why it was not followed.
+    async fn follow_alias(&self, live: &mut Live) -> Result<Option<String>, ServingError> {
         let current = &live.row.desired;
         if live.row.deleting || !current.reference.contains('@') {
-            return Ok(());
+            return Ok(None);
         }
         let Ok(model) = self.serving.parts.models.resolve(&current.reference).await else {
-            return Ok(());
+            return Ok(None);
         };
         if model.files == current.files && model.version == current.version && model.model == current.model {
-            return Ok(());
+            return Ok(None);
         }
-        let flavor = match self.serving.servable(&model).await {
+        let flavor = match self.serving.servable(&model, current.allow_pickle).await {
             Ok(flavor) => flavor,
             Err(error) => {
-                let reason = format!("{}/{} cannot be served: {error}", model.model, model.version);
-                return self.tell(&live.row, live.row.phase, Some(reason)).await;
+                return Ok(Some(format!(
+                    "{}/{} cannot be served: {error}",
+                    model.model, model.version
+                )));
             }
         };
         let to = Desired {
@@ -91,10 +93,36 @@ impl EndpointReconciler {
                 crashes: 0,
                 last_crash: Timestamp::default(),
                 updated: now,
+                deployed_by: None,
                 ..row
             };
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Tells the model's log what the endpoint was told to serve, once for each time.
+    async fn log_order(&self, live: &mut Live) -> Result<(), ServingError> {
+        let (row, order) = (live.row.clone(), live.row.order());
+        if row.deleting || row.logged == order {
+            return Ok(());
+        }
+        let lineage = &self.serving.parts.lineage;
+        lineage
+            .ordered(Order {
+                endpoint: row.name.clone(),
+                reference: row.desired.reference.clone(),
+                model: row.desired.model.clone(),
+                version: row.desired.version,
+                by: row.deployed_by.clone(),
+                allow_pickle: row.desired.allow_pickle,
+                key: format!("{}/{}/{}", row.name, row.created.as_millis(), row.generation),
+            })
+            .await?;
+        live.row.logged.clone_from(&order);
+        let store = &self.serving.parts.store;
+        store
+            .write(move |tx| Ok(store::set_logged(tx, &row, &order)?))
+            .await
     }
 
     fn view(&self, live: &Live) -> policy::View {
@@ -129,7 +157,8 @@ impl EndpointReconciler {
 
     /// Brings one endpoint a step further; answers when to look again and what to route.
     async fn step(&self, live: &mut Live) -> Result<(Option<Duration>, Option<RouteEndpoint>), ServingError> {
-        self.follow_alias(live).await?;
+        let not_followed = self.follow_alias(live).await?;
+        self.log_order(live).await?;
         self.observe(live).await?;
         let view = self.view(live);
         let plan = policy::decide(&view);
@@ -140,7 +169,9 @@ impl EndpointReconciler {
             return Ok((None, None));
         }
         let last_failure = self.last_failure(&live.row).await?;
-        let reason = words::sentence(&plan, view.now, last_failure.as_deref());
+        let sentence = words::sentence(&plan, view.now, last_failure.as_deref());
+        let reasons: Vec<String> = [not_followed, sentence].into_iter().flatten().collect();
+        let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
         self.tell(&live.row, phase_of(&plan), reason.clone()).await?;
         Ok((self.next_look(live, &plan), Some(self.route(live, reason))))
     }

@@ -13,12 +13,17 @@ const MAX_REPLICAS: u32 = 64;
 const MAX_CPU_MILLI: u64 = 1_000_000;
 
 impl Serving {
-    /// Stores what an endpoint should be, having looked at the model's files. One that is on its way out
-    /// stays after all, with new replicas.
-    pub async fn deploy(&self, name: &str, request: DeployRequest) -> Result<EndpointView, ServingError> {
+    /// Stores what an endpoint should be by the word of `by`, having looked at the model's files. One that is on its way
+    /// out stays after all, with new replicas. Whether `by` may allow pickles is for the caller to know.
+    pub async fn deploy(
+        &self,
+        name: &str,
+        request: DeployRequest,
+        by: &str,
+    ) -> Result<EndpointView, ServingError> {
         check(name, &request)?;
         let model = self.parts.models.resolve(&request.model).await?;
-        let flavor = self.servable(&model).await?;
+        let flavor = self.servable(&model, request.allow_pickle).await?;
         let desired = Desired {
             reference: request.model,
             model: model.model,
@@ -27,15 +32,16 @@ impl Serving {
             flavor,
             replicas: request.replicas,
             resources: request.resources,
+            allow_pickle: request.allow_pickle,
         };
-        let (owned, now) = (name.to_owned(), self.parts.sources.clock.now());
+        let (owned, by, now) = (name.to_owned(), by.to_owned(), self.parts.sources.clock.now());
         self.parts
             .store
             .write(move |tx| {
                 let stays = |row: &EndpointRow| row.desired == desired && !row.deleting;
                 // The same again is no new generation: its replicas stay as they are.
                 if !store::get_endpoint(tx, &owned)?.is_some_and(|row| stays(&row)) {
-                    store::upsert_endpoint(tx, &owned, &desired, now)?;
+                    store::upsert_endpoint(tx, &owned, &desired, &by, now)?;
                 }
                 Ok::<_, ServingError>(())
             })
@@ -59,8 +65,13 @@ impl Serving {
         Ok(())
     }
 
-    /// The kind of engine for these files, or why there is none.
-    pub(crate) async fn servable(&self, model: &DeployedModel) -> Result<Flavor, ServingError> {
+    /// The kind of engine for these files, or why they are not served.
+    pub(crate) async fn servable(
+        &self,
+        model: &DeployedModel,
+        allow_pickle: bool,
+    ) -> Result<Flavor, ServingError> {
+        self.parts.models.clear(model, allow_pickle).await?;
         let folder = self.parts.models.materialise(&model.files).await?;
         // Looked for as the engine will, so that what it would refuse is refused before it is deployed.
         match tokio::task::spawn_blocking(move || model_dir::locate(&folder)).await {

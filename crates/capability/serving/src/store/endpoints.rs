@@ -23,6 +23,8 @@ pub struct Desired {
     pub replicas: u32,
     /// What each of them holds.
     pub resources: Resources,
+    /// Whether it may be what holds a pickle.
+    pub allow_pickle: bool,
 }
 
 /// An endpoint as stored.
@@ -48,6 +50,25 @@ pub struct EndpointRow {
     pub created: Timestamp,
     /// When what it should be last changed.
     pub updated: Timestamp,
+    /// Who said what it should be; none if it followed an alias.
+    pub deployed_by: Option<String>,
+    /// What of it the model's log was told, see [`EndpointRow::order`].
+    pub logged: String,
+}
+
+impl EndpointRow {
+    /// What a model's log is told of: a change of anything else, such as the number of replicas, is none.
+    #[must_use]
+    pub fn order(&self) -> String {
+        let Desired {
+            reference,
+            model,
+            version,
+            allow_pickle,
+            ..
+        } = &self.desired;
+        format!("{reference} {model}/{version} {}", u8::from(*allow_pickle))
+    }
 }
 
 fn phase_name(phase: EndpointPhase) -> &'static str {
@@ -92,6 +113,7 @@ fn endpoint(row: &Row) -> Result<EndpointRow, StoreError> {
                 memory_bytes: row.unsigned("memory_bytes")?,
                 accelerators: count(row, "accelerators")?,
             },
+            allow_pickle: row.boolean("allow_pickle")?,
         },
         deleting: row.boolean("deleting")?,
         generation: row.integer("generation")?,
@@ -101,6 +123,8 @@ fn endpoint(row: &Row) -> Result<EndpointRow, StoreError> {
         reason: row.opt_text("reason")?,
         created: row.timestamp("created_ms")?,
         updated: row.timestamp("updated_ms")?,
+        deployed_by: row.opt_text("deployed_by")?,
+        logged: row.text("logged")?,
     })
 }
 
@@ -125,9 +149,10 @@ pub fn upsert_endpoint(
     tx: &mut dyn Tx,
     name: &str,
     desired: &Desired,
+    by: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let params: [Value; 11] = [
+    let params: [Value; 13] = [
         name.into(),
         (&desired.reference).into(),
         (&desired.model).into(),
@@ -139,16 +164,18 @@ pub fn upsert_endpoint(
         desired.resources.memory_bytes.into(),
         desired.resources.accelerators.into(),
         now.into(),
+        desired.allow_pickle.into(),
+        by.into(),
     ];
     tx.execute(
         "INSERT INTO serving_endpoints (name, reference, model, version, files, flavor, replicas, cpu_milli,
              memory_bytes, accelerators, deleting, generation, crashes, last_crash_ms, phase, reason,
-             created_ms, updated_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 1, 0, 0, 'deploying', NULL, $11, $11)
+             created_ms, updated_ms, allow_pickle, deployed_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 1, 0, 0, 'deploying', NULL, $11, $11, $12, $13)
          ON CONFLICT (name) DO UPDATE SET reference = $2, model = $3, version = $4, files = $5, flavor = $6,
              replicas = $7, cpu_milli = $8, memory_bytes = $9, accelerators = $10, deleting = 0,
              generation = serving_endpoints.generation + 1, crashes = 0, last_crash_ms = 0,
-             phase = 'deploying', reason = NULL, updated_ms = $11",
+             phase = 'deploying', reason = NULL, updated_ms = $11, allow_pickle = $12, deployed_by = $13",
         &params,
     )?;
     Ok(())
@@ -163,7 +190,8 @@ pub fn redirect(
 ) -> Result<bool, StoreError> {
     let changed = tx.execute(
         "UPDATE serving_endpoints SET model = $3, version = $4, files = $5, flavor = $6, crashes = 0,
-             last_crash_ms = 0, phase = 'deploying', reason = NULL, generation = generation + 1, updated_ms = $7
+             last_crash_ms = 0, phase = 'deploying', reason = NULL, generation = generation + 1, updated_ms = $7,
+             deployed_by = NULL
          WHERE name = $1 AND generation = $2 AND deleting = 0",
         &[
             (&row.name).into(),
@@ -186,6 +214,15 @@ pub fn mark_deleting(tx: &mut dyn Tx, name: &str, now: Timestamp) -> Result<bool
         &[name.into(), now.into()],
     )?;
     Ok(changed == 1)
+}
+
+/// Stores what of an endpoint its model's log was told.
+pub fn set_logged(tx: &mut dyn Tx, row: &EndpointRow, order: &str) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE serving_endpoints SET logged = $3 WHERE name = $1 AND generation = $2",
+        &[(&row.name).into(), row.generation.into(), order.into()],
+    )?;
+    Ok(())
 }
 
 /// Stores how an endpoint is.

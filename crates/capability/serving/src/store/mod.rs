@@ -7,7 +7,7 @@ use corliss_metastore::Migrations;
 
 pub use endpoints::{
     Desired, EndpointRow, delete_endpoint, get_endpoint, list_endpoints, mark_deleting, record_crash,
-    redirect, set_phase, upsert_endpoint,
+    redirect, set_logged, set_phase, upsert_endpoint,
 };
 pub use replicas::{
     ReplicaRow, insert_replica, last_failure, list_replicas, live_replicas, prune_ended, set_job,
@@ -17,7 +17,8 @@ pub use replicas::{
 /// The schema.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "serving",
-    steps: &["
+    steps: &[
+        "
     CREATE TABLE serving_endpoints (
         name TEXT NOT NULL PRIMARY KEY,
         reference TEXT NOT NULL,
@@ -53,5 +54,13 @@ pub const MIGRATIONS: Migrations = Migrations {
         created_ms BIGINT NOT NULL
     );
     CREATE INDEX serving_replicas_by_endpoint ON serving_replicas (endpoint, id);
-    "],
+    ",
+        // Who deployed what is there already is not known, and their models' logs are told nothing of it.
+        "
+    ALTER TABLE serving_endpoints ADD COLUMN allow_pickle BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE serving_endpoints ADD COLUMN deployed_by TEXT;
+    ALTER TABLE serving_endpoints ADD COLUMN logged TEXT NOT NULL DEFAULT '';
+    UPDATE serving_endpoints SET logged = reference || ' ' || model || '/' || CAST(version AS TEXT) || ' 0';
+    ",
+    ],
 };

@@ -12,8 +12,8 @@ use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_metastore::Metastore;
 use corliss_reconcile::{Shutdown, WorkerBoard};
 use corliss_serving::{
-    DeployedModel, EndpointView, Lineage, ModelResolver, PortError, ReplicaJob, ReplicaJobState, ReplicaJobs,
-    Serving, ServingParts,
+    DeployedModel, EndpointView, Lineage, ModelResolver, Order, PortError, ReplicaJob, ReplicaJobState,
+    ReplicaJobs, Serving, ServingParts,
 };
 use corliss_types::{JobId, ModelName, ReplicaId, VersionId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,6 +26,7 @@ pub struct World {
     pub serving: Arc<Serving>,
     pub jobs: Arc<Jobs>,
     pub models: Arc<Models>,
+    pub orders: Arc<Orders>,
     store: Metastore,
     home: Arc<tempfile::TempDir>,
     shutdown: Shutdown,
@@ -42,12 +43,13 @@ impl World {
     }
 
     fn over(store: Metastore, home: Arc<tempfile::TempDir>, jobs: Arc<Jobs>, models: Arc<Models>) -> Self {
+        let orders = Arc::new(Orders::default());
         let parts = ServingParts {
             store: store.clone(),
             sources: Sources::system(),
             models: models.clone(),
             jobs: jobs.clone(),
-            lineage: Arc::new(NoLineage),
+            lineage: orders.clone(),
             run_folder: home.path().to_path_buf(),
         };
         let serving = Serving::open(parts).unwrap();
@@ -57,6 +59,7 @@ impl World {
             serving,
             jobs,
             models,
+            orders,
             store,
             home,
             shutdown,
@@ -141,6 +144,15 @@ impl ModelResolver for Models {
         })
     }
 
+    async fn clear(&self, model: &DeployedModel, allow_pickle: bool) -> Result<(), PortError> {
+        let problem = match (model.model.as_str(), model.version) {
+            ("unsafe", _) if !allow_pickle => "it holds a pickle",
+            ("approved", 2..) => "it lacks approval",
+            _ => return Ok(()),
+        };
+        Err(PortError::of(&Unknown(problem.to_owned())))
+    }
+
     async fn materialise(&self, files: &VersionId) -> Result<PathBuf, PortError> {
         let folder = self.folder.join(files.short());
         std::fs::create_dir_all(&folder).unwrap();
@@ -165,10 +177,17 @@ fn tiny_onnx() -> Vec<u8> {
     bytes
 }
 
-struct NoLineage;
+/// What models' logs were told.
+#[derive(Default)]
+pub struct Orders(pub Mutex<Vec<Order>>);
 
 #[async_trait]
-impl Lineage for NoLineage {
+impl Lineage for Orders {
+    async fn ordered(&self, order: Order) -> Result<(), PortError> {
+        self.0.lock().unwrap().push(order);
+        Ok(())
+    }
+
     async fn deployed(&self, _: &str, _: &ModelName, _: u32) -> Result<(), PortError> {
         Ok(())
     }

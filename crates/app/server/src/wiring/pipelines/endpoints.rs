@@ -16,9 +16,11 @@ impl EndpointsPort for Endpoints {
             model: format!("{}@{}", deployment.model, deployment.alias),
             replicas: deployment.replicas,
             resources: deployment.resources,
+            // A file that anybody may submit is not the word of somebody who may allow this.
+            allow_pickle: false,
         };
         self.0
-            .deploy(&deployment.name, request)
+            .deploy(&deployment.name, request, &deployment.submitted_by)
             .await
             .map(drop)
             .map_err(|error| PortError::of(&error))

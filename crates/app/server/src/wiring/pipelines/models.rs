@@ -33,6 +33,7 @@ impl ModelsPort for Models {
         };
         let registered = self
             .registry
+            .acting_as(&registration.submitted_by)
             .register(new)
             .await
             .map_err(|error| PortError::of(&error))?;
@@ -40,10 +41,16 @@ impl ModelsPort for Models {
     }
 
     /// Read, then compare-and-set: of two runs that end at once the newer version wins in either order.
-    async fn set_alias(&self, name: &ModelName, alias: &str, version: u32) -> Result<(), PortError> {
+    async fn set_alias(
+        &self,
+        name: &ModelName,
+        alias: &str,
+        version: u32,
+        submitted_by: &str,
+    ) -> Result<(), PortError> {
+        let registry = self.registry.acting_as(submitted_by);
         loop {
-            let expected = match self
-                .registry
+            let expected = match registry
                 .version_by_alias(name.to_string(), alias.to_owned())
                 .await
             {
@@ -52,8 +59,7 @@ impl ModelsPort for Models {
                 Err(RegistryError::AliasNotFound { .. }) => Expected::Absent,
                 Err(error) => return Err(PortError::of(&error)),
             };
-            let set = self
-                .registry
+            let set = registry
                 .set_alias(name.to_string(), alias.to_owned(), i64::from(version), expected)
                 .await;
             match set {

@@ -6,6 +6,7 @@ use corliss_mlflow_wire::{Args, WireError};
 use serde_json::{Value, json};
 
 use super::{Answer, answer, refusal};
+use crate::http::acting::Acting;
 use crate::service::Expected;
 use crate::types::{Model, Stage};
 use crate::{Registry, RegistryError};
@@ -15,7 +16,7 @@ async fn shown(registry: &Registry, model: &Model) -> Result<Value, RegistryErro
     Ok(json!({ "registered_model": answer::model(model, &latest) }))
 }
 
-pub(super) async fn create(State(registry): State<Registry>, args: Args) -> Answer {
+pub(super) async fn create(Acting(registry): Acting, args: Args) -> Answer {
     let name = args.required_text("name")?;
     let description = args.text("description")?.unwrap_or_default();
     let model = registry
@@ -29,7 +30,7 @@ pub(super) async fn get(State(registry): State<Registry>, args: Args) -> Answer 
     Ok(Json(shown(&registry, &model).await?))
 }
 
-pub(super) async fn update(State(registry): State<Registry>, args: Args) -> Answer {
+pub(super) async fn update(Acting(registry): Acting, args: Args) -> Answer {
     let name = args.required_text("name")?;
     let model = registry
         .describe_model(name, args.text("description")?.unwrap_or_default())
@@ -37,7 +38,7 @@ pub(super) async fn update(State(registry): State<Registry>, args: Args) -> Answ
     Ok(Json(shown(&registry, &model).await?))
 }
 
-pub(super) async fn rename(State(registry): State<Registry>, args: Args) -> Answer {
+pub(super) async fn rename(Acting(registry): Acting, args: Args) -> Answer {
     let new_name = args.required_text("new_name")?;
     let model = registry
         .rename_model(args.required_text("name")?, new_name)
@@ -45,7 +46,7 @@ pub(super) async fn rename(State(registry): State<Registry>, args: Args) -> Answ
     Ok(Json(shown(&registry, &model).await?))
 }
 
-pub(super) async fn delete(State(registry): State<Registry>, args: Args) -> Answer {
+pub(super) async fn delete(Acting(registry): Acting, args: Args) -> Answer {
     registry.delete_model(args.required_text("name")?).await?;
     Ok(Json(json!({})))
 }
@@ -61,14 +62,14 @@ pub(super) async fn search(State(registry): State<Registry>, args: Args) -> Answ
     Ok(Json(answer::page("registered_models", items, token)))
 }
 
-pub(super) async fn set_tag(State(registry): State<Registry>, args: Args) -> Answer {
+pub(super) async fn set_tag(Acting(registry): Acting, args: Args) -> Answer {
     registry
         .set_model_tag(args.required_text("name")?, answer::read_tag(&args)?)
         .await?;
     Ok(Json(json!({})))
 }
 
-pub(super) async fn delete_tag(State(registry): State<Registry>, args: Args) -> Answer {
+pub(super) async fn delete_tag(Acting(registry): Acting, args: Args) -> Answer {
     registry
         .delete_model_tag(args.required_text("name")?, args.required_text("key")?)
         .await?;
@@ -97,7 +98,7 @@ pub(super) fn stage(text: &str) -> Result<Stage, WireError> {
     })
 }
 
-pub(super) async fn set_alias(State(registry): State<Registry>, args: Args) -> Answer {
+pub(super) async fn set_alias(Acting(registry): Acting, args: Args) -> Answer {
     let (name, alias) = (args.required_text("name")?, args.required_text("alias")?);
     registry
         .set_alias(name, alias, answer::read_version(&args)?, Expected::Any)
@@ -106,7 +107,7 @@ pub(super) async fn set_alias(State(registry): State<Registry>, args: Args) -> A
 }
 
 /// Deleting an alias that is not there succeeds, as in the reference server.
-pub(super) async fn delete_alias(State(registry): State<Registry>, args: Args) -> Answer {
+pub(super) async fn delete_alias(Acting(registry): Acting, args: Args) -> Answer {
     registry
         .delete_alias(args.required_text("name")?, args.required_text("alias")?)
         .await?;

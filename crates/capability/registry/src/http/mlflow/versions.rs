@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::{Answer, answer, models};
+use crate::http::acting::Acting;
 use crate::types::ModelVersion;
 use crate::{NewForeign, Registry};
 
@@ -25,7 +26,7 @@ fn shown(version: &ModelVersion) -> Json<Value> {
     Json(json!({ "model_version": answer::version(version) }))
 }
 
-pub(super) async fn create(State(registry): State<Registry>, args: Args) -> Answer {
+pub(super) async fn create(Acting(registry): Acting, args: Args) -> Answer {
     let new = NewForeign {
         model: args.required_text("name")?,
         source: answer::read_source(&args)?,
@@ -59,7 +60,7 @@ pub(super) async fn download_uri(State(registry): State<Registry>, args: Args) -
     Ok(Json(json!({ "artifact_uri": version.download_uri })))
 }
 
-pub(super) async fn update(State(registry): State<Registry>, args: Args) -> Answer {
+pub(super) async fn update(Acting(registry): Acting, args: Args) -> Answer {
     let number = answer::read_version(&args)?;
     let version = registry
         .describe_version(
@@ -71,14 +72,14 @@ pub(super) async fn update(State(registry): State<Registry>, args: Args) -> Answ
     Ok(shown(&version))
 }
 
-pub(super) async fn delete(State(registry): State<Registry>, args: Args) -> Answer {
+pub(super) async fn delete(Acting(registry): Acting, args: Args) -> Answer {
     registry
         .delete_version(args.required_text("name")?, answer::read_version(&args)?)
         .await?;
     Ok(Json(json!({})))
 }
 
-pub(super) async fn transition(State(registry): State<Registry>, args: Args) -> Answer {
+pub(super) async fn transition(Acting(registry): Acting, args: Args) -> Answer {
     let stage = models::stage(&args.required_text("stage")?)?;
     let number = answer::read_version(&args)?;
     let archive = args.flag("archive_existing_versions")?;
@@ -89,7 +90,7 @@ pub(super) async fn transition(State(registry): State<Registry>, args: Args) -> 
     ))
 }
 
-pub(super) async fn set_tag(State(registry): State<Registry>, args: Args) -> Answer {
+pub(super) async fn set_tag(Acting(registry): Acting, args: Args) -> Answer {
     let number = answer::read_version(&args)?;
     registry
         .set_version_tag(args.required_text("name")?, number, answer::read_tag(&args)?)
@@ -97,7 +98,7 @@ pub(super) async fn set_tag(State(registry): State<Registry>, args: Args) -> Ans
     Ok(Json(json!({})))
 }
 
-pub(super) async fn delete_tag(State(registry): State<Registry>, args: Args) -> Answer {
+pub(super) async fn delete_tag(Acting(registry): Acting, args: Args) -> Answer {
     let number = answer::read_version(&args)?;
     registry
         .delete_version_tag(args.required_text("name")?, number, args.required_text("key")?)

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::State;
 use axum::routing::post;
 use corliss_http::{ApiError, Dialect, Json, Routes};
 use corliss_types::{Access, Permission};
 use http::Method;
 use serde::{Deserialize, Serialize};
 
+use crate::http::acting::Acting;
 use crate::service::{ImportRegistered, ImportVersion};
 use crate::types::{KeyValue, Stage};
 use crate::{ForeignSource, Registry, RegistryError};
@@ -123,7 +123,7 @@ impl TryFrom<Version> for ImportVersion {
     }
 }
 
-async fn import(State(registry): State<Registry>, Json(sent): Json<Sent>) -> Result<Json<Answer>, ApiError> {
+async fn import(Acting(registry): Acting, Json(sent): Json<Sent>) -> Result<Json<Answer>, ApiError> {
     let versions = sent.versions.into_iter().map(ImportVersion::try_from);
     let moved = registry
         .import_registered(ImportRegistered {

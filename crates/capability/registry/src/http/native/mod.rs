@@ -1,141 +1,72 @@
 //! `/api/v1/models`.
 
 mod import;
-
-use std::collections::BTreeMap;
+mod protection;
+mod versions;
+mod view;
 
 use axum::extract::State;
-use axum::routing::{delete, get, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use corliss_http::{ApiError, Dialect, Json, List, PageQuery, Path, Query, Routes};
-use corliss_types::{Access, Flavor, Permission, VersionId};
+use corliss_types::{Access, Permission};
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use self::view::{Detail, Summary, Version};
+use super::acting::Acting;
 use crate::service::{Expected, Search};
-use crate::types::{DataInput, Model, ModelVersion};
-use crate::{Registry, RegistryError};
+use crate::{ModelEvent, Registry, RegistryError};
 
 const PAGE: u32 = 100;
 const PAGE_MAX: u32 = 1000;
 
+const READ: Access = Access::Requires(Permission::ModelsRead);
+const WRITE: Access = Access::Requires(Permission::ModelsWrite);
+const PROMOTE: Access = Access::Requires(Permission::ModelsPromote);
+const APPROVE: Access = Access::Requires(Permission::ModelsApprove);
+const PROTECT: Access = Access::Requires(Permission::ModelsProtect);
+
 pub(super) fn routes(registry: Registry) -> Routes {
-    let reads = Access::Requires(Permission::ModelsRead);
-    let promotes = Access::Requires(Permission::ModelsPromote);
-    let alias = "/api/v1/models/{name}/aliases/{alias}";
-    import::routes(registry.clone())
-        .route(
-            Method::GET,
-            "/api/v1/models",
-            reads,
+    let (model, alias) = ("/api/v1/models/{name}", "/api/v1/models/{name}/aliases/{alias}");
+    let protection = "/api/v1/models/{name}/protection";
+    let version = "/api/v1/models/{name}/versions/{version}";
+    let entries: [(Method, &str, Access, MethodRouter<Registry>); 10] = [
+        (Method::GET, "/api/v1/models", READ, get(list)),
+        (Method::GET, model, READ, get(detail)),
+        (Method::DELETE, model, PROMOTE, delete(delete_model)),
+        (Method::GET, "/api/v1/models/{name}/events", READ, get(events)),
+        (Method::PUT, alias, PROMOTE, put(set_alias)),
+        (Method::DELETE, alias, PROMOTE, delete(delete_alias)),
+        (Method::PUT, protection, PROTECT, put(protection::put)),
+        (Method::DELETE, protection, PROTECT, delete(protection::delete)),
+        (Method::GET, version, READ, get(versions::detail)),
+        (
+            Method::POST,
+            "/api/v1/models/{name}/versions/{version}/decisions",
+            APPROVE,
+            post(versions::decide),
+        ),
+    ];
+    let mut routes = import::routes(registry.clone());
+    for (method, path, access, handler) in entries {
+        routes = routes.route(
+            method,
+            path,
+            access,
             Dialect::Native,
-            get(list).with_state(registry.clone()),
-        )
-        .route(
-            Method::GET,
-            "/api/v1/models/{name}",
-            reads,
-            Dialect::Native,
-            get(detail).with_state(registry.clone()),
-        )
-        .route(
-            Method::DELETE,
-            "/api/v1/models/{name}",
-            promotes,
-            Dialect::Native,
-            delete(delete_model).with_state(registry.clone()),
-        )
-        .route(
-            Method::PUT,
-            alias,
-            promotes,
-            Dialect::Native,
-            put(set_alias).with_state(registry.clone()),
-        )
-        .route(
-            Method::DELETE,
-            alias,
-            promotes,
-            Dialect::Native,
-            delete(delete_alias).with_state(registry),
-        )
-}
-
-#[derive(Serialize)]
-struct Summary {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    latest_version: Option<i64>,
-    aliases: BTreeMap<String, i64>,
-    updated_ms: i64,
-}
-
-impl From<Model> for Summary {
-    fn from(model: Model) -> Self {
-        let Model {
-            name,
-            latest_version,
-            aliases,
-            updated_ms,
-            ..
-        } = model;
-        Self {
-            name,
-            latest_version,
-            aliases,
-            updated_ms,
-        }
+            handler.with_state(registry.clone()),
+        );
     }
-}
-
-#[derive(Serialize)]
-struct Detail {
-    name: String,
-    description: String,
-    tags: BTreeMap<String, String>,
-    aliases: BTreeMap<String, i64>,
-    versions: Vec<Version>,
-}
-
-#[derive(Serialize)]
-struct Version {
-    version: i64,
-    created_ms: i64,
-    /// A prompt has none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source_version: Option<VersionId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    step: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tracking_run_id: Option<String>,
-    data: Vec<DataInput>,
-    code: Option<VersionId>,
-    metrics: BTreeMap<String, f64>,
-    flavor: Flavor,
-    aliases: Vec<String>,
-    description: String,
-    tags: BTreeMap<String, String>,
-}
-
-impl From<ModelVersion> for Version {
-    fn from(version: ModelVersion) -> Self {
-        Self {
-            version: version.version,
-            created_ms: version.created_ms,
-            source_version: version.source_version,
-            run_id: version.run_id,
-            step: version.step,
-            tracking_run_id: version.tracking_run_id,
-            data: version.data,
-            code: version.code,
-            metrics: version.metrics,
-            flavor: version.flavor,
-            aliases: version.aliases,
-            description: version.description,
-            tags: version.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
-        }
-    }
+    routes
+        .route(
+            Method::POST,
+            "/api/v1/models/{name}/versions/{version}/check",
+            WRITE,
+            Dialect::Native,
+            post(versions::check).with_state(registry),
+        )
+        // Reads every file's header, however many there are.
+        .streaming()
 }
 
 async fn list(
@@ -160,20 +91,38 @@ async fn detail(
     Path(name): Path<String>,
 ) -> Result<Json<Detail>, ApiError> {
     let model = registry.model(name.clone()).await?;
-    let versions = registry.versions(name).await?;
+    let versions = registry.versions(name.clone()).await?;
+    let mut checked = registry.counts(name.clone()).await?;
     Ok(Json(Detail {
+        protection: registry.protection(name).await?,
         name: model.name,
         description: model.description,
         tags: model.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
         aliases: model.aliases,
-        versions: versions.into_iter().map(Version::from).collect(),
+        versions: versions
+            .into_iter()
+            .map(|version| {
+                let counts = checked.remove(&version.version);
+                Version::of(version, counts)
+            })
+            .collect(),
     }))
 }
 
-async fn delete_model(
+async fn events(
     State(registry): State<Registry>,
     Path(name): Path<String>,
-) -> Result<StatusCode, ApiError> {
+    Query(page): Query<PageQuery>,
+) -> Result<Json<List<ModelEvent>>, ApiError> {
+    let limit = page.limit(PAGE, PAGE_MAX)?;
+    let (items, next_page_token) = registry.events(name, limit, page.page_token).await?;
+    Ok(Json(List {
+        items,
+        next_page_token,
+    }))
+}
+
+async fn delete_model(Acting(registry): Acting, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
     registry.delete_model(name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -193,7 +142,7 @@ struct AliasSet {
 }
 
 async fn set_alias(
-    State(registry): State<Registry>,
+    Acting(registry): Acting,
     Path((name, alias)): Path<(String, String)>,
     Json(body): Json<SetAlias>,
 ) -> Result<Json<AliasSet>, ApiError> {
@@ -210,7 +159,7 @@ async fn set_alias(
 }
 
 async fn delete_alias(
-    State(registry): State<Registry>,
+    Acting(registry): Acting,
     Path((name, alias)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     if registry.delete_alias(name.clone(), alias.clone()).await? {

@@ -1,4 +1,8 @@
-//! `corliss models …`: list, show, alias.
+//! `corliss models …`: list, show, check, alias, protect, approve, log.
+
+mod approval;
+mod log;
+mod version;
 
 use serde_json::{Value, json};
 
@@ -14,8 +18,23 @@ use crate::views::{ModelView, Page};
 pub fn run(context: &Context, command: &ModelsCommand) -> CliResult {
     match command {
         ModelsCommand::List => list(context),
-        ModelsCommand::Show { name } => show(context, name),
+        ModelsCommand::Show { name, version: None } => show(context, name),
+        ModelsCommand::Show {
+            name,
+            version: Some(number),
+        } => version::show(context, name, *number),
         ModelsCommand::Alias { name, alias, version } => set_alias(context, name, alias, *version),
+        ModelsCommand::Check(version) => version::check(context, version),
+        ModelsCommand::Log { name, limit } => log::log(context, name, *limit),
+        ModelsCommand::Protect {
+            name,
+            approvals,
+            alias,
+            self_approval,
+        } => approval::protect(context, name, (*approvals, alias, *self_approval)),
+        ModelsCommand::Unprotect { name } => approval::unprotect(context, name),
+        ModelsCommand::Approve { version, message } => approval::decide(context, version, true, message),
+        ModelsCommand::Reject { version, message } => approval::decide(context, version, false, message),
     }
 }
 
@@ -54,8 +73,11 @@ fn show(context: &Context, name: &str) -> CliResult {
     let answer: Value = context.api()?.get(&format!("/api/v1/models/{}", segment(name)))?;
     context.answer(answer, |model: ModelView| {
         output::say(&format!("{}  {}", model.name, aliases(&model)));
+        if let Some(protection) = &model.protection {
+            output::say(&protection.told());
+        }
         output::say("");
-        let mut table = Table::new(&["version", "flavor", "metrics", "run", "data", "created"]);
+        let mut table = Table::new(&["version", "flavor", "files", "metrics", "run", "data", "created"]);
         for version in model.versions {
             let metrics: Vec<String> = version
                 .metrics
@@ -65,6 +87,7 @@ fn show(context: &Context, name: &str) -> CliResult {
             table.row([
                 version.version.to_string(),
                 version.flavor.unwrap_or_default(),
+                version.checked.map(|counts| counts.told()).unwrap_or_default(),
                 metrics.join(" "),
                 version.run_id.unwrap_or_default(),
                 version
