@@ -77,7 +77,7 @@ async function table({ page, visit, shot, path }) {
   await firstRow(page).filter({ hasText: `try-${RUNS - 1}` }).waitFor();
   await shot("tracking-table");
 
-  const search = page.getByRole("searchbox", { name: "Search runs" });
+  const search = page.getByRole("combobox", { name: "Search runs" });
   await search.fill("try-01");
   await page.getByText("10 runs", { exact: true }).first().waitFor();
   await search.fill("metrics.`val/loss` <");
@@ -89,6 +89,23 @@ async function table({ page, visit, shot, path }) {
   assert.equal(new URL(page.url()).searchParams.get("q"), "params.optimizer = 'adam' AND metrics.`val/loss` > 4.8");
   await search.fill("");
   await search.press("Enter");
+  await page.getByText(`${RUNS} runs`, { exact: true }).first().waitFor();
+
+  // What may come next is offered: a metric by a part of its name, the operators of a parameter, its values.
+  await search.pressSequentially("loss");
+  await page.getByRole("option", { name: "metrics.`val/loss`" }).waitFor();
+  await search.fill("params.opt");
+  await search.press("ArrowDown");
+  await search.press("Enter");
+  assert.equal(await search.inputValue(), "params.optimizer ");
+  await search.pressSequentially("= 's");
+  await shot("tracking-complete");
+  await search.press("ArrowDown");
+  await search.press("Tab");
+  assert.equal(await search.inputValue(), "params.optimizer = 'sgd' ");
+  await search.press("Enter");
+  await page.getByText("130 runs", { exact: true }).first().waitFor();
+  await page.getByRole("button", { name: "Clear the search" }).click();
   await page.getByText(`${RUNS} runs`, { exact: true }).first().waitFor();
 
   await grid.getByRole("button", { name: "val/loss" }).click();

@@ -31,7 +31,8 @@ export interface Assessment {
 export interface Trace {
   id: string;
   experiment: string;
-  name: string;
+  /** Absent where its client gave it none. */
+  name?: string;
   state: "ok" | "error" | "in_progress" | "state_unspecified";
   started_ms: number;
   /** Absent while it goes on. */
@@ -205,7 +206,7 @@ function trace(wire: WireTrace): Trace {
   return {
     id: wire.trace_id,
     experiment: wire.trace_location?.mlflow_experiment?.experiment_id ?? "0",
-    name: tags.get("mlflow.traceName") || wire.trace_id,
+    name: tags.get("mlflow.traceName") || undefined,
     state: (wire.state ?? "state_unspecified").toLowerCase() as Trace["state"],
     started_ms: Date.parse(wire.request_time ?? "") || 0,
     took_ms: took ? Math.round(Number(took[1]) * 1000) : undefined,

@@ -63,13 +63,7 @@ export function TracePage() {
   );
   if (query.isPending) return <><PageHead title="Trace" over={over} /><Skeleton lines={10} /></>;
   if (trace === undefined) return <><PageHead title="Trace" over={over} /><ErrorNote error={query.error} retry={() => void query.refetch()} back={{ to: "/experiments", label: "All experiments" }} /></>;
-  return (
-    <>
-      <PageHead title={trace.name} over={over} facts={<TraceFacts trace={trace} />} actions={<Delete trace={trace} />} />
-      <Announce text={`${trace.name} ${trace.state}`} />
-      <Shown key={trace.id} trace={trace} />
-    </>
-  );
+  return <Shown key={trace.id} trace={trace} over={over} />;
 }
 
 function Delete({ trace }: { trace: Trace }) {
@@ -82,7 +76,7 @@ function Delete({ trace }: { trace: Trace }) {
   return <Confirm label="Delete" title="Delete this trace?" confirm="Delete it" danger action={remove}><p>Its spans and what was said about it go with it, for good.</p></Confirm>;
 }
 
-function Shown({ trace }: { trace: Trace }) {
+function Shown({ trace, over }: { trace: Trace; over: ReactNode }) {
   const search = useSearch({ from: "/experiments/$experiment/traces/$trace" });
   const navigate = useNavigate({ from: "/experiments/$experiment/traces/$trace" });
   const may = useMayWriteData();
@@ -108,8 +102,12 @@ function Shown({ trace }: { trace: Trace }) {
   const tree = useMemo(() => query.data && treeOf(query.data.spans), [query.data]);
   const node = tree?.byId.get(search.span ?? "") ?? tree?.roots[0];
   const facts = [...trace.metadata].filter(([key]) => !HIDDEN.has(key));
+  // Plain exporters of OpenTelemetry give no name to a trace.
+  const title = trace.name ?? tree?.roots[0]?.span.name ?? "Trace";
   return (
     <>
+      <PageHead title={title} over={over} facts={<TraceFacts trace={trace} />} actions={<Delete trace={trace} />} />
+      <Announce text={`${title} ${trace.state}`} />
       {(trace.request !== "" || trace.response !== "") && (
         <dl className="pairs one-column trace-previews">
           {trace.request !== "" && <div><dt>asked</dt><dd><bdi>{shown(trace.request)}</bdi></dd></div>}

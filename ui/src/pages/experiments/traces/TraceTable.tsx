@@ -40,7 +40,7 @@ export function TraceTable({ search, traces: latest, sort, onSort }: Props) {
   }, [search]);
   const { more, tired, next, busy, error } = latest;
   useEffect(() => {
-    if (more && !tired && !busy && error === undefined && view[1] + AHEAD > rows.length) next();
+    if (more && !tired && !busy && error === undefined && view[1] + AHEAD > latest.rows.length) next();
   });
   const open = useCallback((path: string) => router.history.push(path), [router]);
   const press = (event: KeyboardEvent): void => {

@@ -35,7 +35,7 @@ export function shown(preview: string): string {
   return preview;
 }
 
-export const titleOf = (trace: Trace): string => shown(trace.request).trim() || trace.name;
+export const titleOf = (trace: Trace): string => shown(trace.request).trim() || trace.name || trace.id;
 
 export const dollars = (cost: number): string => (cost !== 0 && cost < 0.01 ? `$${Number(cost.toPrecision(2))}` : `$${cost.toFixed(2)}`);
 
@@ -66,7 +66,7 @@ const COLUMNS: TraceColumn[] = [
   { id: "tokens", head: "Tokens", width_px: 84, number: true, has: (trace) => tokenCount(trace) !== undefined, cell: (trace) => (tokenCount(trace) === undefined ? <span className="faint">–</span> : <span title={tokenTitle(trace)}>{count(tokenCount(trace) ?? 0)}</span>) },
   { id: "cost", head: "Cost", width_px: 104, number: true, has: (trace) => trace.cost !== undefined, cell: (trace) => (trace.cost === undefined ? <span className="faint">–</span> : dollars(trace.cost)) },
   { id: "feedback", head: "Feedback", width_px: 190, has: (trace) => judged(trace).length > 0, cell: (trace) => <Chips of={judged(trace).map((one) => [one.name, verdict(one)])} /> },
-  { id: "name", head: "Name", width_px: 130, order: "name", cell: (trace) => text(trace.name) },
+  { id: "name", head: "Name", width_px: 130, order: "name", has: (trace) => trace.name !== undefined, cell: (trace) => text(trace.name) },
   { id: "session", head: "Session", width_px: 116, has: (trace) => trace.session !== undefined, cell: (trace) => text(trace.session) },
   { id: "user", head: "User", width_px: 100, has: (trace) => trace.user !== undefined, cell: (trace) => text(trace.user) },
   { id: "tags", head: "Tags", width_px: 190, has: (trace) => tagsOf(trace).length > 0, cell: (trace) => <Chips of={tagsOf(trace)} /> },

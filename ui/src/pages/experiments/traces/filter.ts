@@ -25,8 +25,8 @@ export const ofModel = (model: string): string => `${name("metadata", "mlflow.mo
 /** Filters that find something among these, to learn the grammar from. */
 export function examples(traces: Trace[]): Example[] {
   const found: Example[] = [{ filter: "status = 'ERROR'", says: "by state" }, { filter: "execution_time_ms > 1000", says: "by how long it took" }];
-  const named = traces.find((one) => !one.name.startsWith("tr-"));
-  if (named) found.push({ filter: `name = ${text(named.name)}`, says: "by name" });
+  const named = traces.find((one) => one.name !== undefined)?.name;
+  if (named !== undefined) found.push({ filter: `name = ${text(named)}`, says: "by name" });
   const spoken = traces.find((one) => one.session !== undefined)?.session;
   if (spoken !== undefined) found.push({ filter: ofSession(spoken), says: "by session" });
   const judged = traces.flatMap((one) => one.assessments).find((one) => one.kind === "feedback" && (typeof one.value === "boolean" || typeof one.value === "string"));
