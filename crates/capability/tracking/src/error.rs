@@ -3,6 +3,7 @@
 use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_metastore::StoreError;
 use corliss_mlflow_wire::WireError;
+use corliss_tabular::TabularError;
 
 use crate::PortError;
 
@@ -34,6 +35,12 @@ pub enum TrackingError {
     /// As many uploads in parts are under way as may be.
     #[error("too many uploads in parts are under way")]
     TooManyUploads,
+    /// A file whose rows were asked for is none of the tables that are read.
+    #[error("'{0}' is no table that can be read here")]
+    NoTable(String),
+    /// A table cannot be read.
+    #[error(transparent)]
+    Table(#[from] TabularError),
     /// The metadata store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -69,6 +76,8 @@ impl Diagnose for TrackingError {
             Self::Ticket { .. } => "artifact_ticket_invalid",
             Self::Range { .. } => "artifact_range_invalid",
             Self::TooManyUploads => "too_many_uploads",
+            Self::NoTable(_) => "artifact_no_table",
+            Self::Table(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Bytes(error) => error.code(),
         }
@@ -78,7 +87,8 @@ impl Diagnose for TrackingError {
         match self {
             Self::Request(error) => error.meaning(),
             Self::NotFound(_) | Self::Ticket { .. } => Meaning::NotFound,
-            Self::Range { .. } => Meaning::InvalidInput,
+            Self::Range { .. } | Self::NoTable(_) => Meaning::InvalidInput,
+            Self::Table(error) => error.meaning(),
             Self::TooManyUploads => Meaning::ResourceExhausted,
             Self::ExperimentExists(_) => Meaning::Conflict,
             Self::Store(error) => error.meaning(),
@@ -90,6 +100,7 @@ impl Diagnose for TrackingError {
         match self {
             Self::Store(error) => error.retryable(),
             Self::Bytes(error) => error.retryable(),
+            Self::Table(error) => error.retryable(),
             Self::TooManyUploads => true,
             _ => false,
         }
@@ -98,6 +109,7 @@ impl Diagnose for TrackingError {
     fn field(&self) -> Option<String> {
         match self {
             Self::Request(error) => error.field(),
+            Self::Table(error) => error.field(),
             _ => None,
         }
     }
@@ -106,6 +118,10 @@ impl Diagnose for TrackingError {
         match self {
             Self::Store(error) => error.hint(),
             Self::Bytes(error) => error.hint(),
+            Self::Table(error) => error.hint(),
+            Self::NoTable(_) => {
+                Some("CSV, JSON lines and Parquet are read; fetch the file itself".to_owned())
+            }
             Self::Ticket { .. } => Some("ask for a new one".to_owned()),
             Self::TooManyUploads => Some("abort those that nobody completes".to_owned()),
             _ => None,

@@ -101,7 +101,7 @@ function Shown({ trace, over }: { trace: Trace; over: ReactNode }) {
   useEffect(() => void refetch(), [refetch, trace.state]);
   const tree = useMemo(() => query.data && treeOf(query.data.spans), [query.data]);
   const node = tree?.byId.get(search.span ?? "") ?? tree?.roots[0];
-  const facts = [...trace.metadata].filter(([key]) => !HIDDEN.has(key));
+  const facts = [...trace.metadata].filter(([key, value]) => value !== "" && !HIDDEN.has(key));
   // Plain exporters of OpenTelemetry give no name to a trace.
   const title = trace.name ?? tree?.roots[0]?.span.name ?? "Trace";
   return (

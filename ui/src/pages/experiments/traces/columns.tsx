@@ -74,7 +74,7 @@ const COLUMNS: TraceColumn[] = [
 
 function Chips({ of }: { of: [string, string][] }) {
   if (of.length === 0) return <span className="faint">–</span>;
-  return <span title={of.map(([key, value]) => `${key}: ${value}`).join("\n")}>{of.slice(0, 4).map(([key, value], index) => <span key={index} className="chip"><bdi>{key}</bdi>: <bdi>{value.slice(0, 40)}</bdi></span>)}</span>;
+  return <span title={of.map(([key, value]) => `${key}: ${value}`).join("\n")}>{of.slice(0, 4).map(([key, value], index) => <span key={index} className="chip"><span><bdi>{key}</bdi>: <bdi>{value.slice(0, 40)}</bdi></span></span>)}</span>;
 }
 
 export const columnsOf = (traces: Trace[]): TraceColumn[] => COLUMNS.filter((column) => !column.has || traces.some(column.has));
