@@ -33,7 +33,7 @@ async function seed(call, name) {
       await call("POST", "runs/log-batch", { run_id, metrics });
     }
   }
-  const files = { "notes.txt": "Tried a rate.\n", "page.html": "<script>window.wasRun = true</script><h1>Not a page</h1>", "table.csv": "id,label\n1,\"a, b\"\n2,c\n", "plots/sign.png": png(40, 24, [180, 40, 30]), "rows.parquet": await readFile(PARQUET), "broken.parquet": "no table\n" };
+  const files = { "notes.txt": "Tried a rate.\n", "page.html": "<script>window.wasRun = true</script><h1>Not a page</h1>", "table.csv": "id,label\n1,\"a, b\"\n2,c\n", "plots/sign.png": png(40, 24, [180, 40, 30]), "rows.parquet": await readFile(PARQUET), "broken.jsonl": '{"a": 1}\n{broken\n', "many.jsonl": Array.from({ length: 120 }, (_, at) => `{"id": ${at}, "label": "label ${at}"}\n`).join("") };
   for (const [path, content] of Object.entries(files)) await call("PUT", `mlflow-artifacts/artifacts/${experiment}/${ids[0]}/artifacts/${path}`, Buffer.from(content));
   return { experiment, ids };
 }
@@ -196,13 +196,16 @@ async function run({ page, visit, shot, path, ids }) {
   assert.deepEqual(await page.getByRole("group", { name: "Rows of the table" }).locator("tbody tr").first().locator("td").allTextContents(), ["1", "a, b"]);
   await tree.getByRole("treeitem", { name: /^rows.parquet/ }).locator(".tree-line").click();
   await page.getByText("Parquet", { exact: true }).waitFor();
-  await page.getByText(/^Rows 1–50 of /).waitFor();
+  await page.getByText("Rows 1–5 of 5").waitFor();
   await shot("tracking-parquet");
+  await tree.getByRole("treeitem", { name: /^many.jsonl/ }).locator(".tree-line").click();
+  await page.getByText(/^Rows 1–50/).waitFor();
   await page.getByRole("button", { name: "Next" }).click();
-  await page.getByText(/^Rows 51–/).waitFor();
-  await tree.getByRole("treeitem", { name: /^broken.parquet/ }).locator(".tree-line").click();
-  await page.getByText("It cannot be read as a table").waitFor();
-  await page.locator(".preview-text").filter({ hasText: "no table" }).waitFor();
+  await page.getByText(/^Rows 51–100/).waitFor();
+  await page.getByRole("group", { name: "Rows of the table" }).getByText("label 99", { exact: true }).waitFor();
+  await tree.getByRole("treeitem", { name: /^broken.jsonl/ }).locator(".tree-line").click();
+  await page.getByText(/It cannot be read as a table: .*line 2/).waitFor();
+  await page.locator(".preview-text").filter({ hasText: "{broken" }).waitFor();
 
   await visit(`${path}/runs/${ids[2]}`);
   await page.getByRole("button", { name: "Delete", exact: true }).click();
