@@ -12,6 +12,7 @@ import { tryChat, tryInfer } from "./endpoints.mjs";
 import { checkKeyboard } from "./keyboard.mjs";
 import { checkRun } from "./runs.mjs";
 import { checkSignIn } from "./signin.mjs";
+import { checkTraces } from "./traces.mjs";
 import { checkTracking } from "./tracking.mjs";
 
 const url = (process.env.CORLISS_E2E_URL ?? "").replace(/\/$/, "");
@@ -129,6 +130,8 @@ try {
   await checkData({ page, problems, url, token, visit, shot, noSidewaysScroll });
   step = "tracking";
   await checkTracking({ page, problems, url, token, visit, shot, noSidewaysScroll });
+  step = "traces";
+  await checkTraces({ page, problems, url, token, visit, shot, noSidewaysScroll });
   for (const endpoint of found.endpoints.filter((one) => one.replicas_ready > 0)) {
     step = `try ${endpoint.name}`;
     await visit(`/endpoints/${endpoint.name}`);
@@ -136,7 +139,7 @@ try {
     if (endpoint.flavor === "gguf") await tryChat({ page, shot, name: endpoint.name });
   }
   if (problems.length > 0) throw new Error(`the browser reported:\n  ${problems.join("\n  ")}`);
-  console.log(`console: ${Object.keys(pages).length} pages in light, dark and small; keyboard, run, data, tracking and endpoints work`);
+  console.log(`console: ${Object.keys(pages).length} pages in light, dark and small; keyboard, run, data, tracking, traces and endpoints work`);
 } catch (error) {
   await shot("failure").catch(() => undefined);
   console.error(`failed at: ${step}\n${error.stack ?? error}`);

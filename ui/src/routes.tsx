@@ -15,6 +15,7 @@ import { CompareRunsPage } from "./pages/experiments/compare/CompareRunsPage";
 import { ExperimentPage } from "./pages/experiments/ExperimentPage";
 import { ExperimentsPage } from "./pages/experiments/ExperimentsPage";
 import { TrackingRunPage } from "./pages/experiments/run/TrackingRunPage";
+import { TracePage } from "./pages/experiments/trace/TracePage";
 import { ModelPage } from "./pages/models/ModelPage";
 import { ModelsPage } from "./pages/models/ModelsPage";
 import { OverviewPage } from "./pages/overview/OverviewPage";
@@ -73,8 +74,8 @@ export function makeRouter(link: string | undefined) {
       getParentRoute: () => at,
       path: "/experiments/$experiment",
       component: ExperimentPage,
-      validateSearch: (search: Record<string, unknown>): { q?: string; cols?: string; sort?: string; group?: string; stage?: string; view?: string; tab?: string } =>
-        texts(search, "q", "cols", "sort", "group", "stage", "view", "tab"),
+      validateSearch: (search: Record<string, unknown>): { q?: string; cols?: string; sort?: string; group?: string; stage?: string; view?: string; tab?: string; tq?: string; tsort?: string } =>
+        texts(search, "q", "cols", "sort", "group", "stage", "view", "tab", "tq", "tsort"),
     }),
     createRoute({
       getParentRoute: () => at,
@@ -86,7 +87,18 @@ export function makeRouter(link: string | undefined) {
       getParentRoute: () => at,
       path: "/experiments/$experiment/runs/$run",
       component: TrackingRunPage,
-      validateSearch: (search: Record<string, unknown>): { tab?: string; root?: string; artifact?: string } => texts(search, "tab", "root", "artifact"),
+      validateSearch: (search: Record<string, unknown>): { tab?: string; root?: string; artifact?: string; tq?: string; tsort?: string } => texts(search, "tab", "root", "artifact", "tq", "tsort"),
+    }),
+    createRoute({
+      getParentRoute: () => at,
+      path: "/experiments/$experiment/traces",
+      beforeLoad: ({ params }) => { throw redirect({ to: "/experiments/$experiment", params, search: { tab: "traces" }, replace: true }); },
+    }),
+    createRoute({
+      getParentRoute: () => at,
+      path: "/experiments/$experiment/traces/$trace",
+      component: TracePage,
+      validateSearch: (search: Record<string, unknown>): { span?: string; tab?: string } => texts(search, "span", "tab"),
     }),
     createRoute({ getParentRoute: () => at, path: "/models", component: ModelsPage }),
     createRoute({

@@ -1,6 +1,7 @@
 // What a run or a logged model has stored: folder by folder, and the bytes of one file or only its beginning.
 import { request, segment, send } from "./client";
 import { segments } from "./data";
+import type { TablePart } from "./tables";
 
 export interface Artifact {
   path: string;
@@ -27,9 +28,10 @@ const base = "/api/2.0";
 /** Whether this server holds the bytes; an experiment may have a store of its own, which only clients reach. */
 export const isHere = (root: ArtifactRoot): boolean => root.uri.startsWith(SCHEME) && !root.uri.startsWith(`${SCHEME}/`);
 
+const fullPath = (root: ArtifactRoot, path: string): string => segments(`${root.uri.slice(SCHEME.length).replace(/\/$/, "")}/${path}`);
+
 /** Where the bytes of a file are to be had. */
-export const artifactAddress = (root: ArtifactRoot, path: string): string =>
-  `${base}/mlflow-artifacts/artifacts/${segments(`${root.uri.slice(SCHEME.length).replace(/\/$/, "")}/${path}`)}`;
+export const artifactAddress = (root: ArtifactRoot, path: string): string => `${base}/mlflow-artifacts/artifacts/${fullPath(root, path)}`;
 
 /** The beginning of a file, and whether that is all of it. */
 export interface Head {
@@ -64,6 +66,8 @@ export const artifacts = {
       : await request<{ files?: WireArtifact[] }>(`${base}/mlflow/logged-models/${segment(root.id)}/artifacts/directories`, { query: { artifact_directory_path: folder } });
     return (answer.files ?? []).map((one) => ({ path: one.path, folder: one.is_dir === true, size_bytes: Number(one.file_size ?? 0) }));
   },
+  table: (root: ArtifactRoot, path: string, offset: number, limit: number, signal?: AbortSignal): Promise<TablePart> =>
+    request<TablePart>(`/api/v1/tracking/tables/${fullPath(root, path)}`, { query: { offset, limit }, signal }),
   head: async (root: ArtifactRoot, path: string, limit: number, signal?: AbortSignal): Promise<Head> =>
     headOf(await send(artifactAddress(root, path), { accept: "*/*", signal }), limit),
   bytes: async (root: ArtifactRoot, path: string, signal?: AbortSignal): Promise<ArrayBuffer> =>

@@ -41,8 +41,16 @@ export interface Rows {
   notices: Notice[];
 }
 
+/** Some rows of a stored table. */
+export interface TablePart {
+  size_bytes: number;
+  format: TableFormat;
+  schema: Schema;
+  rows: Rows;
+}
+
 export type Preview =
-  | { kind: "table"; size_bytes: number; format: TableFormat; schema: Schema; rows: Rows }
+  | ({ kind: "table" } & TablePart)
   | { kind: "text"; size_bytes: number; text: string; truncated: boolean; problem?: string }
   | { kind: "image"; size_bytes: number; media_type: string }
   | { kind: "binary"; size_bytes: number; problem?: string };

@@ -46,11 +46,21 @@ export interface TrackingRun {
 
 export interface LoggedModel {
   id: string;
+  experiment: string;
+  /** The run that made it. */
+  run?: string;
   name: string;
   type: string;
   status: string;
   artifact_uri: string;
   created_ms: number;
+}
+
+export interface RegisteredVersion {
+  name: string;
+  version: string;
+  /** The logged model that it was registered from. */
+  model_id?: string;
 }
 
 export interface RunSearch {
@@ -101,7 +111,7 @@ interface WireExperiment {
 }
 
 interface WireModel {
-  info: { model_id: string; name: string; model_type?: string; status?: string; artifact_uri: string; creation_timestamp_ms?: number | string };
+  info: { model_id: string; experiment_id?: string; source_run_id?: string; name: string; model_type?: string; status?: string; artifact_uri: string; creation_timestamp_ms?: number | string };
 }
 
 const base = "/api/2.0/mlflow";
@@ -147,6 +157,8 @@ const experiment = (wire: WireExperiment): Experiment => ({
 
 const loggedModel = ({ info }: WireModel): LoggedModel => ({
   id: info.model_id,
+  experiment: info.experiment_id ?? "0",
+  run: info.source_run_id || undefined,
   name: info.name,
   type: info.model_type ?? "",
   status: (info.status ?? "").replace(/^LOGGED_MODEL_/, "").toLowerCase(),
@@ -213,9 +225,13 @@ export const tracking = {
     for (const one of answer.metrics ?? []) found.get(one.run_id ?? "")?.push(point(one));
     return found;
   },
-  loggedModels: async (ids: string[]): Promise<LoggedModel[]> =>
-    Promise.all(ids.map(async (id) => loggedModel((await request<{ model: WireModel }>(`${base}/logged-models/${segment(id)}`, { query: { allow_deleted: true } })).model))),
+  loggedModel: async (id: string): Promise<LoggedModel> =>
+    loggedModel((await request<{ model: WireModel }>(`${base}/logged-models/${segment(id)}`, { query: { allow_deleted: true } })).model),
+  loggedModels: (ids: string[]): Promise<LoggedModel[]> => Promise.all(ids.map(tracking.loggedModel)),
   /** Versions of registered models that came from a run. */
-  registered: async (runId: string): Promise<{ name: string; version: string }[]> =>
-    (await request<{ model_versions?: { name: string; version: string }[] }>(`${base}/model-versions/search`, { query: { filter: `run_id = '${runId}'`, max_results: 100 } })).model_versions ?? [],
+  registered: async (runId: string): Promise<RegisteredVersion[]> =>
+    (await request<{ model_versions?: RegisteredVersion[] }>(`${base}/model-versions/search`, { query: { filter: `run_id = '${runId}'`, max_results: 100 } })).model_versions ?? [],
+  /** The logged model that a version was registered from, if it was one. */
+  modelOf: async (name: string, version: number): Promise<string | undefined> =>
+    (await request<{ model_version: RegisteredVersion }>(`${base}/model-versions/get`, { query: { name, version } })).model_version.model_id || undefined,
 };

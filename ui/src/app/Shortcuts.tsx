@@ -41,10 +41,10 @@ export function Shortcuts() {
     <Dialog title="Keyboard shortcuts" onClose={() => setOpen(false)}>
       <dl className="shortcuts">
         {PLACES.map((place) => <Row key={place.key} keys={["g", place.key]} text={`Go to ${place.label}`} />)}
-        <Row keys={["←", "→", "↑", "↓"]} text="Walk a graph or a row of tabs" />
-        <Row keys={["/"]} text="Search in the log, a folder or the runs" />
-        <Row keys={["Space", "Enter"]} text="Choose or open a run of a table" />
-        <Row keys={["+", "0"]} text="Zoom into a chart, or show all of it" />
+        <Row keys={["←", "→", "↑", "↓"]} text="Walk a graph, a table, the spans of a trace or a row of tabs" />
+        <Row keys={["/"]} text="Search in the log, a folder, runs, traces or spans" />
+        <Row keys={["Space", "Enter"]} text="Choose or open a run, or show a span" />
+        <Row keys={["+", "0"]} text="Zoom into a chart or a span, or show all of it" />
         <Row keys={["t"]} text="Light or dark" />
         <Row keys={["Esc"]} text="Close a dialog" />
         <Row keys={["?"]} text="This list" />

@@ -2,6 +2,7 @@
 import { useMutation } from "@tanstack/react-query";
 import { useState, type ReactNode } from "react";
 import { Dialog } from "./Dialog";
+import { Icon, type IconName } from "./Icon";
 import { ErrorNote } from "./Notice";
 
 interface Props {
@@ -10,11 +11,13 @@ interface Props {
   children: ReactNode;
   confirm: string;
   danger?: boolean;
+  /** In a list of many the button is only this, with the label for who does not see it. */
+  icon?: IconName;
   disabled?: boolean;
   action: () => Promise<unknown>;
 }
 
-export function Confirm({ label, title, children, confirm, danger, disabled, action }: Props) {
+export function Confirm({ label, title, children, confirm, danger, icon, disabled, action }: Props) {
   const [open, setOpen] = useState(false);
   const mutation = useMutation({ mutationFn: action, onSuccess: () => setOpen(false) });
   const show = (): void => {
@@ -23,7 +26,8 @@ export function Confirm({ label, title, children, confirm, danger, disabled, act
   };
   return (
     <>
-      <button type="button" className="button" disabled={disabled} onClick={show}>{label}</button>
+      {icon ? <button type="button" className="button-icon" aria-label={label} title={label} disabled={disabled} onClick={show}><Icon name={icon} /></button>
+        : <button type="button" className="button" disabled={disabled} onClick={show}>{label}</button>}
       {open && (
         <Dialog title={title} onClose={() => setOpen(false)}>
           <div className="dialog-body">{children}</div>

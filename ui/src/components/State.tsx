@@ -30,6 +30,7 @@ const LOOKS: Record<string, [Tone, IconName]> = {
   failing: ["bad", "cross"],
   error: ["bad", "cross"],
   lost: ["bad", "cross"],
+  in_progress: ["live", "arc"],
   finished: ["good", "check"],
   scheduled: ["wait", "clock"],
   killed: ["bad", "slash"],

@@ -11,6 +11,15 @@ test("links of the mlflow client lead to our pages", () => {
   expect(placeOf("#/models/digits")).toBe("/models/digits");
 });
 
+test("links to traces lead to them", () => {
+  const trace = `tr-${"0a".repeat(16)}`;
+  expect(placeOf("#/experiments/3/traces")).toBe("/experiments/3/traces");
+  expect(placeOf(`#/experiments/3/traces?selectedEvaluationId=${trace}`)).toBe(`/experiments/3/traces/${trace}`);
+  expect(placeOf(`#/experiments/3/traces?o=1&selectedEvaluationId=${trace}&x=1`)).toBe(`/experiments/3/traces/${trace}`);
+  expect(placeOf(`#/experiments/3/traces/${trace}`)).toBe(`/experiments/3/traces/${trace}`);
+  expect(placeOf("#/experiments/3/traces?selectedEvaluationId=../..")).toBe("/experiments/3/traces");
+});
+
 test("anything else is left alone", () => {
   for (const other of ["", "#token=corliss_1", "#/experiments/x", "#//evil.example", "#/models/"]) expect(placeOf(other)).toBeUndefined();
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ago, bytes, cpus, duration, metric, plural, resources, shortId } from "./format";
+import { ago, bytes, cpus, duration, metric, plural, resources, rowsWords, shortId } from "./format";
 
 describe("duration", () => {
   it.each([
@@ -46,4 +46,11 @@ it("shortens ids but keeps their kind", () => {
   expect(shortId("run_01jd3k8m9n0p1q2r3s4t5v6w7x")).toBe("run_…5v6w7x");
   expect(shortId("run_1")).toBe("run_1");
   expect(shortId("0123456789abcdef")).toBe("…abcdef");
+});
+
+it("counts rows from one", () => {
+  expect(rowsWords(0, 50, 1000)).toBe("Rows 1–50 of 1,000");
+  expect(rowsWords(1000, 20, null)).toBe("Rows 1,001–1,020");
+  expect(rowsWords(0, 0, 0)).toBe("No rows");
+  expect(rowsWords(50, 0, null)).toBe("No more rows");
 });

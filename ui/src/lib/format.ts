@@ -103,3 +103,9 @@ export function resources(need: Amounts): string {
   if (need.accelerators > 0) parts.push(plural(need.accelerators, "accelerator"));
   return parts.length > 0 ? parts.join(", ") : "nothing";
 }
+
+/** `Rows 51–100 of 1,000`. Counted from 1, as people count. */
+export function rowsWords(offset: number, shown: number, total: number | null): string {
+  if (shown === 0) return offset === 0 ? "No rows" : "No more rows";
+  return `Rows ${count(offset + 1)}–${count(offset + shown)}${total === null ? "" : ` of ${count(total)}`}`;
+}

@@ -3,6 +3,7 @@
 use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_metastore::StoreError;
 use corliss_mlflow_wire::WireError;
+use corliss_tabular::TabularError;
 
 use crate::PortError;
 
@@ -43,6 +44,12 @@ pub enum TrackingError {
     /// A run that is to be filled was not begun, or is finished.
     #[error("the run {0} is not being moved in")]
     ImportNotBegun(String),
+    /// A file whose rows were asked for is none of the tables that are read.
+    #[error("'{0}' is no table that can be read here")]
+    NoTable(String),
+    /// A table cannot be read.
+    #[error(transparent)]
+    Table(#[from] TabularError),
     /// The metadata store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -81,6 +88,8 @@ impl Diagnose for TrackingError {
             Self::ImportExperimentTaken(_) => "import_experiment_taken",
             Self::ImportTaken(_) => "import_run_taken",
             Self::ImportNotBegun(_) => "import_run_not_begun",
+            Self::NoTable(_) => "artifact_no_table",
+            Self::Table(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Bytes(error) => error.code(),
         }
@@ -90,7 +99,8 @@ impl Diagnose for TrackingError {
         match self {
             Self::Request(error) => error.meaning(),
             Self::NotFound(_) | Self::Ticket { .. } => Meaning::NotFound,
-            Self::Range { .. } => Meaning::InvalidInput,
+            Self::Range { .. } | Self::NoTable(_) => Meaning::InvalidInput,
+            Self::Table(error) => error.meaning(),
             Self::TooManyUploads => Meaning::ResourceExhausted,
             Self::ExperimentExists(_)
             | Self::ImportExperimentTaken(_)
@@ -105,6 +115,7 @@ impl Diagnose for TrackingError {
         match self {
             Self::Store(error) => error.retryable(),
             Self::Bytes(error) => error.retryable(),
+            Self::Table(error) => error.retryable(),
             Self::TooManyUploads => true,
             _ => false,
         }
@@ -113,6 +124,7 @@ impl Diagnose for TrackingError {
     fn field(&self) -> Option<String> {
         match self {
             Self::Request(error) => error.field(),
+            Self::Table(error) => error.field(),
             _ => None,
         }
     }
@@ -121,6 +133,10 @@ impl Diagnose for TrackingError {
         match self {
             Self::Store(error) => error.hint(),
             Self::Bytes(error) => error.hint(),
+            Self::Table(error) => error.hint(),
+            Self::NoTable(_) => {
+                Some("CSV, JSON lines and Parquet are read; fetch the file itself".to_owned())
+            }
             Self::Ticket { .. } => Some("ask for a new one".to_owned()),
             Self::ImportExperimentTaken(_) => {
                 Some("add to it with merge, or move it in under another name".to_owned())

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { ApiError } from "../../api/errors";
-import { delta, diffWords, headline, isMerge, mergeError, mergeNews, restOf, rowsWords, storageNotes, storageWords } from "./words";
+import { delta, diffWords, headline, isMerge, mergeError, mergeNews, restOf, storageNotes, storageWords } from "./words";
 
 const KIB = 1024;
 const storage = { versions: 93, versions_bytes: 4000 * KIB, unique_bytes: 400 * KIB, stored_bytes: 100 * KIB, packs: 2, pieces: 10, damaged: 0 };
@@ -65,11 +65,4 @@ it("tells conflicts with what can be done here", () => {
   expect(told.report.hint).not.toContain("--on-conflict");
   const other = new ApiError(409, { ...report, code: "data_branch_moved" });
   expect(mergeError(other)).toBe(other);
-});
-
-it("counts rows from one", () => {
-  expect(rowsWords(0, 50, 1000)).toBe("Rows 1–50 of 1,000");
-  expect(rowsWords(1000, 20, null)).toBe("Rows 1,001–1,020");
-  expect(rowsWords(0, 0, 0)).toBe("No rows");
-  expect(rowsWords(50, 0, null)).toBe("No more rows");
 });

@@ -62,9 +62,3 @@ export function mergeError(error: unknown): unknown {
   if (!(error instanceof ApiError) || error.report.code !== "data_conflicts") return error;
   return new ApiError(error.status, { ...error.report, hint: "nothing was merged: choose above which side wins, or make these files equal on one of the branches" });
 }
-
-/** `Rows 51–100 of 1,000`. Counted from 1, as people count. */
-export function rowsWords(offset: number, shown: number, total: number | null): string {
-  if (shown === 0) return offset === 0 ? "No rows" : "No more rows";
-  return `Rows ${count(offset + 1)}–${count(offset + shown)}${total === null ? "" : ` of ${count(total)}`}`;
-}

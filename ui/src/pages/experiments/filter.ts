@@ -7,7 +7,7 @@ const OPERATOR = /[=<>]|\b(?:i?like|in|is)\b\s*['"(n]/i;
 export const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
 
 /** A name as the grammar takes any name. */
-export const name = (entity: "metrics" | "params" | "tags", key: string): string => (/^\w+$/.test(key) ? `${entity}.${key}` : `${entity}.\`${key}\``);
+export const name = (entity: string, key: string): string => (/^\w+$/.test(key) ? `${entity}.${key}` : `${entity}.\`${key}\``);
 
 /** What has an operator is a filter already. Plain words are looked for in the names of runs, each of them. */
 export function filterOf(typed: string): string {

@@ -19,6 +19,7 @@ import { LoggedBy } from "./LoggedBy";
 import { Promote } from "./Promote";
 import { ProtectionPanel } from "./ProtectionPanel";
 import { Signature } from "./Signature";
+import { TracesOf } from "./TracesOf";
 
 export function ModelPage() {
   const { name } = useParams({ from: "/models/$name" });
@@ -81,7 +82,7 @@ function Loaded({ model }: { model: Model }) {
       {chosen && (
         <>
           <Chosen key={`facts ${chosen.version}`} name={model.name} version={chosen.version} protection={model.protection} />
-          <Panel title={`Where version ${chosen.version} came from`}><Origin version={chosen} /></Panel>
+          <Panel title={`Where version ${chosen.version} came from`}><Origin model={model.name} version={chosen} /></Panel>
           <Panel title="Lineage"><LineageGraph key={chosen.version} node={`model:${model.name}/${chosen.version}`} /></Panel>
         </>
       )}
@@ -107,7 +108,7 @@ function Chosen({ name, version, protection }: { name: string; version: number; 
 const aliasesOf = (model: Model, version: number): string[] =>
   Object.keys(model.aliases).filter((alias) => model.aliases[alias] === version).sort();
 
-function Origin({ version }: { version: ModelVersion }) {
+function Origin({ model, version }: { model: string; version: ModelVersion }) {
   return (
     <>
       {version.description && <p className="message">{version.description}</p>}
@@ -124,6 +125,7 @@ function Origin({ version }: { version: ModelVersion }) {
           </div>
         )}
         <VersionPair name="model files" version={version.source_version} />
+        <TracesOf model={model} version={version.version} />
         {version.code && <VersionPair name="code" version={version.code} />}
         {version.data.map((one) => <VersionPair key={one.name} name={one.name} version={one.version} />)}
         {Object.entries(version.tags ?? {}).map(([key, value]) => <div key={`tag ${key}`}><dt>tag <bdi>{key}</bdi></dt><dd><bdi>{value}</bdi></dd></div>)}

@@ -13,6 +13,7 @@ mod recorded;
 mod runs;
 mod search;
 mod steps;
+mod tables;
 mod transfers;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub use runs::NewRun;
 pub(crate) use runs::check_run_id;
 pub use search::{RunSearch, SearchScope};
 pub use steps::StepRun;
+pub use tables::ArtifactTable;
 pub use transfers::{NewUpload, Ticket};
 
 use crate::ticket::Tickets;

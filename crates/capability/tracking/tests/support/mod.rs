@@ -59,18 +59,22 @@ impl ArtifactBytes for Memory {
     }
 
     async fn open(&self, blob: &str) -> Result<ByteStream, PortError> {
-        Ok(body(std::str::from_utf8(&self.0.lock().unwrap()[blob]).unwrap()))
+        Ok(bytes_of(self.0.lock().unwrap()[blob].clone()))
     }
 
     async fn open_range(&self, blob: &str, range: Range<u64>) -> Result<ByteStream, PortError> {
         let all = self.0.lock().unwrap()[blob].clone();
         let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
-        Ok(body(std::str::from_utf8(&all[range]).unwrap()))
+        Ok(bytes_of(all[range].to_vec()))
     }
 }
 
 pub fn body(text: &str) -> ByteStream {
-    Box::pin(stream::iter([Ok(Bytes::from(text.to_owned()))]))
+    bytes_of(text.to_owned().into_bytes())
+}
+
+pub fn bytes_of(bytes: Vec<u8>) -> ByteStream {
+    Box::pin(stream::iter([Ok(Bytes::from(bytes))]))
 }
 
 pub async fn text(mut bytes: ByteStream) -> String {

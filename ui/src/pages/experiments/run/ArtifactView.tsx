@@ -1,14 +1,15 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
+import { asApiError, sentence } from "../../../api/errors";
 import { artifactAddress, artifacts, type ArtifactRoot } from "../../../api/artifacts";
-import { DataGrid } from "../../../components/DataGrid";
 import { FileName } from "../../../components/FileName";
 import { Icon } from "../../../components/Icon";
-import { Empty, ErrorNote, Skeleton } from "../../../components/Notice";
+import { Empty, ErrorNote, Note, Skeleton } from "../../../components/Notice";
 import { Picture } from "../../../components/Picture";
-import { bytes, count, plural } from "../../../lib/format";
+import { TABLE_ROWS, TableView } from "../../../components/TableView";
+import { bytes } from "../../../lib/format";
 import { folderOf, imageType, nameOf } from "../../../lib/names";
-import { HEAD_BYTES, previewOf, type ArtifactPreview } from "./preview";
+import { HEAD_BYTES, isTable, previewOf } from "./preview";
 
 /** Larger pictures are fetched when asked for. */
 const PICTURE_BYTES = 24 * 1024 * 1024;
@@ -31,7 +32,7 @@ export function ArtifactView({ root, path }: Props) {
         <span className="number">{size === undefined ? "\u00a0" : bytes(size)}</span>
         <a className="button" href={artifactAddress(root, path)} download={nameOf(path)}><Icon name="download" />Download</a>
       </div>
-      {type === undefined ? <Read root={root} path={path} /> : size === undefined && listed.isPending ? <Skeleton lines={8} /> : <PictureOf root={root} path={path} type={type} size={size ?? 0} />}
+      {isTable(path) ? <TableOf root={root} path={path} /> : type === undefined ? <Read root={root} path={path} /> : size === undefined && listed.isPending ? <Skeleton lines={8} /> : <PictureOf root={root} path={path} type={type} size={size ?? 0} />}
     </>
   );
 }
@@ -55,9 +56,8 @@ function Read({ root, path }: Props) {
   if (query.isPending) return <Skeleton lines={10} />;
   if (query.isError) return <ErrorNote error={query.error} retry={() => void query.refetch()} />;
   const preview = query.data;
-  if (preview.kind === "table") return <TableOf preview={preview} />;
   if (preview.kind === "empty") return <Empty title="This file is empty" />;
-  if (preview.kind === "none") return <Empty title="No preview">{preview.reason ?? "Pictures (PNG, JPEG, GIF, WebP), text, CSV and TSV are shown here."} Download the file to open it elsewhere.</Empty>;
+  if (preview.kind === "none") return <Empty title="No preview">Pictures (PNG, JPEG, GIF, WebP), text, CSV, JSON lines and Parquet are shown here. Download the file to open it elsewhere.</Empty>;
   return (
     <div className="file">
       <pre className="preview-text" tabIndex={0} dir="auto" aria-label="Text of the file">{preview.text}</pre>
@@ -66,25 +66,17 @@ function Read({ root, path }: Props) {
   );
 }
 
-const ROWS = 50;
-
-function TableOf({ preview }: { preview: Extract<ArtifactPreview, { kind: "table" }> }) {
+/** Rows that the server reads. What has the name of a table and is none is shown as what it is. */
+function TableOf({ root, path }: Props) {
   const [offset, setOffset] = useState(0);
-  const rows = preview.rows.slice(offset, offset + ROWS);
-  const numeric = preview.columns.map((_, at) => preview.rows.length > 0 && preview.rows.every((row) => (row[at] ?? "") === "" || Number.isFinite(Number(row[at]))));
-  return (
-    <>
-      <div className="toolbar">
-        <span>{plural(preview.columns.length, "column")}</span>
-        <span className="number" role="status">{rows.length === 0 ? "No rows" : `Rows ${count(offset + 1)}–${count(offset + rows.length)} of ${preview.whole ? "" : "the first "}${count(preview.rows.length)}`}</span>
-        {preview.rows.length > ROWS && (
-          <span className="pager">
-            <button type="button" className="button" disabled={offset === 0} onClick={() => setOffset(offset - ROWS)}>Previous</button>
-            <button type="button" className="button" disabled={offset + ROWS >= preview.rows.length} onClick={() => setOffset(offset + ROWS)}>Next</button>
-          </span>
-        )}
-      </div>
-      <DataGrid label="Rows of the table" columns={preview.columns.map((name, at) => ({ name, number: numeric[at] }))} rows={rows.map((row, index) => ({ head: count(offset + index + 1), cells: preview.columns.map((_, at) => ({ text: row[at] ?? null })) }))} />
-    </>
-  );
+  const query = useQuery({
+    queryKey: ["artifact-table", root.id, path, offset],
+    queryFn: ({ signal }) => artifacts.table(root, path, offset, TABLE_ROWS, signal),
+    staleTime: 10_000,
+    placeholderData: (before) => before,
+  });
+  if (query.isPending) return <Skeleton lines={10} />;
+  if (query.data) return <TableView table={query.data} busy={query.isPlaceholderData} onOffset={setOffset} />;
+  if (asApiError(query.error).status !== 400) return <ErrorNote error={query.error} retry={() => void query.refetch()} />;
+  return <><Note bad={false}>It cannot be read as a table: {sentence(asApiError(query.error).report.message)}</Note><Read root={root} path={path} /></>;
 }

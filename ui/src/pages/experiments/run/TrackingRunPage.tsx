@@ -1,6 +1,7 @@
 // One tracking run: what was logged, where it belongs, and what it stored.
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { useCallback } from "react";
 import { tracking, type TrackingRun } from "../../../api/tracking";
 import { MetricCharts } from "../../../components/chart/MetricCharts";
 import { ErrorNote, Note, Skeleton } from "../../../components/Notice";
@@ -8,13 +9,15 @@ import { CRUMB, PageHead } from "../../../components/PageHead";
 import { Panel } from "../../../components/Panel";
 import { Tabs } from "../../../components/Tabs";
 import { Announce } from "../../../components/Announce";
+import { ofRun } from "../traces/filter";
+import { TraceList } from "../traces/TraceList";
 import { Artifacts } from "./Artifacts";
 import { Overview } from "./Overview";
 import { RunActions } from "./RunActions";
 import { RunFacts } from "./RunFacts";
 
 const LIVE_MS = 2000;
-const TABS = [{ id: "overview", label: "Overview" }, { id: "charts", label: "Charts" }, { id: "artifacts", label: "Artifacts" }];
+const TABS = [{ id: "overview", label: "Overview" }, { id: "charts", label: "Charts" }, { id: "artifacts", label: "Artifacts" }, { id: "traces", label: "Traces" }];
 
 export function TrackingRunPage() {
   const { experiment, run: id } = useParams({ from: "/experiments/$experiment/runs/$run" });
@@ -43,11 +46,13 @@ function Shown({ run }: { run: TrackingRun }) {
   const search = useSearch({ from: "/experiments/$experiment/runs/$run" });
   const navigate = useNavigate({ from: "/experiments/$experiment/runs/$run" });
   const tab = TABS.find((one) => one.id === search.tab)?.id ?? "overview";
-  const go = (change: Record<string, string | undefined>): void => void navigate({ search: (before: object) => ({ ...before, ...change }), replace: true, resetScroll: false });
+  const go = useCallback((change: Record<string, string | undefined>): void => void navigate({ search: (before: object) => ({ ...before, ...change }), replace: true, resetScroll: false }), [navigate]);
+  const searchTraces = useCallback((to: string) => go({ tq: to.trim() === "" ? undefined : to }), [go]);
   return (
     <Tabs label={`Run ${run.name}`} tabs={TABS} current={tab} onChange={(id) => go({ tab: id === "overview" ? undefined : id })}>
       {tab === "overview" && <Overview run={run} />}
       {tab === "charts" && <Panel title="Metrics"><MetricCharts runs={[run]} /></Panel>}
+      {tab === "traces" && <TraceList experiment={run.experiment} within={ofRun(run.id)} typed={search.tq} sort={search.tsort} onSearch={searchTraces} onSort={(tsort) => go({ tsort })} />}
       {tab === "artifacts" && <Artifacts run={run} root={search.root} path={search.artifact} onPick={(root, artifact) => go({ root, artifact })} />}
     </Tabs>
   );

@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
-import { previewOf } from "./preview";
+import { isTable, previewOf } from "./preview";
 
 const head = (text: string, whole = true) => ({ bytes: new TextEncoder().encode(text), whole });
 
-it("shows tables, without a last row that is cut", () => {
-  expect(previewOf("a.csv", head("id,name\n1,\"x,y\"\n"))).toEqual({ kind: "table", columns: ["id", "name"], rows: [["1", "x,y"]], whole: true });
-  expect(previewOf("a.TSV", head("id\tname\n1\tx\n2\ty", false))).toEqual({ kind: "table", columns: ["id", "name"], rows: [["1", "x"]], whole: false });
+it("leaves tables to the server", () => {
+  for (const path of ["a.parquet", "a.CSV", "b/a.tsv", "a.jsonl"]) expect(isTable(path)).toBe(true);
+  for (const path of ["a.json", "csv", "a.csv.gz", "parquet/a.txt"]) expect(isTable(path)).toBe(false);
 });
 
 it("shows text, also where a character is cut, and pages as their source", () => {

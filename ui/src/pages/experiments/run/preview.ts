@@ -1,27 +1,22 @@
 // What the beginning of a stored file can be shown as. HTML and SVG are text here: a run stores what anybody wrote.
 import type { Head } from "../../../api/artifacts";
-import { parseCsv, separatorOf } from "../../../lib/csv";
 
 export const HEAD_BYTES = 1024 * 1024;
-const ROWS_MAX = 1000;
 /** More text than anybody reads, and all that the browser lays out without a pause. */
 const TEXT_MAX = 256 * 1024;
 
 export type ArtifactPreview =
-  | { kind: "table"; columns: string[]; rows: string[][]; whole: boolean }
   | { kind: "text"; text: string; whole: boolean }
   | { kind: "empty" }
-  | { kind: "none"; reason?: string };
+  | { kind: "none" };
+
+/** Files that the server shows as tables, rows page by page. */
+export const isTable = (path: string): boolean => /\.(parquet|csv|tsv|tab|psv|jsonl|ndjson)$/i.test(path);
 
 export function previewOf(path: string, { bytes, whole }: Head): ArtifactPreview {
   if (bytes.length === 0) return { kind: "empty" };
-  if (/\.parquet$/i.test(path)) return { kind: "none", reason: "Parquet is read by the server, which does that for datasets and not for artifacts." };
   const text = textOf(bytes, whole);
   if (text === undefined) return { kind: "none" };
-  if (/\.(csv|tsv)$/i.test(path)) {
-    const [columns = [], ...rows] = parseCsv(whole ? text : text.slice(0, text.lastIndexOf("\n") + 1), /\.tsv$/i.test(path) ? "\t" : separatorOf(text), ROWS_MAX + 2);
-    if (columns.length > 0) return { kind: "table", columns, rows: rows.slice(0, ROWS_MAX), whole: whole && rows.length <= ROWS_MAX };
-  }
   if (/\.json$/i.test(path) && whole && text.length <= TEXT_MAX) return { kind: "text", text: indented(text), whole };
   return { kind: "text", text: text.slice(0, TEXT_MAX), whole: whole && text.length <= TEXT_MAX };
 }

@@ -1,23 +1,55 @@
 //! Removing for good what was deleted.
 
 use axum::extract::State;
-use axum::routing::post;
-use corliss_http::{ApiError, Dialect, Json, Routes};
+use axum::routing::{get, post};
+use corliss_http::{ApiError, Dialect, Json, PageQuery, Path, Query, Routes};
 use corliss_types::{Access, Permission};
 use http::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::Tracking;
-use crate::service::Purge;
+use crate::service::{ArtifactTable, Purge};
 
 pub(super) fn routes(tracking: Tracking) -> Routes {
-    Routes::new().route(
-        Method::POST,
-        "/api/v1/tracking/purge",
-        Access::Requires(Permission::SystemAdmin),
-        Dialect::Native,
-        post(purge).with_state(tracking),
-    )
+    Routes::new()
+        .route(
+            Method::POST,
+            "/api/v1/tracking/purge",
+            Access::Requires(Permission::SystemAdmin),
+            Dialect::Native,
+            post(purge).with_state(tracking.clone()),
+        )
+        .route(
+            Method::GET,
+            "/api/v1/tracking/tables/{*path}",
+            Access::Requires(Permission::TrackingRead),
+            Dialect::Native,
+            get(table).with_state(tracking),
+        )
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Part {
+    /// Rows to pass over.
+    #[serde(default)]
+    offset: u64,
+    /// Rows of the answer.
+    limit: Option<u32>,
+}
+
+/// Rows of a stored table, named by the path of its artifact.
+async fn table(
+    State(tracking): State<Tracking>,
+    Path(path): Path<String>,
+    Query(part): Query<Part>,
+) -> Result<Json<ArtifactTable>, ApiError> {
+    let page = PageQuery {
+        limit: part.limit,
+        page_token: None,
+    };
+    let limit = page.limit(100, 1000)? as usize;
+    Ok(Json(tracking.artifact_table(path, part.offset, limit).await?))
 }
 
 #[derive(Deserialize)]
