@@ -21,6 +21,7 @@ use crate::extract::{PeerAddress, RequestId};
 use crate::guard::CONSOLE_HEADER;
 use crate::{
     ApiError, Assets, AuthFailure, Credential, Dialect, Guard, Presented, RequestEvent, RouteInfo, assets,
+    tenant,
 };
 
 /// One declared route.
@@ -128,6 +129,7 @@ impl Dispatch {
         if let Some(principal) = &principal {
             request.extensions_mut().insert(principal.clone());
         }
+        tenant::of_request(&route.info, request.headers()).map_err(|error| (error, principal.clone()))?;
         limit_body(request, route.body_limit_bytes).map_err(|error| (error, principal.clone()))?;
         Ok(principal)
     }
