@@ -47,6 +47,20 @@ pub(super) fn read_filter(text: &str) -> Result<Wanted, WireError> {
     Ok(wanted)
 }
 
+/// Reads one comparison.
+pub(super) fn read_comparison(comparison: Comparison) -> Result<Wanted, WireError> {
+    let mut wanted = Wanted::default();
+    add(&mut wanted, &mut Vec::new(), comparison)?;
+    Ok(wanted)
+}
+
+impl Wanted {
+    /// The store can answer all of it.
+    pub(super) const fn is_of_rows(&self) -> bool {
+        self.infos.is_empty() && self.spans.is_empty()
+    }
+}
+
 type Indexed = Vec<(&'static str, Operator, Operand)>;
 
 fn add(wanted: &mut Wanted, indexed: &mut Indexed, comparison: Comparison) -> Result<(), WireError> {
