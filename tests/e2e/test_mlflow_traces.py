@@ -13,6 +13,7 @@ import pytest
 import requests
 from mlflow import MlflowClient
 from mlflow.entities import AssessmentSource, Expectation, Feedback, SpanEvent, SpanStatusCode, SpanType, TraceState
+from mlflow.entities.trace_metrics import AggregationType, MetricAggregation, MetricViewType
 from mlflow.exceptions import MlflowException
 
 from support.server import Corliss
@@ -316,3 +317,33 @@ def test_an_exporter_of_opentelemetry_sends_json(shared: Corliss, experiment: st
     page = requests.get(f"{shared.url}/ajax-api/3.0/mlflow/get-trace-artifact", headers=headers,
                         params={"request_id": f"tr-{digits}"}, timeout=30)
     assert page.json()["spans"][0]["kind"] == "SPAN_KIND_CLIENT"
+
+
+def test_statistics_of_what_was_traced(client: MlflowClient, experiment: str) -> None:
+    for question in ("rain", "snow", "fail"):
+        traced(question)
+    store = client._tracking_client.store
+
+    def points(view: MetricViewType, metric: str, *kinds: MetricAggregation, **more: object) -> dict:
+        found = store.query_trace_metrics([experiment], view, metric, list(kinds), **more)
+        return {tuple(point.dimensions.values()): point.values for point in found}
+
+    count, total = (MetricAggregation(kind) for kind in (AggregationType.COUNT, AggregationType.SUM))
+    median = MetricAggregation(AggregationType.PERCENTILE, percentile_value=50.0)
+    by_status = points(MetricViewType.TRACES, "trace_count", count, dimensions=["trace_status"])
+    assert by_status == {("OK",): {"COUNT": 2.0}, ("ERROR",): {"COUNT": 1.0}}
+    assert points(MetricViewType.TRACES, "input_tokens", total) == {(): {"SUM": 24.0}}
+    (latency,) = points(MetricViewType.TRACES, "latency", median, filters=["trace.status = 'OK'"]).values()
+    assert latency["P50.0"] >= 0
+    by_type = points(MetricViewType.SPANS, "span_count", count, dimensions=["span_type"])
+    assert by_type == {("LLM",): {"COUNT": 2.0}, ("RETRIEVER",): {"COUNT": 2.0}, ("UNKNOWN",): {"COUNT": 3.0}}
+
+    (trace_id, *_) = found(experiment, "status = 'OK'")
+    mlflow.log_feedback(trace_id=trace_id, name="correct", value=True)
+    assert points(MetricViewType.ASSESSMENTS, "assessment_value", median) == {(): {"P50.0": 1.0}}
+
+    result = store.calculate_trace_filter_correlation([experiment], "status = 'OK'", "span.type = 'LLM'")
+    assert (result.filter1_count, result.filter2_count, result.joint_count, result.total_count) == (2, 2, 2, 3)
+    assert result.npmi == pytest.approx(1.0)
+    never = store.calculate_trace_filter_correlation([experiment], "status = 'OK'", "status = 'ERROR'")
+    assert (never.joint_count, never.npmi) == (0, -1.0)

@@ -19,7 +19,7 @@ use corliss_reconcile::{Shutdown, Wake, WorkerBoard};
 use corliss_registry::Registry;
 use corliss_security::{Keeper, Security};
 use corliss_serving::{Serving, ServingParts};
-use corliss_traces::Traces;
+use corliss_traces::{Evaluation, Traces};
 use corliss_tracking::Tracking;
 use corliss_types::Accelerator;
 use corliss_webhook::WebhookClient;
@@ -42,6 +42,7 @@ pub struct Rooms {
     inputs: InputCache,
     tracking: Tracking,
     traces: Traces,
+    evaluation: Evaluation,
     registry: Registry,
     serving: Arc<Serving>,
     gateway: Arc<Gateway>,
@@ -98,7 +99,8 @@ impl Rooms {
             .map_err(ServerError::room("tracking"))?
             .with_tickets(security.key_for("artifact tickets"), config.tls.is_some());
         let tracked = Arc::new(wiring::traces::Tracked(tracking.clone()));
-        let traces = Traces::new(store.clone(), sources.clone(), tracked.clone(), tracked);
+        let traces = Traces::new(store.clone(), sources.clone(), tracked.clone(), tracked.clone());
+        let evaluation = Evaluation::new(store.clone(), sources.clone(), tracked);
         let models = corliss_registry::Ports {
             sources: Arc::new(wiring::registry::Sources {
                 data: data.clone(),
@@ -178,6 +180,7 @@ impl Rooms {
             inputs,
             tracking,
             traces,
+            evaluation,
             registry,
             serving,
             gateway,
@@ -301,6 +304,7 @@ pub fn all_routes(
         ))
         .merge(corliss_tracking::http::routes(rooms.tracking.clone()))
         .merge(corliss_traces::http::routes(rooms.traces.clone()))
+        .merge(corliss_traces::http::evaluation_routes(rooms.evaluation.clone()))
         .merge(corliss_registry::http::routes(rooms.registry.clone()))
         .merge(corliss_jobs::http::routes(&rooms.jobs))
         .merge(rooms.serving.routes())

@@ -1,6 +1,6 @@
 //! Traces: what an application that calls language models did, request by request, as a tree of spans, with the
 //! judgements that people and programs made about it. Spoken in the dialects of MLflow's unmodified clients and
-//! of OpenTelemetry's exporters.
+//! of OpenTelemetry's exporters. With them stand what applications are judged by: datasets and scorers.
 //!
 //! Invariants:
 //! - A 2xx answer means durable: each call is one transaction, and the store shares commits between calls.
@@ -8,9 +8,11 @@
 //! - The spans of a trace lie together: a trace is read in a few rows, however many spans it has.
 //! - A span that is sent again replaces itself; nothing is counted twice.
 //! - Nothing that a client sends becomes SQL text, and no pattern makes a search slower than its text is long.
+//! - A dataset has one record of the same inputs. What a client serialised as a scorer is never run.
 //! - A search examines a bounded number of traces; where that ends it, its token goes on from there.
 
 mod error;
+mod evaluation;
 pub mod http;
 mod json;
 mod limits;
@@ -23,10 +25,12 @@ mod types;
 mod value;
 
 pub use error::TracesError;
+pub use evaluation::{DatasetRecord, EvaluationDataset, RecordSource, Scorer};
 pub use ports::{ExperimentState, Experiments, PortError, Runs};
 pub use service::{
-    AssessmentChange, DeleteScope, EndedTrace, Ingested, NewAssessment, NewTrace, ReceivedSpan, SearchScope,
-    SpanBatch, StartedTrace, Traces,
+    Aggregation, AssessmentChange, Correlation, CorrelationScope, DatasetScope, DeleteScope, EndedTrace,
+    Evaluation, Ingested, Merged, MetricPoint, MetricQuery, MetricView, NewAssessment, NewDataset, NewTrace,
+    ReceivedSpan, RecordPage, SearchScope, SpanBatch, StartedTrace, Traces,
 };
 pub use span::{Span, SpanEvent, SpanKind, SpanLink, SpanStatus};
 pub use store::MIGRATIONS;

@@ -93,3 +93,35 @@ pub(crate) const KIND_NAME_LEN: usize = 200;
 pub(crate) const PARTS_OF_A_LEVEL: usize = 8;
 /// Characters of a value that an index holds.
 pub(crate) const HEAD_LEN: usize = 64;
+/// Characters of an evaluation dataset's name.
+pub(crate) const DATASET_NAME_LEN: usize = 500;
+/// Datasets of one page unless the call says otherwise, and at most.
+pub(crate) const DATASETS_PER_PAGE: i64 = 1000;
+/// Datasets that a client may ask for at once.
+pub(crate) const DATASETS_ASKED: i64 = 50_000;
+/// Records of one dataset: deleting it is one transaction.
+pub(crate) const RECORDS_PER_DATASET: i64 = 100_000;
+/// Records of one call that merges or deletes them.
+pub(crate) const RECORDS_PER_CALL: usize = 20_000;
+/// Bytes of a body of records.
+pub(crate) const RECORDS_BODY_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of one record as it is kept.
+pub(crate) const RECORD_BYTES: usize = 4 * 1024 * 1024;
+/// Records of one page unless the call says otherwise.
+pub(crate) const RECORDS_PER_PAGE: i64 = 1000;
+/// Records of one page, at most.
+pub(crate) const RECORDS_PER_PAGE_MOST: i64 = 10_000;
+/// Bytes of records of one page.
+pub(crate) const RECORDS_ANSWER_BYTES: i64 = 32 * 1024 * 1024;
+/// Names that the schema of a dataset lists of inputs, outputs and expectations each.
+pub(crate) const SCHEMA_NAMES: usize = 1000;
+/// Bytes of one version of a scorer.
+pub(crate) const SCORER_BYTES: usize = 512 * 1024;
+/// Bytes of all scorers of one experiment, with all their versions: lists of them have no pages.
+pub(crate) const SCORERS_BYTES: i64 = 32 * 1024 * 1024;
+/// Groups of one page of statistics.
+pub(crate) const METRIC_POINTS: i64 = 1000;
+/// Aggregations, dimensions and filters, each, of one question for statistics.
+pub(crate) const METRIC_PARTS: usize = 20;
+/// Bytes of spans, unpacked, that one question for statistics looks into.
+pub(crate) const METRIC_SPAN_BYTES: i64 = 512 * 1024 * 1024;

@@ -21,7 +21,7 @@ use crate::extract::{PeerAddress, RequestId};
 use crate::guard::CONSOLE_HEADER;
 use crate::{
     ApiError, Assets, AuthFailure, Authority, Credential, Dialect, Guard, Presented, RequestEvent, RouteInfo,
-    assets,
+    assets, tenant,
 };
 
 /// One declared route.
@@ -133,6 +133,7 @@ impl Dispatch {
                 principal: principal.clone(),
             });
         }
+        tenant::of_request(&route.info, request.headers()).map_err(|error| (error, principal.clone()))?;
         limit_body(request, route.body_limit_bytes).map_err(|error| (error, principal.clone()))?;
         Ok(principal)
     }

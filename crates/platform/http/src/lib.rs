@@ -19,6 +19,7 @@ mod perimeter;
 mod routes;
 pub mod serve;
 mod sse;
+mod tenant;
 mod tls;
 
 pub use assets::{Asset, Assets};
@@ -30,3 +31,4 @@ pub use list::{List, PageQuery};
 pub use perimeter::Perimeter;
 pub use routes::{RouteInfo, Routes};
 pub use sse::{SseClosed, SseSender, sse};
+pub use tenant::{TENANT, workspace_not_found};

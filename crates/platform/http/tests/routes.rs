@@ -210,6 +210,40 @@ async fn errors_take_the_shape_of_their_route() {
 }
 
 #[tokio::test]
+async fn what_is_meant_for_another_tenant_is_answered_as_if_that_were_not_there() {
+    let router = router();
+    let runs = "/api/2.0/mlflow/runs/get";
+    let workspace = |name| ("x-mlflow-workspace", name);
+    for (path, headers, expected) in [
+        // The handler's own answer: the request reached it.
+        (runs, vec![ADMIN, workspace("default")], "there is no run 'r'"),
+        (runs, vec![ADMIN, workspace(" ")], "there is no run 'r'"),
+        (
+            runs,
+            vec![ADMIN, workspace("other")],
+            "Workspace 'other' not found",
+        ),
+        (
+            runs,
+            vec![ADMIN, workspace("default"), workspace("other")],
+            "Workspace 'other' not found",
+        ),
+        // Who is not known learns nothing of tenants.
+        (runs, vec![workspace("other")], "credential"),
+    ] {
+        let (answer, body) = ask(&router, "GET", path, &headers, "").await;
+        let message = body["message"].as_str().unwrap_or_default();
+        assert!(message.contains(expected), "{headers:?}: {message}");
+        let status = if expected == "credential" { 401 } else { 404 };
+        assert_eq!(answer.status(), status, "{headers:?}");
+    }
+    // The header means nothing to other dialects.
+    let headers = [ADMIN, workspace("other")];
+    let (answer, _) = ask(&router, "GET", "/api/v1/me", &headers, "").await;
+    assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
 async fn a_panic_and_a_hang_are_answers_of_our_shape() {
     let (answer, body) = ask(&router(), "GET", "/api/v1/panic", &[ADMIN], "").await;
     assert_eq!(

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use corliss_data::{DataService, InUse, InputCache};
 use corliss_diagnostics::Meaning;
-use corliss_http::{ApiError, Caller, Dialect, Json, Routes};
+use corliss_http::{ApiError, Caller, Dialect, Json, Routes, TENANT};
 use corliss_keyring::{Destroyed, FileRootKey, KeyError, Keyring, Summary, TenantKeys};
 use corliss_registry::Registry;
 use corliss_types::{Access, Permission};
@@ -35,9 +35,6 @@ pub struct Sealed {
     /// Artifacts of tracking, among others.
     pub in_use: Arc<dyn InUse>,
 }
-
-/// The one tenant that there is.
-const TENANT: &str = "default";
 
 /// Every route of this file.
 pub fn routes(keys: &Keys, sealed: Sealed) -> Routes {

@@ -3,11 +3,14 @@
 mod assessments;
 mod check;
 mod conventions;
+mod correlation;
 mod delete;
+mod evaluation;
 mod filter;
 mod ingest;
 mod links;
 mod matching;
+mod metrics;
 mod parts;
 mod prepare;
 mod preview;
@@ -24,8 +27,11 @@ use corliss_metastore::Metastore;
 use corliss_mlflow_wire::WireError;
 
 pub use assessments::{AssessmentChange, NewAssessment};
+pub use correlation::{Correlation, CorrelationScope};
 pub use delete::DeleteScope;
+pub use evaluation::{DatasetScope, Evaluation, Merged, NewDataset, RecordPage};
 pub use ingest::{Ingested, ReceivedSpan, SpanBatch};
+pub use metrics::{Aggregation, MetricPoint, MetricQuery, MetricView};
 pub use search::SearchScope;
 pub use start::{EndedTrace, NewTrace, StartedTrace};
 

@@ -36,15 +36,15 @@ pub struct SearchScope {
 const PIECE: i64 = 200;
 
 /// What a piece of a search found.
-struct Piece {
-    heads: Vec<Head>,
+pub(super) struct Piece {
+    pub(super) heads: Vec<Head>,
     /// What is known about each; empty where no pattern asks about it.
     infos: Vec<TraceInfo>,
     /// By number, the parts of each one's spans; empty where no filter speaks of them.
     parts: BTreeMap<i64, Vec<Part>>,
-    bytes: u64,
+    pub(super) bytes: u64,
     /// Nothing follows it.
-    last: bool,
+    pub(super) last: bool,
 }
 
 impl Traces {
@@ -69,7 +69,7 @@ impl Traces {
             filters: std::mem::take(&mut wanted.filters),
             order: read_order(&scope.order_by)?,
         };
-        if wanted.infos.is_empty() && wanted.spans.is_empty() {
+        if wanted.is_of_rows() {
             return self.page(candidates, limit, offset).await;
         }
         self.look_into(Arc::new(candidates), Arc::new(wanted), limit, offset)
@@ -145,7 +145,7 @@ impl Traces {
     }
 
     /// Candidates from an offset on, as many as are looked into at a time, with what the tests ask about.
-    async fn piece(
+    pub(super) async fn piece(
         &self,
         candidates: Arc<Candidates>,
         wanted: Arc<Wanted>,
@@ -197,7 +197,7 @@ fn fit(heads: &mut Vec<Head>) -> bool {
 }
 
 /// The traces of a piece that pass, each with its place in it.
-fn passing(wanted: &Wanted, mut piece: Piece) -> Result<Vec<(i64, Head)>, TracesError> {
+pub(super) fn passing(wanted: &Wanted, mut piece: Piece) -> Result<Vec<(i64, Head)>, TracesError> {
     let mut infos = piece.infos.iter();
     let mut found = Vec::new();
     for (index, head) in (0_i64..).zip(piece.heads) {

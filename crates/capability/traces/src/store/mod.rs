@@ -4,9 +4,11 @@
 //! lie in a few compressed parts; what searches need of them stands beside, in rows of their own.
 
 mod assessments;
+mod evaluation;
 mod filter;
 mod infos;
 mod links;
+mod metrics;
 mod pairs;
 mod search;
 mod spans;
@@ -15,13 +17,21 @@ pub(crate) use assessments::{
     assessment, assessments_of, count_assessments, delete_assessment, insert_assessment, set_valid,
     update_assessment,
 };
+pub(crate) use evaluation::{
+    DatasetRow, KeptRecord, count_dataset_tags, dataset, dataset_experiments, dataset_tags, delete_dataset,
+    delete_dataset_tag, delete_records, delete_scorer, insert_dataset, insert_record, insert_scorer_version,
+    latest_scorers, link_dataset, next_scorer_version, put_dataset_tags, record_sizes, records_between,
+    records_of_hashes, scorer, scorer_bytes, scorer_versions, search_datasets, unlink_dataset,
+    update_dataset, update_record,
+};
 pub(crate) use filter::{Filter, Ordering, Pair};
 pub(crate) use infos::{
     Head, delete_traces, doomed, experiments_with_traces, head, heads, insert_head, numbers_of, update_head,
 };
 pub(crate) use links::{link_prompts, link_runs};
+pub(crate) use metrics::{MetricGroup, MetricRows, interpolated, metric_groups, span_bytes_of};
 pub(crate) use pairs::{add_metadata, delete_tag, pairs_of, put_pairs};
-pub(crate) use search::{Candidates, candidates};
+pub(crate) use search::{Candidates, candidate_numbers, candidates, count_candidates};
 pub(crate) use spans::{
     Part, contents_of, insert_kinds, insert_part, join_parts, nodes_of, parts_of, sizes_of,
 };
@@ -31,7 +41,7 @@ use corliss_metastore::{Migrations, Value};
 /// The schema.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "traces",
-    steps: &[STEP_1],
+    steps: &[STEP_1, evaluation::TABLES],
 };
 
 // A head is the first characters of a value: what an index can hold of a text that may be long.

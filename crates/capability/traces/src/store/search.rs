@@ -1,5 +1,7 @@
 //! Searches over traces: a page of rows that pass every filter, in order.
 
+use std::collections::HashSet;
+
 use corliss_metastore::{StoreError, Tx, params};
 use corliss_mlflow_wire::{Operand, Operator, Sql};
 
@@ -29,6 +31,35 @@ pub(crate) fn candidates(
     let mut sql = Sql::new("SELECT ");
     sql.push(ALIASED).push(" FROM traces_info t");
     joins(&mut sql, &wanted.order);
+    conditions(tx, &mut sql, wanted)?;
+    order(&mut sql, &wanted.order);
+    sql.push(" LIMIT ").bind(limit).push(" OFFSET ").bind(offset);
+    let (text, values) = sql.finish();
+    let rows = tx.query(&text, &values)?;
+    Ok(rows.iter().map(from_row).collect::<Result<_, StoreError>>()?)
+}
+
+/// How many traces the store lets through.
+pub(crate) fn count_candidates(tx: &mut dyn Tx, wanted: &Candidates) -> Result<i64, TracesError> {
+    let mut sql = Sql::new("SELECT COUNT(*) AS n FROM traces_info t");
+    conditions(tx, &mut sql, wanted)?;
+    let (text, values) = sql.finish();
+    Ok(tx.query_one(&text, &values)?.integer("n")?)
+}
+
+/// The numbers of all traces that the store lets through.
+pub(crate) fn candidate_numbers(tx: &mut dyn Tx, wanted: &Candidates) -> Result<HashSet<i64>, TracesError> {
+    let mut sql = Sql::new("SELECT t.number FROM traces_info t");
+    conditions(tx, &mut sql, wanted)?;
+    let (text, values) = sql.finish();
+    let rows = tx.query(&text, &values)?;
+    Ok(rows
+        .iter()
+        .map(|row| row.integer("number"))
+        .collect::<Result<_, _>>()?)
+}
+
+fn conditions(tx: &mut dyn Tx, sql: &mut Sql, wanted: &Candidates) -> Result<(), TracesError> {
     // Neither database knows how rare a value is when it plans. Told by a plus that the experiment is no way in, both
     // begin with the few traces that hold a rare value; otherwise they read the index of times until a page is full.
     sql.push(if any_rare(tx, &wanted.filters)? {
@@ -43,13 +74,9 @@ pub(crate) fn candidates(
     };
     for filter in &wanted.filters {
         sql.push(" AND ");
-        filter.push(&mut sql, &wanted.experiments)?;
+        filter.push(sql, &wanted.experiments)?;
     }
-    order(&mut sql, &wanted.order);
-    sql.push(" LIMIT ").bind(limit).push(" OFFSET ").bind(offset);
-    let (text, values) = sql.finish();
-    let rows = tx.query(&text, &values)?;
-    Ok(rows.iter().map(from_row).collect::<Result<_, StoreError>>()?)
+    Ok(())
 }
 
 /// Whether a filter asks for a value that so few traces hold that beginning with them is best.

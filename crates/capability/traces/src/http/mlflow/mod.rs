@@ -6,6 +6,9 @@
 mod answer;
 mod artifact;
 mod assessments;
+mod datasets;
+mod metrics;
+mod scorers;
 mod spans;
 mod tags;
 mod times;
@@ -19,7 +22,7 @@ use corliss_types::{Access, Permission};
 use http::Method;
 use serde_json::Value;
 
-use crate::{Traces, limits};
+use crate::{Evaluation, Traces, limits};
 
 type Answer = Result<Json<Value>, ApiError>;
 
@@ -27,59 +30,63 @@ const READ: Access = Access::Requires(Permission::TrackingRead);
 const WRITE: Access = Access::Requires(Permission::TrackingWrite);
 
 /// Routes of one version of the dialect, under both its prefixes.
-struct Version {
+struct Version<S> {
     number: &'static str,
     routes: Routes,
-    traces: Traces,
+    state: S,
 }
 
-impl Version {
-    fn add(mut self, method: Method, path: &str, access: Access, handler: MethodRouter<Traces>) -> Self {
+impl<S: Clone + Send + Sync + 'static> Version<S> {
+    fn new(number: &'static str, state: S) -> Self {
+        Self {
+            number,
+            routes: Routes::new(),
+            state,
+        }
+    }
+
+    fn add(mut self, method: Method, path: &str, access: Access, handler: MethodRouter<S>) -> Self {
         for prefix in ["/api", "/ajax-api"] {
-            let handler = handler.clone().with_state(self.traces.clone());
+            let handler = handler.clone().with_state(self.state.clone());
             let path = format!("{prefix}/{}/mlflow/{path}", self.number);
             self.routes = self
                 .routes
                 .route(method.clone(), &path, access, Dialect::Mlflow, handler)
-                .body_limit(limits::BODY_BYTES);
+                .body_limit(if path.ends_with("/records") {
+                    limits::RECORDS_BODY_BYTES
+                } else {
+                    limits::BODY_BYTES
+                });
         }
         self
     }
 
-    fn read<T: 'static>(self, path: &str, handler: impl Handler<T, Traces>) -> Self {
+    fn read<T: 'static>(self, path: &str, handler: impl Handler<T, S>) -> Self {
         self.add(Method::GET, path, READ, get(handler))
     }
 
     /// A read whose arguments are too long for a query.
-    fn query<T: 'static>(self, path: &str, handler: impl Handler<T, Traces>) -> Self {
+    fn query<T: 'static>(self, path: &str, handler: impl Handler<T, S>) -> Self {
         self.add(Method::POST, path, READ, post(handler))
     }
 
-    fn write<T: 'static>(self, path: &str, handler: impl Handler<T, Traces>) -> Self {
+    fn write<T: 'static>(self, path: &str, handler: impl Handler<T, S>) -> Self {
         self.add(Method::POST, path, WRITE, post(handler))
     }
 
-    fn change<T: 'static>(self, path: &str, handler: impl Handler<T, Traces>) -> Self {
+    fn change<T: 'static>(self, path: &str, handler: impl Handler<T, S>) -> Self {
         self.add(Method::PATCH, path, WRITE, patch(handler))
     }
 
-    fn remove<T: 'static>(self, path: &str, handler: impl Handler<T, Traces>) -> Self {
+    fn remove<T: 'static>(self, path: &str, handler: impl Handler<T, S>) -> Self {
         self.add(Method::DELETE, path, WRITE, delete(handler))
     }
 }
 
 pub(super) fn routes(traces: Traces) -> Routes {
-    let third = version_3(Version {
-        number: "3.0",
-        routes: Routes::new(),
-        traces: traces.clone(),
-    });
-    let second = version_2(Version {
-        number: "2.0",
-        routes: third.routes,
-        traces: traces.clone(),
-    });
-    let mut routes = second.routes;
+    let third = version_3(Version::new("3.0", traces.clone()));
+    let second = version_2(Version::new("2.0", traces.clone()));
+    let mut routes = third.routes.merge(second.routes);
     // Only pages ask for this one, so it has no path under `/api`.
     for path in [
         "/ajax-api/2.0/mlflow/get-trace-artifact",
@@ -91,7 +98,7 @@ pub(super) fn routes(traces: Traces) -> Routes {
     routes
 }
 
-fn version_3(version: Version) -> Version {
+fn version_3(version: Version<Traces>) -> Version<Traces> {
     version
         .write("traces", v3::start)
         .query("traces/search", v3::search)
@@ -99,6 +106,8 @@ fn version_3(version: Version) -> Version {
         .read("traces/batchGet", v3::batch_get)
         .query("traces/batchGetInfos", v3::batch_get_infos)
         .read("traces/{trace_id}", v3::info)
+        .query("traces/metrics", metrics::query)
+        .query("traces/calculate-filter-correlation", metrics::correlation)
         .write("traces/delete-traces", tags::delete_traces)
         .write("traces/link-to-run", tags::link_to_run)
         .change("traces/{trace_id}/tags", tags::set)
@@ -115,7 +124,7 @@ fn version_3(version: Version) -> Version {
         )
 }
 
-fn version_2(version: Version) -> Version {
+fn version_2(version: Version<Traces>) -> Version<Traces> {
     version
         .write("traces", v2::start)
         .read("traces", v2::search)
@@ -126,4 +135,32 @@ fn version_2(version: Version) -> Version {
         .write("traces/delete-traces", tags::delete_traces)
         .write("traces/link-to-run", tags::link_to_run)
         .write("traces/link-prompts", tags::link_prompts)
+}
+
+/// Routes of datasets and scorers.
+pub(super) fn evaluation_routes(evaluation: Evaluation) -> Routes {
+    Version::new("3.0", evaluation)
+        .write("datasets/create", datasets::create)
+        .read("datasets/search", datasets::search)
+        .query("datasets/search", datasets::search)
+        .read("datasets/{dataset_id}", datasets::get)
+        .remove("datasets/{dataset_id}", datasets::delete)
+        .change("datasets/{dataset_id}/tags", datasets::set_tags)
+        .remove("datasets/{dataset_id}/tags/{key}", datasets::delete_tag)
+        .read("datasets/{dataset_id}/experiment-ids", datasets::experiment_ids)
+        .write("datasets/{dataset_id}/add-experiments", datasets::add_experiments)
+        .write(
+            "datasets/{dataset_id}/remove-experiments",
+            datasets::remove_experiments,
+        )
+        .read("datasets/{dataset_id}/records", datasets::records)
+        .write("datasets/{dataset_id}/records", datasets::merge_records)
+        .remove("datasets/{dataset_id}/records", datasets::delete_records)
+        .write("scorers/register", scorers::register)
+        .read("scorers/list", scorers::list)
+        .read("scorers/versions", scorers::versions)
+        .read("scorers/get", scorers::get)
+        .remove("scorers/delete", scorers::delete)
+        .read("scorers/online-configs", scorers::online_configs)
+        .routes
 }

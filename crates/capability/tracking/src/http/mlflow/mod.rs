@@ -13,6 +13,7 @@ mod probes;
 mod run_answer;
 mod runs;
 mod transfers;
+mod workspaces;
 
 use axum::handler::Handler;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
@@ -78,7 +79,8 @@ pub(super) fn routes(tracking: Tracking) -> Routes {
         .read("artifacts/list", artifacts::list_of_run)
         .query("artifacts/presigned-download-url", transfers::download_url)
         .write("artifacts/presigned-upload-url", transfers::upload_url);
-    let routes = byte_routes(probe_routes(dialected.routes), &tracking);
+    let routes = workspace_routes(probe_routes(dialected.routes));
+    let routes = byte_routes(routes, &tracking);
     page_routes(transfer_routes(routes, &tracking), &tracking)
 }
 
@@ -183,6 +185,21 @@ fn probe_routes(routes: Routes) -> Routes {
             Dialect::Mlflow,
             get(probes::server_info),
         )
+}
+
+/// Who may do anything may see what workspaces there are.
+fn workspace_routes(mut routes: Routes) -> Routes {
+    let (known, mlflow) = (Access::Authenticated, Dialect::Mlflow);
+    for prefix in ["/api/3.0/mlflow/workspaces", "/ajax-api/3.0/mlflow/workspaces"] {
+        let one = format!("{prefix}/{{workspace_name}}");
+        routes = routes
+            .route(Method::GET, prefix, known, mlflow, get(workspaces::list))
+            .route(Method::POST, prefix, WRITE, mlflow, post(workspaces::refuse))
+            .route(Method::GET, &one, known, mlflow, get(workspaces::get))
+            .route(Method::PATCH, &one, WRITE, mlflow, patch(workspaces::refuse))
+            .route(Method::DELETE, &one, WRITE, mlflow, delete(workspaces::refuse));
+    }
+    routes
 }
 
 /// Uploads in parts and addresses for a while.

@@ -15,11 +15,12 @@ pub(super) async fn health() -> &'static str {
 }
 
 /// What clients may use. Uploads in parts and addresses for a while work, for whoever asks for them; but a file in one piece
-/// is stored once, and one in parts is read once more, so clients are not told to prefer them.
+/// is stored once, and one in parts is read once more, so clients are not told to prefer them. Clients that were told to work
+/// in a workspace do so only with a server that knows of workspaces, which this one does: it has one, its tenant.
 pub(super) async fn server_info() -> Json<Value> {
     Json(json!({
         "store_type": "SqlStore",
-        "workspaces_enabled": false,
+        "workspaces_enabled": true,
         "artifact_serving_enabled": true,
         "artifacts_presigned_only": false,
         "multipart_uploads_enabled": false,

@@ -1,0 +1,183 @@
+//! Records of datasets. A record has a number inside, which grows: pages go by it.
+
+use corliss_metastore::{Row, StoreError, Tx, Value, params};
+
+use super::{json_of, some_json};
+use crate::evaluation::{DatasetRecord, RecordSource};
+use crate::json::spaced;
+use crate::store::{list, lists};
+
+/// A record with what the store knows of it beside.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct KeptRecord {
+    pub(crate) number: i64,
+    /// Tells its inputs from others of its dataset.
+    pub(crate) input_hash: String,
+    /// What it holds, in short.
+    pub(crate) fingerprint: i64,
+    /// What it takes.
+    pub(crate) bytes: i64,
+    pub(crate) record: DatasetRecord,
+}
+
+const COLUMNS: &str =
+    "number, record_id, input_hash, fingerprint, bytes, created_ms, updated_ms, created_by, updated_by,
+    source_kind, source_data, tags, expectations, outputs, inputs";
+
+fn from_row(row: &Row) -> Result<KeptRecord, StoreError> {
+    let source = match row.opt_text("source_kind")? {
+        Some(kind) => Some(RecordSource {
+            kind,
+            data: some_json(row, "source_data")?,
+        }),
+        None => None,
+    };
+    Ok(KeptRecord {
+        number: row.integer("number")?,
+        input_hash: row.text("input_hash")?,
+        fingerprint: row.integer("fingerprint")?,
+        bytes: row.integer("bytes")?,
+        record: DatasetRecord {
+            id: row.text("record_id")?,
+            inputs: some_json(row, "inputs")?,
+            outputs: some_json(row, "outputs")?,
+            expectations: json_of(row, "expectations")?,
+            tags: some_json(row, "tags")?,
+            source,
+            created_ms: row.integer("created_ms")?,
+            updated_ms: row.integer("updated_ms")?,
+            created_by: row.opt_text("created_by")?,
+            updated_by: row.opt_text("updated_by")?,
+        },
+    })
+}
+
+/// Inserts a record whose inputs are new.
+pub(crate) fn insert_record(tx: &mut dyn Tx, dataset_id: &str, kept: &KeptRecord) -> Result<(), StoreError> {
+    let record = &kept.record;
+    tx.execute(
+        "INSERT INTO evaluation_records (dataset_id, number, record_id, input_hash, fingerprint, bytes, created_ms,
+             updated_ms, created_by, updated_by, source_kind, source_data, tags, expectations, outputs, inputs)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+        params![
+            dataset_id,
+            kept.number,
+            &record.id,
+            &kept.input_hash,
+            kept.fingerprint,
+            kept.bytes,
+            record.created_ms,
+            record.updated_ms,
+            record.created_by.as_deref(),
+            record.updated_by.as_deref(),
+            record.source.as_ref().map(|source| source.kind.as_str()),
+            record.source.as_ref().map(|source| spaced(&source.data)),
+            spaced(&record.tags),
+            record.expectations.as_ref().map(spaced),
+            spaced(&record.outputs),
+            spaced(&record.inputs)
+        ],
+    )?;
+    Ok(())
+}
+
+/// Writes what may change of a record.
+pub(crate) fn update_record(tx: &mut dyn Tx, dataset_id: &str, kept: &KeptRecord) -> Result<(), StoreError> {
+    let record = &kept.record;
+    tx.execute(
+        "UPDATE evaluation_records SET fingerprint = $1, bytes = $2, updated_ms = $3, updated_by = $4, tags = $5,
+             expectations = $6, outputs = $7 WHERE dataset_id = $8 AND number = $9",
+        params![
+            kept.fingerprint,
+            kept.bytes,
+            record.updated_ms,
+            record.updated_by.as_deref(),
+            spaced(&record.tags),
+            record.expectations.as_ref().map(spaced),
+            spaced(&record.outputs),
+            dataset_id,
+            kept.number
+        ],
+    )?;
+    Ok(())
+}
+
+/// The records of a dataset that have these inputs.
+pub(crate) fn records_of_hashes(
+    tx: &mut dyn Tx,
+    dataset_id: &str,
+    hashes: &[String],
+) -> Result<Vec<KeptRecord>, StoreError> {
+    let mut distinct: Vec<&String> = hashes.iter().collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let hashes: Vec<Value> = distinct.into_iter().map(Value::from).collect();
+    let mut found = Vec::new();
+    for mut hashes in lists(&hashes) {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM evaluation_records WHERE input_hash IN ({}) AND dataset_id = ${}",
+            list(hashes.len()),
+            hashes.len() + 1
+        );
+        hashes.push(dataset_id.into());
+        for row in tx.query(&sql, &hashes)? {
+            found.push(from_row(&row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Number and size of the records of a dataset from a number on.
+pub(crate) fn record_sizes(
+    tx: &mut dyn Tx,
+    dataset_id: &str,
+    from: i64,
+    limit: i64,
+) -> Result<Vec<(i64, i64)>, StoreError> {
+    tx.query(
+        "SELECT number, bytes FROM evaluation_records WHERE dataset_id = $1 AND number >= $2 ORDER BY number LIMIT $3",
+        params![dataset_id, from, limit],
+    )?
+    .iter()
+    .map(|row| Ok((row.integer("number")?, row.integer("bytes")?)))
+    .collect()
+}
+
+/// The records of a dataset from a number to another, both included.
+pub(crate) fn records_between(
+    tx: &mut dyn Tx,
+    dataset_id: &str,
+    from: i64,
+    to: i64,
+) -> Result<Vec<KeptRecord>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM evaluation_records WHERE dataset_id = $1 AND number >= $2 AND number <= $3
+         ORDER BY number"
+    );
+    tx.query(&sql, params![dataset_id, from, to])?
+        .iter()
+        .map(from_row)
+        .collect()
+}
+
+/// Removes records of a dataset; answers how many there were, and the sum of their fingerprints.
+pub(crate) fn delete_records(
+    tx: &mut dyn Tx,
+    dataset_id: &str,
+    ids: &[String],
+) -> Result<(u64, i64), StoreError> {
+    let (mut removed, mut fingerprints) = (0, 0_i64);
+    for id in ids {
+        let found = tx.query_opt(
+            "SELECT number, fingerprint FROM evaluation_records WHERE dataset_id = $1 AND record_id = $2",
+            params![dataset_id, id],
+        )?;
+        let Some(row) = found else { continue };
+        fingerprints = fingerprints.wrapping_add(row.integer("fingerprint")?);
+        removed += tx.execute(
+            "DELETE FROM evaluation_records WHERE dataset_id = $1 AND number = $2",
+            params![dataset_id, row.integer("number")?],
+        )?;
+    }
+    Ok((removed, fingerprints))
+}
