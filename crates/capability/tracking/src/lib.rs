@@ -23,8 +23,8 @@ mod types;
 pub use error::TrackingError;
 pub use ports::{ArtifactBytes, ByteStream, Kept, PortError, StoredBytes};
 pub use service::{
-    ArtifactRead, Batch, NewLoggedModel, NewRun, NewUpload, Purge, Purged, RunSearch, SearchScope, StepRun,
-    Ticket, Tracking,
+    ArtifactRead, ArtifactTable, Batch, NewLoggedModel, NewRun, NewUpload, Purge, Purged, RunSearch,
+    SearchScope, StepRun, Ticket, Tracking,
 };
 pub use store::MIGRATIONS;
 pub use sweeper::spawn;
