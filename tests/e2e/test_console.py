@@ -15,7 +15,7 @@ SHOTS = ROOT / "test-results/console"
 def test_every_page_shows_the_main_job(house: Corliss, main_job: str, language_model: str) -> None:
     shutil.rmtree(SHOTS, ignore_errors=True)
     done = subprocess.run(
-        ["npm", "run", "--silent", "e2e"], cwd=ROOT / "ui", timeout=420, check=False, text=True, capture_output=True,
+        ["npm", "run", "--silent", "e2e"], cwd=ROOT / "ui", timeout=600, check=False, text=True, capture_output=True,
         env=house.environment | {
             "CORLISS_E2E_URL": house.url, "CORLISS_E2E_TOKEN": house.token,
             "CORLISS_E2E_SHOTS": str(SHOTS), "CORLISS_E2E_FULL": "1",

@@ -23,9 +23,9 @@ mod types;
 pub use error::TrackingError;
 pub use ports::{ArtifactBytes, ByteStream, Kept, PortError, StoredBytes};
 pub use service::{
-    ArtifactRead, Batch, ExperimentMoved, FinishedRun, ImportExperiment, ImportModel, ImportPoints,
-    ImportRun, ModelState, MovedIn, NewLoggedModel, NewRun, NewUpload, Outcome, Purge, Purged, Refusal,
-    RunSearch, RunState, SearchScope, StepRun, Taken, Ticket, Tracking,
+    ArtifactRead, ArtifactTable, Batch, ExperimentMoved, FinishedRun, ImportExperiment, ImportModel,
+    ImportPoints, ImportRun, ModelState, MovedIn, NewLoggedModel, NewRun, NewUpload, Outcome, Purge, Purged,
+    Refusal, RunSearch, RunState, SearchScope, StepRun, Taken, Ticket, Tracking,
 };
 pub use store::MIGRATIONS;
 pub use sweeper::spawn;

@@ -1,6 +1,6 @@
 // A search box that takes plain words or a filter, and offers what may come next in one, by the ARIA pattern of a combobox:
 // the focus stays in the field, arrow keys walk the list, Enter takes what is chosen there and otherwise searches.
-import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
+import { useCallback, useEffect, useId, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from "react";
 import { asApiError, sentence } from "../../../api/errors";
 import { Icon } from "../../../components/Icon";
 import type { Example } from "../filter";
@@ -30,16 +30,25 @@ export function SearchBox({ label, placeholder, value, onChange, error, vocabula
   const field = useRef<HTMLInputElement>(null);
   const caret = useRef<number | undefined>(undefined);
   const id = useId();
+  // What was searched for comes back as the value, maybe after more was typed: only what comes from elsewhere is taken over.
+  const sent = useRef(value);
   useEffect(() => {
+    if (value === sent.current) return;
+    sent.current = value;
     setTyped(value);
     setOffer(undefined);
+    setActive(-1);
   }, [value]);
+  const search = useCallback((text: string): void => {
+    sent.current = text;
+    onChange(text);
+  }, [onChange]);
   const waits = useMemo(() => unfinished(typed, vocabulary), [typed, vocabulary]);
   useEffect(() => {
     if (typed === value || waits) return undefined;
-    const timer = window.setTimeout(() => onChange(typed), PAUSE_MS);
+    const timer = window.setTimeout(() => search(typed), PAUSE_MS);
     return () => window.clearTimeout(timer);
-  }, [typed, value, waits, onChange]);
+  }, [typed, value, waits, search]);
   useLayoutEffect(() => {
     if (caret.current === undefined) return;
     field.current?.setSelectionRange(caret.current, caret.current);
@@ -62,7 +71,7 @@ export function SearchBox({ label, placeholder, value, onChange, error, vocabula
   };
   const submit = (text: string): void => {
     close();
-    onChange(text);
+    search(text);
   };
   const press = (event: KeyboardEvent<HTMLInputElement>): void => {
     const at = event.currentTarget.selectionStart ?? typed.length;
@@ -85,6 +94,7 @@ export function SearchBox({ label, placeholder, value, onChange, error, vocabula
   };
   const use = (filter: string): void => {
     setHelp(false);
+    setTyped(filter);
     submit(filter);
     field.current?.focus();
   };
@@ -99,8 +109,8 @@ export function SearchBox({ label, placeholder, value, onChange, error, vocabula
         enterKeyHint="search"
         role="combobox"
         aria-autocomplete="list"
-        aria-expanded={offer !== undefined}
-        aria-controls={`${id}-list`}
+        aria-expanded={offer !== undefined && !help}
+        aria-controls={offer !== undefined && !help ? `${id}-list` : undefined}
         aria-activedescendant={active >= 0 ? `${id}-${active}` : undefined}
         data-search
         aria-label={label}
@@ -119,7 +129,7 @@ export function SearchBox({ label, placeholder, value, onChange, error, vocabula
         }}
         onKeyDown={press}
       />
-      {typed !== "" && <button type="button" className="button-icon run-search-clear" aria-label="Clear the search" title="Clear" onClick={() => { setTyped(""); use(""); }}><Icon name="cross" /></button>}
+      {typed !== "" && <button type="button" className="button-icon run-search-clear" aria-label="Clear the search" title="Clear" onClick={() => use("")}><Icon name="cross" /></button>}
       <button type="button" className="button" aria-expanded={help} aria-controls={`${id}-help`} onClick={() => { close(); setHelp(!help); }}>Examples</button>
       {offer && !help && <Offer id={id} choices={offer.choices} active={active} onTake={take} />}
       {help && (

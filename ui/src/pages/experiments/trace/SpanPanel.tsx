@@ -22,11 +22,13 @@ const ELSEWHERE = new Set([INPUTS, OUTPUTS, "mlflow.spanType", "mlflow.traceRequ
 interface Props {
   experiment: string;
   node: Node;
+  /** More spans may come. */
+  live: boolean;
   tab: string | undefined;
   onTab: (tab: string | undefined) => void;
 }
 
-export function SpanPanel({ experiment, node, tab, onTab }: Props) {
+export function SpanPanel({ experiment, node, live, tab, onTab }: Props) {
   const { span } = node;
   const attributes = [...span.attributes].filter(([key]) => !ELSEWHERE.has(key));
   const tabs = [
@@ -41,7 +43,7 @@ export function SpanPanel({ experiment, node, tab, onTab }: Props) {
       <h3 className="span-title"><i className={`wf-dot ${familyOf(span.type)}`} /><bdi>{span.name}</bdi>{type && <span className="chip">{type}</span>}</h3>
       <SpanFacts span={span} />
       {span.message && <Note bad={span.status === "error"}>{span.message}</Note>}
-      {node.orphan && <p className="soft">The span it belongs to{span.parent ? ` (${span.parent})` : ""} is not here.</p>}
+      {node.orphan && <p className="soft">The span it belongs to{span.parent ? ` (${span.parent})` : ""} {live ? "has not come yet" : "is not here"}.</p>}
       <Tabs label={`Span ${span.name}`} tabs={tabs} current={current} onChange={(to) => onTab(to === "content" ? undefined : to)}>
         {current === "content" && <InAndOut key={span.id} span={span} />}
         {current === "attributes" && <Attributes key={span.id} pairs={attributes} />}

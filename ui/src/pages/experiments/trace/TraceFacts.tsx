@@ -16,7 +16,7 @@ export function TraceFacts({ trace }: { trace: Trace }) {
     <>
       <State state={trace.state} />
       <span>began <Ago at={trace.started_ms} /></span>
-      <span>{trace.took_ms === undefined ? <>for <Span from={trace.started_ms} /></> : `took ${duration(trace.took_ms)}`}</span>
+      <span>{trace.took_ms === undefined || trace.state === "in_progress" ? <>for <Span from={trace.started_ms} /></> : `took ${duration(trace.took_ms)}`}</span>
       {tokens !== undefined && <span className="number" title={tokenTitle(trace)}>{count(tokens)} tokens</span>}
       {trace.cost !== undefined && <span className="number">{dollars(trace.cost)}</span>}
       {trace.run && <RunOf id={trace.run} />}

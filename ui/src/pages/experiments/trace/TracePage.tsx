@@ -103,7 +103,7 @@ function Shown({ trace, over }: { trace: Trace; over: ReactNode }) {
   const node = tree?.byId.get(search.span ?? "") ?? tree?.roots[0];
   const facts = [...trace.metadata].filter(([key, value]) => value !== "" && !HIDDEN.has(key));
   // Plain exporters of OpenTelemetry give no name to a trace.
-  const title = trace.name ?? tree?.roots[0]?.span.name ?? "Trace";
+  const title = trace.name ?? tree?.roots.find((root) => !root.orphan)?.span.name ?? "Trace";
   return (
     <>
       <PageHead title={title} over={over} facts={<TraceFacts trace={trace} />} actions={<Delete trace={trace} />} />
@@ -116,7 +116,7 @@ function Shown({ trace, over }: { trace: Trace; over: ReactNode }) {
       )}
       <Panel title="Spans" className="trace-panel">
         {query.isPending ? <Skeleton lines={10} /> : tree === undefined ? <ErrorNote error={query.error} retry={() => void query.refetch()} />
-          : <SpansOf trace={trace} tree={tree} chosen={node?.span.id} onChoose={choose}>{node && <SpanPanel experiment={trace.experiment} node={node} tab={search.tab} onTab={(tab) => go({ tab })} />}</SpansOf>}
+          : <SpansOf trace={trace} tree={tree} chosen={node?.span.id} onChoose={choose}>{node && <SpanPanel experiment={trace.experiment} node={node} live={trace.state === "in_progress"} tab={search.tab} onTab={(tab) => go({ tab })} />}</SpansOf>}
       </Panel>
       <div className="columns">
         <Assessments trace={trace} tree={tree} chosen={node?.span.id} onSpan={choose} />
