@@ -226,7 +226,7 @@ def test_one_person_alone_approves_where_that_was_said(shared: Corliss, client: 
     shared.cli("models", "protect", name, "--self-approval")
     with pytest.raises(MlflowException, match="corliss models approve"):
         client.set_registered_model_alias(name, "champion", str(version))
-    assert "It can be served." in shared.cli("models", "approve", name, str(version), "-m", "fine")
+    assert "It has the approvals that it needs." in shared.cli("models", "approve", name, str(version), "-m", "fine")
     client.set_registered_model_alias(name, "champion", str(version))
 
 

@@ -64,7 +64,7 @@ export async function checkModels({ page, problems, url, token, visit, shot, noS
   await panel("Approval").getByRole("button", { name: "Approve" }).click();
   await page.getByRole("dialog").getByRole("textbox", { name: "Why" }).fill("looked at it");
   await page.getByRole("dialog").getByRole("button", { name: "Approve it" }).click();
-  await panel("Approval").getByText("It has what it needs to be served.").waitFor();
+  await panel("Approval").getByText("It has the approvals that it needs.").waitFor();
   await row("Approval", "looked at it").getByText("approved", { exact: true }).waitFor();
   await row("History", "approved version 1: looked at it").waitFor();
   await shot("model-approved");
