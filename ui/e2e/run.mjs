@@ -10,6 +10,7 @@ import { openBrowser } from "./browser.mjs";
 import { checkData } from "./data.mjs";
 import { tryChat, tryInfer } from "./endpoints.mjs";
 import { checkKeyboard } from "./keyboard.mjs";
+import { checkModels } from "./models.mjs";
 import { checkRun } from "./runs.mjs";
 import { checkSignIn } from "./signin.mjs";
 import { checkTraces } from "./traces.mjs";
@@ -132,6 +133,8 @@ try {
   await checkTracking({ page, problems, url, token, visit, shot, noSidewaysScroll });
   step = "traces";
   await checkTraces({ page, problems, url, token, visit, shot, noSidewaysScroll });
+  step = "models";
+  await checkModels({ page, problems, url, token, visit, shot, noSidewaysScroll });
   for (const endpoint of found.endpoints.filter((one) => one.replicas_ready > 0)) {
     step = `try ${endpoint.name}`;
     await visit(`/endpoints/${endpoint.name}`);
@@ -139,7 +142,7 @@ try {
     if (endpoint.flavor === "gguf") await tryChat({ page, shot, name: endpoint.name });
   }
   if (problems.length > 0) throw new Error(`the browser reported:\n  ${problems.join("\n  ")}`);
-  console.log(`console: ${Object.keys(pages).length} pages in light, dark and small; keyboard, run, data, tracking, traces and endpoints work`);
+  console.log(`console: ${Object.keys(pages).length} pages in light, dark and small; keyboard, run, data, tracking, traces, models and endpoints work`);
 } catch (error) {
   await shot("failure").catch(() => undefined);
   console.error(`failed at: ${step}\n${error.stack ?? error}`);

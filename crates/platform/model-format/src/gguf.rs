@@ -46,7 +46,7 @@ pub(crate) fn check(cursor: &mut Cursor<'_>) -> Checked<String> {
         "" => String::new(),
         name => format!("{name}, "),
     };
-    Ok(format!("{architecture}{tensors} tensors"))
+    Ok(format!("{architecture}tensors: {tensors}"))
 }
 
 fn count(cursor: &mut Cursor<'_>, what: &str, most: u64) -> Checked<u64> {

@@ -34,7 +34,7 @@ pub(crate) fn check(cursor: &mut Cursor<'_>, path: &str, folder: &Folder) -> Che
     };
     match missing {
         Some(what) => walk.cursor.damaged(size, what),
-        None => Ok(format!("{} nodes, IR version {}", walk.nodes, walk.ir_version)),
+        None => Ok(format!("nodes: {}, IR version {}", walk.nodes, walk.ir_version)),
     }
 }
 

@@ -80,7 +80,7 @@ fn walk(head: &[u8], is_whole: bool) -> Found {
         if matches!(operation, b'c' | b'i') {
             let name = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
             let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
-            if !name.iter().all(is_name) || !name.first().is_some_and(|byte| !byte.is_ascii_digit()) {
+            if !name.iter().all(is_name) || name.first().is_none_or(u8::is_ascii_digit) {
                 return Found::No;
             }
             imports += 1;

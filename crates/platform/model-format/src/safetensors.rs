@@ -64,7 +64,7 @@ fn contiguous(cursor: &Cursor<'_>, mut tensors: Tensors, data_at: u64) -> Checke
         let what = format!("its tensors take {end} bytes and it has {data_bytes}");
         return cursor.damaged(data_at.saturating_add(end.min(data_bytes)), what);
     }
-    Ok(format!("{} tensors", tensors.spans.len()))
+    Ok(format!("tensors: {}", tensors.spans.len()))
 }
 
 /// Where each tensor lies, from the start of the data.

@@ -19,7 +19,7 @@ export function Approval({ name, version, protection }: { name: string; version:
   const missing = version.missing_approval;
   return (
     <Panel title="Approval">
-      <p>{missing !== undefined ? `It ${missing}.` : protection !== undefined ? "It has what it needs to be served." : "Nothing is demanded of it."}</p>
+      <p>{missing !== undefined ? `It ${missing}.` : protection !== undefined ? "It has the approvals that it needs." : "Nothing is demanded of it."}</p>
       {version.decisions.length > 0 && (
         <Table<Decision>
           label="What people said"

@@ -29,7 +29,7 @@ export function Files({ name, version }: { name: string; version: VersionDetail 
   });
   const files = version.files ?? [];
   return (
-    <Panel title="Files" aside={version.checked_ms !== undefined && <>looked at <Ago at={version.checked_ms} /></>}>
+    <Panel title="Files" aside={version.checked_ms !== undefined && <span>looked at <Ago at={version.checked_ms} /></span>}>
       {files.length === 0 ? <p className="soft">Nobody has looked at them yet.</p> : (
         <Table<FileCheck>
           label="Files"

@@ -24,9 +24,9 @@ fn damaged(path: &str, bytes: &[u8], what: &str) {
 #[test]
 fn whole_files_are_verified_and_cut_ones_damaged_at_every_length() {
     for (path, whole, detail) in [
-        ("model.safetensors", net(), "3 tensors"),
-        ("deep/model.onnx", onnx(), "1 nodes, IR version 8"),
-        ("model.GGUF", gguf(), "tiny, 2 tensors"),
+        ("model.safetensors", net(), "tensors: 3"),
+        ("deep/model.onnx", onnx(), "nodes: 1, IR version 8"),
+        ("model.GGUF", gguf(), "tiny, tensors: 2"),
     ] {
         let found = found(path, &whole);
         assert_eq!(

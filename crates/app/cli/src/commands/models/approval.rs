@@ -54,7 +54,7 @@ pub(super) fn decide(context: &Context, version: &VersionArgs, approved: bool, r
         if let Some(missing) = decided.missing_approval {
             output::say(&format!("It {missing}."));
         } else if decided.decisions.iter().all(|decision| decision.approved) {
-            output::say("It can be served.");
+            output::say("It has the approvals that it needs.");
         }
     })
 }
