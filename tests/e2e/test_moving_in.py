@@ -95,7 +95,9 @@ def described(client: MlflowClient, experiment: str) -> dict[str, Any]:
             "tags": data.tags,
             "latest": {key: shown(value) for key, value in data.metrics.items()},
             "history": {key: sorted(set(points)) for key, points in history.items()},
-            "datasets": [(i.dataset.to_dictionary(), [t.to_dictionary() for t in i.tags]) for i in run.inputs.dataset_inputs],
+            "datasets": [
+                (dict(i.dataset), [(tag.key, tag.value) for tag in i.tags]) for i in run.inputs.dataset_inputs
+            ],
             "outputs": [(o.model_id, o.step) for o in run.outputs.model_outputs],
             "artifacts": files(client, info.run_id),
         }
@@ -122,7 +124,9 @@ def registered(client: MlflowClient, name: str) -> dict[str, Any]:
     return {
         "model": (model.description, model.tags, {k: int(v) for k, v in model.aliases.items()}, model.creation_timestamp),
         "versions": {
-            int(v.version): (v.run_id, v.tags, v.current_stage, v.creation_timestamp, sorted(v.aliases)) for v in versions
+            int(v.version): (v.run_id, v.tags, v.current_stage, v.creation_timestamp, sorted(v.aliases))
+            # A database of MLflow has aliases only in answers about one version.
+            for v in (client.get_model_version(name, found.version) for found in versions)
         },
     }
 
