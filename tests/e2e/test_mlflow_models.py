@@ -155,5 +155,5 @@ def test_refusals_of_the_registry_are_mlflows_own(client: MlflowClient, model: s
         with pytest.raises(MlflowException, match="reserved"):
             client._get_registry_client().store.set_registered_model_alias(model, alias, "1")
     with pytest.raises(MlflowException) as unbuilt:
-        mlflow.genai.datasets.search_datasets()
+        client._tracking_client.store.upsert_online_scoring_config("0", "polite", 0.5)
     assert unbuilt.value.error_code == "ENDPOINT_NOT_FOUND", "what is not built says so"

@@ -15,6 +15,8 @@ from mlflow import MlflowClient
 from mlflow.entities import AssessmentSource, Expectation, Feedback, SpanEvent, SpanStatusCode, SpanType, TraceState
 from mlflow.entities.trace_metrics import AggregationType, MetricAggregation, MetricViewType
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.tracing.attachments import Attachment
 
 from support.server import Corliss
 
@@ -317,6 +319,21 @@ def test_an_exporter_of_opentelemetry_sends_json(shared: Corliss, experiment: st
     page = requests.get(f"{shared.url}/ajax-api/3.0/mlflow/get-trace-artifact", headers=headers,
                         params={"request_id": f"tr-{digits}"}, timeout=30)
     assert page.json()["spans"][0]["kind"] == "SPAN_KIND_CLIENT"
+
+
+def test_attachments_lie_beside_their_trace_and_go_with_it(client: MlflowClient, experiment: str) -> None:
+    picture = bytes(range(256)) * 100
+    with mlflow.start_span("draw") as span:
+        span.set_outputs({"picture": Attachment(content_type="image/png", content_bytes=picture)})
+    mlflow.flush_trace_async_logging()
+    trace = mlflow.get_trace(mlflow.get_last_active_trace_id(), flush=True)
+    named = Attachment.parse_ref(trace.data.spans[0].outputs["picture"])
+    assert (named["trace_id"], named["size"]) == (trace.info.trace_id, len(picture))
+    repository = get_artifact_repository(trace.info.tags["mlflow.artifactLocation"])
+    assert repository.download_trace_attachment(named["attachment_id"]) == picture
+    client.delete_traces(experiment, trace_ids=[trace.info.trace_id])
+    with pytest.raises(Exception, match="(?i)no such artifact|not found"):
+        repository.download_trace_attachment(named["attachment_id"])
 
 
 def test_statistics_of_what_was_traced(client: MlflowClient, experiment: str) -> None:

@@ -99,7 +99,13 @@ impl Rooms {
             .map_err(ServerError::room("tracking"))?
             .with_tickets(security.key_for("artifact tickets"), config.tls.is_some());
         let tracked = Arc::new(wiring::traces::Tracked(tracking.clone()));
-        let traces = Traces::new(store.clone(), sources.clone(), tracked.clone(), tracked.clone());
+        let traces = Traces::new(
+            store.clone(),
+            sources.clone(),
+            tracked.clone(),
+            tracked.clone(),
+            tracked.clone(),
+        );
         let evaluation = Evaluation::new(store.clone(), sources.clone(), tracked);
         let models = corliss_registry::Ports {
             sources: Arc::new(wiring::registry::Sources {

@@ -26,7 +26,7 @@ mod value;
 
 pub use error::TracesError;
 pub use evaluation::{DatasetRecord, EvaluationDataset, RecordSource, Scorer};
-pub use ports::{ExperimentState, Experiments, PortError, Runs};
+pub use ports::{ByteStream, ExperimentState, Experiments, Files, PortError, Runs};
 pub use service::{
     Aggregation, AssessmentChange, Correlation, CorrelationScope, DatasetScope, DeleteScope, EndedTrace,
     Evaluation, Ingested, Merged, MetricPoint, MetricQuery, MetricView, NewAssessment, NewDataset, NewTrace,

@@ -9,12 +9,13 @@
 mod support;
 
 use std::io::Write;
+use std::sync::Arc;
 
 use corliss_metastore::Metastore;
 use corliss_testkit::metastore::for_each_backend;
 use corliss_traces::MIGRATIONS;
 use serde_json::{Value, json};
-use support::{DELETED, RUN, call, router, send, traces_on};
+use support::{DELETED, RUN, Shelf, call, ended, id, router, send, traces_on, traces_with_files};
 
 const TRACE: &str = "tr-5b8efff798038103d269b633813fc60c";
 
@@ -426,7 +427,7 @@ async fn wrong_arguments_are_refused_and_never_an_internal_error() {
         let (status, answer) = call(&router, method, &format!("/api/3.0/mlflow/{path}"), body).await;
         assert!((400..500).contains(&status), "{path}: {status} {answer}");
     }
-    for (method, path) in [("POST", "traces/metrics"), ("GET", "traces/x/y")] {
+    for (method, path) in [("POST", "traces/archive"), ("GET", "traces/x/y")] {
         let (_, answer) = call(&router, method, &format!("/api/3.0/mlflow/{path}"), None).await;
         assert_eq!(answer["error_code"], "ENDPOINT_NOT_FOUND", "{path}");
     }
@@ -555,4 +556,45 @@ async fn exporters_are_answered_as_opentelemetry_says() {
     let search = json!({"locations": [{"mlflow_experiment": {"experiment_id": "0"}}], "filter": format!("run_id = '{RUN}'")});
     let (_, page) = call(&router, "POST", "/api/3.0/mlflow/traces/search", Some(search)).await;
     assert_eq!(page["traces"][0]["trace_id"], TRACE);
+}
+
+#[tokio::test]
+async fn attachments_are_read_and_go_with_their_trace() {
+    let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
+    let files = Arc::new(Shelf::default());
+    let traces = traces_with_files(store, Arc::clone(&files));
+    for trace in [1, 2] {
+        traces.start_trace(ended(trace, 5)).await.unwrap();
+        let location = format!("mlflow-artifacts:/0/traces/{}/artifacts", id(trace));
+        let mut shelf = files.0.lock().unwrap();
+        shelf.insert(format!("{location}/attachments/a-1"), vec![trace, 0, 255]);
+        shelf.insert(format!("{location}/traces.json"), vec![]);
+    }
+    let router = router(traces);
+    let ask = async |trace: u8, name: &str| {
+        let path = format!(
+            "/ajax-api/3.0/mlflow/get-trace-artifact?request_id={}&path={name}",
+            id(trace)
+        );
+        send(&router, "GET", &path, &[], vec![]).await
+    };
+    assert_eq!(ask(1, "a-1").await, (200, vec![1, 0, 255]));
+    for (trace, name) in [(1, "a-2"), (1, "..%2Ftraces.json"), (1, ".."), (3, "a-1")] {
+        assert_eq!(ask(trace, name).await.0, 404, "{trace} {name}");
+    }
+    let body = json!({"experiment_id": "0", "request_ids": [id(1)]});
+    let answer = call(
+        &router,
+        "POST",
+        "/api/3.0/mlflow/traces/delete-traces",
+        Some(body),
+    )
+    .await;
+    assert_eq!(answer, (200, json!({"traces_deleted": 1})));
+    assert_eq!(
+        files.0.lock().unwrap().len(),
+        2,
+        "only what was the trace's is gone"
+    );
+    assert_eq!(ask(2, "a-1").await, (200, vec![2, 0, 255]));
 }

@@ -1,10 +1,10 @@
-//! Traces belong to experiments of tracking, and are linked to its runs.
+//! Traces belong to experiments of tracking, are linked to its runs, and have their files among its artifacts.
 
 use async_trait::async_trait;
-use corliss_traces::{ExperimentState, Experiments, PortError, Runs};
+use corliss_traces::{ByteStream, ExperimentState, Experiments, Files, PortError, Runs};
 use corliss_tracking::{LifecycleStage, Tracking, TrackingError};
 
-/// Experiments and runs, as the tracking room keeps them.
+/// Experiments, runs and files, as the tracking room keeps them.
 pub struct Tracked(pub Tracking);
 
 #[async_trait]
@@ -29,5 +29,23 @@ impl Runs for Tracked {
             Err(TrackingError::NotFound(_)) => Ok(false),
             Err(error) => Err(PortError::of(&error)),
         }
+    }
+}
+
+#[async_trait]
+impl Files for Tracked {
+    async fn open(&self, uri: &str) -> Result<Option<(u64, ByteStream)>, PortError> {
+        match self.0.open_artifact_at(uri).await {
+            Ok(found) => Ok(found.map(|read| (read.size_bytes, read.bytes))),
+            Err(TrackingError::NotFound(_)) => Ok(None),
+            Err(error) => Err(PortError::of(&error)),
+        }
+    }
+
+    async fn remove(&self, folders: Vec<String>) -> Result<(), PortError> {
+        self.0
+            .remove_folders(folders)
+            .await
+            .map_err(|error| PortError::of(&error))
     }
 }

@@ -1,6 +1,6 @@
 //! Deleting traces, in pieces, so that many do not stop everybody else.
 
-use super::Traces;
+use super::{Traces, folder_of};
 use crate::{TracesError, limits, store};
 
 /// Which traces of an experiment to delete: those named, or those that began no later than a time.
@@ -67,9 +67,24 @@ impl Traces {
     }
 
     async fn delete_some(&self, scope: DeleteScope, limit: i64) -> Result<i64, TracesError> {
+        let experiment_id = scope.experiment_id;
+        let doomed = self
+            .store
+            .read(move |tx| {
+                let doomed = store::doomed(tx, experiment_id, &scope.trace_ids, scope.until_ms, limit)?;
+                Ok::<_, TracesError>(doomed)
+            })
+            .await?;
+        // Files first: whoever is told that a trace is gone is told that of its files, and where that ends half-way the
+        // trace is still there to be deleted again.
+        if !doomed.is_empty()
+            && let Some(experiment) = self.experiments.experiment(experiment_id).await?
+        {
+            let folders = doomed.iter().map(|(_, id)| folder_of(&experiment, id)).collect();
+            self.files.remove(folders).await?;
+        }
         self.store
             .write(move |tx| {
-                let doomed = store::doomed(tx, scope.experiment_id, &scope.trace_ids, scope.until_ms, limit)?;
                 store::delete_traces(tx, &doomed)?;
                 Ok(i64::try_from(doomed.len()).unwrap_or(i64::MAX))
             })

@@ -1,6 +1,7 @@
 //! The service: checks what is asked, makes ids and times, and runs each operation as one transaction.
 
 mod assessments;
+mod attachments;
 mod check;
 mod conventions;
 mod correlation;
@@ -36,7 +37,7 @@ pub use search::SearchScope;
 pub use start::{EndedTrace, NewTrace, StartedTrace};
 
 use crate::TracesError;
-use crate::ports::{ExperimentState, Experiments, Runs};
+use crate::ports::{ExperimentState, Experiments, Files, Runs};
 
 /// The tag that is a trace's name.
 const NAME_TAG: &str = "mlflow.traceName";
@@ -70,6 +71,7 @@ pub struct Traces {
     sources: Sources,
     experiments: Arc<dyn Experiments>,
     runs: Arc<dyn Runs>,
+    files: Arc<dyn Files>,
 }
 
 impl Traces {
@@ -80,12 +82,14 @@ impl Traces {
         sources: Sources,
         experiments: Arc<dyn Experiments>,
         runs: Arc<dyn Runs>,
+        files: Arc<dyn Files>,
     ) -> Self {
         Self {
             store,
             sources,
             experiments,
             runs,
+            files,
         }
     }
 
@@ -123,10 +127,15 @@ impl Traces {
     }
 }
 
-/// Where the files of a trace would lie.
+/// Where the files of a trace lie, if it has any.
 fn artifacts_of(experiment: &ExperimentState, trace_id: &str) -> String {
+    format!("{}/artifacts", folder_of(experiment, trace_id))
+}
+
+/// The folder of a trace: what is in it goes with it.
+fn folder_of(experiment: &ExperimentState, trace_id: &str) -> String {
     format!(
-        "{}/traces/{trace_id}/artifacts",
+        "{}/traces/{trace_id}",
         experiment.artifact_location.trim_end_matches('/')
     )
 }

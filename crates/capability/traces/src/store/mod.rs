@@ -19,7 +19,7 @@ pub(crate) use assessments::{
 };
 pub(crate) use evaluation::{
     DatasetRow, KeptRecord, count_dataset_tags, dataset, dataset_experiments, dataset_tags, delete_dataset,
-    delete_dataset_tag, delete_records, delete_scorer, insert_dataset, insert_record, insert_scorer_version,
+    delete_dataset_tag, delete_records, delete_scorer, insert_dataset, insert_records, insert_scorer_version,
     latest_scorers, link_dataset, next_scorer_version, put_dataset_tags, record_sizes, records_between,
     records_of_hashes, scorer, scorer_bytes, scorer_versions, search_datasets, unlink_dataset,
     update_dataset, update_record,

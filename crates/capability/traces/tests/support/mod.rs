@@ -1,17 +1,18 @@
 //! Traces over a store of the test's choice, with ports that know one active and one deleted experiment and one run,
 //! and their routes behind a guard that lets everybody in.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use corliss_clock::Sources;
 use corliss_metastore::Metastore;
 use corliss_testkit::everyone;
 use corliss_traces::{
-    AnyValue, ExperimentState, Experiments, NewTrace, PortError, ReceivedSpan, Runs, Span, SpanBatch,
-    SpanKind, SpanStatus, TraceState, Traces, http,
+    AnyValue, ByteStream, ExperimentState, Experiments, Files, NewTrace, PortError, ReceivedSpan, Runs, Span,
+    SpanBatch, SpanKind, SpanStatus, TraceState, Traces, http,
 };
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -55,8 +56,38 @@ impl Experiments for Without {
     }
 }
 
+/// Files by URI.
+#[derive(Default)]
+pub struct Shelf(pub Mutex<BTreeMap<String, Vec<u8>>>);
+
+#[async_trait]
+impl Files for Shelf {
+    async fn open(&self, uri: &str) -> Result<Option<(u64, ByteStream)>, PortError> {
+        let found = self.0.lock().unwrap().get(uri).cloned();
+        Ok(found.map(|bytes| {
+            let size = bytes.len() as u64;
+            let stream = futures_util::stream::iter([Ok(bytes.into())]);
+            (size, Box::pin(stream) as ByteStream)
+        }))
+    }
+
+    async fn remove(&self, folders: Vec<String>) -> Result<(), PortError> {
+        let within = |uri: &str| {
+            folders
+                .iter()
+                .any(|folder| uri.starts_with(&format!("{folder}/")))
+        };
+        self.0.lock().unwrap().retain(|uri, _| !within(uri));
+        Ok(())
+    }
+}
+
 pub fn traces_on(store: Metastore) -> Traces {
-    Traces::new(store, Sources::system(), Arc::new(Known), Arc::new(Known))
+    traces_with_files(store, Arc::default())
+}
+
+pub fn traces_with_files(store: Metastore, files: Arc<Shelf>) -> Traces {
+    Traces::new(store, Sources::system(), Arc::new(Known), Arc::new(Known), files)
 }
 
 /// The same traces, after this experiment was removed for good.
@@ -66,6 +97,7 @@ pub fn traces_without(store: Metastore, experiment: i64) -> Traces {
         Sources::system(),
         Arc::new(Without(experiment)),
         Arc::new(Known),
+        Arc::<Shelf>::default(),
     )
 }
 

@@ -11,6 +11,9 @@ use crate::{ByteStream, StoredBytes, TrackingError, limits, store};
 /// The scheme of artifact URIs whose bytes we hold.
 const SCHEME: &str = "mlflow-artifacts:/";
 
+/// The folder of an experiment that holds the folders of its traces.
+pub(super) const TRACES: &str = "traces";
+
 /// A file being read.
 pub struct ArtifactRead {
     /// How many bytes follow.
@@ -83,6 +86,17 @@ impl Tracking {
         })
     }
 
+    /// Opens the file at an artifact URI; none if the URI is not ours.
+    ///
+    /// # Errors
+    /// There is no file there.
+    pub async fn open_artifact_at(&self, uri: &str) -> Result<Option<ArtifactRead>, TrackingError> {
+        match path_of(uri) {
+            Some(path) => self.open_artifact(path).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The content and size of a file.
     pub(super) async fn file(&self, path: String) -> Result<(String, u64), TrackingError> {
         check_path(&path)?;
@@ -121,6 +135,21 @@ impl Tracking {
                     return Ok(());
                 }
                 Err(TrackingError::NotFound(format!("No such artifact: '{path}'")))
+            })
+            .await
+    }
+
+    /// Removes folders by their URIs, with all in them; what is not there or not ours is passed over.
+    ///
+    /// # Errors
+    /// The metadata store failed.
+    pub async fn remove_folders(&self, uris: Vec<String>) -> Result<(), TrackingError> {
+        self.store
+            .write(move |tx| {
+                for path in uris.iter().filter_map(|uri| path_of(uri)) {
+                    store::delete_artifact(tx, &path)?;
+                }
+                Ok(())
             })
             .await
     }
@@ -181,7 +210,8 @@ pub(super) fn check_path(path: &str) -> Result<(), TrackingError> {
     Ok(())
 }
 
-/// What is written must lie under the artifact folder of an active run or logged model.
+/// What is written must lie under the artifact folder of an active run, of a logged model, or of a trace of an active
+/// experiment. A client sends the files of a trace before anybody may know of the trace, so its experiment stands for it.
 pub(super) fn check_owner(tx: &mut dyn Tx, path: &str) -> Result<(), TrackingError> {
     let parts: Vec<&str> = path.split('/').collect();
     for (index, part) in parts.iter().enumerate().skip(1) {
@@ -190,6 +220,13 @@ pub(super) fn check_owner(tx: &mut dyn Tx, path: &str) -> Result<(), TrackingErr
         }
         let uri = format!("{SCHEME}{}", parts[..=index].join("/"));
         let owner = parts[index - 1];
+        if index >= 3
+            && parts[index - 2] == TRACES
+            && let Some(experiment) =
+                store::experiment_at(tx, &format!("{SCHEME}{}", parts[..index - 2].join("/")))?
+        {
+            return super::experiments::check_active(&experiment);
+        }
         if let Some((_, run)) = store::run_info(tx, owner)?
             && path_of(&run.artifact_uri) == path_of(&uri)
         {
@@ -202,7 +239,7 @@ pub(super) fn check_owner(tx: &mut dyn Tx, path: &str) -> Result<(), TrackingErr
         }
     }
     Err(TrackingError::NotFound(format!(
-        "'{path}' does not lie under the artifacts of any run or logged model"
+        "'{path}' does not lie under the artifacts of any run, logged model or trace"
     )))
 }
 

@@ -4,9 +4,11 @@
 use corliss_metastore::Tx;
 
 use super::Tracking;
-use super::artifacts::path_of;
+use super::artifacts::{TRACES, path_of};
 use crate::TrackingError;
-use crate::store::{Deleted, Remains, purge_artifacts, purge_experiment, purge_model, purge_run};
+use crate::store::{
+    Deleted, Remains, experiment_by_id, purge_artifacts, purge_experiment, purge_model, purge_run,
+};
 
 /// Runs or logged models of one transaction: others who write wait that long.
 const STEP: i64 = 50;
@@ -126,6 +128,12 @@ fn purge_some(tx: &mut dyn Tx, until_ms: i64, experiment_ids: &[i64]) -> Result<
     if !purged.more {
         // Once nothing that goes is left in any of them.
         for id in deleted.experiments(tx)? {
+            if let Some(path) = experiment_by_id(tx, id)?.and_then(|found| path_of(&found.artifact_location))
+            {
+                let (files, bytes) = purge_artifacts(tx, &format!("{path}/{TRACES}"))?;
+                purged.artifacts += files;
+                purged.artifact_bytes += bytes;
+            }
             purge_experiment(tx, id)?;
             purged.experiments += 1;
         }

@@ -61,6 +61,23 @@ pub(crate) fn experiment_by_id(tx: &mut dyn Tx, id: i64) -> Result<Option<Experi
     with_tags(tx, row)
 }
 
+/// The experiment whose artifacts lie at this URI. Most lie under their own number, and are not looked for.
+pub(crate) fn experiment_at(tx: &mut dyn Tx, uri: &str) -> Result<Option<Experiment>, StoreError> {
+    let at = |found: &Experiment| found.artifact_location.trim_end_matches('/') == uri;
+    let number = uri.rsplit('/').next().and_then(|name| name.parse().ok());
+    if let Some(id) = number
+        && let Some(found) = experiment_by_id(tx, id)?.filter(at)
+    {
+        return Ok(Some(found));
+    }
+    let sql = format!(
+        "SELECT {COLUMNS} FROM tracking_experiments e WHERE e.artifact_location IN ($1, $2) ORDER BY e.experiment_id
+         LIMIT 1"
+    );
+    let row = tx.query_opt(&sql, params![uri, format!("{uri}/")])?;
+    with_tags(tx, row)
+}
+
 pub(crate) fn experiment_by_name(tx: &mut dyn Tx, name: &str) -> Result<Option<Experiment>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM tracking_experiments e WHERE e.name = $1");
     let row = tx.query_opt(&sql, params![name])?;

@@ -24,8 +24,9 @@ pub(crate) use children::{
 };
 pub(crate) use dataset_summaries::dataset_summaries;
 pub(crate) use experiments::{
-    delete_experiment_tag, experiment_by_id, experiment_by_name, insert_experiment, next_experiment_id,
-    put_experiment_tag, rename_experiment, set_experiment_stage, set_only_experiment_stage,
+    delete_experiment_tag, experiment_at, experiment_by_id, experiment_by_name, insert_experiment,
+    next_experiment_id, put_experiment_tag, rename_experiment, set_experiment_stage,
+    set_only_experiment_stage,
 };
 pub(crate) use history::Point;
 pub(crate) use import::{

@@ -1,5 +1,6 @@
-//! `get-trace-artifact`: the spans of a trace as the file that pages read.
+//! `get-trace-artifact`: the spans of a trace as the file that pages read, and its attachments.
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use corliss_diagnostics::Meaning;
@@ -7,8 +8,8 @@ use corliss_http::ApiError;
 use corliss_mlflow_wire::Args;
 use http::header;
 
+use crate::Traces;
 use crate::json::spaced;
-use crate::{Traces, TracesError};
 
 pub(super) async fn get(State(traces): State<Traces>, args: Args) -> Result<Response, ApiError> {
     let trace_id = args
@@ -22,11 +23,16 @@ pub(super) async fn get(State(traces): State<Traces>, args: Args) -> Result<Resp
             )
             .with_foreign_code("BAD_REQUEST")
         })?;
-    if let Some(path) = args.text("path")?.filter(|path| !path.is_empty()) {
-        traces.info(trace_id.clone()).await?;
-        return Err(
-            TracesError::NotFound(format!("Trace with ID '{trace_id}' has no attachment '{path}'.")).into(),
-        );
+    if let Some(name) = args.text("path")?.filter(|path| !path.is_empty()) {
+        let (size_bytes, bytes) = traces.attachment(trace_id, &name).await?;
+        // Always an attachment of an opaque kind: what a client sent must not run in the console's origin.
+        let headers = [
+            (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+            (header::CONTENT_LENGTH, size_bytes.to_string()),
+            (header::CONTENT_DISPOSITION, "attachment".to_owned()),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        ];
+        return Ok((headers, Body::from_stream(bytes)).into_response());
     }
     // A page shows a trace while it goes on.
     let trace = traces.trace(trace_id, true).await?;

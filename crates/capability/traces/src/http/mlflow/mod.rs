@@ -93,7 +93,9 @@ pub(super) fn routes(traces: Traces) -> Routes {
         "/ajax-api/3.0/mlflow/get-trace-artifact",
     ] {
         let handler = get(artifact::get).with_state(traces.clone());
-        routes = routes.route(Method::GET, path, READ, Dialect::Mlflow, handler);
+        routes = routes
+            .route(Method::GET, path, READ, Dialect::Mlflow, handler)
+            .streaming();
     }
     routes
 }

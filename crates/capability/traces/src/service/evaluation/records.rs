@@ -291,7 +291,7 @@ fn merge(
             hint: "begin another dataset, or delete records that are not needed",
         });
     }
-    let mut changed = false;
+    let mut inserted = Vec::with_capacity(begun.len());
     for hash in begun {
         let Some(changing) = records.remove(hash) else {
             continue;
@@ -299,9 +299,10 @@ fn merge(
         let kept = as_kept(hash, dataset.next_record, changing.record)?;
         dataset.next_record += 1;
         dataset.fingerprint = dataset.fingerprint.wrapping_add(kept.fingerprint);
-        store::insert_record(tx, dataset_id, &kept)?;
-        changed = true;
+        inserted.push(kept);
     }
+    store::insert_records(tx, dataset_id, &inserted)?;
+    let mut changed = !inserted.is_empty();
     for (hash, changing) in records {
         let Some(before) = changing.before.filter(|before| before.record != changing.record) else {
             continue;

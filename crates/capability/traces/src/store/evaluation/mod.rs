@@ -10,7 +10,7 @@ pub(crate) use datasets::{
     update_dataset,
 };
 pub(crate) use records::{
-    KeptRecord, delete_records, insert_record, record_sizes, records_between, records_of_hashes,
+    KeptRecord, delete_records, insert_records, record_sizes, records_between, records_of_hashes,
     update_record,
 };
 pub(crate) use scorers::{

@@ -5,7 +5,7 @@ use corliss_metastore::{Row, StoreError, Tx, Value, params};
 use super::{json_of, some_json};
 use crate::evaluation::{DatasetRecord, RecordSource};
 use crate::json::spaced;
-use crate::store::{list, lists};
+use crate::store::{ROWS, list, lists, placeholders};
 
 /// A record with what the store knows of it beside.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,33 +52,45 @@ fn from_row(row: &Row) -> Result<KeptRecord, StoreError> {
     })
 }
 
-/// Inserts a record whose inputs are new.
-pub(crate) fn insert_record(tx: &mut dyn Tx, dataset_id: &str, kept: &KeptRecord) -> Result<(), StoreError> {
-    let record = &kept.record;
-    tx.execute(
-        "INSERT INTO evaluation_records (dataset_id, number, record_id, input_hash, fingerprint, bytes, created_ms,
-             updated_ms, created_by, updated_by, source_kind, source_data, tags, expectations, outputs, inputs)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-        params![
-            dataset_id,
-            kept.number,
-            &record.id,
-            &kept.input_hash,
-            kept.fingerprint,
-            kept.bytes,
-            record.created_ms,
-            record.updated_ms,
-            record.created_by.as_deref(),
-            record.updated_by.as_deref(),
-            record.source.as_ref().map(|source| source.kind.as_str()),
-            record.source.as_ref().map(|source| spaced(&source.data)),
-            spaced(&record.tags),
-            record.expectations.as_ref().map(spaced),
-            spaced(&record.outputs),
-            spaced(&record.inputs)
-        ],
-    )?;
+/// Inserts records whose inputs are new.
+pub(crate) fn insert_records(
+    tx: &mut dyn Tx,
+    dataset_id: &str,
+    records: &[KeptRecord],
+) -> Result<(), StoreError> {
+    for chunk in records.chunks(ROWS) {
+        let values: Vec<Value> = chunk.iter().flat_map(|kept| row_of(dataset_id, kept)).collect();
+        let sql = format!(
+            "INSERT INTO evaluation_records (dataset_id, number, record_id, input_hash, fingerprint, bytes, created_ms,
+                 updated_ms, created_by, updated_by, source_kind, source_data, tags, expectations, outputs, inputs)
+             VALUES {}",
+            placeholders(chunk.len(), 16)
+        );
+        tx.execute(&sql, &values)?;
+    }
     Ok(())
+}
+
+fn row_of(dataset_id: &str, kept: &KeptRecord) -> [Value; 16] {
+    let record = &kept.record;
+    [
+        dataset_id.into(),
+        kept.number.into(),
+        Value::from(&record.id),
+        Value::from(&kept.input_hash),
+        kept.fingerprint.into(),
+        kept.bytes.into(),
+        record.created_ms.into(),
+        record.updated_ms.into(),
+        record.created_by.as_deref().into(),
+        record.updated_by.as_deref().into(),
+        record.source.as_ref().map(|source| source.kind.as_str()).into(),
+        record.source.as_ref().map(|source| spaced(&source.data)).into(),
+        spaced(&record.tags).into(),
+        record.expectations.as_ref().map(spaced).into(),
+        spaced(&record.outputs).into(),
+        spaced(&record.inputs).into(),
+    ]
 }
 
 /// Writes what may change of a record.
