@@ -23,12 +23,12 @@ mod types;
 pub use error::TrackingError;
 pub use ports::{ArtifactBytes, ByteStream, Kept, PortError, StoredBytes};
 pub use service::{
-    ArtifactRead, Batch, NewLoggedModel, NewRun, NewUpload, Purge, Purged, RunSearch, SearchScope, StepRun,
-    Ticket, Tracking,
+    ArtifactRead, Batch, LoggedModelSearch, NewLoggedModel, NewRun, NewUpload, Purge, Purged, RunSearch,
+    SearchScope, StepRun, Ticket, Tracking,
 };
 pub use store::MIGRATIONS;
 pub use sweeper::spawn;
 pub use types::{
-    ArtifactEntry, ArtifactFile, DatasetInput, DatasetSummary, Experiment, KeyValue, LifecycleStage,
-    LoggedModel, Metric, ModelLink, Page, Run, RunInfo, RunStatus, ViewType,
+    ArtifactEntry, ArtifactFile, DatasetInput, DatasetKey, DatasetSummary, Experiment, KeyValue,
+    LifecycleStage, LoggedModel, Metric, ModelLink, ModelOrder, Page, Run, RunInfo, RunStatus, ViewType,
 };

@@ -23,7 +23,7 @@ use corliss_metastore::Metastore;
 pub use artifacts::ArtifactRead;
 pub(crate) use artifacts::path_of as artifact_path;
 pub use log::Batch;
-pub use logged_models::NewLoggedModel;
+pub use logged_models::{LoggedModelSearch, NewLoggedModel};
 pub use purge::{Purge, Purged};
 pub use runs::NewRun;
 pub(crate) use runs::check_run_id;
