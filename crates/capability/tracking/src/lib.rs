@@ -24,12 +24,12 @@ pub use error::TrackingError;
 pub use ports::{ArtifactBytes, ByteStream, Kept, PortError, StoredBytes};
 pub use service::{
     ArtifactRead, ArtifactTable, Batch, ExperimentMoved, FinishedRun, ImportExperiment, ImportModel,
-    ImportPoints, ImportRun, ModelState, MovedIn, NewLoggedModel, NewRun, NewUpload, Outcome, Purge, Purged,
-    Refusal, RunSearch, RunState, SearchScope, StepRun, Taken, Ticket, Tracking,
+    ImportPoints, ImportRun, LoggedModelSearch, ModelState, MovedIn, NewLoggedModel, NewRun, NewUpload,
+    Outcome, Purge, Purged, Refusal, RunSearch, RunState, SearchScope, StepRun, Taken, Ticket, Tracking,
 };
 pub use store::MIGRATIONS;
 pub use sweeper::spawn;
 pub use types::{
-    ArtifactEntry, ArtifactFile, DatasetInput, DatasetSummary, Experiment, KeyValue, LifecycleStage,
-    LoggedModel, Metric, ModelLink, Page, Run, RunInfo, RunStatus, ViewType,
+    ArtifactEntry, ArtifactFile, DatasetInput, DatasetKey, DatasetSummary, Experiment, KeyValue,
+    LifecycleStage, LoggedModel, Metric, ModelLink, ModelOrder, Page, Run, RunInfo, RunStatus, ViewType,
 };

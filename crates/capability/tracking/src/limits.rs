@@ -26,6 +26,10 @@ pub(crate) const SEARCH_MAX: i64 = 50_000;
 pub(crate) const SEARCH_DEFAULT: i64 = 1000;
 /// Logged models of one page, at most and unless the call says otherwise.
 pub(crate) const LOGGED_MODELS_PAGE: i64 = 100;
+/// Experiments that one search may name: each is a value of a statement, and databases take some ten thousands of them.
+pub(crate) const SEARCH_EXPERIMENTS: usize = 10_000;
+/// Orders of one search, and datasets of one over logged models.
+pub(crate) const SEARCH_CLAUSES: usize = 50;
 /// Rows of one bulk history answer.
 pub(crate) const HISTORY_BULK_ROWS: i64 = 25_000;
 /// Runs of one bulk history call.

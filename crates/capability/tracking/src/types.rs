@@ -213,6 +213,26 @@ pub struct ModelLink {
     pub step: i64,
 }
 
+/// What names a dataset; without a digest, every state of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatasetKey {
+    /// Its name.
+    pub name: String,
+    /// Of its content.
+    pub digest: Option<String>,
+}
+
+/// What a search over logged models is ordered by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelOrder {
+    /// An attribute, or `metrics.` with a metric's name.
+    pub field: String,
+    /// The direction.
+    pub ascending: bool,
+    /// Of a metric, only values that were measured on this.
+    pub dataset: Option<DatasetKey>,
+}
+
 /// A model as its maker logged it, before anyone registers it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoggedModel {

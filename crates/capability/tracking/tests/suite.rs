@@ -735,3 +735,28 @@ async fn logged_models() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn values_that_are_too_long_are_cut_as_mlflow_cuts_them() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let tracking = tracking_on(store).await;
+        let run = new_run(&tracking).await;
+        // Characters are counted, whatever bytes each takes.
+        let long = "\u{1F642}".repeat(8001);
+        for _ in 0..2 {
+            let param = KeyValue::new("p", &long);
+            tracking.log_param(run.clone(), param.clone()).await.unwrap();
+            let batch = Batch {
+                params: vec![param],
+                tags: vec![KeyValue::new("t", &long)],
+                ..Batch::default()
+            };
+            tracking.log_batch(run.clone(), batch).await.unwrap();
+        }
+        let kept = tracking.run(run).await.unwrap();
+        assert_eq!(kept.params[0].value.chars().count(), 6000);
+        let tag = kept.tags.iter().find(|tag| tag.key == "t").unwrap();
+        assert_eq!(tag.value.chars().count(), 8000);
+    })
+    .await;
+}

@@ -45,7 +45,7 @@ impl WireError {
             serde_json::Value::Array(_) => "list",
             serde_json::Value::Object(_) => "dict",
         };
-        let shown: String = value.to_string().chars().take(200).collect();
+        let shown: String = ascii(&value.to_string()).chars().take(200).collect();
         let message = format!(
             "Invalid value {shown} for parameter '{field}' supplied:  Hint: Value was of type '{kind}'. \
              See the API docs for more information about request parameters."
@@ -59,7 +59,7 @@ impl WireError {
     /// A parameter has a value that is refused for this reason.
     #[must_use]
     pub fn invalid_value(field: &str, value: &str, reason: &str) -> Self {
-        let shown = serde_json::Value::from(value);
+        let shown = ascii(&serde_json::Value::from(value).to_string());
         let message = if reason.is_empty() {
             format!("Invalid value {shown} for parameter '{field}' supplied.")
         } else {
@@ -70,6 +70,18 @@ impl WireError {
             field: Some(field.to_owned()),
         }
     }
+}
+
+/// JSON with everything beyond ASCII escaped, as MLflow's server writes it.
+fn ascii(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for unit in json.encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(byte) if byte.is_ascii() => escaped.push(char::from(byte)),
+            _ => escaped.push_str(&format!("\\u{unit:04x}")),
+        }
+    }
+    escaped
 }
 
 impl Diagnose for WireError {
@@ -83,5 +95,19 @@ impl Diagnose for WireError {
 
     fn field(&self) -> Option<String> {
         self.field.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_is_shown_as_python_writes_json() {
+        let refused = WireError::invalid_value("key", "ü\u{1F642}\"", "");
+        assert_eq!(
+            refused.to_string(),
+            "Invalid value \"\\u00fc\\ud83d\\ude42\\\"\" for parameter 'key' supplied."
+        );
     }
 }

@@ -19,6 +19,6 @@ mod sql;
 pub use args::Args;
 pub use error::WireError;
 pub use filter::{Comparison, Operand, Operator, Order, parse_filter, parse_order};
-pub use names::{check_key, check_length};
+pub use names::{check_key, check_length, shortened};
 pub use page::{offset_of, token_of};
 pub use sql::Sql;

@@ -42,6 +42,15 @@ pub fn check_length(field: &str, limit: usize, value: &str) -> Result<(), WireEr
     )))
 }
 
+/// A value cut to at most `limit` characters, as MLflow's server keeps one that is longer.
+#[must_use]
+pub fn shortened(limit: usize, mut value: String) -> String {
+    if let Some((end, _)) = value.char_indices().nth(limit) {
+        value.truncate(end);
+    }
+    value
+}
+
 /// What POSIX path normalisation makes of a name.
 fn normalised(name: &str) -> String {
     let absolute = name.starts_with('/');

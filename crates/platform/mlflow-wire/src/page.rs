@@ -31,7 +31,7 @@ pub fn offset_of(token: Option<&str>) -> Result<u64, WireError> {
         .filter(|offset| *offset <= i64::MAX as u64)
         .ok_or_else(|| {
             WireError::new(format!(
-                "Invalid page token, decoded value={}",
+                "Invalid page token, parsed value={}",
                 String::from_utf8_lossy(&decoded)
             ))
         })

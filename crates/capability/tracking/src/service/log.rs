@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use corliss_metastore::Tx;
 use corliss_mlflow_wire::{WireError, check_key, check_length};
 
-use super::runs::{active_run, check_tag};
+use super::runs::{active_run, check_tag, cut};
 use super::{RUN_NAME_TAG, Tracking};
 use crate::store::{Numbered, NumberedText, Point, RunRef};
 use crate::types::{KeyValue, Metric};
@@ -44,6 +44,7 @@ impl Tracking {
     /// The run is deleted or absent, the parameter is wrong, or has another value already.
     pub async fn log_param(&self, run_id: String, param: KeyValue) -> Result<(), TrackingError> {
         check_param("", &param)?;
+        let param = cut(limits::PARAM_VALUE_LEN, param);
         let numbered = self.numbered(std::slice::from_ref(&param)).await?;
         self.store
             .write(move |tx| {
@@ -85,7 +86,8 @@ impl Tracking {
     pub async fn log_batch(&self, run_id: String, batch: Batch) -> Result<(), TrackingError> {
         super::runs::check_run_id(&run_id)?;
         check_batch(&batch)?;
-        let params = batch.params;
+        let params = batch.params.into_iter();
+        let params: Vec<_> = params.map(|param| cut(limits::PARAM_VALUE_LEN, param)).collect();
         let numbered = self.numbered(&params).await?;
         let logged = self.points(batch.metrics).await?;
         let tags = Tags::of(self, batch.tags).await?;
@@ -128,6 +130,8 @@ struct Tags {
 
 impl Tags {
     async fn of(tracking: &Tracking, tags: Vec<KeyValue>) -> Result<Self, TrackingError> {
+        let tags = tags.into_iter();
+        let tags: Vec<_> = tags.map(|tag| cut(limits::TAG_VALUE_LEN, tag)).collect();
         let texts = tracking.numbered(&tags).await?;
         let run_name = tags.into_iter().rev().find(|tag| tag.key == RUN_NAME_TAG);
         Ok(Self {
@@ -192,7 +196,7 @@ pub(super) fn check_metric(path: &str, metric: &Metric) -> Result<(), TrackingEr
     check_key(&format!("{path}name"), &metric.key)?;
     if metric.logged_ms < 0 {
         return Err(WireError::new(format!(
-            "Invalid value {} for parameter '{path}timestamp' supplied: metric '{}' (value={}). Timestamp must be a \
+            "Invalid value {} for parameter '{path}timestamp' supplied: metric '{}' (value={:?}). Timestamp must be a \
              nonnegative long (64-bit integer) ",
             metric.logged_ms, metric.key, metric.value
         ))
@@ -203,12 +207,7 @@ pub(super) fn check_metric(path: &str, metric: &Metric) -> Result<(), TrackingEr
 
 pub(super) fn check_param(path: &str, param: &KeyValue) -> Result<(), TrackingError> {
     check_key(&format!("{path}key"), &param.key)?;
-    check_length("Param key", limits::KEY_LEN, &param.key)?;
-    Ok(check_length(
-        "Param value",
-        limits::PARAM_VALUE_LEN,
-        &param.value,
-    )?)
+    Ok(check_length("Param key", limits::KEY_LEN, &param.key)?)
 }
 
 fn check_batch(batch: &Batch) -> Result<(), TrackingError> {

@@ -6,9 +6,9 @@ use corliss_types::TrackingRunId;
 
 use super::experiments::{check_active, existing};
 use super::names::name_of;
-use super::search::{Query, SearchScope};
+use super::search::{SearchScope, check_clauses, distinct};
 use super::{Tracking, runs};
-use crate::types::{KeyValue, LifecycleStage, LoggedModel, Page};
+use crate::types::{DatasetKey, KeyValue, LifecycleStage, LoggedModel, ModelOrder, Page};
 use crate::{TrackingError, limits, store};
 
 const PENDING: i64 = 1;
@@ -29,6 +29,19 @@ pub struct NewLoggedModel {
     pub params: Vec<KeyValue>,
     /// Tags.
     pub tags: Vec<KeyValue>,
+}
+
+/// A search over logged models.
+#[derive(Debug, Clone, Default)]
+pub struct LoggedModelSearch {
+    /// Experiments to look in.
+    pub experiment_ids: Vec<i64>,
+    /// Filter and page; its view and order say nothing here.
+    pub scope: SearchScope,
+    /// Orders, the first one first.
+    pub order_by: Vec<ModelOrder>,
+    /// Metrics count only if they were measured on one of these, if there are any.
+    pub datasets: Vec<DatasetKey>,
 }
 
 impl Tracking {
@@ -126,10 +139,10 @@ impl Tracking {
             .await
     }
 
-    /// Sets parameters and tags of a logged model.
+    /// Sets tags of a logged model, and parameters that it does not have; the same value again changes nothing.
     ///
     /// # Errors
-    /// There is none of this id, or a pair is wrong.
+    /// There is none of this id, a pair is wrong, or a parameter has another value already.
     pub async fn describe_logged_model(
         &self,
         model_id: String,
@@ -139,7 +152,8 @@ impl Tracking {
         params.iter().chain(&tags).try_for_each(check_pair)?;
         self.store
             .write(move |tx| {
-                current(tx, &model_id)?;
+                let model = current(tx, &model_id)?;
+                check_unchanged(&model, &params)?;
                 store::put_model_params(tx, &model_id, &params)?;
                 Ok(store::put_model_tags(tx, &model_id, &tags)?)
             })
@@ -167,22 +181,35 @@ impl Tracking {
     /// A page of active logged models.
     ///
     /// # Errors
-    /// The filter, the order, the limit or the token is wrong.
+    /// The filter, the order, the limit or the token is wrong, or there are too many orders or datasets.
     pub async fn search_logged_models(
         &self,
-        experiment_ids: Vec<i64>,
-        scope: SearchScope,
+        search: LoggedModelSearch,
     ) -> Result<Page<LoggedModel>, TrackingError> {
-        let most = limits::SEARCH_MAX;
+        let LoggedModelSearch {
+            experiment_ids,
+            scope,
+            order_by,
+            datasets,
+        } = search;
+        let experiment_ids = distinct(experiment_ids)?;
+        check_clauses("order_by", order_by.len())?;
+        check_clauses("datasets", datasets.len())?;
         let query = SearchScope {
-            max_results: scope.max_results.map(|asked| asked.min(most)),
+            max_results: scope.max_results.map(|asked| asked.min(limits::SEARCH_MAX)),
             ..scope
         }
         .read(limits::LOGGED_MODELS_PAGE)?;
         self.store
             .read(move |tx| {
-                let Query { filter, order, .. } = &query;
-                let found = store::search_logged_models(tx, &experiment_ids, filter, order, query.rows())?;
+                let asked = store::ModelQuery {
+                    experiment_ids: &experiment_ids,
+                    filter: &query.filter,
+                    datasets: &datasets,
+                    order: &order_by,
+                    rows: query.rows(),
+                };
+                let found = store::search_logged_models(tx, &asked)?;
                 Ok(query.page(found))
             })
             .await
@@ -202,6 +229,21 @@ pub(super) fn check_name(name: Option<&str>) -> Result<(), TrackingError> {
         )));
     }
     Ok(check_length("name", limits::EXPERIMENT_NAME_LEN, name)?)
+}
+
+/// Parameters are written once.
+fn check_unchanged(model: &LoggedModel, params: &[KeyValue]) -> Result<(), TrackingError> {
+    for param in params {
+        let old = model.params.iter().find(|old| old.key == param.key);
+        if let Some(old) = old.filter(|old| old.value != param.value) {
+            return Err(TrackingError::invalid(format!(
+                "Changing param values is not allowed. Param with key='{}' was already logged with value='{}' for model \
+                 ID='{}'. Attempted logging new value '{}'.",
+                param.key, old.value, model.model_id, param.value
+            )));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn check_pair(pair: &KeyValue) -> Result<(), TrackingError> {

@@ -49,7 +49,7 @@ impl Tracking {
         key: String,
         limit: i64,
     ) -> Result<Vec<(String, Metric)>, TrackingError> {
-        check_runs("GetMetricHistoryBulk", &run_ids)?;
+        check_runs(&run_ids, "GetMetricHistoryBulk request cannot specify more than")?;
         let limit = limit.clamp(0, limits::HISTORY_BULK_ROWS);
         let keys = self.keys.clone();
         self.store
@@ -71,11 +71,15 @@ impl Tracking {
         range: Option<(i64, i64)>,
         points: i64,
     ) -> Result<Vec<(String, Metric)>, TrackingError> {
-        check_runs("GetMetricHistoryBulkInterval", &run_ids)?;
+        check_runs(
+            &run_ids,
+            "GetMetricHistoryBulkInterval request must specify at most",
+        )?;
         if !(1..=limits::HISTORY_INTERVAL_POINTS).contains(&points) {
             let most = limits::HISTORY_INTERVAL_POINTS;
             return Err(TrackingError::invalid(format!(
-                "max_results must be between 1 and {most}."
+                "max_results must be between 1 and {most}. See the API docs for more information about request \
+                 parameters."
             )));
         }
         let range = range.unwrap_or((i64::MIN, i64::MAX));
@@ -161,15 +165,16 @@ fn within(step: i64, range: (i64, i64)) -> bool {
     range.0 <= step && step <= range.1
 }
 
-fn check_runs(call: &str, run_ids: &[String]) -> Result<(), TrackingError> {
+/// Refuses no runs, and too many in the words that the call has for it.
+fn check_runs(run_ids: &[String], too_many: &str) -> Result<(), TrackingError> {
     if run_ids.is_empty() {
-        return Err(TrackingError::invalid(format!(
-            "{call} request must specify at least one run_id."
-        )));
+        return Err(TrackingError::invalid(
+            "GetMetricHistoryBulk request must specify at least one run_id.",
+        ));
     }
     if run_ids.len() > limits::HISTORY_BULK_RUNS {
         return Err(TrackingError::invalid(format!(
-            "{call} request cannot specify more than {} run_ids. Received {} run_ids.",
+            "{too_many} {} run_ids. Received {} run_ids.",
             limits::HISTORY_BULK_RUNS,
             run_ids.len()
         )));

@@ -30,7 +30,7 @@ pub use import::{
     MovedIn, Outcome, Refusal, RunState, Taken,
 };
 pub use log::Batch;
-pub use logged_models::NewLoggedModel;
+pub use logged_models::{LoggedModelSearch, NewLoggedModel};
 pub use purge::{Purge, Purged};
 pub use runs::NewRun;
 pub(crate) use runs::check_run_id;

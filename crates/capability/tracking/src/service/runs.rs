@@ -1,7 +1,7 @@
 //! Runs: create, read, update, delete, restore, tag.
 
 use corliss_metastore::{StoreError, Tx};
-use corliss_mlflow_wire::{WireError, check_key, check_length};
+use corliss_mlflow_wire::{WireError, check_key, check_length, shortened};
 use corliss_types::TrackingRunId;
 
 use super::experiments::{check_active, existing};
@@ -36,7 +36,8 @@ impl Tracking {
             check_tag(&format!("tags[{index}]."), tag)?;
         }
         let name = name_for(&new)?.unwrap_or_else(|| name_of(self.random()));
-        let mut tags = new.tags;
+        let tags = new.tags.into_iter();
+        let mut tags: Vec<_> = tags.map(|tag| cut(limits::TAG_VALUE_LEN, tag)).collect();
         if !tags.iter().any(|tag| tag.key == RUN_NAME_TAG) {
             tags.push(KeyValue::new(RUN_NAME_TAG, name.as_str()));
         }
@@ -190,12 +191,14 @@ pub(crate) fn check_run_id(run_id: &str) -> Result<(), TrackingError> {
 /// Checks a run's tag; `path` stands before the field's name in a refusal.
 pub(super) fn check_tag(path: &str, tag: &KeyValue) -> Result<(), TrackingError> {
     check_key(&format!("{path}key"), &tag.key)?;
-    check_length(&format!("{path}key"), limits::KEY_LEN, &tag.key)?;
-    Ok(check_length(
-        &format!("{path}value"),
-        limits::TAG_VALUE_LEN,
-        &tag.value,
-    )?)
+    Ok(check_length(&format!("{path}key"), limits::KEY_LEN, &tag.key)?)
+}
+
+/// A parameter or tag whose value is cut to so many characters. MLflow's server does so, and what logs more than it keeps
+/// goes on.
+pub(super) fn cut(limit: usize, pair: KeyValue) -> KeyValue {
+    let value = shortened(limit, pair.value);
+    KeyValue { value, ..pair }
 }
 
 /// Every change of a run begins with this.

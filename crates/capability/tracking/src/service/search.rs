@@ -1,6 +1,8 @@
 //! Searching runs and experiments.
 
-use corliss_mlflow_wire::{Comparison, Order, offset_of, parse_filter, parse_order};
+use std::collections::BTreeSet;
+
+use corliss_mlflow_wire::{Comparison, Order, WireError, offset_of, parse_filter, parse_order};
 
 use super::Tracking;
 use super::metrics::cut;
@@ -43,6 +45,7 @@ impl Tracking {
             scope,
         } = search;
         let query = scope.read(limits::SEARCH_DEFAULT)?;
+        let experiment_ids = distinct(experiment_ids)?;
         let keys = self.keys.clone();
         self.store
             .read(move |tx| {
@@ -96,6 +99,7 @@ pub(super) struct Query {
 impl SearchScope {
     /// Reads what a client wrote; a page has `default` items if it does not say.
     pub(super) fn read(&self, default: i64) -> Result<Query, TrackingError> {
+        check_clauses("order_by", self.order_by.len())?;
         let order = self.order_by.iter().map(|clause| parse_order(clause));
         Ok(Query {
             view: self.view,
@@ -123,16 +127,39 @@ impl Query {
     }
 }
 
+/// The experiments of a search, each once.
+pub(super) fn distinct(experiment_ids: Vec<i64>) -> Result<Vec<i64>, TrackingError> {
+    let ids: BTreeSet<i64> = experiment_ids.into_iter().collect();
+    let most = limits::SEARCH_EXPERIMENTS;
+    if ids.len() > most {
+        return Err(TrackingError::invalid(format!(
+            "'experiment_ids' can name at most {most} experiments, got {}",
+            ids.len()
+        )));
+    }
+    Ok(ids.into_iter().collect())
+}
+
+/// Refuses a list that is longer than anybody writes.
+pub(super) fn check_clauses(list: &str, count: usize) -> Result<(), TrackingError> {
+    let most = limits::SEARCH_CLAUSES;
+    if count > most {
+        return Err(TrackingError::invalid(format!(
+            "'{list}' can hold at most {most} clauses, got {count}"
+        )));
+    }
+    Ok(())
+}
+
 fn limit_of(asked: Option<i64>, default: i64) -> Result<i64, TrackingError> {
     match asked {
         None => Ok(default),
         Some(limit) if limit < 1 => Err(TrackingError::invalid(format!(
             "Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer"
         ))),
-        Some(limit) if limit > limits::SEARCH_MAX => Err(TrackingError::invalid(format!(
-            "Invalid value {limit} for parameter 'max_results' supplied. It must be at most {}, but got value {limit}",
-            limits::SEARCH_MAX
-        ))),
+        Some(limit) if limit > limits::SEARCH_MAX => {
+            Err(WireError::wrong_type("max_results", &limit.into()).into())
+        }
         Some(limit) => Ok(limit),
     }
 }

@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use corliss_metastore::{Row, StoreError, Tx, Value, params};
-use corliss_mlflow_wire::{Comparison, Operator, Order, Sql, WireError};
+use corliss_metastore::{Row, StoreError, Tx, params};
 
 use super::children::upsert_pairs;
 use super::metrics::value_of;
-use crate::TrackingError;
 use crate::types::{KeyValue, LifecycleStage, LoggedModel, Metric};
 
 const COLUMNS: &str = "m.model_id, m.experiment_id, m.name, m.artifact_uri, m.model_type, m.source_run_id, m.status, \
                        m.lifecycle_stage, m.created_ms, m.updated_ms";
 
-fn from_row(row: &Row) -> Result<LoggedModel, StoreError> {
+pub(super) fn from_row(row: &Row) -> Result<LoggedModel, StoreError> {
     Ok(LoggedModel {
         model_id: row.text("model_id")?,
         experiment_id: row.integer("experiment_id")?,
@@ -153,7 +151,7 @@ pub(crate) fn logged_model(tx: &mut dyn Tx, model_id: &str) -> Result<Option<Log
     Ok(models.pop())
 }
 
-fn add_children(tx: &mut dyn Tx, models: &mut [LoggedModel]) -> Result<(), StoreError> {
+pub(super) fn add_children(tx: &mut dyn Tx, models: &mut [LoggedModel]) -> Result<(), StoreError> {
     let ids: Vec<String> = models.iter().map(|model| model.model_id.clone()).collect();
     let mut params: BTreeMap<String, Vec<KeyValue>> = BTreeMap::new();
     let mut tags: BTreeMap<String, Vec<KeyValue>> = BTreeMap::new();
@@ -194,114 +192,6 @@ fn add_children(tx: &mut dyn Tx, models: &mut [LoggedModel]) -> Result<(), Store
         model.params = params.remove(&model.model_id).unwrap_or_default();
         model.tags = tags.remove(&model.model_id).unwrap_or_default();
         model.metrics = metrics.remove(&model.model_id).unwrap_or_default();
-    }
-    Ok(())
-}
-
-/// A page of the active models of these experiments, newest first unless ordered otherwise.
-pub(crate) fn search_logged_models(
-    tx: &mut dyn Tx,
-    experiment_ids: &[i64],
-    filter: &[Comparison],
-    order: &[Order],
-    (limit, offset): (i64, i64),
-) -> Result<Vec<LoggedModel>, TrackingError> {
-    let mut sql = Sql::new("SELECT m.model_id, m.experiment_id, m.name, m.artifact_uri, m.model_type, ");
-    sql.push("m.source_run_id, m.status, m.lifecycle_stage, m.created_ms, m.updated_ms ");
-    sql.push("FROM tracking_logged_models m WHERE m.lifecycle_stage = 'active' AND m.experiment_id IN ");
-    sql.bind_list(experiment_ids.iter().map(|id| Value::from(*id)));
-    for comparison in filter {
-        sql.push(" AND ");
-        model_test(&mut sql, comparison)?;
-    }
-    sql.push(" ORDER BY ");
-    for clause in order {
-        let (column, _) = model_column(clause.entity.as_deref(), &clause.key)?;
-        sql.push(column)
-            .push(if clause.ascending { " ASC, " } else { " DESC, " });
-    }
-    sql.push(if order.is_empty() {
-        "m.created_ms DESC, m.model_id"
-    } else {
-        "m.model_id"
-    });
-    sql.push(" LIMIT ").bind(limit).push(" OFFSET ").bind(offset);
-    let (text, values) = sql.finish();
-    let rows = tx.query(&text, &values)?;
-    let mut models = rows
-        .iter()
-        .map(from_row)
-        .collect::<Result<Vec<_>, StoreError>>()?;
-    add_children(tx, &mut models)?;
-    Ok(models)
-}
-
-/// The column of an attribute, and whether it is a number.
-fn model_column(entity: Option<&str>, key: &str) -> Result<(&'static str, bool), WireError> {
-    if !matches!(entity, None | Some("attribute" | "attributes")) {
-        return Err(WireError::new(
-            "Logged models can be ordered by their attributes only.",
-        ));
-    }
-    Ok(match key {
-        "name" => ("m.name", false),
-        "model_id" => ("m.model_id", false),
-        "model_type" => ("m.model_type", false),
-        "source_run_id" => ("m.source_run_id", false),
-        "status" => ("m.status", true),
-        "creation_timestamp" | "creation_time" => ("m.created_ms", true),
-        "last_updated_timestamp" | "last_updated_time" => ("m.updated_ms", true),
-        other => {
-            return Err(WireError::new(format!(
-                "Invalid attribute key '{other}' specified."
-            )));
-        }
-    })
-}
-
-fn model_test(sql: &mut Sql, comparison: &Comparison) -> Result<(), WireError> {
-    let Comparison {
-        entity,
-        key,
-        operator,
-        operand,
-    } = comparison;
-    match entity.as_deref() {
-        Some("metrics" | "metric") => {
-            sql.push(
-                "EXISTS (SELECT 1 FROM tracking_model_metrics x WHERE x.model_id = m.model_id AND x.key = ",
-            );
-            sql.bind(key).push(" AND x.is_nan = 0 AND ");
-            sql.number_test("x.value", "metric", *operator, operand, false)?;
-            sql.push(")");
-        }
-        Some("params" | "param" | "tags" | "tag") => {
-            let is_tag = matches!(entity.as_deref(), Some("tags" | "tag"));
-            sql.push(if *operator == Operator::IsNull {
-                "NOT EXISTS "
-            } else {
-                "EXISTS "
-            });
-            sql.push(if is_tag {
-                "(SELECT 1 FROM tracking_model_tags x WHERE x.model_id = m.model_id AND x.key = "
-            } else {
-                "(SELECT 1 FROM tracking_model_params x WHERE x.model_id = m.model_id AND x.key = "
-            });
-            sql.bind(key);
-            if !matches!(operator, Operator::IsNull | Operator::IsNotNull) {
-                sql.push(" AND ");
-                sql.text_test("x.value", "tag", *operator, operand)?;
-            }
-            sql.push(")");
-        }
-        entity => {
-            let (column, is_number) = model_column(entity, key)?;
-            if is_number {
-                sql.number_test(column, key, *operator, operand, true)?;
-            } else {
-                sql.text_test(column, "attributes", *operator, operand)?;
-            }
-        }
     }
     Ok(())
 }

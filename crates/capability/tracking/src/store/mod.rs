@@ -36,7 +36,7 @@ pub(crate) use import::{
 pub(crate) use keys::Keys;
 pub(crate) use logged_models::{
     delete_model_tag, insert_logged_model, insert_model_metrics, logged_model, put_model_params,
-    put_model_tags, search_logged_models, set_model_stage, set_model_status,
+    put_model_tags, set_model_stage, set_model_status,
 };
 pub(crate) use metrics::{Numbered, history, history_bulk, latest_of, log_metrics, steps_of};
 pub(crate) use moving::move_old_points;
@@ -46,7 +46,7 @@ pub(crate) use runs::{
     set_run_stage, update_run,
 };
 pub use schema::MIGRATIONS;
-pub(crate) use search::{FEW, RunQuery, search_experiments, search_runs};
+pub(crate) use search::{FEW, ModelQuery, RunQuery, search_experiments, search_logged_models, search_runs};
 
 pub(crate) use transfers::{
     Part, Upload, blobs_of_parts, complete_upload, delete_upload, delete_uploads_before, insert_upload,

@@ -24,6 +24,9 @@ pub(super) async fn log_inputs(State(tracking): State<Tracking>, args: Args) -> 
 
 pub(super) async fn log_outputs(State(tracking): State<Tracking>, args: Args) -> Answer {
     let run_id = args.required_text("run_id")?;
+    if !args.has("models") {
+        return Err(WireError::missing("models").into());
+    }
     tracking
         .log_inputs(run_id, Vec::new(), models(&args, true)?)
         .await?;

@@ -6,7 +6,8 @@ use corliss_mlflow_wire::{Args, WireError};
 use serde_json::{Value, json};
 
 use super::{Answer, answer};
-use crate::service::{NewLoggedModel, SearchScope, Tracking, experiment_id};
+use crate::service::{LoggedModelSearch, NewLoggedModel, SearchScope, Tracking, experiment_id};
+use crate::types::{DatasetKey, ModelOrder};
 
 pub(super) async fn create(State(tracking): State<Tracking>, args: Args) -> Answer {
     let model = tracking
@@ -74,39 +75,48 @@ pub(super) async fn delete_tag(
 }
 
 pub(super) async fn search(State(tracking): State<Tracking>, args: Args) -> Answer {
-    let ids = args.texts("experiment_ids")?;
-    if ids.is_empty() {
+    if !args.has("experiment_ids") {
         return Err(WireError::missing("experiment_ids").into());
     }
-    if args.has("datasets") && !args.objects("datasets")?.is_empty() {
-        return Err(WireError::new(
-            "Searching logged models by the datasets of their metrics is not supported.",
-        )
-        .into());
-    }
-    let scope = SearchScope {
-        filter: args.text("filter")?.unwrap_or_default(),
+    let ids = args.texts("experiment_ids")?;
+    let datasets = args.objects("datasets")?;
+    let search = LoggedModelSearch {
+        experiment_ids: ids.iter().map(|id| experiment_id(id)).collect::<Result<_, _>>()?,
+        scope: SearchScope {
+            filter: args.text("filter")?.unwrap_or_default(),
+            max_results: args.integer("max_results")?,
+            page_token: args.text("page_token")?,
+            ..SearchScope::default()
+        },
         order_by: args
             .objects("order_by")?
             .iter()
             .map(order)
-            .collect::<Result<_, WireError>>()?,
-        max_results: args.integer("max_results")?,
-        page_token: args.text("page_token")?,
-        ..SearchScope::default()
+            .collect::<Result<_, _>>()?,
+        datasets: datasets
+            .iter()
+            .map(|named| {
+                let message = "`dataset_name` in the `datasets` clause must be specified.";
+                dataset(named)?.ok_or_else(|| WireError::new(message))
+            })
+            .collect::<Result<_, _>>()?,
     };
-    let ids = ids.iter().map(|id| experiment_id(id)).collect::<Result<_, _>>()?;
-    let page = tracking.search_logged_models(ids, scope).await?;
+    let page = tracking.search_logged_models(search).await?;
     let items: Value = page.items.iter().map(answer::logged_model).collect();
     Ok(Json(answer::page("models", items, page.next_page_token)))
 }
 
-/// An order as an object, in the form of the other searches.
-fn order(args: &Args) -> Result<String, WireError> {
-    let ascending = !args.has("ascending") || args.flag("ascending")?;
-    Ok(format!(
-        "{} {}",
-        args.required_text("field_name")?,
-        if ascending { "ASC" } else { "DESC" }
-    ))
+fn order(args: &Args) -> Result<ModelOrder, WireError> {
+    Ok(ModelOrder {
+        field: args.text("field_name")?.unwrap_or_default(),
+        ascending: !args.has("ascending") || args.flag("ascending")?,
+        dataset: dataset(args)?,
+    })
+}
+
+/// The dataset that is named here, if one is.
+fn dataset(args: &Args) -> Result<Option<DatasetKey>, WireError> {
+    let given = |name| args.text(name).map(|text| text.filter(|text| !text.is_empty()));
+    let digest = given("dataset_digest")?;
+    Ok(given("dataset_name")?.map(|name| DatasetKey { name, digest }))
 }

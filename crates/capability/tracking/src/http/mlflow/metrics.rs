@@ -53,6 +53,9 @@ pub(super) async fn history_bulk(State(tracking): State<Tracking>, args: Args) -
 
 pub(super) async fn history_interval(State(tracking): State<Tracking>, args: Args) -> Answered {
     let run_ids = args.texts("run_ids")?;
+    if run_ids.is_empty() {
+        return Err(WireError::missing("run_ids").into());
+    }
     let key = args.required_text("metric_key")?;
     let range = match (args.integer("start_step")?, args.integer("end_step")?) {
         (None, None) => None,

@@ -4,10 +4,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use corliss_http::{ApiError, Json};
 use corliss_mlflow_wire::{Args, WireError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::run_answer::{RunAnswer, RunInfoAnswer, RunPage};
 use super::{Answer, answer};
+use crate::TrackingError;
 use crate::service::{NewRun, RunSearch, SearchScope, Tracking, check_run_id, experiment_id};
 use crate::types::{LifecycleStage, RunStatus};
 
@@ -31,7 +32,8 @@ pub(super) async fn create(State(tracking): State<Tracking>, args: Args) -> Answ
 
 pub(super) async fn get(State(tracking): State<Tracking>, args: Args) -> Answer {
     let run_id = args.run_id()?;
-    check_run_id(&run_id)?;
+    // No run has such an id, and not every database takes it.
+    check_run_id(&run_id).map_err(|_| TrackingError::run_not_found(&run_id))?;
     let run = tracking.run(run_id).await?;
     Ok(Json(json!({ "run": RunAnswer::from(&run) })))
 }
@@ -42,13 +44,20 @@ pub(super) async fn update(State(tracking): State<Tracking>, args: Args) -> Answ
         None => None,
         Some(text) => match RunStatus::parse(&text) {
             Some(status) => Some(status),
-            None => return Err(WireError::invalid_value("status", &text, "").into()),
+            None => return Err(unknown_status(&args, &text).into()),
         },
     };
     let info = tracking
         .update_run(run_id, status, args.integer("end_time")?, args.text("run_name")?)
         .await?;
     Ok(Json(json!({ "run_info": RunInfoAnswer::from(&info) })))
+}
+
+fn unknown_status(args: &Args, text: &str) -> WireError {
+    match args.value("status") {
+        Some(number @ Value::Number(_)) => WireError::wrong_type("status", number),
+        _ => WireError::invalid_value("status", text, ""),
+    }
 }
 
 /// An enumeration comes as its name, or as its number.
