@@ -1,7 +1,10 @@
 //! Small whole files of each format.
 
-/// `name`, dtype, shape and offsets of each tensor, and so many bytes of data.
-pub fn safetensors(tensors: &[(&str, &str, &[u64], (u64, u64))], data: usize) -> Vec<u8> {
+/// Name, dtype, shape and offsets.
+pub type Tensor<'a> = (&'a str, &'a str, &'a [u64], (u64, u64));
+
+/// A file of these tensors and so many bytes of data.
+pub fn safetensors(tensors: &[Tensor<'_>], data: usize) -> Vec<u8> {
     let entries: Vec<String> = tensors
         .iter()
         .map(|(name, dtype, shape, (from, to))| {
