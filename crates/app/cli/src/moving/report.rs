@@ -39,6 +39,26 @@ pub struct Sent {
     pub model_versions: u64,
 }
 
+/// The row whose counts are bytes.
+const BYTES: &str = "bytes of artifacts";
+
+/// A row of the table, and what it shows.
+type Row = (&'static str, fn(&Counts) -> u64);
+
+const ROWS: [Row; 11] = [
+    ("experiments", |of| of.experiments),
+    ("runs", |of| of.runs),
+    ("parameters", |of| of.params),
+    ("tags", |of| of.tags),
+    ("metric points", |of| of.metric_points),
+    ("datasets", |of| of.datasets),
+    ("artifacts", |of| of.artifacts),
+    (BYTES, |of| of.artifact_bytes),
+    ("logged models", |of| of.logged_models),
+    ("registered models", |of| of.registered_models),
+    ("versions of models", |of| of.model_versions),
+];
+
 /// Sentences, the first of them kept.
 #[derive(Debug, Default)]
 pub struct Told {
@@ -139,22 +159,12 @@ impl Report {
 
     fn table(&self) -> Table {
         let mut table = Table::new(&["", "source", "here"]);
-        let plain = |count: u64| count.to_string();
-        let rows: [(&str, fn(&Counts) -> u64, &dyn Fn(u64) -> String); 11] = [
-            ("experiments", |of| of.experiments, &plain),
-            ("runs", |of| of.runs, &plain),
-            ("parameters", |of| of.params, &plain),
-            ("tags", |of| of.tags, &plain),
-            ("metric points", |of| of.metric_points, &plain),
-            ("datasets", |of| of.datasets, &plain),
-            ("artifacts", |of| of.artifacts, &plain),
-            ("bytes of artifacts", |of| of.artifact_bytes, &units::bytes),
-            ("logged models", |of| of.logged_models, &plain),
-            ("registered models", |of| of.registered_models, &plain),
-            ("versions of models", |of| of.model_versions, &plain),
-        ];
-        for (name, of, shown) in rows {
+        for (name, of) in ROWS {
             let (source, here) = (of(&self.source), of(&self.here));
+            let shown = |count: u64| match name {
+                BYTES => units::bytes(count),
+                _ => count.to_string(),
+            };
             if source > 0 || here > 0 {
                 table.row([name.to_owned(), shown(source), shown(here)]);
             }

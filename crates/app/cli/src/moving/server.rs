@@ -265,7 +265,13 @@ pub struct PointBuffer {
 
 struct OfRun {
     run_id: String,
-    metrics: Vec<(String, Vec<(i64, i64, String)>)>,
+    metrics: Vec<OfMetric>,
+}
+
+struct OfMetric {
+    key: String,
+    /// Time, step, and the value as text.
+    points: Vec<(i64, i64, String)>,
 }
 
 impl PointBuffer {
@@ -279,9 +285,12 @@ impl PointBuffer {
         }
         let value = (point.logged_ms, point.step, text(point.value));
         if let Some(of) = self.runs.last_mut() {
-            match of.metrics.last_mut().filter(|(key, _)| *key == point.key) {
-                Some((_, points)) => points.push(value),
-                None => of.metrics.push((point.key, vec![value])),
+            match of.metrics.last_mut().filter(|metric| metric.key == point.key) {
+                Some(metric) => metric.points.push(value),
+                None => of.metrics.push(OfMetric {
+                    key: point.key,
+                    points: vec![value],
+                }),
             }
         }
         self.count += 1;
@@ -302,7 +311,7 @@ impl PointBuffer {
                 let metrics: Value = of
                     .metrics
                     .into_iter()
-                    .map(|(key, points)| json!({ "key": key, "points": points }))
+                    .map(|metric| json!({ "key": metric.key, "points": metric.points }))
                     .collect();
                 json!({ "run_id": of.run_id, "metrics": metrics })
             })

@@ -304,7 +304,9 @@ mod tests {
                     store.write(move |tx| log_metrics(tx, &RUN, &call)).await.unwrap();
                 }
                 let counts = store.read(|tx| count_points(tx, 1)).await.unwrap();
-                assert_eq!(counts, model.iter().map(|(key_no, points)| (*key_no, points.len() as u64)).collect());
+                let expected: BTreeMap<i64, u64> =
+                    model.iter().map(|(key_no, points)| (*key_no, points.len() as u64)).collect();
+                assert_eq!(counts, expected);
                 for (key_no, expected) in model {
                     let (found, sizes) = store
                         .read(move |tx| {
