@@ -102,7 +102,9 @@ class Client:
         if method == "GET":
             flat = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in args.items()}
             return self.session.get(url, params=flat, timeout=30)
-        return self.session.request(method, url, json=args, timeout=30)
+        # What is refused before its body is read ends the connection.
+        headers = {"connection": "close"} if method == "PUT" else None
+        return self.session.request(method, url, json=args, headers=headers, timeout=30)
 
     def made(self, path: str, args: dict[str, Any]) -> dict[str, Any]:
         answer = self.call("POST", path, args)
