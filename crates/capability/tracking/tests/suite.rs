@@ -10,8 +10,8 @@ mod support;
 use corliss_metastore::Metastore;
 use corliss_testkit::metastore::for_each_backend;
 use corliss_tracking::{
-    Batch, KeyValue, LifecycleStage, MIGRATIONS, Metric, NewLoggedModel, NewRun, Purge, Purged, RunSearch,
-    RunStatus, SearchScope, StepRun, Tracking, TrackingError, ViewType,
+    Batch, KeyValue, LifecycleStage, LoggedModelSearch, MIGRATIONS, Metric, NewLoggedModel, NewRun, Purge,
+    Purged, RunSearch, RunStatus, SearchScope, StepRun, Tracking, TrackingError, ViewType,
 };
 use corliss_types::TrackingRunId;
 use support::{Memory, body, tracking_on};
@@ -714,11 +714,15 @@ async fn logged_models() {
             ("metrics.acc > 0.95", 0),
             ("tags.x IS NULL", 1),
         ] {
-            let scope = SearchScope {
-                filter: filter.into(),
-                ..SearchScope::default()
+            let search = LoggedModelSearch {
+                experiment_ids: vec![0],
+                scope: SearchScope {
+                    filter: filter.into(),
+                    ..SearchScope::default()
+                },
+                ..LoggedModelSearch::default()
             };
-            let page = tracking.search_logged_models(vec![0], scope).await.unwrap();
+            let page = tracking.search_logged_models(search).await.unwrap();
             assert_eq!(page.items.len(), count, "{filter}");
         }
         tracking
