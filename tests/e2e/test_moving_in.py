@@ -26,7 +26,9 @@ HISTORY = 5000
 
 
 @pytest.fixture(autouse=True)
-def client_settings(shared: Corliss, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def client_settings(shared: Corliss, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    # A client without an address makes a database where it stands.
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", shared.token)
     yield
