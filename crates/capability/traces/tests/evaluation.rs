@@ -14,7 +14,7 @@ use corliss_metastore::Metastore;
 use corliss_testkit::metastore::for_each_backend;
 use corliss_traces::{DatasetScope, Evaluation, MIGRATIONS, Merged, NewDataset, TracesError};
 use serde_json::{Value, json};
-use support::Known;
+use support::{Known, traces_without};
 
 fn evaluation_on(store: Metastore) -> Evaluation {
     Evaluation::new(store, Sources::system(), Arc::new(Known))
@@ -302,6 +302,27 @@ async fn a_scorer_has_versions_whose_numbers_do_not_come_again() {
         assert_eq!(names(evaluation.scorers("0").await.unwrap()), expected[..1]);
         // The other experiment's scorer of that name is another.
         assert_eq!(evaluation.scorers("1").await.unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn scorers_go_with_their_experiment_and_datasets_stay() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let evaluation = evaluation_on(store.clone());
+        for experiment in ["0", "3"] {
+            let scorer = evaluation.register_scorer(experiment, "s".into(), "{}".into());
+            scorer.await.unwrap();
+        }
+        let dataset = evaluation
+            .create_dataset(new("d", &["0", "3"], json!({})))
+            .await
+            .unwrap();
+        traces_without(store, 3).delete_orphans().await.unwrap();
+        assert_eq!(evaluation.scorers("0").await.unwrap().len(), 1);
+        assert!(evaluation.scorers("3").await.unwrap().is_empty());
+        let kept = evaluation.dataset(dataset.id).await.unwrap();
+        assert_eq!(kept.experiment_ids, [0]);
     })
     .await;
 }

@@ -21,6 +21,7 @@ pub mod serve;
 mod sse;
 mod tenant;
 mod tls;
+mod unread;
 
 pub use assets::{Asset, Assets};
 pub use dialect::Dialect;

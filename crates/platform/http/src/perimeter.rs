@@ -13,7 +13,7 @@ use corliss_diagnostics::Meaning;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 
 use crate::extract::RequestId;
-use crate::{ApiError, Dialect};
+use crate::{ApiError, Dialect, unread};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_MAX_LEN: usize = 64;
@@ -90,6 +90,7 @@ impl Around {
     async fn answer(&self, mut request: Request, next: Next) -> Response {
         let id = self.ids.of(request.headers());
         request.extensions_mut().insert(RequestId(id.clone()));
+        let watch = unread::watch(&mut request);
         let mut response = if self.perimeter.admits(request.headers(), request.uri()) {
             next.run(request).await
         } else {
@@ -102,6 +103,9 @@ impl Around {
             .with_hint("use 127.0.0.1 or localhost, or add the name to server.hosts")
             .render(Dialect::of_path(request.uri().path()))
         };
+        if let Some(watch) = watch {
+            watch.tell(&mut response);
+        }
         protect(response.headers_mut());
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);

@@ -182,6 +182,60 @@ async fn oversized_headers_and_undeclared_bodies_are_refused() {
 }
 
 #[tokio::test]
+async fn who_is_answered_before_being_read_is_told_that_the_connection_ends() {
+    let routes = Routes::new()
+        .route(
+            Method::POST,
+            "/reads",
+            Access::Public,
+            Dialect::Native,
+            post(async |body: bytes::Bytes| body.len().to_string()),
+        )
+        .route(
+            Method::POST,
+            "/refuses",
+            Access::Public,
+            Dialect::Native,
+            post(async || http::StatusCode::BAD_REQUEST),
+        );
+    let listener = bind(loopback()).await.unwrap();
+    let address = listener.local_addr();
+    let server = tokio::spawn(listener.run(router(routes), std::future::pending()));
+    let body = "x".repeat(500_000);
+    let send = |path: &str| {
+        let length = body.len();
+        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}")
+    };
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for _ in 0..2 {
+        // What was read leaves the connection to the next request.
+        stream.write_all(send("/reads").as_bytes()).await.unwrap();
+        let answer = head(&mut stream).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && !answer.contains("connection: close"),
+            "{answer}"
+        );
+    }
+    let _ = stream.write_all(send("/refuses").as_bytes()).await;
+    let answer = head(&mut stream).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 400") && answer.contains("connection: close"),
+        "{answer}"
+    );
+    server.abort();
+}
+
+/// An answer of which one read brings all.
+async fn head(stream: &mut TcpStream) -> String {
+    let mut answer = vec![0; 4096];
+    let read = tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await;
+    let length = read.unwrap().unwrap();
+    String::from_utf8_lossy(&answer[..length])
+        .to_ascii_lowercase()
+        .replace("http/1.1", "HTTP/1.1")
+}
+
+#[tokio::test]
 async fn tls_speaks_1_3_only() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -47,13 +47,13 @@ impl Traces {
         Ok(deleted)
     }
 
-    /// Deletes the traces of experiments that are no more; answers how many there were.
+    /// Deletes the traces of experiments that are no more, and their scorers; answers how many traces there were.
     ///
     /// # Errors
     /// The store failed, or it cannot be known which experiments there are.
     pub async fn delete_orphans(&self) -> Result<i64, TracesError> {
         let mut deleted = 0;
-        for experiment_id in self.store.read(store::experiments_with_traces).await? {
+        for experiment_id in self.store.read(store::experiments_here).await? {
             if self.experiments.experiment(experiment_id).await?.is_none() {
                 let all = DeleteScope {
                     experiment_id,
@@ -61,6 +61,9 @@ impl Traces {
                     ..DeleteScope::default()
                 };
                 deleted += self.delete_traces(all).await?;
+                self.store
+                    .write(move |tx| Ok::<_, TracesError>(store::forget_experiment(tx, experiment_id)?))
+                    .await?;
             }
         }
         Ok(deleted)

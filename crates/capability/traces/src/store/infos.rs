@@ -1,6 +1,6 @@
 //! The row of a trace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use corliss_metastore::{Row, StoreError, Tx, Value, params};
 
@@ -191,14 +191,22 @@ pub(crate) fn update_head(tx: &mut dyn Tx, head: &Head) -> Result<(), StoreError
     Ok(())
 }
 
-/// The experiments that have traces. One step in the index for each, however many traces there are.
-pub(crate) fn experiments_with_traces(tx: &mut dyn Tx) -> Result<Vec<i64>, TracesError> {
-    let mut found = Vec::new();
-    while let Some(row) = tx.query_opt(
-        "SELECT experiment_id FROM traces_info WHERE experiment_id > $1 ORDER BY experiment_id LIMIT 1",
-        params![found.last().copied().unwrap_or(-1)],
-    )? {
-        found.push(row.integer("experiment_id")?);
+/// The experiments that have something here. One step in an index for each, however much it has.
+pub(crate) fn experiments_here(tx: &mut dyn Tx) -> Result<BTreeSet<i64>, TracesError> {
+    let mut found = BTreeSet::new();
+    for table in [
+        "traces_info",
+        "evaluation_dataset_experiments",
+        "evaluation_scorers",
+    ] {
+        let sql = format!(
+            "SELECT experiment_id FROM {table} WHERE experiment_id > $1 ORDER BY experiment_id LIMIT 1"
+        );
+        let mut last = -1;
+        while let Some(row) = tx.query_opt(&sql, params![last])? {
+            last = row.integer("experiment_id")?;
+            found.insert(last);
+        }
     }
     Ok(found)
 }

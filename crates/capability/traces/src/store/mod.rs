@@ -19,14 +19,14 @@ pub(crate) use assessments::{
 };
 pub(crate) use evaluation::{
     DatasetRow, KeptRecord, count_dataset_tags, dataset, dataset_experiments, dataset_tags, delete_dataset,
-    delete_dataset_tag, delete_records, delete_scorer, insert_dataset, insert_records, insert_scorer_version,
-    latest_scorers, link_dataset, next_scorer_version, put_dataset_tags, record_sizes, records_between,
-    records_of_hashes, scorer, scorer_bytes, scorer_versions, search_datasets, unlink_dataset,
-    update_dataset, update_record,
+    delete_dataset_tag, delete_records, delete_scorer, forget_experiment, insert_dataset, insert_records,
+    insert_scorer_version, latest_scorers, link_dataset, next_scorer_version, put_dataset_tags, record_sizes,
+    records_between, records_of_hashes, scorer, scorer_bytes, scorer_versions, search_datasets,
+    unlink_dataset, update_dataset, update_record,
 };
 pub(crate) use filter::{Filter, Ordering, Pair};
 pub(crate) use infos::{
-    Head, delete_traces, doomed, experiments_with_traces, head, heads, insert_head, numbers_of, update_head,
+    Head, delete_traces, doomed, experiments_here, head, heads, insert_head, numbers_of, update_head,
 };
 pub(crate) use links::{link_prompts, link_runs};
 pub(crate) use metrics::{MetricGroup, MetricRows, interpolated, metric_groups, span_bytes_of};

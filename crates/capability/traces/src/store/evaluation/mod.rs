@@ -18,7 +18,7 @@ pub(crate) use scorers::{
     scorer_versions,
 };
 
-use corliss_metastore::{Row, StoreError};
+use corliss_metastore::{Row, StoreError, Tx, params};
 use serde::de::DeserializeOwned;
 
 /// The tables.
@@ -86,6 +86,19 @@ CREATE TABLE evaluation_scorer_versions (
     PRIMARY KEY (scorer_id, version)
 );
 ";
+
+/// Removes the scorers of an experiment; datasets belong to it no more, and stay.
+pub(crate) fn forget_experiment(tx: &mut dyn Tx, experiment_id: i64) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM evaluation_scorer_versions
+         WHERE scorer_id IN (SELECT scorer_id FROM evaluation_scorers WHERE experiment_id = $1)",
+        "DELETE FROM evaluation_scorers WHERE experiment_id = $1",
+        "DELETE FROM evaluation_dataset_experiments WHERE experiment_id = $1",
+    ] {
+        tx.execute(sql, params![experiment_id])?;
+    }
+    Ok(())
+}
 
 /// A column that holds a JSON text.
 fn json_of<T: DeserializeOwned>(row: &Row, column: &str) -> Result<Option<T>, StoreError> {
