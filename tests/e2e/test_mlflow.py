@@ -18,15 +18,6 @@ from support.server import Corliss, poll
 
 
 @pytest.fixture
-def client(shared: Corliss, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
-    for name, value in shared.variables().items():
-        monkeypatch.setenv(name, value)
-    mlflow.set_tracking_uri(shared.url)
-    mlflow.set_registry_uri(shared.url)
-    return MlflowClient()
-
-
-@pytest.fixture
 def experiment(client: MlflowClient) -> str:
     return client.create_experiment(f"e-{uuid.uuid4().hex[:8]}")
 

@@ -14,18 +14,14 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
 
-from support.server import Corliss
 
 
 @pytest.fixture
-def client(shared: Corliss, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
-    for name, value in shared.variables().items():
-        monkeypatch.setenv(name, value)
-    mlflow.set_tracking_uri(shared.url)
-    mlflow.set_registry_uri(shared.url)
+def client(client: MlflowClient) -> Iterator[MlflowClient]:
+    """Everything that MLflow can watch is watched, and nothing after the test."""
     mlflow.set_experiment(f"autolog-{uuid.uuid4().hex[:8]}")
     mlflow.autolog(silent=True)
-    yield MlflowClient()
+    yield client
     mlflow.autolog(disable=True, silent=True)
     while mlflow.active_run():
         mlflow.end_run()

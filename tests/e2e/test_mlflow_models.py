@@ -11,17 +11,6 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelStatus, Metric
 from mlflow.exceptions import MlflowException
 
-from support.server import Corliss
-
-
-@pytest.fixture
-def client(shared: Corliss, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
-    for name, value in shared.variables().items():
-        monkeypatch.setenv(name, value)
-    mlflow.set_tracking_uri(shared.url)
-    mlflow.set_registry_uri(shared.url)
-    return MlflowClient()
-
 
 @pytest.fixture
 def experiment(client: MlflowClient) -> str:

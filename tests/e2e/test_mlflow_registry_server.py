@@ -10,21 +10,11 @@ import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from support.server import Corliss, poll, temporary_home
-
-
-@pytest.fixture
-def client(shared: Corliss, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
-    for name, value in shared.variables().items():
-        monkeypatch.setenv(name, value)
-    mlflow.set_tracking_uri(shared.url)
-    mlflow.set_registry_uri(shared.url)
-    return MlflowClient()
 
 
 @pytest.mark.parametrize(

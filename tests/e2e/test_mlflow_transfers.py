@@ -10,21 +10,12 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
 from mlflow import MlflowClient
 
 from support.server import Corliss
 
 PART_BYTES = 5 * 1024 * 1024
-
-
-@pytest.fixture
-def client(shared: Corliss, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
-    for name, value in shared.variables().items():
-        monkeypatch.setenv(name, value)
-    mlflow.set_tracking_uri(shared.url)
-    return MlflowClient()
 
 
 @pytest.fixture

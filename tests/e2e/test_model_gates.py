@@ -9,7 +9,6 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy
 import onnx
 import pytest
@@ -32,15 +31,6 @@ signature:
   inputs: '[{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 4]}}]'
   outputs: null
 """
-
-
-@pytest.fixture
-def client(shared: Corliss, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
-    for name, value in shared.variables().items():
-        monkeypatch.setenv(name, value)
-    mlflow.set_tracking_uri(shared.url)
-    mlflow.set_registry_uri(shared.url)
-    return MlflowClient()
 
 
 @pytest.fixture

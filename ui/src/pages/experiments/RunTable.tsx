@@ -1,13 +1,14 @@
 // The run table: a grid of which only the rows in sight are in the document. One tab stop; arrow keys walk the rows,
 // space selects one, enter opens it.
 import { useRouter } from "@tanstack/react-router";
-import { useCallback, useDeferredValue, useEffect, useId, useLayoutEffect, useMemo, useRef, useState, type CSSProperties, type KeyboardEvent, type RefObject } from "react";
+import { useCallback, useDeferredValue, useEffect, useId, useMemo, useRef, useState, type CSSProperties, type KeyboardEvent, type RefObject } from "react";
 import type { RunSearch, TrackingRun } from "../../api/tracking";
 import { Icon } from "../../components/Icon";
 import { count } from "../../lib/format";
 import { canSort, NAME, nextSort, type RunColumn, type Sort } from "./columns";
 import { Row, runPath } from "./RunRow";
 import type { Selection } from "./useSelection";
+import { useScrolled } from "./useRowWindow";
 import type { Runs } from "./useRuns";
 import { columnWindow, FIXED_PX, ROW_PX, rowAfter, rowWindow, scrollFor } from "./window";
 
@@ -165,18 +166,7 @@ function useWindow(box: { current: HTMLElement | null }, total: number, widths: 
     setView((before) => same(before, rows));
     setSides((before) => same(before, columns));
   }, [box, total, widths]);
-  useLayoutEffect(() => {
-    const element = box.current;
-    if (!element) return undefined;
-    const observer = new ResizeObserver(measure);
-    observer.observe(element);
-    element.addEventListener("scroll", measure, { passive: true });
-    measure();
-    return () => {
-      observer.disconnect();
-      element.removeEventListener("scroll", measure);
-    };
-  }, [box, measure]);
+  useScrolled(box, measure);
   return { view, sides, measure };
 }
 

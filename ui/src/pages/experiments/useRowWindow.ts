@@ -16,6 +16,12 @@ export function useRowWindow(box: RefObject<HTMLElement | null>, rows: number): 
     const now = rowWindow(element.scrollTop, element.clientHeight, rows);
     setView((before) => (before[0] === now[0] && before[1] === now[1] ? before : now));
   }, [box, rows]);
+  useScrolled(box, measure);
+  return { view, measure };
+}
+
+/** Calls it now, and whenever the box was scrolled or has another size. */
+export function useScrolled(box: RefObject<HTMLElement | null>, measure: () => void): void {
   useLayoutEffect(() => {
     const element = box.current;
     if (!element) return undefined;
@@ -28,5 +34,4 @@ export function useRowWindow(box: RefObject<HTMLElement | null>, rows: number): 
       element.removeEventListener("scroll", measure);
     };
   }, [box, measure]);
-  return { view, measure };
 }
