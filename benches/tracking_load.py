@@ -152,7 +152,7 @@ def servers(binary, database: str) -> Iterator[list[Server]]:
         theirs = ours = None
         if database == "PostgreSQL":
             urls = [stack.enter_context(postgres()) for _ in range(2)]
-            theirs, ours = urls[0].replace("postgres://", "postgresql://"), {"CORLISS_DATABASE_URL": urls[1]}
+            theirs, ours = urls[0].replace("postgres://", "postgresql+psycopg2://"), {"CORLISS_DATABASE_URL": urls[1]}
         peer = stack.enter_context(mlflow_server(theirs))
         corliss = stack.enter_context(fresh(binary, settings=ours))
         yield [Server("MLflow", peer, ""), Server("Corliss", corliss.url, corliss.token)]
