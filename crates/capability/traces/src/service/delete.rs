@@ -28,8 +28,9 @@ impl Traces {
         if scope.until_ms.is_none() {
             for ids in scope.trace_ids.chunks(limits::DELETE_CHUNK as usize) {
                 let part = DeleteScope {
+                    experiment_id: scope.experiment_id,
                     trace_ids: ids.to_vec(),
-                    ..scope.clone()
+                    ..DeleteScope::default()
                 };
                 deleted += self.delete_some(part, limits::DELETE_CHUNK).await?;
             }
