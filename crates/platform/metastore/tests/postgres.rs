@@ -5,6 +5,10 @@
     reason = "a failed unwrap here is a failed test"
 )]
 
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use corliss_metastore::{Metastore, MetastoreConfig, Migrations, StoreError, params};
@@ -25,6 +29,115 @@ async fn insert(store: &Metastore, id: i64) -> Result<u64, StoreError> {
     store
         .write(move |tx| tx.execute("INSERT INTO test_item (id) VALUES ($1)", params![id]))
         .await
+}
+
+type Write = Pin<Box<dyn Future<Output = Result<u64, StoreError>> + Send>>;
+
+/// Queues these writes while every writer is held, so that grouping does not depend on timing; answers as they do.
+async fn at_once<T>(store: &Metastore, mut writes: Vec<Pin<Box<dyn Future<Output = T> + Send>>>) -> Vec<T> {
+    const WRITERS: usize = 4;
+    let (held, release) = (Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(WRITERS + 1)));
+    let blockers: Vec<_> = (0..WRITERS)
+        .map(|_| {
+            let (store, held, release) = (store.clone(), Arc::clone(&held), Arc::clone(&release));
+            tokio::spawn(async move {
+                store
+                    .write(move |_| {
+                        held.fetch_add(1, Ordering::SeqCst);
+                        release.wait();
+                        Ok::<_, StoreError>(())
+                    })
+                    .await
+            })
+        })
+        .collect();
+    while held.load(Ordering::SeqCst) < WRITERS {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // One poll each queues the closure; then the writers are let go.
+    for write in &mut writes {
+        let polled = std::future::poll_fn(|context| Poll::Ready(write.as_mut().poll(context))).await;
+        assert!(polled.is_pending());
+    }
+    tokio::task::spawn_blocking(move || release.wait()).await.unwrap();
+    for blocker in blockers {
+        blocker.await.unwrap().unwrap();
+    }
+    let mut answers = Vec::new();
+    for write in writes {
+        answers.push(write.await);
+    }
+    answers
+}
+
+async fn ids(store: &Metastore) -> Vec<i64> {
+    store
+        .read(|tx| {
+            let rows = tx.query("SELECT id FROM test_item ORDER BY id", &[])?;
+            rows.iter()
+                .map(|row| row.integer("id"))
+                .collect::<Result<_, StoreError>>()
+        })
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writes_that_queue_up_share_commits() {
+    let Some(url) = fresh_database().await else { return };
+    let store = open(&url).await.unwrap();
+    let before = store.counters();
+    let writes = (0..100).map(|id| {
+        let store = store.clone();
+        Box::pin(async move { insert(&store, id).await }) as Write
+    });
+    let answers = at_once(&store, writes.collect()).await;
+    assert!(answers.iter().all(|answer| *answer == Ok(1)), "{answers:?}");
+    assert_eq!(ids(&store).await, (0..100).collect::<Vec<_>>());
+    let after = store.counters();
+    assert_eq!(after.writes - before.writes, 104);
+    assert_eq!(
+        after.commits - before.commits,
+        8,
+        "one for each of the four that held, four for a hundred"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_spoils_a_shared_transaction_fails_alone() {
+    let Some(url) = fresh_database().await else { return };
+    let store = open(&url).await.unwrap();
+    let writes = (0..60).map(|id| {
+        let store = store.clone();
+        Box::pin(async move {
+            store
+                .write(move |tx| {
+                    let sql = "INSERT INTO test_item (id) VALUES ($1)";
+                    match id % 6 {
+                        // A statement that fails, an error after a change, one before any, a panic.
+                        1 => tx.execute(sql, params![0]),
+                        2 => tx.execute(sql, params![id]).and(Err(StoreError::Closed)),
+                        3 => Err(StoreError::Closed),
+                        4 => panic!("on purpose"),
+                        _ => tx.execute(sql, params![id]),
+                    }
+                })
+                .await
+        }) as Write
+    });
+    insert(&store, 0).await.unwrap();
+    let answers = at_once(&store, writes.skip(1).collect()).await;
+    for (id, answer) in (1..).zip(&answers) {
+        let right = match id % 6 {
+            1 => answer.as_ref().is_err_and(StoreError::is_unique_violation),
+            2 | 3 => *answer == Err(StoreError::Closed),
+            4 => matches!(answer, Err(StoreError::Panicked { .. })),
+            _ => *answer == Ok(1),
+        };
+        assert!(right, "{id}: {answer:?}");
+    }
+    let kept: Vec<i64> = (0..60).filter(|id| id % 6 == 0 || id % 6 == 5).collect();
+    assert_eq!(ids(&store).await, kept);
 }
 
 async fn admin(url: &str) -> tokio_postgres::Client {

@@ -1,8 +1,8 @@
 //! Logging: metrics, parameters and tags, one by one or in a batch. Each call is one transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use corliss_metastore::Tx;
+use corliss_metastore::{StoreError, Tx};
 use corliss_mlflow_wire::{WireError, check_key, check_length};
 
 use super::runs::{active_run, check_tag, cut};
@@ -49,16 +49,14 @@ impl Tracking {
         self.store
             .write(move |tx| {
                 let run = active_run(tx, &run_id)?;
-                let numbers: Vec<i64> = numbered.iter().map(|(number, _)| *number).collect();
-                let existing = store::existing_params(tx, run.number, &numbers)?;
+                let existing = insert_or_existing(tx, &run, &numbered)?;
                 match existing.values().next() {
-                    None => Ok(store::insert_params(tx, &run, &numbered)?),
-                    Some(old) if *old == param.value => Ok(()),
-                    Some(old) => Err(TrackingError::invalid(format!(
+                    Some(old) if *old != param.value => Err(TrackingError::invalid(format!(
                         "Changing param values is not allowed. Param with key='{}' was already logged with \
                          value='{old}' for run ID='{run_id}'. Attempted logging new value '{}'.",
                         param.key, param.value
                     ))),
+                    _ => Ok(()),
                 }
             })
             .await
@@ -161,12 +159,11 @@ pub(super) fn write_params(
     params: &[KeyValue],
     numbered: &[NumberedText],
 ) -> Result<(), TrackingError> {
-    let numbers: Vec<i64> = numbered.iter().map(|(number, _)| *number).collect();
-    let existing = store::existing_params(tx, run.number, &numbers)?;
+    let existing = insert_or_existing(tx, run, numbered)?;
     let changed: Vec<String> = params
         .iter()
-        .zip(&numbers)
-        .filter_map(|(param, number)| {
+        .zip(numbered)
+        .filter_map(|(param, (number, _))| {
             existing
                 .get(number)
                 .filter(|old| **old != param.value)
@@ -179,17 +176,27 @@ pub(super) fn write_params(
             )
         })
         .collect();
-    if !changed.is_empty() {
-        return Err(TrackingError::invalid(format!(
-            "Changing param values is not allowed. Params were already logged='[{}]' for run ID='{run_id}'.",
-            changed.join(", ")
-        )));
+    if changed.is_empty() {
+        return Ok(());
     }
-    let new = numbered
-        .iter()
-        .filter(|(number, _)| !existing.contains_key(number));
-    let new: Vec<NumberedText> = new.cloned().collect();
-    Ok(store::insert_params(tx, run, &new)?)
+    Err(TrackingError::invalid(format!(
+        "Changing param values is not allowed. Params were already logged='[{}]' for run ID='{run_id}'.",
+        changed.join(", ")
+    )))
+}
+
+/// Adds parameters; if some of their keys were there before, answers the values of all. They are seldom, so the usual
+/// case is one statement.
+fn insert_or_existing(
+    tx: &mut dyn Tx,
+    run: &RunRef,
+    numbered: &[NumberedText],
+) -> Result<HashMap<i64, String>, StoreError> {
+    let keys: Vec<i64> = numbered.iter().map(|(number, _)| *number).collect();
+    if store::insert_params(tx, run, numbered)? == keys.len() as u64 {
+        return Ok(HashMap::new());
+    }
+    store::existing_params(tx, run.number, &keys)
 }
 
 pub(super) fn check_metric(path: &str, metric: &Metric) -> Result<(), TrackingError> {

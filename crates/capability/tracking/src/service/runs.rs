@@ -1,5 +1,7 @@
 //! Runs: create, read, update, delete, restore, tag.
 
+use std::collections::BTreeMap;
+
 use corliss_metastore::{StoreError, Tx};
 use corliss_mlflow_wire::{WireError, check_key, check_length, shortened};
 use corliss_types::TrackingRunId;
@@ -44,7 +46,8 @@ impl Tracking {
         let run_id = TrackingRunId::new(self.random()).as_str().to_owned();
         let start_ms = new.start_ms.unwrap_or_else(|| self.now_ms());
         let (experiment_id, user) = (new.experiment_id, new.user);
-        let (run_no, texts, keys) = (self.next_run_no(), self.numbered(&tags).await?, self.keys.clone());
+        let (run_no, texts) = (self.next_run_no(), self.numbered(&tags).await?);
+        let tags = last_of_each_key(tags);
         self.store
             .write(move |tx| {
                 let experiment = existing(tx, experiment_id)?;
@@ -67,7 +70,14 @@ impl Tracking {
                     stage: LifecycleStage::Active,
                 };
                 store::put_tags(tx, &run, &texts)?;
-                Ok(run_of(tx, &keys, (run_no, info))?)
+                Ok(Run {
+                    info,
+                    metrics: Vec::new(),
+                    params: Vec::new(),
+                    tags: tags.clone(),
+                    datasets: Vec::new(),
+                    models: Vec::new(),
+                })
             })
             .await
     }
@@ -211,6 +221,13 @@ pub(super) fn active_run(tx: &mut dyn Tx, run_id: &str) -> Result<RunRef, Tracki
         ))),
         None => Err(TrackingError::run_not_found(run_id)),
     }
+}
+
+/// As the run has them: by key, the last value of each.
+fn last_of_each_key(tags: Vec<KeyValue>) -> Vec<KeyValue> {
+    let last: BTreeMap<String, String> = tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+    let last = last.into_iter();
+    last.map(|(key, value)| KeyValue { key, value }).collect()
 }
 
 fn run_of(tx: &mut dyn Tx, keys: &Keys, run: NumberedRun) -> Result<Run, StoreError> {

@@ -58,13 +58,9 @@ fn pairs(tx: &mut dyn Tx, keys: &Keys, runs: &[i64], select: &str) -> Result<ByR
 
 /// Sets tags; a key that occurs twice takes its last value.
 pub(crate) fn put_tags(tx: &mut dyn Tx, run: &RunRef, tags: &[NumberedText]) -> Result<(), StoreError> {
-    put_texts(
-        tx,
-        run,
-        tags,
-        "INSERT INTO tracking_run_tags (run_no, key_no, experiment_id, value) VALUES ",
-        " ON CONFLICT (run_no, key_no) DO UPDATE SET value = excluded.value",
-    )
+    let insert = "INSERT INTO tracking_run_tags (run_no, key_no, experiment_id, value) VALUES ";
+    let conflict = " ON CONFLICT (run_no, key_no) DO UPDATE SET value = excluded.value";
+    put_texts(tx, run, tags, insert, conflict).map(|_| ())
 }
 
 pub(crate) fn delete_tag(tx: &mut dyn Tx, run_no: i64, key_no: i64) -> Result<bool, StoreError> {
@@ -72,16 +68,18 @@ pub(crate) fn delete_tag(tx: &mut dyn Tx, run_no: i64, key_no: i64) -> Result<bo
     Ok(tx.execute(sql, params![run_no, key_no])? == 1)
 }
 
+/// Answers how many rows it added or changed.
 fn put_texts(
     tx: &mut dyn Tx,
     run: &RunRef,
     texts: &[NumberedText],
     insert: &str,
     conflict: &str,
-) -> Result<(), StoreError> {
+) -> Result<u64, StoreError> {
     // PostgreSQL refuses to touch a row twice in one statement.
     let last: BTreeMap<i64, &str> = texts.iter().map(|(key, text)| (*key, text.as_str())).collect();
     let last: Vec<(i64, &str)> = last.into_iter().collect();
+    let mut put = 0;
     for chunk in super::row_groups(&last) {
         let cells = chunk.iter().flat_map(|(key, text)| -> [Value; 4] {
             [
@@ -91,12 +89,12 @@ fn put_texts(
                 (*text).into(),
             ]
         });
-        tx.execute(
+        put += tx.execute(
             &format!("{insert}{}{conflict}", super::placeholders(chunk.len(), 4)),
             &cells.collect::<Vec<_>>(),
         )?;
     }
-    Ok(())
+    Ok(put)
 }
 
 /// Inserts pairs of an owner in a few statements, the last of a key winning.
@@ -248,12 +246,18 @@ pub(crate) fn existing_params(
     Ok(found)
 }
 
-/// Adds parameters whose keys are new.
+/// Adds the parameters whose keys are new, and answers how many those are.
 pub(crate) fn insert_params(
     tx: &mut dyn Tx,
     run: &RunRef,
     params: &[NumberedText],
-) -> Result<(), StoreError> {
+) -> Result<u64, StoreError> {
     let insert = "INSERT INTO tracking_params (run_no, key_no, experiment_id, value) VALUES ";
-    put_texts(tx, run, params, insert, "")
+    put_texts(
+        tx,
+        run,
+        params,
+        insert,
+        " ON CONFLICT (run_no, key_no) DO NOTHING",
+    )
 }

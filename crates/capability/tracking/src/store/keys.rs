@@ -2,11 +2,11 @@
 //!
 //! A name that has a number keeps it for ever, so what was committed once can be remembered without asking again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
-use corliss_metastore::{Metastore, StoreError, Tx, params};
+use corliss_metastore::{Metastore, StoreError, Tx, Value};
 
 /// What is remembered is forgotten beyond this many names, so that made-up names do not fill the memory.
 const REMEMBERED: usize = 200_000;
@@ -18,6 +18,11 @@ pub(crate) const NO_KEY: i64 = -1;
 pub(crate) struct Keys {
     next: AtomicI64,
     known: RwLock<Known>,
+    /// Whoever has it gives numbers. One at a time: twenty users who log the same new names at once would wait for each
+    /// other's rows, and run again after the conflict.
+    turn: tokio::sync::Mutex<()>,
+    /// What those who wait for their turn want, so that whoever has it learns the names of all.
+    wanted: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -48,53 +53,83 @@ impl Keys {
                 .integer("next")
             })
             .await?;
-        Ok(Self {
+        Ok(Self::from_number(next))
+    }
+
+    fn from_number(next: i64) -> Self {
+        Self {
             next: AtomicI64::new(next),
             known: RwLock::default(),
-        })
+            turn: tokio::sync::Mutex::default(),
+            wanted: Mutex::default(),
+        }
     }
 
     /// With nothing to remember.
     #[cfg(test)]
     pub fn of_nothing() -> Self {
-        Self {
-            next: AtomicI64::new(1),
-            known: RwLock::default(),
-        }
+        Self::from_number(1)
     }
 
     /// The numbers of these names, in their order; new names get one, which is durable when this returns.
     pub async fn numbers(&self, store: &Metastore, names: &[&str]) -> Result<Vec<i64>, StoreError> {
-        let (mut numbers, new) = self.recall(names);
+        let (numbers, new) = self.recall(names);
         if new.is_empty() {
             return Ok(numbers);
         }
-        let mut wanted: Vec<(String, i64)> = new.into_iter().map(|name| (name, 0)).collect();
-        for (_, number) in &mut wanted {
-            *number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.wanted().extend(new);
+        let _turn = self.turn.lock().await;
+        let (mut numbers, own) = self.recall(names);
+        if own.is_empty() {
+            return Ok(numbers);
         }
-        let learnt = store
-            .write(move |tx| {
-                for (name, number) in &wanted {
-                    tx.execute(
-                        "INSERT INTO tracking_keys (key_no, name) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-                        params![*number, name],
-                    )?;
-                }
-                let names: Vec<String> = wanted.iter().map(|(name, _)| name.clone()).collect();
-                by_name(tx, &names)
-            })
-            .await?;
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        for (name, number) in &mut numbers.iter_mut().zip(names).map(|(number, name)| (name, number)) {
+        let mut all = std::mem::take(&mut *self.wanted());
+        all.extend(own.iter().cloned());
+        let learnt = match self.learn(store, all.into_iter().collect()).await {
+            Ok(learnt) => learnt,
+            // Perhaps the name of another is one that the database refuses.
+            Err(_) => self.learn(store, own).await?,
+        };
+        for (number, name) in numbers.iter_mut().zip(names) {
             if let Some(found) = learnt.get(*name) {
                 *number = *found;
             }
         }
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for (name, number) in learnt {
             known.learn(name, number);
         }
         Ok(numbers)
+    }
+
+    fn wanted(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The numbers of names that are not remembered: those they have, or new ones.
+    async fn learn(&self, store: &Metastore, names: Vec<String>) -> Result<HashMap<String, i64>, StoreError> {
+        let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
+        let first = self.next.fetch_add(count, Ordering::Relaxed);
+        store
+            .write(move |tx| {
+                let mut found = by_name(tx, &names)?;
+                let unnamed = names.iter().filter(|name| !found.contains_key(*name));
+                let new: Vec<(i64, &String)> = (first..).zip(unnamed).collect();
+                for some in super::row_groups(&new) {
+                    let cells = some
+                        .iter()
+                        .flat_map(|(number, name)| [Value::from(*number), (*name).into()]);
+                    let rows = super::placeholders(some.len(), 2);
+                    // Of a caller who went away while his names were learnt.
+                    let sql = format!(
+                        "INSERT INTO tracking_keys (key_no, name) VALUES {rows} ON CONFLICT (name) DO NOTHING"
+                    );
+                    tx.execute(&sql, &cells.collect::<Vec<_>>())?;
+                }
+                found.extend(new.into_iter().map(|(number, name)| (name.clone(), number)));
+                Ok(found)
+            })
+            .await
     }
 
     /// The numbers that are remembered, and the names that are not, each once.

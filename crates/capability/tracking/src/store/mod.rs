@@ -58,9 +58,9 @@ use std::ops::RangeInclusive;
 
 use corliss_metastore::Value;
 
-/// Rows of one multi-row INSERT: greater ones first, and few different ones, since each is a statement that the
-/// connection keeps compiled.
-const ROWS: [usize; 4] = [64, 16, 4, 1];
+/// Rows of one multi-row INSERT. Powers of two: few different statements, since a connection keeps each compiled, and
+/// few of them for any number of rows, since each is a round trip.
+const ROWS: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
 
 /// Divides rows among statements.
 fn row_groups<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {

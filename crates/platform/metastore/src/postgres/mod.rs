@@ -1,4 +1,5 @@
-//! PostgreSQL: a pool of connections; closures run on blocking threads, one statement at a time.
+//! PostgreSQL: a pool of connections; closures run on blocking threads, one statement at a time. Writes share commits
+//! (see `writers`), reads have a snapshot each.
 //!
 //! Transactions are SERIALIZABLE and run again after a serialisation failure. Ownership: see `owner`.
 
@@ -6,7 +7,7 @@ mod errors;
 mod owner;
 mod tx;
 mod types;
-mod write;
+mod writers;
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, mpsc};
 use tokio_postgres::{Config, NoTls};
 
+use crate::job::{Job, boxed};
 use crate::{MetastoreConfig, Migrations, StoreCounters, StoreError, Tx};
 
 use errors::from_postgres;
@@ -28,11 +30,18 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An open PostgreSQL database.
 pub(crate) struct PostgresStore {
+    server: Arc<Server>,
+    writers: mpsc::Sender<Box<dyn Job>>,
+}
+
+/// What readers and writers share.
+struct Server {
     pool: Pool,
     owner: Owner,
     /// Held for reading by ordinary writers; one that keeps losing conflicts takes it alone.
     turn: Arc<RwLock<()>>,
     writes: AtomicU64,
+    commits: AtomicU64,
 }
 
 impl PostgresStore {
@@ -58,12 +67,15 @@ impl PostgresStore {
             .map_err(|error| StoreError::Config {
                 message: error.to_string(),
             })?;
-        Ok(Self {
+        let server = Arc::new(Server {
             pool,
             owner,
             turn: Arc::new(RwLock::new(())),
             writes: AtomicU64::new(0),
-        })
+            commits: AtomicU64::new(0),
+        });
+        let writers = writers::start(&server);
+        Ok(Self { server, writers })
     }
 
     pub(crate) async fn write<T, E, F>(&self, closure: F) -> Result<T, E>
@@ -72,11 +84,9 @@ impl PostgresStore {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let outcome = self.write_with_retries(closure).await;
-        if outcome.is_ok() {
-            self.writes.fetch_add(1, Ordering::Relaxed);
-        }
-        outcome
+        let (job, answer) = boxed(closure);
+        self.writers.send(job).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
     }
 
     pub(crate) async fn read<T, E, F>(&self, mut closure: F) -> Result<T, E>
@@ -85,20 +95,21 @@ impl PostgresStore {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let client = self.client().await?;
+        let client = self.server.client().await?;
         let handle = tokio::runtime::Handle::current();
         let task = tokio::task::spawn_blocking(move || tx::snapshot(&handle, client, &mut closure));
         task.await.map_err(|_| StoreError::Closed)?
     }
 
     pub(crate) fn counters(&self) -> StoreCounters {
-        let writes = self.writes.load(Ordering::Relaxed);
         StoreCounters {
-            writes,
-            commits: writes,
+            writes: self.server.writes.load(Ordering::Relaxed),
+            commits: self.server.commits.load(Ordering::Relaxed),
         }
     }
+}
 
+impl Server {
     async fn client(&self) -> Result<Object, StoreError> {
         self.owner.check()?;
         self.pool.get().await.map_err(|error| match error {

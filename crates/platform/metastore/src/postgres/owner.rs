@@ -3,7 +3,9 @@
 //! Two mechanisms, because either alone has a gap. An advisory lock on a connection of its own lets a second
 //! server see at once that the first is alive; but that connection can break while the first goes on
 //! writing. So each owner also raises an epoch number, and every write checks it in its own transaction:
-//! once a new owner has raised it, the old one can commit nothing more.
+//! once a new owner has raised it, the old one can commit nothing more. A table lock makes the new owner wait for
+//! writes under way. It is taken before the transaction's snapshot, so the epoch that a write sees is the newest; and
+//! unlike a row's lock it writes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -203,10 +205,10 @@ impl Session {
     }
 
     async fn raise_epoch(&self) -> Result<i64, StoreError> {
-        const SQL: &str = "UPDATE metastore_owner SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch";
-        let row = self.client.query_one(SQL, &[]).await;
-        row.and_then(|row| row.try_get(0))
-            .map_err(|error| from_postgres(&error, SQL))
+        const SQL: &str = "BEGIN; LOCK TABLE metastore_owner IN EXCLUSIVE MODE;
+            UPDATE metastore_owner SET epoch = epoch + 1 WHERE id = 1; COMMIT";
+        self.run(SQL).await?;
+        self.epoch().await
     }
 
     async fn epoch(&self) -> Result<i64, StoreError> {

@@ -18,6 +18,17 @@ pub(super) struct PostgresTx<'c> {
     client: &'c Object,
     failed: Option<StoreError>,
     conflict: bool,
+    changed: bool,
+}
+
+/// What a closure's statements came to.
+pub(super) struct End {
+    /// Why the first failed that did.
+    pub(super) failure: Option<StoreError>,
+    /// It failed for a conflict with another transaction.
+    pub(super) conflict: bool,
+    /// A statement may have changed rows.
+    pub(super) changed: bool,
 }
 
 impl<'c> PostgresTx<'c> {
@@ -27,12 +38,16 @@ impl<'c> PostgresTx<'c> {
             client,
             failed: None,
             conflict: false,
+            changed: false,
         }
     }
 
-    /// The first failed statement, and whether it failed for a conflict with another transaction.
-    pub(super) fn into_failure(self) -> (Option<StoreError>, bool) {
-        (self.failed, self.conflict)
+    pub(super) fn into_end(self) -> End {
+        End {
+            failure: self.failed,
+            conflict: self.conflict,
+            changed: self.changed,
+        }
     }
 
     fn run<T>(
@@ -46,6 +61,8 @@ impl<'c> PostgresTx<'c> {
                 first: first.to_string(),
             });
         }
+        // Some that change rows answer rows too; a SELECT does not.
+        self.changed |= !sql.trim_start().starts_with("SELECT");
         let outcome = check_params(params).and_then(|()| {
             self.handle.block_on(async {
                 let prepared = self.client.prepare_cached(sql).await;
@@ -115,7 +132,7 @@ where
         .map_err(|error| from_postgres(&error, BEGIN))?;
     let mut tx = PostgresTx::new(handle, &client);
     let outcome = call(closure, &mut tx);
-    let (failure, _) = tx.into_failure();
+    let failure = tx.into_end().failure;
     roll_back(handle, client);
     match (outcome, failure) {
         (Ok(_), Some(first)) => Err(StoreError::Aborted {
