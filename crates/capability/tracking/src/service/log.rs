@@ -1,13 +1,14 @@
 //! Logging: metrics, parameters and tags, one by one or in a batch. Each call is one transaction.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use corliss_metastore::{StoreError, Tx};
 use corliss_mlflow_wire::{WireError, check_key, check_length};
 
 use super::runs::{active_run, check_tag, cut};
 use super::{RUN_NAME_TAG, Tracking};
-use crate::store::{Numbered, NumberedText, Point, RunRef};
+use crate::store::{Batches, Numbered, NumberedText, Point, RunRef};
 use crate::types::{KeyValue, Metric};
 use crate::{TrackingError, limits, store};
 
@@ -29,11 +30,11 @@ impl Tracking {
     /// The run is deleted or absent, or the metric is wrong.
     pub async fn log_metric(&self, run_id: String, metric: Metric) -> Result<(), TrackingError> {
         check_metric("", &metric)?;
-        let logged = self.points(vec![metric]).await?;
+        let (logged, batches) = (self.points(vec![metric]).await?, Arc::clone(&self.batches));
         self.store
             .write(move |tx| {
                 let run = active_run(tx, &run_id)?;
-                write_metrics(tx, &run_id, &run, &logged)
+                write_metrics(tx, &batches, &run_id, &run, &logged)
             })
             .await
     }
@@ -87,13 +88,13 @@ impl Tracking {
         let params = batch.params.into_iter();
         let params: Vec<_> = params.map(|param| cut(limits::PARAM_VALUE_LEN, param)).collect();
         let numbered = self.numbered(&params).await?;
-        let logged = self.points(batch.metrics).await?;
+        let (logged, batches) = (self.points(batch.metrics).await?, Arc::clone(&self.batches));
         let tags = Tags::of(self, batch.tags).await?;
         self.store
             .write(move |tx| {
                 let run = active_run(tx, &run_id)?;
                 write_params(tx, &run_id, &run, &params, &numbered)?;
-                write_metrics(tx, &run_id, &run, &logged)?;
+                write_metrics(tx, &batches, &run_id, &run, &logged)?;
                 tags.write(tx, &run)
             })
             .await
@@ -147,8 +148,14 @@ impl Tags {
     }
 }
 
-fn write_metrics(tx: &mut dyn Tx, run_id: &str, run: &RunRef, logged: &Logged) -> Result<(), TrackingError> {
-    store::log_metrics(tx, run, &logged.points)?;
+fn write_metrics(
+    tx: &mut dyn Tx,
+    batches: &Batches,
+    run_id: &str,
+    run: &RunRef,
+    logged: &Logged,
+) -> Result<(), TrackingError> {
+    store::log_metrics(tx, batches, run, &logged.points)?;
     Ok(store::insert_model_metrics(tx, run_id, &logged.metrics)?)
 }
 

@@ -53,6 +53,7 @@ pub struct Tracking {
     sources: Sources,
     bytes: Arc<dyn ArtifactBytes>,
     keys: Arc<store::Keys>,
+    batches: Arc<store::Batches>,
     next_run_no: Arc<AtomicI64>,
     tickets: Tickets,
     is_encrypted: bool,
@@ -69,7 +70,8 @@ impl Tracking {
         sources: Sources,
         bytes: Arc<dyn ArtifactBytes>,
     ) -> Result<Self, TrackingError> {
-        store::move_old_points(&store).await?;
+        let batches = Arc::new(store::Batches::open(&store).await?);
+        store::move_old_points(&store, &batches).await?;
         let next_run_no = store.read(store::next_run_no).await?;
         let mut key = [0_u8; 32];
         sources.entropy.fill(&mut key);
@@ -78,6 +80,7 @@ impl Tracking {
             is_encrypted: false,
             purged: Wake::new(),
             keys: Arc::new(store::Keys::open(&store).await?),
+            batches,
             next_run_no: Arc::new(AtomicI64::new(next_run_no)),
             store,
             sources,

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use corliss_metastore::{Row, StoreError, Tx, Value};
 
+use super::batches::Batches;
 use super::history::Point;
 use super::keys::{Keys, name_of};
 use super::points::{ByKey, add_points, points};
@@ -52,7 +53,12 @@ fn metric(key: &str, point: Point) -> Metric {
 }
 
 /// Adds to histories and moves the latest values forward.
-pub(crate) fn log_metrics(tx: &mut dyn Tx, run: &RunRef, metrics: &[Numbered]) -> Result<(), StoreError> {
+pub(crate) fn log_metrics(
+    tx: &mut dyn Tx,
+    batches: &Batches,
+    run: &RunRef,
+    metrics: &[Numbered],
+) -> Result<(), StoreError> {
     let mut new = ByKey::new();
     for (key_no, point) in metrics {
         new.entry(*key_no).or_default().push(*point);
@@ -66,7 +72,7 @@ pub(crate) fn log_metrics(tx: &mut dyn Tx, run: &RunRef, metrics: &[Numbered]) -
         latest.map(|latest| (*key_no, latest))
     });
     put_latest(tx, run, &latest.collect::<Vec<_>>())?;
-    add_points(tx, run.number, new)
+    add_points(tx, batches, run.number, new)
 }
 
 /// Where they are later than what is there.

@@ -1,6 +1,7 @@
 //! SQL of tracking. Modules hold functions on an open transaction; they decide nothing.
 
 mod artifacts;
+mod batches;
 mod children;
 mod dataset_summaries;
 mod experiments;
@@ -18,6 +19,7 @@ mod search;
 mod transfers;
 
 pub(crate) use artifacts::{all_blobs, delete_artifact, file_at, files_under, list_folder, put_artifact};
+pub(crate) use batches::Batches;
 pub(crate) use children::{
     NumberedText, datasets_of, delete_tag, existing_params, insert_params, models_of, params_of,
     put_datasets, put_model_links, put_tags, tags_of,

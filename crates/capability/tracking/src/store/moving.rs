@@ -1,7 +1,10 @@
 //! Points of metrics that an older program kept as rows, moved into histories: a few thousand at a time, each time whole.
 
+use std::sync::Arc;
+
 use corliss_metastore::{Metastore, StoreError, Tx, params};
 
+use super::batches::Batches;
 use super::history::Point;
 use super::metrics::{Numbered, log_metrics, value_of};
 use super::runs::RunRef;
@@ -11,10 +14,11 @@ use crate::types::LifecycleStage;
 const RUNS: i64 = 32;
 
 /// Moves what there is. A store that was stopped meanwhile goes on where it was.
-pub(crate) async fn move_old_points(store: &Metastore) -> Result<(), StoreError> {
+pub(crate) async fn move_old_points(store: &Metastore, batches: &Arc<Batches>) -> Result<(), StoreError> {
     let mut moved = 0;
     loop {
-        let points = store.write(move_some).await?;
+        let batches = Arc::clone(batches);
+        let points = store.write(move |tx| move_some(tx, &batches)).await?;
         if points == 0 {
             if moved > 0 {
                 tracing::info!(points = moved, "points of metrics were moved into the new form");
@@ -25,7 +29,7 @@ pub(crate) async fn move_old_points(store: &Metastore) -> Result<(), StoreError>
     }
 }
 
-fn move_some(tx: &mut dyn Tx) -> Result<usize, StoreError> {
+fn move_some(tx: &mut dyn Tx, batches: &Batches) -> Result<usize, StoreError> {
     let runs = tx.query(
         "SELECT DISTINCT m.run_no, r.experiment_id FROM tracking_metrics_1 m
          JOIN tracking_runs r ON r.run_no = m.run_no ORDER BY m.run_no LIMIT $1",
@@ -53,7 +57,7 @@ fn move_some(tx: &mut dyn Tx) -> Result<usize, StoreError> {
                 Ok((row.integer("key_no")?, point))
             })
             .collect::<Result<_, StoreError>>()?;
-        log_metrics(tx, &run, &points)?;
+        log_metrics(tx, batches, &run, &points)?;
         tx.execute(
             "DELETE FROM tracking_metrics_1 WHERE run_no = $1",
             params![run.number],

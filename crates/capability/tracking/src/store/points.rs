@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use corliss_metastore::{Row, StoreError, Tx, Value, params};
 
+use super::batches::Batches;
 use super::history::{
     CHUNK_POINTS, Grown, Point, appended, decode, decode_batch, encode, encode_batch, into_chunk,
 };
@@ -25,21 +26,22 @@ struct ChunkRow {
 }
 
 /// Adds points to the histories of a run.
-pub(super) fn add_points(tx: &mut dyn Tx, run_no: i64, new: ByKey) -> Result<(), StoreError> {
-    let number = tx
-        .query_one(
-            "SELECT COALESCE(MAX(batch), -1) + 1 AS next FROM tracking_batches WHERE run_no = $1",
-            params![run_no],
-        )?
-        .integer("next")?;
+pub(super) fn add_points(
+    tx: &mut dyn Tx,
+    batches: &Batches,
+    run_no: i64,
+    new: ByKey,
+) -> Result<(), StoreError> {
     let count: usize = new.values().map(Vec::len).sum();
-    if number < BATCHES && count <= BATCH_POINTS {
+    if count <= BATCH_POINTS && batches.count(tx, run_no)? < BATCHES {
         tx.execute(
             "INSERT INTO tracking_batches (run_no, batch, data) VALUES ($1, $2, $3)",
-            params![run_no, number, encode_batch(&new)],
+            params![run_no, batches.next(), encode_batch(&new)],
         )?;
+        batches.added(run_no);
         return Ok(());
     }
+    batches.forget(run_no);
     put_into_chunks(tx, run_no, new)
 }
 
@@ -48,11 +50,14 @@ fn put_into_chunks(tx: &mut dyn Tx, run_no: i64, mut all: ByKey) -> Result<(), S
     each_of_batches(tx, run_no, |key_no, point| {
         all.entry(key_no).or_default().push(point)
     })?;
+    let keys: Vec<i64> = all.keys().copied().collect();
+    let mut tails = tails_of(tx, run_no, &keys)?;
     let mut chunks = Vec::new();
     for (key_no, mut points) in all {
         points.sort_unstable();
         points.dedup();
-        place(tx, run_no, key_no, &points, &mut chunks)?;
+        let tail = tails.remove(&key_no);
+        place(tx, run_no, key_no, tail, &points, &mut chunks)?;
     }
     put_chunks(tx, run_no, &chunks)?;
     tx.execute("DELETE FROM tracking_batches WHERE run_no = $1", params![run_no])?;
@@ -81,21 +86,37 @@ fn points_of(row: &Row) -> Result<Vec<Point>, StoreError> {
     decode(&row.blob("data")?).ok_or_else(|| malformed("chunk"))
 }
 
-/// The last chunk of a history.
-fn tail_of(tx: &mut dyn Tx, run_no: i64, key_no: i64) -> Result<Option<(i64, Vec<Point>)>, StoreError> {
-    let row = tx.query_opt(
-        "SELECT chunk, data FROM tracking_points WHERE run_no = $1 AND key_no = $2 ORDER BY chunk DESC LIMIT 1",
-        params![run_no, key_no],
-    )?;
-    row.map(|row| Ok((row.integer("chunk")?, points_of(&row)?)))
-        .transpose()
+/// A chunk with its number.
+type Chunk = (i64, Vec<Point>);
+
+/// The last chunk of each of these histories, by the number of its name. Each is looked up by itself, in one statement.
+fn tails_of(tx: &mut dyn Tx, run_no: i64, keys: &[i64]) -> Result<BTreeMap<i64, Chunk>, StoreError> {
+    let mut tails = BTreeMap::new();
+    for mut list in super::number_lists(keys) {
+        let run = list.len() + 1;
+        let sql = format!(
+            "SELECT p.key_no, p.chunk, p.data
+             FROM (SELECT k.key_no, (SELECT MAX(chunk) FROM tracking_points
+                                     WHERE run_no = ${run} AND key_no = k.key_no) AS chunk
+                   FROM tracking_keys k WHERE k.key_no IN ({})) t
+             JOIN tracking_points p ON p.run_no = ${run} AND p.key_no = t.key_no AND p.chunk = t.chunk",
+            super::list(list.len())
+        );
+        list.push(run_no.into());
+        for row in tx.query(&sql, &list)? {
+            let chunk = (row.integer("chunk")?, points_of(&row)?);
+            tails.insert(row.integer("key_no")?, chunk);
+        }
+    }
+    Ok(tails)
 }
 
-/// Finds the chunks that sorted points of one metric go into.
+/// Finds the chunks that sorted points of one metric go into, whose last chunk is `tail`.
 fn place(
     tx: &mut dyn Tx,
     run_no: i64,
     key_no: i64,
+    tail: Option<Chunk>,
     points: &[Point],
     chunks: &mut Vec<ChunkRow>,
 ) -> Result<(), StoreError> {
@@ -106,7 +127,7 @@ fn place(
             points,
         }));
     };
-    let Some((tail, last_points)) = tail_of(tx, run_no, key_no)? else {
+    let Some((tail, last_points)) = tail else {
         write(appended(None, points));
         return Ok(());
     };
@@ -251,6 +272,8 @@ const _: () = assert!(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use corliss_metastore::Metastore;
     use proptest::prelude::*;
 
@@ -264,6 +287,19 @@ mod tests {
         experiment_id: 0,
         stage: LifecycleStage::Active,
     };
+
+    /// With the names that the tests log under.
+    async fn store_of_keys() -> (Metastore, Arc<Batches>) {
+        let store = Metastore::in_memory(&[super::super::MIGRATIONS]).await.unwrap();
+        let sql = "INSERT INTO tracking_keys (key_no, name) VALUES (1, 'a'), (2, 'b')";
+        let _: u64 = store
+            .write(|tx| tx.execute(sql, &[]))
+            .await
+            .map_err(|error: StoreError| error)
+            .unwrap();
+        let batches = Arc::new(Batches::open(&store).await.unwrap());
+        (store, batches)
+    }
 
     /// Calls that log points: in order, out of order, twice, in one call and in many.
     fn calls() -> impl Strategy<Value = Vec<Vec<(i64, Point)>>> {
@@ -295,13 +331,14 @@ mod tests {
         fn a_history_is_the_sorted_set_of_its_points_and_the_latest_its_greatest(calls in calls()) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let store = Metastore::in_memory(&[super::super::MIGRATIONS]).await.unwrap();
+                let (store, batches) = store_of_keys().await;
                 let mut model: BTreeMap<i64, BTreeSet<Point>> = BTreeMap::new();
                 for call in calls {
                     for (key_no, point) in &call {
                         model.entry(*key_no).or_default().insert(*point);
                     }
-                    store.write(move |tx| log_metrics(tx, &RUN, &call)).await.unwrap();
+                    let batches = Arc::clone(&batches);
+                    store.write(move |tx| log_metrics(tx, &batches, &RUN, &call)).await.unwrap();
                 }
                 let counts = store.read(|tx| count_points(tx, 1)).await.unwrap();
                 let expected: BTreeMap<i64, u64> =
@@ -330,7 +367,7 @@ mod tests {
 
     #[tokio::test]
     async fn points_that_come_backwards_are_numbered_anew_when_no_room_is_left() {
-        let store = Metastore::in_memory(&[super::super::MIGRATIONS]).await.unwrap();
+        let (store, batches) = store_of_keys().await;
         let count = 8_000;
         let point = |at: i64| Point {
             logged_ms: at,
@@ -339,7 +376,11 @@ mod tests {
         };
         for first in (0..count).step_by(10).collect::<Vec<_>>().into_iter().rev() {
             let call: Vec<_> = (first..first + 10).map(|at| (1, point(at))).collect();
-            store.write(move |tx| log_metrics(tx, &RUN, &call)).await.unwrap();
+            let batches = Arc::clone(&batches);
+            store
+                .write(move |tx| log_metrics(tx, &batches, &RUN, &call))
+                .await
+                .unwrap();
         }
         let found = store.read(|tx| points(tx, 1, 1)).await.unwrap();
         assert!(found.iter().map(|point| point.logged_ms).eq(0..count));

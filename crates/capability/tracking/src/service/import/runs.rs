@@ -138,11 +138,12 @@ impl Tracking {
             });
             numbered.push((run.run_id, numbers.into_iter().zip(points).collect()));
         }
+        let batches = self.batches.clone();
         self.store
             .write(move |tx| {
                 for (run_id, points) in &numbered {
                     let run = begun(tx, run_id)?;
-                    store::log_metrics(tx, &run, points)?;
+                    store::log_metrics(tx, &batches, &run, points)?;
                 }
                 Ok(())
             })

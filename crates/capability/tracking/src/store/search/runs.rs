@@ -139,13 +139,13 @@ mod tests {
     use corliss_mlflow_wire::{parse_filter, parse_order};
 
     use super::*;
-    use crate::store::{Point, RunRef, insert_params, log_metrics, put_tags};
+    use crate::store::{Batches, Point, RunRef, insert_params, log_metrics, put_tags};
     use crate::types::{LifecycleStage, RunInfo, RunStatus};
 
     const RUNS: i64 = 60;
 
     /// Runs with ties, gaps, not-a-numbers and a few that are deleted.
-    fn fill(tx: &mut dyn Tx) -> Result<(), StoreError> {
+    fn fill(tx: &mut dyn Tx, batches: &Batches) -> Result<(), StoreError> {
         for (number, name) in [(1, "a"), (2, "b"), (3, "p"), (4, "t")] {
             tx.execute(
                 "INSERT INTO tracking_keys (key_no, name) VALUES ($1, $2)",
@@ -192,7 +192,7 @@ mod tests {
             if number % 2 == 0 {
                 metrics.push((2, point(number as f64 / 10.0)));
             }
-            log_metrics(tx, &run, &metrics)?;
+            log_metrics(tx, batches, &run, &metrics)?;
             if number % 4 > 0 {
                 let long = "x".repeat(70) + &(number % 4).to_string();
                 insert_params(tx, &run, &[(3, long)])?;
@@ -251,7 +251,8 @@ mod tests {
             &["attributes.end_time ASC"],
         ];
         let store = Metastore::in_memory(&[crate::MIGRATIONS]).await.unwrap();
-        store.write(fill).await.unwrap();
+        let batches = Batches::open(&store).await.unwrap();
+        store.write(move |tx| fill(tx, &batches)).await.unwrap();
         let filters = filters.map(str::to_owned);
         store
             .read(move |tx| {
