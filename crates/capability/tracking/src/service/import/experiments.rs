@@ -15,7 +15,7 @@ pub struct ImportExperiment {
     pub source_id: String,
     /// Its name here.
     pub name: String,
-    /// Whether it may go into an experiment of this name that holds something else.
+    /// Whether it may go into an experiment of this name that holds something else, or is filled from another source.
     pub merge: bool,
     /// In use, or deleted.
     pub lifecycle: LifecycleStage,
@@ -42,7 +42,7 @@ impl Tracking {
     /// Finds the experiment that one of a source became, or makes it.
     ///
     /// # Errors
-    /// Another one of this name holds something else, or an argument is wrong.
+    /// Another one of this name holds something else or is filled from another source, or an argument is wrong.
     pub async fn import_experiment(
         &self,
         import: ImportExperiment,
@@ -65,7 +65,7 @@ impl Tracking {
                 let named = store::experiment_by_name(tx, &import.name)?;
                 let created = named.is_none();
                 let id = match named {
-                    Some(named) if import.merge || store::is_empty_experiment(tx, named.id)? => {
+                    Some(named) if import.merge || store::is_free_experiment(tx, named.id)? => {
                         let new = import.tags.iter();
                         let new = new.filter(|tag| named.tags.iter().all(|old| old.key != tag.key));
                         for tag in new.filter(|_| !import.dry_run) {
