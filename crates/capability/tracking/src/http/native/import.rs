@@ -86,6 +86,8 @@ struct Moved {
     #[serde(skip_serializing_if = "Option::is_none")]
     experiment_id: Option<i64>,
     created: bool,
+    /// Whether it is deleted here, and restorable.
+    is_deleted: bool,
 }
 
 async fn experiment(
@@ -108,6 +110,7 @@ async fn experiment(
     Ok(Json(Moved {
         experiment_id: moved.id,
         created: moved.created,
+        is_deleted: moved.lifecycle == LifecycleStage::Deleted,
     }))
 }
 
@@ -410,6 +413,7 @@ struct Here {
 struct RunHere {
     run_id: String,
     experiment_id: i64,
+    experiment_name: String,
     /// Empty if it was begun only; absent if it was not moved in.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
@@ -435,6 +439,7 @@ impl From<RunState> for RunHere {
         Self {
             run_id: run.run_id,
             experiment_id: run.experiment_id,
+            experiment_name: run.experiment_name,
             digest: run.digest,
             lifecycle_stage: run.lifecycle.as_str(),
             artifact_uri: run.artifact_uri,

@@ -36,6 +36,8 @@ pub struct ExperimentMoved {
     pub id: Option<i64>,
     /// Whether this call made it, or would.
     pub created: bool,
+    /// In use here, or deleted.
+    pub lifecycle: LifecycleStage,
 }
 
 impl Tracking {
@@ -55,15 +57,17 @@ impl Tracking {
             .write(move |tx| {
                 let known = store::imported_experiment(tx, &import.source, &import.source_id)?;
                 if let Some(id) = known
-                    && store::experiment_by_id(tx, id)?.is_some()
+                    && let Some(found) = store::experiment_by_id(tx, id)?
                 {
                     return Ok(ExperimentMoved {
                         id: Some(id),
                         created: false,
+                        lifecycle: found.lifecycle,
                     });
                 }
                 let named = store::experiment_by_name(tx, &import.name)?;
                 let created = named.is_none();
+                let lifecycle = named.as_ref().map_or(import.lifecycle, |named| named.lifecycle);
                 let id = match named {
                     Some(named) if import.merge || store::is_free_experiment(tx, named.id)? => {
                         let new = import.tags.iter();
@@ -75,7 +79,11 @@ impl Tracking {
                     }
                     Some(_) => return Err(TrackingError::ImportExperimentTaken(import.name.clone())),
                     None if import.dry_run => {
-                        return Ok(ExperimentMoved { id: None, created });
+                        return Ok(ExperimentMoved {
+                            id: None,
+                            created,
+                            lifecycle,
+                        });
                     }
                     None => {
                         let id = store::next_experiment_id(tx)?;
@@ -99,6 +107,7 @@ impl Tracking {
                 Ok(ExperimentMoved {
                     id: Some(id),
                     created,
+                    lifecycle,
                 })
             })
             .await

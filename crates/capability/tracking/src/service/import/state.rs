@@ -19,6 +19,8 @@ pub struct RunState {
     pub run_id: String,
     /// The experiment that it is in.
     pub experiment_id: i64,
+    /// Its name.
+    pub experiment_name: String,
     /// The digest it was finished with; empty if it was begun only; none if it was not moved in.
     pub digest: Option<String>,
     /// In use, or deleted.
@@ -112,12 +114,20 @@ fn runs(tx: &mut dyn Tx, keys: &Keys, run_ids: &[String]) -> Result<Vec<RunState
     let mut tags = store::tags_of(tx, keys, &numbers)?;
     let mut datasets = store::datasets_of(tx, &numbers)?;
     let mut models = store::models_of(tx, &numbers)?;
+    let mut experiments: BTreeMap<i64, String> = BTreeMap::new();
+    for (_, info) in &infos {
+        if !experiments.contains_key(&info.experiment_id) {
+            let named = store::experiment_by_id(tx, info.experiment_id)?;
+            experiments.extend(named.map(|experiment| (experiment.id, experiment.name)));
+        }
+    }
     let mut found = Vec::new();
     for (number, info) in infos {
         let links = models.remove(&number).unwrap_or_default().into_iter();
         let (artifacts, artifact_bytes) = files(tx, &info.artifact_uri)?;
         found.push(RunState {
             experiment_id: info.experiment_id,
+            experiment_name: experiments.get(&info.experiment_id).cloned().unwrap_or_default(),
             digest: digests.get(&number).cloned(),
             lifecycle: info.lifecycle,
             artifact_uri: info.artifact_uri,
