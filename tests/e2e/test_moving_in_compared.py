@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import struct
 import subprocess
@@ -68,8 +69,14 @@ def execute(file: Path, *statements: str) -> None:
 
 
 def test_runs_that_are_elsewhere_are_told(shared: Corliss, tmp_path: Path) -> None:
-    store, _, _, ids = sqlite_store(tmp_path, "at home", runs=7)
+    store, file, _, ids = sqlite_store(tmp_path, "at home", runs=7)
     report(shared, "mlflow", store)
+    refused = shared.run_cli("experiments", "import", "mlflow", store, "--experiment", "at home", "--into", "abroad")
+    assert refused.returncode == 2 and "was moved into 'at home' before" in refused.stderr, refused.stderr
+    # A copy of the store is another source.
+    copy = tmp_path / "copy.db"
+    shutil.copy(file, copy)
+    store = f"sqlite:///{copy}"
     for arguments in (["--dry-run"], []):
         moved = report(shared, "mlflow", store, "--experiment", "at home", "--into", "abroad", *arguments, code=1)
         assert (moved["source"]["runs"], moved["here"]["runs"], moved["sent"]["runs"]) == (7, 0, 0), moved
@@ -120,6 +127,18 @@ def test_artifacts_are_compared_by_what_is_in_them_on_demand(shared: Corliss, tm
     moved = report(shared, "mlflow", store, "--verify")
     assert (moved["sent"]["artifacts"], moved["sent"]["artifact_bytes"], moved["differences"]) == (1, 7, []), moved
     assert Path(MlflowClient(shared.url).download_artifacts(ids[0], "weights.txt")).read_text() == "WEIGHTS"
+
+
+def test_a_deleted_run_gets_its_files_and_stays_deleted(shared: Corliss, tmp_path: Path) -> None:
+    store, _, source, ids = sqlite_store(tmp_path, "deleted there", runs=1)
+    source.delete_run(ids[0])
+    assert report(shared, "mlflow", store, "--no-artifacts")["here"]["artifacts"] == 0
+    for arguments, sent in (([], 1), (["--verify"], 0)):
+        moved = report(shared, "mlflow", store, *arguments)
+        assert (moved["sent"]["artifacts"], moved["here"]["artifacts"], moved["differences"]) == (sent, 1, []), moved
+    next((tmp_path / "deleted there" / ids[0]).rglob("weights.txt")).write_text("WEIGHTS")
+    assert report(shared, "mlflow", store, "--verify")["sent"]["artifacts"] == 1
+    assert MlflowClient(shared.url).get_run(ids[0]).info.lifecycle_stage == "deleted"
 
 
 def test_half_a_point_comes_when_it_is_whole(shared: Corliss, tmp_path: Path) -> None:

@@ -176,6 +176,15 @@ fn places(server: &Server, args: &ImportMlflowArgs, chosen: &[Chosen]) -> CliRes
         .iter()
         .map(|one| place(one, true))
         .collect::<CliResult<_>>()?;
+    for (one, looked) in chosen.iter().zip(&looked) {
+        if args.into.as_ref().is_some_and(|into| *into != looked.name) {
+            return Err(CliError::input(format!(
+                "the experiment '{}' of the source was moved into '{}' before, and its runs stay there",
+                one.experiment.name, looked.name
+            ))
+            .hint("leave --into out to go on there"));
+        }
+    }
     if args.dry_run {
         return Ok(looked);
     }

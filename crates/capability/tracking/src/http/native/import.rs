@@ -85,6 +85,7 @@ struct Experiment {
 struct Moved {
     #[serde(skip_serializing_if = "Option::is_none")]
     experiment_id: Option<i64>,
+    name: String,
     created: bool,
     /// Whether it is deleted here, and restorable.
     is_deleted: bool,
@@ -109,6 +110,7 @@ async fn experiment(
         .await?;
     Ok(Json(Moved {
         experiment_id: moved.id,
+        name: moved.name,
         created: moved.created,
         is_deleted: moved.lifecycle == LifecycleStage::Deleted,
     }))

@@ -30,10 +30,12 @@ pub struct ImportExperiment {
 }
 
 /// Where an experiment went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExperimentMoved {
     /// Its number here; none if a dry run would make it.
     pub id: Option<i64>,
+    /// Its name here: another one than was asked for, if it came before and was renamed or went elsewhere.
+    pub name: String,
     /// Whether this call made it, or would.
     pub created: bool,
     /// In use here, or deleted.
@@ -61,6 +63,7 @@ impl Tracking {
                 {
                     return Ok(ExperimentMoved {
                         id: Some(id),
+                        name: found.name,
                         created: false,
                         lifecycle: found.lifecycle,
                     });
@@ -81,6 +84,7 @@ impl Tracking {
                     None if import.dry_run => {
                         return Ok(ExperimentMoved {
                             id: None,
+                            name: import.name.clone(),
                             created,
                             lifecycle,
                         });
@@ -106,6 +110,7 @@ impl Tracking {
                 }
                 Ok(ExperimentMoved {
                     id: Some(id),
+                    name: import.name.clone(),
                     created,
                     lifecycle,
                 })
