@@ -295,7 +295,7 @@ fn an_event_whose_time_is_none_is_left_out_and_told() {
     assert_eq!(steps(&run.points["loss"]), [0, 1]);
     assert_eq!(run.damage.len(), 1);
     assert!(
-        run.damage[0].starts_with("4 events of the run '"),
+        run.damage[0].starts_with("left out: 4 events of the run '"),
         "{:?}",
         run.damage
     );
