@@ -35,6 +35,7 @@ impl Api {
     /// Connects lazily; nothing is sent yet.
     pub fn new(credentials: Credentials) -> CliResult<Self> {
         check_url(&credentials)?;
+        check_token(&credentials)?;
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
@@ -255,9 +256,11 @@ fn refusal(status: u16, body: &str) -> CliError {
     if !problems.is_empty() {
         return CliError::project_file("the project file", problems);
     }
+    // Routes of MLflow's dialect have a code and a message alone.
+    let told: Option<String> = serde_json::from_value(member("message")).ok();
     let report = serde_json::from_value(member("error")).unwrap_or_else(|_| ErrorReport {
         code: format!("http_{status}"),
-        message: format!("the server answered with status {status}"),
+        message: told.unwrap_or_else(|| format!("the server answered with status {status}")),
         field: None,
         hint: None,
         retryable: status >= 500,
@@ -279,6 +282,26 @@ fn check_url(credentials: &Credentials) -> CliResult {
     };
     Err(CliError::input(format!("'{url}' is not the URL of a server"))
         .hint(format!("set {named_by} to one such as http://127.0.0.1:7070")))
+}
+
+/// A token is sent in a header, which holds plain characters alone.
+fn check_token(credentials: &Credentials) -> CliResult {
+    let Some(bad) = credentials.token.chars().find(|char| !char.is_ascii_graphic()) else {
+        return Ok(());
+    };
+    let named_by = match credentials.from_environment {
+        true => "CORLISS_TOKEN",
+        false => "the token in the home's credentials",
+    };
+    let what = match bad {
+        '\n' | '\r' => "the end of a line".to_owned(),
+        ' ' | '\t' => "a space".to_owned(),
+        other => format!("'{}'", other.escape_default()),
+    };
+    Err(
+        CliError::input(format!("{named_by} is no token: there is {what} in it"))
+            .hint("set it to the token alone, as it was shown when it was made"),
+    )
 }
 
 /// A path segment, percent-encoded so that a name can never become another path.
@@ -315,6 +338,8 @@ mod tests {
         );
         assert_eq!(error.report.code, "job_not_found");
         assert_eq!(refusal(500, "[]").report.code, "http_500");
+        let of_mlflow = r#"{"error_code":"INVALID_PARAMETER_VALUE","message":"no such name"}"#;
+        assert_eq!(refusal(400, of_mlflow).report.message, "no such name");
     }
 
     #[test]
@@ -325,6 +350,29 @@ mod tests {
         assert_eq!(error.report.message, "a.yaml has 1 problem");
         let problems = error.problems.unwrap();
         assert_eq!((problems.list[0].line, problems.list[0].column), (4, 7));
+    }
+
+    #[test]
+    fn what_is_no_token_is_said_to_be_none() {
+        let token = |text: &str| Credentials {
+            url: String::new(),
+            token: text.to_owned(),
+            ca: None,
+            from_environment: true,
+        };
+        for (bad, why) in [
+            ("abc\n", "the end of a line"),
+            ("a b", "a space"),
+            ("a\u{1b}", "'\\u{1b}'"),
+        ] {
+            let error = check_token(&token(bad)).unwrap_err();
+            assert_eq!(
+                error.report.message,
+                format!("CORLISS_TOKEN is no token: there is {why} in it")
+            );
+        }
+        assert!(check_token(&token("cls_0a-1B.~")).is_ok());
+        assert!(check_token(&token("")).is_ok());
     }
 
     #[test]

@@ -106,6 +106,20 @@ pub fn span(started_ms: Option<i64>, ended_ms: Option<i64>) -> String {
     )
 }
 
+/// `2,097,152`.
+#[must_use]
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// `1 worker`, `2 workers`
 #[must_use]
 pub fn plural(count: u64, noun: &str) -> String {

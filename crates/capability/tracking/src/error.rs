@@ -35,13 +35,23 @@ pub enum TrackingError {
     /// As many uploads in parts are under way as may be.
     #[error("too many uploads in parts are under way")]
     TooManyUploads,
-    /// An experiment of the name that one is to be moved into holds something else.
-    #[error("there is an experiment '{0}' here that holds something else")]
+    /// An experiment of the name that one is to be moved into holds something else, or is filled from another source.
+    #[error(
+        "there is an experiment '{0}' here that holds something else, or that something else is moved into"
+    )]
     ImportExperimentTaken(String),
     /// A run of the id of one that is to be moved in was made here.
     #[error("there is a run {0} here that was not moved in")]
     ImportTaken(String),
-    /// A run that is to be filled was not begun, or is finished.
+    /// A run or logged model that is to be moved in is in another experiment already.
+    #[error("'{id}' is here already, in the experiment '{experiment}'")]
+    ImportElsewhere {
+        /// The run or logged model.
+        id: String,
+        /// Name of the experiment that it is in.
+        experiment: String,
+    },
+    /// A run that is to be filled was not begun.
     #[error("the run {0} is not being moved in")]
     ImportNotBegun(String),
     /// A file whose rows were asked for is none of the tables that are read.
@@ -87,6 +97,7 @@ impl Diagnose for TrackingError {
             Self::TooManyUploads => "too_many_uploads",
             Self::ImportExperimentTaken(_) => "import_experiment_taken",
             Self::ImportTaken(_) => "import_run_taken",
+            Self::ImportElsewhere { .. } => "import_elsewhere",
             Self::ImportNotBegun(_) => "import_run_not_begun",
             Self::NoTable(_) => "artifact_no_table",
             Self::Table(error) => error.code(),
@@ -105,6 +116,7 @@ impl Diagnose for TrackingError {
             Self::ExperimentExists(_)
             | Self::ImportExperimentTaken(_)
             | Self::ImportTaken(_)
+            | Self::ImportElsewhere { .. }
             | Self::ImportNotBegun(_) => Meaning::Conflict,
             Self::Store(error) => error.meaning(),
             Self::Bytes(error) => error.meaning(),

@@ -25,7 +25,8 @@ pub use ports::{ArtifactBytes, ByteStream, Kept, PortError, StoredBytes};
 pub use service::{
     ArtifactRead, ArtifactTable, Batch, ExperimentMoved, FinishedRun, ImportExperiment, ImportModel,
     ImportPoints, ImportRun, LoggedModelSearch, ModelState, MovedIn, NewLoggedModel, NewRun, NewUpload,
-    Outcome, Purge, Purged, Refusal, RunSearch, RunState, SearchScope, StepRun, Taken, Ticket, Tracking,
+    Outcome, PointsState, Purge, Purged, Refusal, RunSearch, RunState, SearchScope, StepRun, Taken, Ticket,
+    Tracking,
 };
 pub use store::MIGRATIONS;
 pub use sweeper::spawn;

@@ -271,6 +271,8 @@ pub struct ArtifactEntry {
     pub name: String,
     /// Size of a file; none for a folder.
     pub size_bytes: Option<u64>,
+    /// The id of a file's content; none for a folder.
+    pub blob: Option<String>,
 }
 
 /// A file somewhere under an artifact folder.

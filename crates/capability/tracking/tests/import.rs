@@ -59,6 +59,7 @@ fn run(id: &str) -> ImportRun {
             output: true,
             step: 3,
         }],
+        metrics: vec!["loss".to_owned()],
     }
 }
 
@@ -133,8 +134,12 @@ async fn a_run_is_here_as_it_was_there_and_once() {
                 .unwrap();
             tracking.finish_import(finished(RUN, "d1", None)).await.unwrap();
             let here = state(&tracking, RUN).await.unwrap();
-            assert_eq!((here.params, here.tags, here.datasets), (1, 2, 1));
-            assert_eq!(here.points, [("loss".to_owned(), 500)].into());
+            assert_eq!(
+                (here.experiment_id, here.params.len(), here.tags.len()),
+                (id, 1, 2)
+            );
+            assert_eq!((here.datasets.len(), here.models.len()), (1, 1));
+            assert_eq!(here.points["loss"].count, 500);
             assert_eq!(
                 (here.artifacts, here.artifact_bytes, here.digest.as_deref()),
                 (1, 5, Some("d1"))
@@ -266,10 +271,9 @@ async fn what_is_here_is_not_taken_over() {
         );
         assert_eq!(state(&tracking, &mine).await.unwrap().digest, None);
 
-        // A finished run takes nothing more until it is begun again, and keeps its parameters.
+        // A finished run keeps its parameters.
         begin(&tracking, own, run(RUN)).await.unwrap();
         tracking.finish_import(finished(RUN, "d1", None)).await.unwrap();
-        assert!(tracking.import_points(vec![points(RUN, 0, 1)]).await.is_err());
         let changed = ImportRun {
             params: vec![KeyValue::new("rate", "0.2")],
             name: "other".into(),
@@ -281,6 +285,94 @@ async fn what_is_here_is_not_taken_over() {
             "{refused}"
         );
         assert_eq!(tracking.run(RUN.into()).await.unwrap().info.name, "first");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_run_holds_is_told_by_digests() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let tracking = tracking_on(store).await;
+        let id = tracking
+            .import_experiment(experiment("vision"))
+            .await
+            .unwrap()
+            .id
+            .unwrap();
+        let other = "f".repeat(32);
+        let changed = ImportRun {
+            params: vec![KeyValue::new("rate", "0.2")],
+            models: vec![],
+            datasets: vec![],
+            ..run(&other)
+        };
+        begin(&tracking, id, run(RUN)).await.unwrap();
+        begin(&tracking, id, changed).await.unwrap();
+        tracking.import_points(vec![points(RUN, 0, 300)]).await.unwrap();
+        // The same points in another order, and then one of them with another value.
+        for from in [200, 100, 0] {
+            tracking
+                .import_points(vec![points(&other, from, 100)])
+                .await
+                .unwrap();
+        }
+        let (one, two) = (
+            state(&tracking, RUN).await.unwrap(),
+            state(&tracking, &other).await.unwrap(),
+        );
+        assert_eq!((&one.tags, &one.points), (&two.tags, &two.points));
+        assert_ne!(one.params, two.params);
+        assert!(two.datasets.is_empty() && two.models.is_empty());
+        let mut odd = points(&other, 7, 1);
+        odd.metrics[0].value = 7.5;
+        tracking.import_points(vec![odd]).await.unwrap();
+        let two = state(&tracking, &other).await.unwrap();
+        assert_eq!((two.points["loss"].count, one.points["loss"].count), (301, 300));
+        assert_ne!(one.points, two.points);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_imports_at_once_do_not_mix_up_what_they_move() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let tracking = tracking_on(store).await;
+        let id = tracking
+            .import_experiment(experiment("vision"))
+            .await
+            .unwrap()
+            .id
+            .unwrap();
+        // Nothing is in it yet, but it is spoken for.
+        let second = ImportExperiment {
+            source: "sqlite:////other.db".to_owned(),
+            ..experiment("vision")
+        };
+        for dry_run in [true, false] {
+            let wish = ImportExperiment {
+                dry_run,
+                ..second.clone()
+            };
+            let taken = tracking.import_experiment(wish).await.unwrap_err();
+            assert!(
+                matches!(taken, TrackingError::ImportExperimentTaken(_)),
+                "{taken}"
+            );
+        }
+        let aside = ImportExperiment {
+            name: "aside".to_owned(),
+            ..second
+        };
+        let aside = tracking.import_experiment(aside).await.unwrap().id.unwrap();
+        begin(&tracking, id, run(RUN)).await.unwrap();
+        let refused = begin(&tracking, aside, run(RUN)).await.unwrap_err();
+        assert!(refused.contains("in the experiment 'vision'"), "{refused}");
+        // Two imports of the same source: whoever is later adds what it has, and ends as well.
+        tracking.import_points(vec![points(RUN, 0, 10)]).await.unwrap();
+        tracking.finish_import(finished(RUN, "d1", None)).await.unwrap();
+        tracking.import_points(vec![points(RUN, 0, 12)]).await.unwrap();
+        tracking.finish_import(finished(RUN, "d1", None)).await.unwrap();
+        assert_eq!(state(&tracking, RUN).await.unwrap().points["loss"].count, 12);
     })
     .await;
 }
@@ -312,12 +404,16 @@ async fn a_dry_run_changes_nothing_and_one_bad_run_spoils_no_other() {
             ..run("bb")
         };
         let climbing = run("../x");
+        let unnamed = ImportRun {
+            metrics: vec!["a;b".to_owned()],
+            ..run("dd")
+        };
         let outcome = tracking
-            .import_runs(SOURCE.into(), id, vec![long, odd, climbing, run(RUN)])
+            .import_runs(SOURCE.into(), id, vec![long, odd, climbing, unnamed, run(RUN)])
             .await
             .unwrap();
         let refused: Vec<&str> = outcome.refused.iter().map(|one| one.id.as_str()).collect();
-        assert_eq!(refused, ["bb", "../x"]);
+        assert_eq!(refused, ["bb", "../x", "dd"]);
         let taken: Vec<&str> = outcome.taken.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(taken, ["aa", RUN]);
         assert_eq!(state(&tracking, "bb").await, None);

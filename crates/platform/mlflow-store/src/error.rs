@@ -42,11 +42,41 @@ pub enum SourceError {
         /// What was looked for.
         what: &'static str,
     },
+    /// A point of a metric is none that can be kept.
+    #[error("the metric '{key}' has a point with {problem}")]
+    Point {
+        /// Name of the metric.
+        key: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// A database does not answer, or not what it should.
     #[error("the database of MLflow cannot be read: {message}")]
     Database {
         /// Why, with its causes.
         message: String,
+    },
+    /// A file is no database of SQLite, or a damaged one.
+    #[error("cannot read {} as a database of SQLite: {message}", path.display())]
+    Sqlite {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
+    /// Another process keeps a database for itself.
+    #[error("{} is locked by another process", path.display())]
+    Locked {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The store has no such workspace.
+    #[error("the store has no workspace '{asked}': {has}")]
+    Workspace {
+        /// The name that was given.
+        asked: String,
+        /// Which it has.
+        has: String,
     },
     /// A database lacks a table or column: it is older than what is read here, or none of MLflow's.
     #[error("the database has no {missing}, which MLflow's schema has")]
@@ -81,6 +111,15 @@ impl SourceError {
         }
     }
 
+    /// Whether it is about one file or row, so that the rest of the source can be read.
+    #[must_use]
+    pub const fn is_of_a_part(&self) -> bool {
+        matches!(
+            self,
+            Self::Read { .. } | Self::Damaged { .. } | Self::Row { .. } | Self::Point { .. }
+        )
+    }
+
     pub(crate) fn database(error: &dyn std::error::Error) -> Self {
         let mut message = error.to_string();
         let mut source = error.source();
@@ -101,9 +140,11 @@ impl Diagnose for SourceError {
         match self {
             Self::Location { .. } => "import_location_invalid",
             Self::Read { .. } => "import_unreadable",
-            Self::Damaged { .. } | Self::Row { .. } => "import_damaged",
+            Self::Damaged { .. } | Self::Row { .. } | Self::Point { .. } => "import_damaged",
             Self::Nothing { .. } => "import_empty",
-            Self::Database { .. } => "import_database",
+            Self::Database { .. } | Self::Sqlite { .. } => "import_database",
+            Self::Locked { .. } => "import_locked",
+            Self::Workspace { .. } => "import_workspace",
             Self::Schema { .. } => "import_schema",
         }
     }
@@ -111,7 +152,8 @@ impl Diagnose for SourceError {
     fn meaning(&self) -> Meaning {
         match self {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => Meaning::NotFound,
-            Self::Database { .. } => Meaning::Unavailable,
+            Self::Workspace { .. } => Meaning::NotFound,
+            Self::Database { .. } | Self::Locked { .. } => Meaning::Unavailable,
             _ => Meaning::InvalidInput,
         }
     }
@@ -125,6 +167,10 @@ impl Diagnose for SourceError {
             Self::Database { message } if message.contains("TLS") => {
                 Some("PostgreSQL is read without TLS: go through a tunnel, and pass its address with sslmode=disable".to_owned())
             }
+            Self::Locked { .. } => {
+                Some("end what writes to it, such as the MLflow server, or wait for it, and run this again".to_owned())
+            }
+            Self::Workspace { .. } => Some("leave --workspace out to read the default one".to_owned()),
             Self::Nothing { .. } => Some("name the folder that the runs were written to".to_owned()),
             _ => None,
         }

@@ -1,5 +1,6 @@
 //! What a store holds. Times are Unix milliseconds; ids and names are the source's.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -40,6 +41,9 @@ pub struct Experiment {
     pub tags: Vec<Pair>,
 }
 
+/// The states of a run, in the order of MLflow's numbers for them, from 1.
+pub(crate) const STATUSES: [&str; 5] = ["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"];
+
 /// A run with everything that it logged but the points of its metrics.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Run {
@@ -69,18 +73,6 @@ pub struct Run {
     pub datasets: Vec<Dataset>,
     /// Logged models that it read or made.
     pub models: Vec<ModelLink>,
-    /// How many points each metric has, the same point counted once.
-    pub points: BTreeMap<String, u64>,
-}
-
-impl Run {
-    /// What tells this state of the run from another: 64 hex digits.
-    #[must_use]
-    pub fn digest(&self) -> String {
-        // It cannot fail: it holds texts and numbers.
-        let text = serde_json::to_vec(self).unwrap_or_default();
-        blake3::hash(&text).to_hex().to_string()
-    }
 }
 
 /// A dataset that a run read.
@@ -124,6 +116,24 @@ pub struct Point {
     pub step: i64,
     /// Value, which may be no number or infinite.
     pub value: f64,
+}
+
+impl Point {
+    /// The order in which the points of a metric come: by time, step and value, where not-a-number counts as 0, behind it.
+    /// Two that are equal are the same point.
+    #[must_use]
+    pub fn order(&self, other: &Self) -> Ordering {
+        let rank = |point: &Self| match point.value.is_nan() {
+            true => (0.0, true),
+            false => (point.value, false),
+        };
+        let (mine, theirs) = (rank(self), rank(other));
+        (self.logged_ms, self.step)
+            .cmp(&(other.logged_ms, other.step))
+            // Of two zeros neither is less.
+            .then_with(|| mine.0.partial_cmp(&theirs.0).unwrap_or(Ordering::Equal))
+            .then_with(|| mine.1.cmp(&theirs.1))
+    }
 }
 
 /// A model as it was logged.

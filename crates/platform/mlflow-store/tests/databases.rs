@@ -8,7 +8,8 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use corliss_mlflow_store::{Location, MlflowStore, ModelLink, Pair, Point, SourceError, open};
+use corliss_diagnostics::{Diagnose, Meaning};
+use corliss_mlflow_store::{Location, MlflowStore, ModelLink, Pair, Point, Remark, SourceError, open};
 use corliss_testkit::postgres;
 use rusqlite::Connection;
 use tokio_postgres::NoTls;
@@ -44,7 +45,7 @@ fn everywhere(suite: impl Fn(&mut dyn MlflowStore)) {
     let places = [Some(sqlite(folder.path(), SCHEMA)), on_postgres(SCHEMA)];
     for location in places.into_iter().flatten() {
         eprintln!("store: {location}");
-        suite(open(&location, "default").unwrap().as_mut());
+        suite(open(&location, "default", &mut |_| ()).unwrap().as_mut());
     }
 }
 
@@ -98,14 +99,10 @@ fn what_was_logged_is_read() {
             [Pair::new("empty", ""), Pair::new("mlflow.runName", "first")]
         );
         assert_eq!(
-            first.points,
-            [("bad".to_owned(), 4), ("loss".to_owned(), 2)].into()
-        );
-        assert_eq!(
             (gone.status.as_str(), gone.end_ms, gone.deleted_ms),
             ("FAILED", None, Some(3000))
         );
-        assert!(gone.is_deleted && gone.user.is_empty() && gone.points.is_empty());
+        assert!(gone.is_deleted && gone.user.is_empty());
 
         let dataset = &first.datasets[0];
         assert_eq!(
@@ -130,11 +127,8 @@ fn what_was_logged_is_read() {
             step,
         };
         assert_eq!(first.models, [link("m-0", false, 0), link("m-1", true, 7)]);
-        assert_ne!(first.digest(), gone.digest());
-        assert_eq!(
-            first.digest(),
-            store.runs("1", &["r1".into()]).unwrap()[0].digest()
-        );
+        assert_eq!(*first, store.runs("1", &["r1".into()]).unwrap()[0]);
+        assert_eq!(store.remarks(), []);
     });
 }
 
@@ -179,11 +173,7 @@ fn a_long_history_is_read_to_its_end() {
         .into_iter()
         .flatten()
     {
-        let mut store = open(&location, "default").unwrap();
-        assert_eq!(
-            store.runs("1", &["r2".into()]).unwrap()[0].points["long"],
-            250_000
-        );
+        let mut store = open(&location, "default", &mut |_| ()).unwrap();
         let mut next = 0_i64;
         store
             .points("1", "r2", &mut |point| {
@@ -245,7 +235,7 @@ fn models_and_their_versions_are_read() {
 #[test]
 fn another_workspace_is_another_store() {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = open(&sqlite(folder.path(), SCHEMA), "other").unwrap();
+    let mut store = open(&sqlite(folder.path(), SCHEMA), "other", &mut |_| ()).unwrap();
     let experiments = store.experiments().unwrap();
     assert_eq!((experiments.len(), experiments[0].id.as_str()), (1, "3"));
     assert_eq!(store.registered_models().unwrap()[0].name, "hidden");
@@ -253,12 +243,13 @@ fn another_workspace_is_another_store() {
 
 fn refusal(sql: &str) -> SourceError {
     let folder = tempfile::tempdir().unwrap();
-    open(&sqlite(folder.path(), sql), "default").err().unwrap()
+    open(&sqlite(folder.path(), sql), "default", &mut |_| ())
+        .err()
+        .unwrap()
 }
 
 #[test]
 fn what_is_no_store_or_too_old_is_refused_by_name() {
-    use corliss_diagnostics::Diagnose;
     let no_table = refusal("CREATE TABLE x (y INTEGER);");
     assert_eq!(
         no_table.to_string(),
@@ -284,16 +275,25 @@ fn what_is_no_store_or_too_old_is_refused_by_name() {
         "this is no database, and long enough to be looked at as one".repeat(20),
     )
     .unwrap();
-    let no_database = open(&Location::Sqlite(file), "default").err().unwrap();
-    assert_eq!(no_database.code(), "import_database", "{no_database}");
-    let absent = open(&Location::Sqlite(folder.path().join("absent.db")), "default")
+    let no_database = open(&Location::Sqlite(file.clone()), "default", &mut |_| ())
         .err()
         .unwrap();
+    assert_eq!(no_database.code(), "import_database", "{no_database}");
+    assert_eq!(no_database.meaning(), Meaning::InvalidInput);
+    assert!(no_database.to_string().contains("text.db"), "{no_database}");
+    let absent = open(
+        &Location::Sqlite(folder.path().join("absent.db")),
+        "default",
+        &mut |_| (),
+    )
+    .err()
+    .unwrap();
     assert!(absent.to_string().contains("absent.db"), "{absent}");
     assert!(!folder.path().join("absent.db").exists());
     let nobody = open(
         &Location::Postgres("postgresql://a@127.0.0.1:1/x".into()),
         "default",
+        &mut |_| (),
     )
     .err()
     .unwrap();
@@ -308,7 +308,12 @@ fn tables_that_came_later_may_be_absent() {
         DROP TABLE registered_model_aliases; ALTER TABLE experiments DROP COLUMN workspace;
         ALTER TABLE registered_models DROP COLUMN workspace; ALTER TABLE registered_model_tags DROP COLUMN workspace;
         ALTER TABLE model_versions DROP COLUMN workspace; ALTER TABLE model_version_tags DROP COLUMN workspace;";
-    let mut store = open(&sqlite(folder.path(), &format!("{SCHEMA}{old}")), "default").unwrap();
+    let mut store = open(
+        &sqlite(folder.path(), &format!("{SCHEMA}{old}")),
+        "default",
+        &mut |_| (),
+    )
+    .unwrap();
     assert_eq!(store.experiments().unwrap().len(), 4);
     let run = &store.runs("1", &["r1".into()]).unwrap()[0];
     assert!(run.datasets.is_empty() && run.models.is_empty());
@@ -324,15 +329,141 @@ fn tables_that_came_later_may_be_absent() {
 }
 
 #[test]
+fn a_table_that_must_be_there_is_missed() {
+    let gone = "DROP TABLE logged_models; DROP TABLE logged_model_params; DROP TABLE logged_model_tags;
+        DROP TABLE logged_model_metrics;";
+    let error = refusal(&format!("{SCHEMA}{gone}"));
+    assert!(error.to_string().contains("no table logged_models"), "{error}");
+}
+
+#[test]
+fn a_workspace_that_is_not_there_is_told_by_what_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = sqlite(folder.path(), SCHEMA);
+    let error = open(&location, "othr", &mut |_| ()).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "the store has no workspace 'othr': it has default, other"
+    );
+    let sql = "ALTER TABLE experiments DROP COLUMN workspace;";
+    let Location::Sqlite(file) = &location else {
+        panic!()
+    };
+    Connection::open(file).unwrap().execute_batch(sql).unwrap();
+    let error = open(&location, "other", &mut |_| ()).err().unwrap();
+    assert!(error.to_string().contains("older than workspaces"), "{error}");
+}
+
+#[test]
 fn a_row_that_is_wrong_is_told_by_its_column() {
     let folder = tempfile::tempdir().unwrap();
     let sql = format!("{SCHEMA} INSERT INTO metrics VALUES ('odd', 'many', 1, 'r1', 0, FALSE);");
-    let mut store = open(&sqlite(folder.path(), &sql), "default").unwrap();
+    let mut store = open(&sqlite(folder.path(), &sql), "default", &mut |_| ()).unwrap();
     let error = store
         .points("1", "r1", &mut |_| ControlFlow::Continue(()))
         .unwrap_err();
+    assert!(error.is_of_a_part());
     assert_eq!(
         error.to_string(),
         "in table metrics, column value holds a text, not a number"
     );
+}
+
+#[test]
+fn a_row_that_is_wrong_costs_what_it_belongs_to_and_nothing_else() {
+    let whole = {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = open(&sqlite(folder.path(), SCHEMA), "default", &mut |_| ()).unwrap();
+        store.runs("1", &["r1".into(), "r2".into()]).unwrap()
+    };
+    for (sql, told) in [
+        (
+            "INSERT INTO params VALUES ('p', x'ff00', 'r1');",
+            "run r1: in table params, column value holds bytes that are no text in UTF-8",
+        ),
+        (
+            "INSERT INTO tags VALUES ('t', 0.5, 'r1');",
+            "run r1: in table tags, column value holds a number, not a text",
+        ),
+        (
+            "UPDATE runs SET start_time = 'soon' WHERE run_uuid = 'r1';",
+            "run r1: in table runs, column start_time holds something else than a whole number",
+        ),
+        (
+            "UPDATE runs SET status = 'DONE' WHERE run_uuid = 'r1';",
+            "run r1: in table runs, column status holds 'DONE', which is none of a run",
+        ),
+        (
+            "UPDATE inputs SET step = 'x' WHERE input_uuid = 'i2';",
+            "run r1: in table inputs, column step holds something else than a whole number",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        // SQLite keeps in a column what it is given.
+        let sql = format!("{}{sql}", SCHEMA.replace("VARCHAR(8000)", "BLOB"));
+        let mut store = open(&sqlite(folder.path(), &sql), "default", &mut |_| ()).unwrap();
+        let found = store.runs("1", &["r1".into(), "r2".into()]).unwrap();
+        assert_eq!(found, whole[1..], "{told}");
+        assert_eq!(store.remarks(), [Remark::LeftOut(told.to_owned())]);
+        assert_eq!(store.remarks(), [], "once");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let sql = format!(
+        "{SCHEMA} UPDATE experiments SET creation_time = 'x' WHERE experiment_id = 2;
+         UPDATE logged_models SET status = 'x'; UPDATE registered_model_aliases SET version = 'x';"
+    );
+    let mut store = open(&sqlite(folder.path(), &sql), "default", &mut |_| ()).unwrap();
+    assert_eq!(store.experiments().unwrap().len(), 2);
+    assert!(store.logged_models("1").unwrap().is_empty());
+    assert!(store.registered_models().unwrap().is_empty());
+    let told: Vec<String> = store.remarks().iter().map(|one| format!("{one:?}")).collect();
+    for (said, part) in told
+        .iter()
+        .zip(["experiment 2: ", "logged model m-1: ", "registered model net: "])
+    {
+        assert!(said.contains(part), "{said}");
+    }
+    assert_eq!(told.len(), 3);
+}
+
+#[test]
+fn a_locked_file_is_waited_for_and_that_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = sqlite(folder.path(), SCHEMA);
+    let Location::Sqlite(file) = &location else {
+        panic!()
+    };
+    let writer = Connection::open(file).unwrap();
+    writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let mut said = Vec::new();
+    let mut store = open(&location, "default", &mut |text| {
+        said.push(text.to_owned());
+        writer.execute_batch("ROLLBACK").unwrap();
+    })
+    .unwrap();
+    assert_eq!(store.experiments().unwrap().len(), 3);
+    assert_eq!(said.len(), 1);
+    assert!(
+        said[0].contains("mlflow.db is locked by another process"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn what_is_written_meanwhile_is_not_read_by_halves() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = sqlite(folder.path(), &format!("PRAGMA journal_mode = WAL; {SCHEMA}"));
+    let Location::Sqlite(file) = &location else {
+        panic!()
+    };
+    let writer = Connection::open(file).unwrap();
+    let mut store = open(&location, "default", &mut |_| ()).unwrap();
+    let before = points(store.as_mut(), "r1").len();
+    writer
+        .execute_batch("INSERT INTO metrics VALUES ('late', 1, 1, 'r1', 0, FALSE); DELETE FROM params;")
+        .unwrap();
+    assert_eq!(points(store.as_mut(), "r1").len(), before);
+    assert_eq!(store.runs("1", &["r1".into()]).unwrap()[0].params.len(), 2);
+    let mut later = open(&location, "default", &mut |_| ()).unwrap();
+    assert_eq!(points(later.as_mut(), "r1").len(), before + 1);
 }

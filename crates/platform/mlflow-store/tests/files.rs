@@ -9,7 +9,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use corliss_mlflow_store::{Location, MlflowStore, Pair, SourceError, open};
+use corliss_mlflow_store::{Location, MlflowStore, Pair, Remark, open};
 
 fn write(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
@@ -99,7 +99,7 @@ fn store() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn opened(root: &Path) -> Box<dyn MlflowStore> {
-    open(&Location::Folder(root.to_owned()), "default").unwrap()
+    open(&Location::Folder(root.to_owned()), "default", &mut |_| ()).unwrap()
 }
 
 fn values(store: &mut dyn MlflowStore, run: &str, key: &str) -> Vec<(i64, String)> {
@@ -154,10 +154,6 @@ fn what_was_logged_is_read() {
     assert_eq!(
         first.tags,
         [Pair::new("k/x", "v"), Pair::new("mlflow.runName", "first\tone")]
-    );
-    assert_eq!(
-        first.points,
-        [("bad".to_owned(), 5), ("val/loss".to_owned(), 2)].into()
     );
     assert_eq!(
         first.artifact_uri,
@@ -218,27 +214,42 @@ fn a_long_history_is_read_to_its_end() {
         .collect();
     write(&root, "7/r2/metrics/long", &lines);
     let mut store = opened(&root);
-    assert_eq!(
-        store.runs("7", &["r2".into()]).unwrap()[0].points["long"],
-        250_000
-    );
     let found = values(store.as_mut(), "r2", "long");
     assert_eq!((found.len(), found[249_999].0), (250_000, 250_999));
 }
 
-/// What is said of a store in which a file was changed.
-fn told(path: &str, text: &str, read: impl Fn(&mut dyn MlflowStore) -> Result<(), SourceError>) -> String {
+/// What is said of a store in which a file was changed, of which the rest is read.
+fn told(path: &str, text: &str) -> Vec<Remark> {
     let (_home, root) = store();
     write(&root, path, text);
-    let error = read(opened(&root).as_mut()).unwrap_err().to_string();
-    assert!(error.contains(path), "{error} does not name {path}");
-    error
+    let mut store = opened(&root);
+    for experiment in store.experiments().unwrap() {
+        let ids = store.run_ids(&experiment.id).unwrap();
+        for run in store.runs(&experiment.id, &ids).unwrap() {
+            let read = store.points(&experiment.id, &run.run_id, &mut |_| ControlFlow::Continue(()));
+            assert!(read.is_ok() || path.contains("metrics"), "{read:?}");
+        }
+        store.logged_models(&experiment.id).unwrap();
+    }
+    for model in store.registered_models().unwrap() {
+        store.versions(&model.name).unwrap();
+    }
+    store.remarks()
+}
+
+fn left_out(path: &str, text: &str) -> String {
+    match told(path, text).as_slice() {
+        [Remark::LeftOut(said)] => {
+            assert!(said.contains(path), "{said} does not name {path}");
+            said.clone()
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
-fn what_is_damaged_is_told_by_its_file() {
-    let runs = |store: &mut dyn MlflowStore| store.runs("7", &["r1".into()]).map(drop);
-    let experiments = |store: &mut dyn MlflowStore| store.experiments().map(drop);
+fn what_is_damaged_is_left_out_and_told_by_its_file() {
+    assert_eq!(told("7/r1/params/new", "x"), []);
     for (text, problem) in [
         ("name: 'open\n", "not valid YAML"),
         ("- a\n- b\n", "no map"),
@@ -246,16 +257,39 @@ fn what_is_damaged_is_told_by_its_file() {
         ("", "does not say 'name'"),
         ("name: x\ncreation_time: soon\n", "its 'creation_time' is 'soon'"),
     ] {
-        let error = told("7/meta.yaml", text, experiments);
-        assert!(error.contains(problem), "{error}");
+        let said = left_out("7/meta.yaml", text);
+        assert!(
+            said.starts_with("experiment 7: ") && said.contains(problem),
+            "{said}"
+        );
     }
     for (text, problem) in [
         ("status: 9\n", "its 'status' is '9'"),
         ("run_id: r1\n", "does not say 'status'"),
     ] {
-        let error = told("7/r1/meta.yaml", text, runs);
-        assert!(error.contains(problem), "{error}");
+        let said = left_out("7/r1/meta.yaml", text);
+        assert!(said.starts_with("run r1: ") && said.contains(problem), "{said}");
     }
+    let said = left_out("7/models/m-1/metrics/acc", "9 0.5 3\n");
+    assert!(said.starts_with("logged model m-1: "), "{said}");
+    let said = left_out("models/net/aliases/live", "two");
+    assert!(said.contains("'two' is no version"), "{said}");
+    let said = left_out("models/net/version-2/meta.yaml", "name: net\n");
+    assert!(said.starts_with("version-2 of model 'net': "), "{said}");
+    for folder in ["7/r9", "8"] {
+        let what = if folder == "8" { "experiment" } else { "run" };
+        let remarks = told(&format!("{folder}/params/a"), "1");
+        let [Remark::LeftOut(said)] = remarks.as_slice() else {
+            panic!("{remarks:?}")
+        };
+        let expected = format!("{folder}: it has no meta.yaml, without which it is no {what}");
+        assert!(said.ends_with(&expected), "{said}");
+    }
+    assert_eq!(told(".ipynb_checkpoints/x", "1"), []);
+}
+
+#[test]
+fn a_damaged_point_is_told_by_its_line() {
     for (text, problem) in [
         ("1 2 3\n1\n", "line 2 has no value"),
         ("soon 1 1\n", "line 1 has 'soon' as its time"),
@@ -263,17 +297,47 @@ fn what_is_damaged_is_told_by_its_file() {
         ("1 1 one\n", "line 1 has 'one' as its step"),
         (&"1".repeat(10_000), "line 1 is too long"),
     ] {
-        let error = told("7/r1/metrics/bad", text, runs);
-        assert!(error.contains(problem), "{error}");
+        let (_home, root) = store();
+        write(&root, "7/r1/metrics/bad", text);
+        let error = opened(&root)
+            .points("7", "r1", &mut |_| ControlFlow::Continue(()))
+            .unwrap_err();
+        assert!(error.is_of_a_part());
+        assert!(error.to_string().contains("7/r1/metrics/bad"), "{error}");
+        assert!(error.to_string().contains(problem), "{error}");
     }
-    let versions = |store: &mut dyn MlflowStore| store.registered_models().map(drop);
-    assert!(told("models/net/aliases/live", "two", versions).contains("'two' is no version"));
+}
+
+#[test]
+fn half_a_line_is_no_point_until_its_writer_ends_it() {
+    let (_home, root) = store();
+    write(&root, "7/r1/metrics/live", "1 0.5 0\n2 0.12");
+    let mut store = opened(&root);
+    for _ in 0..2 {
+        assert_eq!(values(store.as_mut(), "r1", "live"), [(1, "0.5".to_owned())]);
+    }
+    let path = root.join("7/r1/metrics/live");
+    assert_eq!(store.remarks(), [Remark::Unfinished(path)], "once");
+    write(&root, "7/r1/metrics/live", "1 0.5 0\n2 0.125 1\n");
+    assert_eq!(values(store.as_mut(), "r1", "live").len(), 2);
+    let half = told("7/models/m-1/metrics/acc", "9 0.5 3 r1\n10 0.75 4 r");
+    assert!(matches!(half.as_slice(), [Remark::Unfinished(_)]), "{half:?}");
+}
+
+#[test]
+fn a_folder_has_no_workspaces() {
+    let (_home, root) = store();
+    let error = open(&Location::Folder(root), "other", &mut |_| ()).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "the store has no workspace 'other': a folder has no workspaces"
+    );
 }
 
 #[test]
 fn a_folder_without_experiments_and_a_link_are_no_store() {
     let home = tempfile::tempdir().unwrap();
-    let empty = open(&Location::Folder(home.path().to_owned()), "default")
+    let empty = open(&Location::Folder(home.path().to_owned()), "default", &mut |_| ())
         .err()
         .unwrap();
     assert!(empty.to_string().contains("holds no experiment"), "{empty}");

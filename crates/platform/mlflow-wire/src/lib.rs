@@ -1,5 +1,6 @@
 //! What MLflow's clients send, read the way its server reads it: request arguments, names and limits, the
-//! filter and order grammar, page tokens, and their safe translation to SQL.
+//! filter and order grammar, page tokens, and their safe translation to SQL; and the digests by which both ends of a move
+//! compare runs.
 //!
 //! It stands below the capabilities because two of them, tracking and registry, answer the same dialect
 //! and may not import each other.
@@ -10,6 +11,7 @@
 //!   why these messages, unlike ours, begin with a capital letter.
 
 mod args;
+mod content;
 mod error;
 mod filter;
 mod names;
@@ -17,6 +19,7 @@ mod page;
 mod sql;
 
 pub use args::Args;
+pub use content::{DatasetContent, PointsDigest, digest_of_link, digest_of_texts};
 pub use error::WireError;
 pub use filter::{Comparison, Operand, Operator, Order, parse_filter, parse_order};
 pub use names::{check_key, check_length, shortened};

@@ -82,6 +82,9 @@ pub struct ImportMlflowArgs {
     /// Leave the artifacts out, and so the versions of models that need them
     #[arg(long)]
     pub no_artifacts: bool,
+    /// Read the artifacts that are on both sides and compare what is in them, not their sizes alone
+    #[arg(long, conflicts_with = "no_artifacts")]
+    pub verify: bool,
     /// Say what is in the source and what of it is here, and change nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -21,6 +21,9 @@ Exit codes:
   5  no such thing
   130  interrupted
 
+Environment:
+  CORLISS_URL, CORLISS_TOKEN  the server to talk to, whatever --home and CORLISS_HOME say
+
 First steps:
   corliss up
   corliss run examples/chat/corliss.yaml";

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
+use corliss_blobstore::id_of_reader;
 use percent_encoding::percent_decode_str;
 
+use super::mover::Way;
 use super::report::Report;
-use super::server::Server;
+use super::server::{FileHere, Server};
 use crate::api::segment;
-use crate::error::{CliError, CliResult, cause};
+use crate::error::{CliResult, EXIT_BAD_INPUT, cause};
 use crate::parallel::on_threads;
 
 /// Files that are sent at once.
@@ -56,17 +60,17 @@ impl Artifacts {
     }
 
     /// The files of a run or model; none if they are not wanted, or cannot be reached, which is remembered.
-    pub fn files_of(&mut self, owner: &str, uri: &str, report: &mut Report) -> CliResult<Files> {
+    pub fn files_of(&mut self, owner: &str, uri: &str, report: &mut Report) -> Files {
         if !self.wanted || uri.is_empty() {
-            return Ok(Files::default());
+            return Files::default();
         }
         match self.place(owner, uri) {
             Place::Folder(folder) => scan(folder, report),
-            Place::Nothing => Ok(Files::default()),
+            Place::Nothing => Files::default(),
             Place::Elsewhere => {
                 self.unreached.0 += 1;
                 uri.clone_into(&mut self.unreached.1);
-                Ok(Files::default())
+                Files::default()
             }
         }
     }
@@ -75,7 +79,7 @@ impl Artifacts {
     pub fn tell(&self, report: &mut Report) {
         let (count, example) = &self.unreached;
         if *count > 0 {
-            report.differences.add(format!(
+            report.differences.add(&format!(
                 "the artifacts of {count} runs or models cannot be reached from here, such as those at {example}: copy \
                  them to a folder and name it with --artifacts"
             ));
@@ -157,103 +161,197 @@ fn local_path(uri: &str) -> String {
     }
 }
 
-fn scan(folder: PathBuf, report: &mut Report) -> CliResult<Files> {
+/// Looks through a folder; what cannot be sent is told.
+fn scan(folder: PathBuf, report: &mut Report) -> Files {
     let mut files = Files {
         folder,
         sizes: BTreeMap::new(),
     };
     let mut folders = vec![(files.folder.clone(), String::new(), 0)];
     while let Some((folder, prefix, depth)) = folders.pop() {
-        let unreadable = |error: std::io::Error| {
-            CliError::failed(format!("cannot read {}: {}", folder.display(), cause(&error)))
+        let mut leave_out = |path: &Path, why: &str| report.left_out(&format!("{}: {why}", path.display()));
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                leave_out(&folder, &cause(&error));
+                continue;
+            }
         };
-        for entry in fs::read_dir(&folder).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let kind = entry.file_type().map_err(unreadable)?;
+        for entry in entries {
+            let found = entry.and_then(|entry| Ok((entry.file_type()?, entry.metadata()?.len(), entry)));
+            let (kind, size, entry) = match found {
+                Ok(found) => found,
+                Err(error) => {
+                    leave_out(&folder, &cause(&error));
+                    continue;
+                }
+            };
+            let path = entry.path();
             let Ok(name) = entry.file_name().into_string() else {
-                report.differences.add(format!(
-                    "{}: its name is no text, so it was left out",
-                    entry.path().display()
-                ));
+                leave_out(&path, "its name is no text");
                 continue;
             };
-            let path = format!("{prefix}{name}");
-            if kind.is_dir() && depth < DEPTH {
-                folders.push((entry.path(), format!("{path}/"), depth + 1));
+            if kind.is_symlink() {
+                leave_out(
+                    &path,
+                    "it is a link, and what it leads to may be no part of the run",
+                );
+            } else if kind.is_dir() && depth == DEPTH {
+                leave_out(&path, &format!("more than {DEPTH} folders lie in each other"));
+            } else if kind.is_dir() {
+                folders.push((path, format!("{prefix}{name}/"), depth + 1));
             } else if kind.is_file() {
-                files
-                    .sizes
-                    .insert(path, entry.metadata().map_err(unreadable)?.len());
+                files.sizes.insert(format!("{prefix}{name}"), size);
             } else {
-                report.differences.add(format!(
-                    "{}: it is a link, lies too deep or is no plain file, so it was left out",
-                    entry.path().display()
-                ));
+                leave_out(&path, "it is a pipe, a socket or a device");
             }
         }
     }
-    Ok(files)
+    files
 }
 
-/// Sends the files that are not at `artifact_uri`, or have another size there; answers how many, and their bytes.
+/// What came of sending files.
+#[derive(Default)]
+pub struct Outcome {
+    pub files: u64,
+    pub bytes: u64,
+    /// What is not here, or not as in the source, and why.
+    pub told: Vec<String>,
+}
+
+/// Sends the files that are not at `artifact_uri`, or have another size there, or another content if that is to be compared;
+/// a dry run tells of those that have another content.
 pub fn send(
     server: &Server,
     files: &Files,
     artifact_uri: &str,
     has_some: bool,
-    report: &mut Report,
-) -> CliResult<(u64, u64)> {
+    way: Way,
+) -> CliResult<Outcome> {
     let Some(root) = artifact_uri.strip_prefix(OURS) else {
-        report.differences.add(format!(
-            "artifacts are kept at {artifact_uri} here, where they cannot be sent to"
-        ));
-        return Ok((0, 0));
+        return Ok(Outcome {
+            told: vec![format!(
+                "its artifacts are kept at {artifact_uri} here, where they cannot be sent to"
+            )],
+            ..Outcome::default()
+        });
     };
     let there = if has_some {
         server.files(root)?
     } else {
         BTreeMap::new()
     };
-    let missing: Vec<(&String, &u64)> = files
+    let wanted: Vec<(&String, u64, Option<&FileHere>)> = files
         .sizes
         .iter()
-        .filter(|(path, size)| there.get(*path) != Some(size))
+        .map(|(path, size)| {
+            (
+                path,
+                *size,
+                there.get(path).filter(|file| file.size_bytes == *size),
+            )
+        })
+        .filter(|(_, _, same_size)| match same_size {
+            Some(_) => way.verify,
+            None => !way.dry_run,
+        })
         .collect();
-    let refused = std::sync::Mutex::new(Vec::new());
-    on_threads(THREADS.min(missing.len()), &missing, |line| {
-        for (path, size) in line {
-            let from = files.folder.join(path);
-            let parts: Vec<String> = root.split('/').chain(path.split('/')).map(segment).collect();
-            let route = format!("/api/2.0/mlflow-artifacts/artifacts/{}", parts.join("/"));
-            let file = File::open(&from).map_err(|error| {
-                CliError::failed(format!("cannot read {}: {}", from.display(), cause(&error)))
-            })?;
-            match server.api.put_file(&route, file, **size) {
-                Ok(()) => {}
-                // The server does not take this one, such as one whose name it does not allow.
-                Err(error) if error.exit_code == crate::error::EXIT_BAD_INPUT => {
-                    let told = format!("{}: {}", from.display(), error.report.message);
-                    refused
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .push(told);
+    let outcome = Mutex::new(Outcome::default());
+    on_threads(THREADS.min(wanted.len()), &wanted, |line| {
+        for (path, size, there) in line {
+            let came_of = send_one(server, &files.folder.join(path), (root, path), *size, *there, way)?;
+            let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
+            match came_of {
+                One::Sent => {
+                    outcome.files += 1;
+                    outcome.bytes += size;
                 }
-                Err(error) => return Err(error),
+                One::Same => {}
+                One::Not(why) => outcome.told.push(format!("the artifact '{path}' {why}")),
             }
         }
         Ok(())
     })?;
-    let refused = refused
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let count = (missing.len() - refused.len()) as u64;
-    refused.into_iter().for_each(|text| report.differences.add(text));
-    Ok((count, missing.iter().map(|(_, size)| **size).sum()))
+    let mut outcome = outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+    outcome.told.sort();
+    Ok(outcome)
+}
+
+/// What came of sending a file.
+enum One {
+    Sent,
+    /// It is there already.
+    Same,
+    /// It is not there, or not as in the source, and why.
+    Not(String),
+}
+
+fn send_one(
+    server: &Server,
+    from: &Path,
+    (root, path): (&str, &str),
+    size: u64,
+    there: Option<&FileHere>,
+    way: Way,
+) -> CliResult<One> {
+    let unreadable = |error: io::Error| One::Not(format!("cannot be read: {}", cause(&error)));
+    let file = match File::open(from) {
+        Ok(file) => file,
+        Err(error) => return Ok(unreadable(error)),
+    };
+    if let Some(there) = there {
+        match id_of_reader(&file) {
+            Ok(found) if found.id.to_string() == there.id => return Ok(One::Same),
+            Ok(_) if way.dry_run => return Ok(One::Not("has another content here".to_owned())),
+            Ok(_) => {}
+            Err(error) => return Ok(unreadable(error)),
+        }
+    }
+    let file = match File::open(from) {
+        Ok(file) => file,
+        Err(error) => return Ok(unreadable(error)),
+    };
+    let parts: Vec<String> = root.split('/').chain(path.split('/')).map(segment).collect();
+    let route = format!("/api/2.0/mlflow-artifacts/artifacts/{}", parts.join("/"));
+    match server.api.put_file(&route, file, size) {
+        Ok(()) => Ok(One::Sent),
+        // The server does not take this one, such as one whose name it does not allow.
+        Err(error) if error.exit_code == EXIT_BAD_INPUT => {
+            Ok(One::Not(format!("is not taken: {}", error.report.message)))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_plain_file_is_left_out_and_each_has_its_reason() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path();
+        fs::write(root.join("plain"), "hello").unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", root.join("link")).unwrap();
+        nix::unistd::mkfifo(&root.join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let deep = root.join(vec!["d"; DEPTH + 1].join("/"));
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(deep.join("file"), "x").unwrap();
+        let mut report = Report::default();
+        let files = scan(root.to_owned(), &mut report);
+        assert_eq!((files.count(), files.bytes()), (1, 5));
+        let mut told = report.differences.texts().to_vec();
+        told.sort();
+        let reasons = [
+            "more than 64 folders lie in each other",
+            "link: it is a link",
+            "pipe: it is a pipe",
+        ];
+        assert_eq!(told.len(), reasons.len(), "{told:?}");
+        for (text, reason) in told.iter().zip(reasons) {
+            assert!(text.contains(reason), "{text}");
+        }
+    }
 
     fn place(root: Option<&Path>, uri: &str) -> Place {
         Artifacts::new(root, true).place("r1", uri)

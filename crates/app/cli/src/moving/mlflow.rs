@@ -4,24 +4,20 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use corliss_diagnostics::nearest;
-use corliss_mlflow_store::{Experiment, Location, LoggedModel, MlflowStore, Point, Run, SourceError, open};
+use corliss_mlflow_store::{
+    DEFAULT_WORKSPACE, Experiment, Location, LoggedModel, MlflowStore, Point, Remark, Run, SourceError, open,
+};
 use serde_json::json;
 
-use super::artifacts::{self, Artifacts, Files};
-use super::mover::{Mover, Supply};
-use super::registry;
-use super::report::Report;
-use super::server::{PAGE, Server, pairs};
+use super::artifacts::{Artifacts, Files};
+use super::mover::{Mover, Supply, Way};
+use super::report::{Group, Report};
+use super::server::{Moved, PAGE, Server, pairs};
+use super::{failed, models, registry, taken};
 use crate::args::ImportMlflowArgs;
 use crate::context::Context;
 use crate::error::{CliError, CliResult, EXIT_NOT_FOUND};
-
-/// The workspace that every store has.
-const WORKSPACE: &str = "default";
-
-fn failed(error: SourceError) -> CliError {
-    CliError::diagnosed(&error)
-}
+use crate::output;
 
 /// An experiment of the source, and what it has.
 struct Chosen {
@@ -46,29 +42,36 @@ pub fn run(context: &Context, args: &ImportMlflowArgs) -> CliResult {
         )));
     }
     let location: Location = args.store.parse().map_err(failed)?;
-    let mut store = open(&location, &args.workspace).map_err(failed)?;
+    let mut store = open(&location, &args.workspace, &mut |text| output::complain(text)).map_err(failed)?;
     let source = match args.workspace.as_str() {
-        WORKSPACE => location.to_string(),
+        DEFAULT_WORKSPACE => location.to_string(),
         other => format!("{location} workspace {other}"),
     };
     let server = Server {
         api: context.api()?,
         source,
     };
+    let way = Way {
+        dry_run: args.dry_run,
+        verify: args.verify,
+    };
     let chosen = choose(store.as_mut(), args)?;
-    let experiments = look(&server, args, &chosen)?;
+    let experiments = places(&server, args, &chosen)?;
     let total = chosen.iter().map(|one| one.run_ids.len() as u64).sum();
-    let mut mover = Mover::new(&server, total, args.dry_run);
+    let mut mover = Mover::new(&server, total, way);
     let mut artifacts = Artifacts::new(args.artifacts.as_deref(), !args.no_artifacts);
     let mut moved = BTreeSet::new();
-    for (one, known) in chosen.iter().zip(experiments) {
-        let experiment = match args.dry_run {
-            true => known,
-            false => server.experiment(&wish(&server, args, one, false))?.experiment_id,
-        };
+    for (one, place) in chosen.iter().zip(experiments) {
         mover.report.source.experiments += 1;
-        mover.report.here.experiments += u64::from(experiment.is_some());
-        move_models(&mut mover, &mut artifacts, experiment, &one.models)?;
+        mover.report.here.experiments += u64::from(place.experiment_id.is_some());
+        if place.is_deleted && !one.experiment.is_deleted {
+            mover.report.notices.add(&format!(
+                "the experiment '{}' was deleted here, so nothing of it is moved in: restore it, and run this again",
+                one.name
+            ));
+            continue;
+        }
+        models::move_all(&mut mover, &mut artifacts, place.experiment_id, &one.models)?;
         for ids in one.run_ids.chunks(PAGE) {
             let runs = store.runs(&one.experiment.id, ids).map_err(failed)?;
             let mut supply = FromStore {
@@ -76,7 +79,7 @@ pub fn run(context: &Context, args: &ImportMlflowArgs) -> CliResult {
                 artifacts: &mut artifacts,
                 experiment: &one.experiment.id,
             };
-            mover.page(experiment, runs, &mut supply)?;
+            mover.page(place.experiment_id, runs, &mut supply)?;
         }
         if !args.experiment.is_empty() {
             moved.extend(one.run_ids.iter().cloned());
@@ -84,10 +87,32 @@ pub fn run(context: &Context, args: &ImportMlflowArgs) -> CliResult {
         }
     }
     let wanted = (!args.experiment.is_empty()).then_some(&moved);
-    registry::move_models(&mut mover, store.as_mut(), wanted)?;
+    registry::move_models(&mut mover, store.as_mut(), wanted, !args.no_artifacts)?;
     let mut report = mover.finish();
+    tell(store.remarks(), &mut report);
     artifacts.tell(&mut report);
-    report.finish(context, args.dry_run)
+    report.finish(context, way)
+}
+
+/// Tells what the store said beside what it gave.
+fn tell(remarks: Vec<Remark>, report: &mut Report) {
+    let mut unfinished = Group::default();
+    for remark in remarks {
+        match remark {
+            Remark::LeftOut(text) => report.left_out(&text),
+            Remark::Unfinished(path) => unfinished.add(&path.display().to_string()),
+        }
+    }
+    if unfinished.count() > 0 {
+        report.notices.add(&format!(
+            "{} not finished yet, as the last line of {} has no end: another import brings what is written then",
+            match unfinished.count() {
+                1 => "1 point is".to_owned(),
+                many => format!("{many} points are"),
+            },
+            unfinished.names()
+        ));
+    }
 }
 
 /// The experiments to move: those that were asked for, or all but an empty `Default`, which is everywhere.
@@ -136,19 +161,41 @@ fn wish(server: &Server, args: &ImportMlflowArgs, one: &Chosen, dry_run: bool) -
     })
 }
 
-/// Where the experiments went before, or would go: what cannot be moved is told before anything is.
-fn look(server: &Server, args: &ImportMlflowArgs, chosen: &[Chosen]) -> CliResult<Vec<Option<i64>>> {
-    chosen
+/// Where the experiments go: all are looked at first, so that what cannot be moved is told before anything is; then their
+/// names are taken, before anything is sent.
+fn places(server: &Server, args: &ImportMlflowArgs, chosen: &[Chosen]) -> CliResult<Vec<Moved>> {
+    let place = |one: &Chosen, dry_run: bool| {
+        let hint = format!(
+            "add to it with --merge, or move it in under another name: --experiment '{}' --into NAME",
+            one.experiment.name
+        );
+        let found = server.experiment(&wish(server, args, one, dry_run));
+        found.map_err(|error| taken(error, &hint))
+    };
+    let looked: Vec<Moved> = chosen
         .iter()
-        .map(|one| match server.experiment(&wish(server, args, one, true)) {
-            Ok(moved) => Ok(moved.experiment_id),
-            Err(error) if error.report.code == "import_experiment_taken" => Err(error.hint(format!(
-                "add to it with --merge, or move it in under another name: --experiment '{}' --into NAME",
-                one.experiment.name
-            ))),
-            Err(error) => Err(error),
-        })
-        .collect()
+        .map(|one| place(one, true))
+        .collect::<CliResult<_>>()?;
+    for (one, looked) in chosen.iter().zip(&looked) {
+        if args.into.as_ref().is_some_and(|into| *into != looked.name) {
+            return Err(CliError::input(format!(
+                "the experiment '{}' of the source was moved into '{}' before, and its runs stay there",
+                one.experiment.name, looked.name
+            ))
+            .hint("leave --into out to go on there"));
+        }
+    }
+    if args.dry_run {
+        return Ok(looked);
+    }
+    let one_by_one = chosen.iter().zip(looked).map(|(one, looked)| {
+        // Nothing goes into one that is deleted here, not even its name.
+        match looked.is_deleted && !one.experiment.is_deleted {
+            true => Ok(looked),
+            false => place(one, false),
+        }
+    });
+    one_by_one.collect()
 }
 
 /// What a store gives of the runs of an experiment.
@@ -167,69 +214,7 @@ impl Supply for FromStore<'_> {
         self.store.points(self.experiment, &run.run_id, each)
     }
 
-    fn files(&mut self, run: &Run, report: &mut Report) -> CliResult<Files> {
+    fn files(&mut self, run: &Run, report: &mut Report) -> Files {
         self.artifacts.files_of(&run.run_id, &run.artifact_uri, report)
     }
-}
-
-/// Moves logged models with their files.
-fn move_models(
-    mover: &mut Mover<'_>,
-    artifacts: &mut Artifacts,
-    experiment: Option<i64>,
-    models: &[LoggedModel],
-) -> CliResult {
-    for some in models.chunks(PAGE) {
-        let mut files = Vec::new();
-        for model in some {
-            let found = artifacts.files_of(&model.model_id, &model.artifact_uri, &mut mover.report)?;
-            mover.report.source.logged_models += 1;
-            mover.report.source.artifacts += found.count();
-            mover.report.source.artifact_bytes += found.bytes();
-            files.push(found);
-        }
-        let ids: Vec<String> = some.iter().map(|model| model.model_id.clone()).collect();
-        if let Some(experiment) = experiment.filter(|_| !mover.dry_run) {
-            let before = mover.server.state(&[], &ids)?.models;
-            let answer = mover.server.models(experiment, some)?;
-            for refused in answer.refused {
-                let told = format!("logged model {}: {}", refused.id, refused.message);
-                mover.report.differences.add(told);
-            }
-            for taken in answer.taken {
-                let Some(at) = ids.iter().position(|id| *id == taken.id) else {
-                    continue;
-                };
-                let known = before.iter().find(|model| model.model_id == taken.id);
-                let (count, bytes) = (files[at].count(), files[at].bytes());
-                if known.is_some_and(|known| known.artifacts >= count && known.artifact_bytes >= bytes) {
-                    continue;
-                }
-                let has_some = known.is_some_and(|known| known.artifacts > 0);
-                let uri = &taken.artifact_uri;
-                let (sent, bytes) =
-                    artifacts::send(mover.server, &files[at], uri, has_some, &mut mover.report)?;
-                mover.report.sent.artifacts += sent;
-                mover.report.sent.artifact_bytes += bytes;
-            }
-        }
-        for here in mover.server.state(&[], &ids)?.models {
-            let counts = &mut mover.report.here;
-            counts.logged_models += 1;
-            counts.artifacts += here.artifacts;
-            counts.artifact_bytes += here.artifact_bytes;
-            let source = ids.iter().position(|id| *id == here.model_id);
-            if let Some(source) = source.map(|at| files[at].count())
-                && here.artifacts < source
-                && !mover.dry_run
-            {
-                let told = format!(
-                    "logged model {}: {source} artifacts in the source, {} here",
-                    here.model_id, here.artifacts
-                );
-                mover.report.differences.add(told);
-            }
-        }
-    }
-    Ok(())
 }

@@ -1,17 +1,21 @@
 //! Moving runs: a page at a time, only what is not here as the source has it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use corliss_mlflow_store::{Point, Run, SourceError};
 use serde_json::{Value, json};
 
 use super::artifacts::{self, Files};
+use super::content::{Content, Sums};
 use super::report::Report;
 use super::server::{PointBuffer, RunHere, Server};
-use crate::error::{CliError, CliResult};
+use crate::error::CliResult;
 use crate::progress::Meter;
 use crate::units;
+
+/// The lifecycle stage of what is deleted and can be restored.
+const DELETED: &str = "deleted";
 
 /// What runs logged, as their source gives it.
 pub trait Supply {
@@ -23,14 +27,23 @@ pub trait Supply {
     ) -> Result<(), SourceError>;
 
     /// The files of a run.
-    fn files(&mut self, run: &Run, report: &mut Report) -> CliResult<Files>;
+    fn files(&mut self, run: &Run, report: &mut Report) -> Files;
+}
+
+/// How an import is done.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    /// Look, and change nothing.
+    pub dry_run: bool,
+    /// Read the files that are on both sides, and compare what is in them.
+    pub verify: bool,
 }
 
 /// Moves runs, and counts.
 pub struct Mover<'a> {
     pub server: &'a Server,
     pub report: Report,
-    pub dry_run: bool,
+    pub way: Way,
     meter: Meter,
     done: u64,
     total: u64,
@@ -39,47 +52,38 @@ pub struct Mover<'a> {
 /// A run on its way.
 struct OnWay {
     run: Run,
-    digest: String,
+    content: Content,
     files: Files,
     here: Option<RunHere>,
 }
 
 impl OnWay {
-    /// Whether it is here as the source has it.
-    fn is_same(&self) -> bool {
-        self.here.as_ref().is_some_and(|here| {
-            here.digest.as_ref() == Some(&self.digest)
-                && here.artifacts == self.files.count()
-                && here.artifact_bytes == self.files.bytes()
-        })
+    /// What tells its state in the source from another.
+    fn digest(&self) -> String {
+        self.content.digest(&self.run)
     }
 
-    /// Whether it is here, and all of its files too, or more of them.
+    /// Whether it was moved in, and has not changed in the source since.
+    fn is_settled(&self) -> bool {
+        let here = self.here.as_ref();
+        here.is_some_and(|here| here.digest.as_ref() == Some(&self.digest()))
+    }
+
+    /// Whether all of its files are here, or more of them.
     fn has_files(&self) -> bool {
         let here = self.here.as_ref();
         here.is_some_and(|here| {
             here.artifacts >= self.files.count() && here.artifact_bytes >= self.files.bytes()
         })
     }
-
-    /// Metrics of which not all points are here.
-    fn wanted(&self) -> BTreeSet<&String> {
-        let here = self.here.as_ref();
-        let count = |key: &String| here.and_then(|here| here.points.get(key)).copied().unwrap_or(0);
-        let points = self.run.points.iter();
-        points
-            .filter(|(key, points)| count(key) < **points)
-            .map(|(key, _)| key)
-            .collect()
-    }
 }
 
 impl<'a> Mover<'a> {
-    pub fn new(server: &'a Server, total: u64, dry_run: bool) -> Self {
+    pub fn new(server: &'a Server, total: u64, way: Way) -> Self {
         Self {
             server,
             report: Report::default(),
-            dry_run,
+            way,
             meter: Meter::new("looking at what is here"),
             done: 0,
             total,
@@ -105,93 +109,155 @@ impl<'a> Mover<'a> {
     /// Moves some runs into an experiment; a dry run of one that would be made has no number for it.
     pub fn page(&mut self, experiment: Option<i64>, runs: Vec<Run>, supply: &mut dyn Supply) -> CliResult {
         let ids: Vec<String> = runs.iter().map(|run| run.run_id.clone()).collect();
-        let state = self.server.state(&ids, &[])?;
-        let mut here: BTreeMap<String, RunHere> = state
-            .runs
-            .into_iter()
-            .map(|run| (run.run_id.clone(), run))
-            .collect();
-        let mut on_way = Vec::new();
+        let mut here = self.here(&ids)?;
+        let mut to_send = Vec::new();
         for run in runs {
-            let files = supply.files(&run, &mut self.report)?;
-            self.count_source(&run, &files);
-            on_way.push(OnWay {
-                digest: run.digest(),
+            let content = match read(&run, supply) {
+                Ok(sums) => Content::of(&run, sums),
+                Err(error) => {
+                    self.leave_out(&run, error)?;
+                    continue;
+                }
+            };
+            let files = supply.files(&run, &mut self.report);
+            let one = OnWay {
                 here: here.remove(&run.run_id),
                 run,
+                content,
                 files,
-            });
+            };
+            if self.is_to_be_sent(experiment, &one)? {
+                to_send.push(one);
+            }
         }
-        let (same, other): (Vec<OnWay>, Vec<OnWay>) = on_way.into_iter().partition(OnWay::is_same);
-        for one in &same {
-            self.count_here(one.here.as_ref());
-        }
-        match experiment.filter(|_| !self.dry_run) {
-            Some(experiment) if !other.is_empty() => self.send(experiment, &other, supply)?,
-            _ => other.iter().for_each(|one| self.count_here(one.here.as_ref())),
+        if let Some(experiment) = experiment.filter(|_| !to_send.is_empty()) {
+            self.send(experiment, to_send, supply)?;
         }
         self.done += ids.len() as u64;
         self.show();
         Ok(())
     }
 
-    fn send(&mut self, experiment: i64, runs: &[OnWay], supply: &mut dyn Supply) -> CliResult {
-        // One whose files alone were added to here since has nothing to be sent.
-        let is_wanted = |one: &&OnWay| {
-            let here = one.here.as_ref();
-            !(one.has_files() && here.is_some_and(|here| here.digest.as_ref() == Some(&one.digest)))
-        };
-        let wanted: Vec<&OnWay> = runs.iter().filter(is_wanted).collect();
-        let begun: Vec<&Run> = wanted.iter().map(|one| &one.run).collect();
-        let answer = self.server.begin(experiment, &begun)?;
-        for refused in answer.refused {
-            let told = format!("run {}: {}", refused.id, refused.message);
-            self.report.differences.add(told);
+    fn here(&self, ids: &[String]) -> CliResult<BTreeMap<String, RunHere>> {
+        let runs = self.server.state(ids, &[])?.runs.into_iter();
+        Ok(runs.map(|run| (run.run_id.clone(), run)).collect())
+    }
+
+    /// Tells a run that cannot be read, if the rest of the source can.
+    fn leave_out(&mut self, run: &Run, error: SourceError) -> CliResult {
+        if !error.is_of_a_part() {
+            return Err(super::failed(error));
         }
-        let places: BTreeMap<String, String> = answer
+        self.report.left_out(&format!("{}: {error}", named(run)));
+        Ok(())
+    }
+
+    /// Counts and tells a run that nothing is to be sent of; answers whether something is.
+    fn is_to_be_sent(&mut self, experiment: Option<i64>, one: &OnWay) -> CliResult<bool> {
+        let Some(here) = &one.here else {
+            if self.way.dry_run {
+                self.count_source(one);
+            }
+            return Ok(!self.way.dry_run);
+        };
+        if experiment != Some(here.experiment_id) {
+            self.count_source(one);
+            let place = (here.experiment_id, here.experiment_name.clone());
+            self.report
+                .elsewhere
+                .entry(place)
+                .or_default()
+                .add(&one.run.run_id);
+            return Ok(false);
+        }
+        if here.lifecycle_stage == DELETED && !one.run.is_deleted {
+            self.count_source(one);
+            self.count_here(here);
+            self.report.deleted_here.add(&one.run.run_id);
+            return Ok(false);
+        }
+        let is_settled = one.is_settled();
+        let is_whole = is_settled && one.has_files() && !self.way.verify;
+        if !(is_whole || self.way.dry_run) {
+            return Ok(true);
+        }
+        if self.way.verify && here.artifacts > 0 {
+            self.send_files(&named(&one.run), &one.files, &here.artifact_uri, true)?;
+        }
+        for difference in one.content.differences(here, is_settled) {
+            if difference.stays {
+                self.differs(&one.run, &difference.text);
+            }
+        }
+        self.count_source(one);
+        self.count_here(here);
+        Ok(false)
+    }
+
+    fn send(&mut self, experiment: i64, runs: Vec<OnWay>, supply: &mut dyn Supply) -> CliResult {
+        // One of which files alone can be missing is not opened again, unless it takes none as it is.
+        let (settled, others): (Vec<OnWay>, Vec<OnWay>) = runs
+            .into_iter()
+            .partition(|one| one.is_settled() && !one.run.is_deleted);
+        let begun: Vec<(&Run, &Content)> = others.iter().map(|one| (&one.run, &one.content)).collect();
+        let answer = self.server.begin(experiment, &begun)?;
+        let refused: BTreeMap<String, String> = answer
+            .refused
+            .into_iter()
+            .map(|refused| (refused.id, refused.message))
+            .collect();
+        let mut places: BTreeMap<String, String> = answer
             .taken
             .into_iter()
             .map(|taken| (taken.id, taken.artifact_uri))
             .collect();
-        let taken: Vec<(&OnWay, &String)> = wanted
-            .into_iter()
-            .filter_map(|one| Some((one, places.get(&one.run.run_id)?)))
-            .collect();
-        self.send_points(&taken, supply)?;
-        for (one, place) in &taken {
-            if one.files.count() > 0 {
+        let mut sent = Vec::new();
+        for one in others {
+            match refused.get(&one.run.run_id) {
+                Some(why) => {
+                    self.count_source(&one);
+                    self.differs(&one.run, why);
+                }
+                None => sent.push(one),
+            }
+        }
+        let mut sent = self.send_points(sent, supply)?;
+        for one in &settled {
+            let here = one.here.as_ref();
+            places.extend(here.map(|here| (one.run.run_id.clone(), here.artifact_uri.clone())));
+        }
+        for one in sent.iter().chain(&settled) {
+            if let Some(place) = places.get(&one.run.run_id).filter(|_| one.files.count() > 0) {
                 let has_some = one.here.as_ref().is_some_and(|here| here.artifacts > 0);
-                let (files, bytes) =
-                    artifacts::send(self.server, &one.files, place, has_some, &mut self.report)?;
-                self.report.sent.artifacts += files;
-                self.report.sent.artifact_bytes += bytes;
+                self.send_files(&named(&one.run), &one.files, place, has_some)?;
                 self.show();
             }
         }
-        let finished: Vec<Value> = taken.iter().map(|(one, _)| finished(one)).collect();
+        let finished: Vec<Value> = sent.iter().map(finished).collect();
         self.server.finish(&finished)?;
         self.report.sent.runs += finished.len() as u64;
-        let refused: BTreeSet<&String> = runs
-            .iter()
-            .map(|one| &one.run.run_id)
-            .filter(|id| begun.iter().any(|run| run.run_id == **id) && !places.contains_key(*id))
-            .collect();
-        self.compare(runs, &refused)
+        sent.extend(settled);
+        self.compare(&sent)
     }
 
-    fn send_points(&mut self, taken: &[(&OnWay, &String)], supply: &mut dyn Supply) -> CliResult {
+    /// Sends the points that are not here, and keeps what was read for the comparison; answers the runs that are whole.
+    fn send_points(&mut self, runs: Vec<OnWay>, supply: &mut dyn Supply) -> CliResult<Vec<OnWay>> {
         let mut buffer = PointBuffer::default();
-        for (one, _) in taken {
-            let wanted = one.wanted();
-            if wanted.is_empty() {
+        let mut whole = Vec::new();
+        for mut one in runs {
+            let lacking = one.content.lacking(one.here.as_ref());
+            if lacking.is_empty() {
+                whole.push(one);
                 continue;
             }
-            let mut failed = None;
+            let (mut failed, mut sums) = (None, Sums::default());
             let (server, before) = (self.server, self.report.sent.metric_points);
             let read = supply.points(&one.run, &mut |point| {
-                if !wanted.contains(&point.key) {
+                // A metric that its writer began meanwhile comes along.
+                if !lacking.contains(&point.key) && one.content.has_metric(&point.key) {
                     return ControlFlow::Continue(());
                 }
+                sums.add(&point);
                 match buffer.add(server, &one.run.run_id, point) {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(error) => {
@@ -200,60 +266,116 @@ impl<'a> Mover<'a> {
                     }
                 }
             });
-            read.map_err(|error| CliError::diagnosed(&error))?;
             if let Some(error) = failed {
                 return Err(error);
+            }
+            match read {
+                Ok(()) => {
+                    one.content.reread(sums);
+                    whole.push(one);
+                }
+                Err(error) => self.leave_out(&one.run, error)?,
             }
             self.report.sent.metric_points = before + std::mem::take(&mut buffer.sent);
             self.show();
         }
         buffer.flush(self.server)?;
         self.report.sent.metric_points += buffer.sent;
-        Ok(())
+        Ok(whole)
     }
 
-    /// Asks what is here now, and says what is missing.
-    fn compare(&mut self, runs: &[OnWay], refused: &BTreeSet<&String>) -> CliResult {
-        let ids: Vec<String> = runs.iter().map(|one| one.run.run_id.clone()).collect();
-        let mut here: BTreeMap<String, RunHere> = self
-            .server
-            .state(&ids, &[])?
-            .runs
-            .into_iter()
-            .map(|run| (run.run_id.clone(), run))
-            .collect();
-        for one in runs.iter().filter(|one| !refused.contains(&one.run.run_id)) {
-            let found = here.remove(&one.run.run_id);
-            for missing in missing(&one.run, &one.files, found.as_ref()) {
-                let told = format!("run {} ({}): {missing}", one.run.run_id, one.run.name);
-                self.report.differences.add(told);
-            }
-            self.count_here(found.as_ref());
+    /// Sends the files that are missing, or differ; a dry run tells those that differ.
+    pub fn send_files(&mut self, whose: &str, files: &Files, uri: &str, has_some: bool) -> CliResult {
+        let outcome = artifacts::send(self.server, files, uri, has_some, self.way)?;
+        self.report.sent.artifacts += outcome.files;
+        self.report.sent.artifact_bytes += outcome.bytes;
+        for told in outcome.told {
+            self.report.differences.add(&format!("{whose}: {told}"));
         }
         Ok(())
     }
 
-    fn count_source(&mut self, run: &Run, files: &Files) {
-        let counts = &mut self.report.source;
-        counts.runs += 1;
-        counts.params += run.params.len() as u64;
-        counts.tags += run.tags.len() as u64;
-        counts.datasets += run.datasets.len() as u64;
-        counts.metric_points += run.points.values().sum::<u64>();
-        counts.artifacts += files.count();
-        counts.artifact_bytes += files.bytes();
+    /// Asks what is here now, and says what is not as in the source.
+    fn compare(&mut self, runs: &[OnWay]) -> CliResult {
+        let ids: Vec<String> = runs.iter().map(|one| one.run.run_id.clone()).collect();
+        let here = self.here(&ids)?;
+        for one in runs {
+            self.count_source(one);
+            let Some(found) = here.get(&one.run.run_id) else {
+                self.differs(&one.run, "it is not here");
+                continue;
+            };
+            for difference in one.content.differences(found, true) {
+                self.differs(&one.run, &difference.text);
+            }
+            let (files, bytes) = (one.files.count(), one.files.bytes());
+            if found.artifacts < files || found.artifact_bytes < bytes {
+                let text = format!(
+                    "{} with {} in the source, {} with {} here",
+                    units::plural(files, "artifact"),
+                    units::bytes(bytes),
+                    found.artifacts,
+                    units::bytes(found.artifact_bytes)
+                );
+                self.differs(&one.run, &text);
+            }
+            self.count_here(found);
+        }
+        Ok(())
     }
 
-    fn count_here(&mut self, here: Option<&RunHere>) {
-        let Some(here) = here else { return };
+    fn differs(&mut self, run: &Run, text: &str) {
+        self.report.differences.add(&format!("{}: {text}", named(run)));
+    }
+
+    fn count_source(&mut self, one: &OnWay) {
+        let counts = &mut self.report.source;
+        counts.runs += 1;
+        counts.params += one.content.params();
+        counts.tags += one.content.tags();
+        counts.datasets += one.content.datasets();
+        counts.metric_points += one.content.metric_points();
+        counts.artifacts += one.files.count();
+        counts.artifact_bytes += one.files.bytes();
+    }
+
+    fn count_here(&mut self, here: &RunHere) {
         let counts = &mut self.report.here;
         counts.runs += 1;
-        counts.params += here.params;
-        counts.tags += here.tags;
-        counts.datasets += here.datasets;
-        counts.metric_points += here.points.values().sum::<u64>();
+        counts.params += here.params.len() as u64;
+        counts.tags += here.tags.len() as u64;
+        counts.datasets += here.datasets.len() as u64;
+        counts.metric_points += here.points.values().map(|points| points.count).sum::<u64>();
         counts.artifacts += here.artifacts;
         counts.artifact_bytes += here.artifact_bytes;
+    }
+}
+
+fn named(run: &Run) -> String {
+    match run.name.as_str() {
+        "" => format!("run {}", run.run_id),
+        name => format!("run {} ({name})", run.run_id),
+    }
+}
+
+/// The points of a run as they are now.
+fn read(run: &Run, supply: &mut dyn Supply) -> Result<Sums, SourceError> {
+    let mut sums = Sums::default();
+    let mut early = None;
+    supply.points(run, &mut |point| {
+        if point.logged_ms < 0 {
+            early = Some(point.key);
+            return ControlFlow::Break(());
+        }
+        sums.add(&point);
+        ControlFlow::Continue(())
+    })?;
+    match early {
+        Some(key) => Err(SourceError::Point {
+            key,
+            problem: "a time before 1970".to_owned(),
+        }),
+        None => Ok(sums),
     }
 }
 
@@ -263,31 +385,5 @@ fn finished(one: &OnWay) -> Value {
     let deleted_ms = run
         .is_deleted
         .then(|| run.deleted_ms.or(run.end_ms).unwrap_or(run.start_ms));
-    json!({ "run_id": run.run_id, "digest": one.digest, "deleted_ms": deleted_ms })
-}
-
-/// What of a run is not here.
-fn missing(run: &Run, files: &Files, here: Option<&RunHere>) -> Vec<String> {
-    let Some(here) = here else {
-        return vec!["it is not here".to_owned()];
-    };
-    let mut missing = Vec::new();
-    for (what, source, found) in [
-        ("parameters", run.params.len() as u64, here.params),
-        ("tags", run.tags.len() as u64, here.tags),
-        ("datasets", run.datasets.len() as u64, here.datasets),
-        ("artifacts", files.count(), here.artifacts),
-        ("bytes of artifacts", files.bytes(), here.artifact_bytes),
-    ] {
-        if found < source {
-            missing.push(format!("{source} {what} in the source, {found} here"));
-        }
-    }
-    for (key, source) in &run.points {
-        let found = here.points.get(key).copied().unwrap_or(0);
-        if found < *source {
-            missing.push(format!("{source} points of '{key}' in the source, {found} here"));
-        }
-    }
-    missing
+    json!({ "run_id": run.run_id, "digest": one.digest(), "deleted_ms": deleted_ms })
 }

@@ -7,9 +7,10 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::failed;
 use super::mover::Mover;
 use super::server::pairs;
-use crate::error::{CliError, CliResult};
+use crate::error::{CliResult, EXIT_BAD_INPUT};
 
 /// Versions of one call.
 const VERSIONS: usize = 100;
@@ -42,13 +43,14 @@ enum Made {
     Elsewhere,
 }
 
-/// Moves the registered models; where `wanted` is given, those versions whose run or logged model is in it.
+/// Moves the registered models; where `wanted` is given, those versions whose run or logged model is in it. Without
+/// artifacts, versions that have files are left out.
 pub fn move_models(
     mover: &mut Mover<'_>,
     store: &mut dyn MlflowStore,
     wanted: Option<&BTreeSet<String>>,
+    with_artifacts: bool,
 ) -> CliResult {
-    let failed = |error| CliError::diagnosed(&error);
     let mut copies = Vec::new();
     for model in store.registered_models().map_err(failed)? {
         let versions = store.versions(&model.name).map_err(failed)?;
@@ -73,86 +75,117 @@ pub fn move_models(
         // What a copy was made of may be a version of a model that comes later.
         let (of_versions, own): (Vec<_>, Vec<_>) =
             made.into_iter().partition(|(_, made)| *made == Made::Copy);
-        let is_here = send(mover, &model, &own, true)?;
+        let has_copies = !of_versions.is_empty();
+        let is_here = send(mover, &model, &own, with_artifacts, own.is_empty())?;
         mover.report.here.registered_models += u64::from(is_here);
-        if !of_versions.is_empty() {
+        if has_copies {
             copies.push((model, of_versions));
         }
     }
     for (model, versions) in copies {
-        send(mover, &model, &versions, false)?;
+        send(mover, &model, &versions, with_artifacts, false)?;
     }
     Ok(())
 }
 
-/// Sends a model with some of its versions; answers whether the model is here.
+/// Sends a model with some of its versions, or alone; answers whether the model is here. One of whose versions none can
+/// come is not made.
 fn send(
     mover: &mut Mover<'_>,
     model: &RegisteredModel,
     versions: &[(ModelVersion, Made)],
-    even_if_none: bool,
+    with_artifacts: bool,
+    alone: bool,
 ) -> CliResult<bool> {
     let mut is_here = false;
     let mut calls: Vec<&[(ModelVersion, Made)]> = versions.chunks(VERSIONS).collect();
-    if calls.is_empty() && even_if_none {
+    if alone {
         calls.push(&[]);
     }
     for some in calls {
+        // Asked about by their numbers alone: where files lie, and whether they do, is another question.
+        let looked = some
+            .iter()
+            .map(|(version, _)| wish_of(version, "", None, None))
+            .collect();
+        let Some(before) = call(mover, model, looked, true)? else {
+            return Ok(false);
+        };
+        is_here |= before.has_model;
+        if mover.way.dry_run {
+            mover.report.here.model_versions += before.here.len() as u64;
+            tell(mover, model, before.refused);
+            continue;
+        }
         let places = places(mover, some)?;
         let mut sent = Vec::new();
         for (version, made) in some {
-            match version_of(version, made, &places) {
-                Some(wish) => sent.push(wish),
-                // Where nothing is sent, its files are not there yet: its number is asked about.
-                None if mover.dry_run => sent.push(wish_of(version, "", None, None)),
-                None => {
+            let is_known = before.here.contains(&version.version);
+            let needs_files = !matches!(made, Made::Prompt | Made::Copy);
+            let wish = match version_of(version, made, &places) {
+                _ if needs_files && !with_artifacts && !is_known => {
+                    Err("its files were left out by --no-artifacts, and there is no version without files")
+                }
+                Some(wish) => Ok(wish),
+                None if is_known => Ok(wish_of(version, "", None, None)),
+                None => Err("its files were not moved in"),
+            };
+            match wish {
+                Ok(wish) => sent.push(wish),
+                Err(why) => {
                     let from = version.storage_location.as_deref().unwrap_or(&version.source);
-                    mover.report.differences.add(format!(
-                        "version {} of model '{}': its files at '{from}' were not moved in",
+                    mover.report.differences.add(&format!(
+                        "version {} of model '{}' from '{from}': {why}",
                         version.version, model.name
                     ));
                 }
             }
         }
-        let wish = json!({
-            "source": mover.server.source, "name": model.name, "description": model.description,
-            "created_ms": model.created_ms, "updated_ms": model.updated_ms, "tags": pairs(&model.tags),
-            "aliases": model.aliases, "versions": sent, "dry_run": mover.dry_run,
-        });
-        let before = known(mover, &wish)?;
-        let answer: Answer = match mover.server.api.post_list("/api/v1/registry/import", &wish) {
-            Ok(answer) => answer,
-            Err(error) if error.exit_code == crate::error::EXIT_BAD_INPUT => {
-                let told = format!("model '{}': {}", model.name, error.report.message);
-                mover.report.differences.add(told);
-                return Ok(false);
-            }
-            Err(error) => return Err(error),
+        if sent.is_empty() && !some.is_empty() {
+            continue;
+        }
+        let Some(answer) = call(mover, model, sent, false)? else {
+            return Ok(false);
         };
         is_here = answer.has_model;
         mover.report.here.model_versions += answer.here.len() as u64;
-        let new = answer.here.iter().filter(|number| !before.contains(number));
+        let new = answer.here.iter().filter(|number| !before.here.contains(number));
         mover.report.sent.model_versions += new.count() as u64;
-        for refused in answer.refused {
-            mover.report.differences.add(format!(
-                "version {} of model '{}': {}",
-                refused.version, model.name, refused.message
-            ));
-        }
+        tell(mover, model, answer.refused);
     }
     Ok(is_here)
 }
 
-/// Which of the versions of a call are here before it.
-fn known(mover: &Mover<'_>, wish: &Value) -> CliResult<Vec<i64>> {
-    if mover.dry_run {
-        return Ok(Vec::new());
+/// Sends or asks about some versions; nothing if the model itself is refused, which is told.
+fn call(
+    mover: &mut Mover<'_>,
+    model: &RegisteredModel,
+    versions: Vec<Value>,
+    dry_run: bool,
+) -> CliResult<Option<Answer>> {
+    let wish = json!({
+        "source": mover.server.source, "name": model.name, "description": model.description,
+        "created_ms": model.created_ms, "updated_ms": model.updated_ms, "tags": pairs(&model.tags),
+        "aliases": model.aliases, "versions": versions, "dry_run": dry_run,
+    });
+    match mover.server.api.post_list("/api/v1/registry/import", &wish) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.exit_code == EXIT_BAD_INPUT => {
+            let told = format!("model '{}': {}", model.name, error.report.message);
+            mover.report.differences.add(&told);
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
-    let mut look = wish.clone();
-    look["dry_run"] = json!(true);
-    let answer: CliResult<Answer> = mover.server.api.post_list("/api/v1/registry/import", &look);
-    // What is wrong with it is told by the call itself.
-    Ok(answer.map(|answer| answer.here).unwrap_or_default())
+}
+
+fn tell(mover: &mut Mover<'_>, model: &RegisteredModel, refused: Vec<Refused>) {
+    for refused in refused {
+        mover.report.differences.add(&format!(
+            "version {} of model '{}': {}",
+            refused.version, model.name, refused.message
+        ));
+    }
 }
 
 /// Where the artifacts of the runs lie that these versions were made from.

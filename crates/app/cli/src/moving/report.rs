@@ -1,8 +1,11 @@
 //! What an import found, sent and compared.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::mover::Way;
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use crate::output::{self, Table};
@@ -12,6 +15,10 @@ use crate::units;
 const KEPT: usize = 1000;
 /// Those that are shown to people.
 const SHOWN: usize = 20;
+/// Characters of one.
+const LONGEST: usize = 500;
+/// Things that are named where many are counted.
+const NAMED: usize = 5;
 
 /// How much there is of everything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -67,12 +74,17 @@ pub struct Told {
 }
 
 impl Told {
-    pub fn add(&mut self, text: impl Into<String>) {
+    pub fn add(&mut self, text: &str) {
         if self.list.len() < KEPT {
-            self.list.push(text.into());
+            self.list.push(shown(text));
         } else {
             self.more += 1;
         }
+    }
+
+    #[cfg(test)]
+    pub fn texts(&self) -> &[String] {
+        &self.list
     }
 
     fn count(&self) -> usize {
@@ -89,6 +101,51 @@ impl Told {
     }
 }
 
+/// The text on one line of bounded length: what a source holds may be of any, and hold any character.
+fn shown(text: &str) -> String {
+    let mut line = String::new();
+    for char in text.chars().take(LONGEST) {
+        match char.is_control() {
+            true => line.extend(char.escape_default()),
+            false => line.push(char),
+        }
+    }
+    let count = text.chars().count();
+    if count > LONGEST {
+        line.push_str(&format!("… ({} characters)", units::grouped(count as u64)));
+    }
+    line
+}
+
+/// Things of one kind: how many, and the first of them.
+#[derive(Debug, Default)]
+pub struct Group {
+    count: u64,
+    first: Vec<String>,
+}
+
+impl Group {
+    pub fn add(&mut self, name: &str) {
+        self.count += 1;
+        if self.first.len() < NAMED {
+            self.first.push(name.to_owned());
+        }
+    }
+
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// `a, b and 7 more`.
+    pub fn names(&self) -> String {
+        let names = self.first.join(", ");
+        match self.count - self.first.len() as u64 {
+            0 => names,
+            more => format!("{names} and {more} more"),
+        }
+    }
+}
+
 /// What an import found, sent and compared.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -99,15 +156,44 @@ pub struct Report {
     pub differences: Told,
     /// What is to be known and is no difference.
     pub notices: Told,
+    /// Runs that are here already, by number and name of the experiment that they are in.
+    pub elsewhere: BTreeMap<(i64, String), Group>,
+    /// Runs that were deleted here.
+    pub deleted_here: Group,
 }
 
 impl Report {
+    /// Something of the source that could not be read.
+    pub fn left_out(&mut self, text: &str) {
+        self.differences.add(&format!("left out: {text}"));
+    }
+
     /// Prints it; an error, already told, if something is missing here.
-    pub fn finish(&self, context: &Context, dry_run: bool) -> CliResult {
+    pub fn finish(mut self, context: &Context, way: Way) -> CliResult {
+        for ((id, name), runs) in std::mem::take(&mut self.elsewhere) {
+            self.differences.add(&format!(
+                "{} here already, in the experiment '{name}' ({id}), and stayed there: {}",
+                match runs.count {
+                    1 => "1 run is".to_owned(),
+                    many => format!("{many} runs are"),
+                },
+                runs.names()
+            ));
+        }
+        if self.deleted_here.count > 0 {
+            self.notices.add(&format!(
+                "{} deleted here since, and stayed so: {}",
+                match self.deleted_here.count {
+                    1 => "1 run was".to_owned(),
+                    many => format!("{many} runs were"),
+                },
+                self.deleted_here.names()
+            ));
+        }
         if context.json {
-            output::say_json(&self.document(dry_run));
+            output::say_json(&self.document(way.dry_run));
         } else {
-            self.show(dry_run);
+            self.show(way);
         }
         match self.differences.count() {
             0 => Ok(()),
@@ -123,7 +209,7 @@ impl Report {
         })
     }
 
-    fn show(&self, dry_run: bool) {
+    fn show(&self, way: Way) {
         self.table().print("The source is empty.");
         if self.notices.count() > 0 {
             output::say("to be known:");
@@ -136,7 +222,7 @@ impl Report {
             ));
             self.differences.show();
         }
-        if dry_run {
+        if way.dry_run {
             output::say("nothing was changed");
             return;
         }
@@ -153,7 +239,15 @@ impl Report {
             )
         ));
         if self.differences.count() == 0 {
-            output::say("everything is as in the source");
+            let what = match self.deleted_here.count {
+                0 => "everything",
+                _ => "everything else",
+            };
+            let how = match way.verify || self.source.artifacts == 0 {
+                true => "",
+                false => "; files were compared by their sizes, --verify reads them",
+            };
+            output::say(&format!("{what} is as in the source{how}"));
         }
     }
 
@@ -170,5 +264,29 @@ impl Report {
             }
         }
         table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_source_holds_takes_one_line_of_bounded_length() {
+        assert_eq!(shown("a\u{1b}[2J\nb\tc ü"), "a\\u{1b}[2J\\nb\\tc ü");
+        let long = shown(&"x".repeat(2 * 1024 * 1024));
+        assert_eq!(long, format!("{}… (2,097,152 characters)", "x".repeat(LONGEST)));
+        assert_eq!(shown(&"ü".repeat(LONGEST)), "ü".repeat(LONGEST));
+    }
+
+    #[test]
+    fn of_many_the_first_are_named() {
+        let mut group = Group::default();
+        for number in 0..5 {
+            group.add(&format!("r{number}"));
+        }
+        assert_eq!(group.names(), "r0, r1, r2, r3, r4");
+        group.add("r5");
+        assert_eq!(group.names(), "r0, r1, r2, r3, r4 and 1 more");
     }
 }

@@ -6,7 +6,8 @@ use corliss_mlflow_store::{LoggedModel, Pair, Point, Run};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::{Api, segment};
+use super::content::Content;
+use crate::api::Api;
 use crate::error::CliResult;
 
 /// Runs or models of one call.
@@ -30,6 +31,10 @@ pub struct Server {
 pub struct Moved {
     /// None if a dry run would make it.
     pub experiment_id: Option<i64>,
+    /// Its name here.
+    pub name: String,
+    /// Whether it is deleted here.
+    pub is_deleted: bool,
 }
 
 /// What became of what was sent.
@@ -58,39 +63,58 @@ pub struct Here {
     pub models: Vec<ModelHere>,
 }
 
-#[derive(Clone, Deserialize)]
+/// A run that is here; what it logged by digests.
+#[derive(Deserialize)]
 pub struct RunHere {
     pub run_id: String,
+    pub experiment_id: i64,
+    pub experiment_name: String,
     pub digest: Option<String>,
+    pub lifecycle_stage: String,
     pub artifact_uri: String,
-    pub params: u64,
-    pub tags: u64,
-    pub datasets: u64,
-    pub points: BTreeMap<String, u64>,
+    pub params: BTreeMap<String, String>,
+    pub tags: BTreeMap<String, String>,
+    pub datasets: Vec<String>,
+    pub models: Vec<String>,
+    pub points: BTreeMap<String, PointsHere>,
     pub artifacts: u64,
     pub artifact_bytes: u64,
 }
 
-#[derive(Clone, Deserialize)]
+/// The points of a metric.
+#[derive(Default, Deserialize)]
+pub struct PointsHere {
+    pub count: u64,
+    pub digest: String,
+}
+
+#[derive(Deserialize)]
 pub struct ModelHere {
     pub model_id: String,
+    pub experiment_id: i64,
+    pub artifact_uri: String,
     pub artifacts: u64,
     pub artifact_bytes: u64,
 }
 
 #[derive(Deserialize)]
 struct Listed {
-    #[serde(default)]
-    files: Vec<Entry>,
+    entries: Vec<Entry>,
 }
 
+/// An entry of a folder of artifacts; one without a file is a folder.
 #[derive(Deserialize)]
 struct Entry {
-    path: String,
-    #[serde(default)]
-    is_dir: bool,
-    #[serde(default)]
-    file_size: u64,
+    name: String,
+    file: Option<FileHere>,
+}
+
+/// A file that is here.
+#[derive(Deserialize)]
+pub struct FileHere {
+    pub size_bytes: u64,
+    /// The id of its content.
+    pub id: String,
 }
 
 /// Texts that the server takes as they are.
@@ -123,9 +147,9 @@ impl Server {
     }
 
     /// Begins runs, or opens them again.
-    pub fn begin(&self, experiment_id: i64, runs: &[&Run]) -> CliResult<Answer> {
+    pub fn begin(&self, experiment_id: i64, runs: &[(&Run, &Content)]) -> CliResult<Answer> {
         let mut answer = Answer::default();
-        for call in calls(runs.iter().map(|run| (run_of(run), 0))) {
+        for call in calls(runs.iter().map(|(run, content)| (run_of(run, content), 0))) {
             let wish = json!({ "source": self.source, "experiment_id": experiment_id, "runs": call });
             let found: Answer = self.api.post_list(&format!("{ROUTE}/runs"), &wish)?;
             answer.taken.extend(found.taken);
@@ -156,8 +180,8 @@ impl Server {
         Ok(())
     }
 
-    /// Every file under a folder of artifacts, and its size.
-    pub fn files(&self, root: &str) -> CliResult<BTreeMap<String, u64>> {
+    /// Every file under a folder of artifacts, by its path within.
+    pub fn files(&self, root: &str) -> CliResult<BTreeMap<String, FileHere>> {
         let mut found = BTreeMap::new();
         let mut folders = vec![String::new()];
         while let Some(folder) = folders.pop() {
@@ -166,16 +190,14 @@ impl Server {
             } else {
                 format!("{folder}/")
             };
-            let path = segment(format!("{root}/{prefix}").trim_end_matches('/'));
-            let listed: Listed = self
-                .api
-                .get(&format!("/api/2.0/mlflow-artifacts/artifacts?path={path}"))?;
-            for entry in listed.files {
-                let path = format!("{prefix}{}", entry.path);
-                if entry.is_dir {
-                    folders.push(path);
-                } else {
-                    found.insert(path, entry.file_size);
+            let whole = format!("{root}/{prefix}");
+            let asked = json!({ "folder": whole.trim_end_matches('/') });
+            let listed: Listed = self.api.post_list(&format!("{ROUTE}/artifacts"), &asked)?;
+            for entry in listed.entries {
+                let path = format!("{prefix}{}", entry.name);
+                match entry.file {
+                    Some(file) => drop(found.insert(path, file)),
+                    None => folders.push(path),
                 }
             }
         }
@@ -205,7 +227,7 @@ fn calls(things: impl Iterator<Item = (Value, usize)>) -> Vec<Vec<Value>> {
     calls
 }
 
-fn run_of(run: &Run) -> Value {
+fn run_of(run: &Run, content: &Content) -> Value {
     let datasets: Value = run
         .datasets
         .iter()
@@ -225,7 +247,7 @@ fn run_of(run: &Run) -> Value {
     json!({
         "run_id": run.run_id, "name": run.name, "user": run.user, "status": run.status, "start_ms": run.start_ms,
         "end_ms": run.end_ms, "params": pairs(&run.params), "tags": pairs(&run.tags), "datasets": datasets,
-        "models": models,
+        "models": models, "metrics": content.metrics().collect::<Vec<_>>(),
     })
 }
 

@@ -219,6 +219,11 @@ pub(super) fn check_metric(path: &str, metric: &Metric) -> Result<(), TrackingEr
     Ok(check_length("Metric name", limits::KEY_LEN, &metric.key)?)
 }
 
+pub(super) fn check_metric_name(name: &str) -> Result<(), TrackingError> {
+    check_key("name", name)?;
+    Ok(check_length("Metric name", limits::KEY_LEN, name)?)
+}
+
 pub(super) fn check_param(path: &str, param: &KeyValue) -> Result<(), TrackingError> {
     check_key(&format!("{path}key"), &param.key)?;
     Ok(check_length("Param key", limits::KEY_LEN, &param.key)?)

@@ -27,7 +27,7 @@ pub use artifacts::ArtifactRead;
 pub(crate) use artifacts::path_of as artifact_path;
 pub use import::{
     ExperimentMoved, FinishedRun, ImportExperiment, ImportModel, ImportPoints, ImportRun, ModelState,
-    MovedIn, Outcome, Refusal, RunState, Taken,
+    MovedIn, Outcome, PointsState, Refusal, RunState, Taken,
 };
 pub use log::Batch;
 pub use logged_models::{LoggedModelSearch, NewLoggedModel};

@@ -83,6 +83,7 @@ pub(crate) fn list_folder(
         Ok(ArtifactEntry {
             name: row.text("name")?,
             size_bytes: row.opt_unsigned("size_bytes")?,
+            blob: row.opt_text("blob")?,
         })
     })
     .collect()

@@ -1,12 +1,10 @@
 //! What was moved in from another tracker: which experiment and run came from where, and in which state the run was taken.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use corliss_metastore::{StoreError, Tx, params};
 
 use super::artifacts::files_under;
-use super::points::count_points;
-use super::runs::RunRef;
 use crate::types::{LifecycleStage, RunInfo};
 
 /// Its tables. A run whose digest is empty was begun and is not finished.
@@ -50,11 +48,12 @@ pub(crate) fn put_imported_experiment(
     Ok(())
 }
 
-/// Whether an experiment holds nothing, not even what is deleted.
-pub(crate) fn is_empty_experiment(tx: &mut dyn Tx, id: i64) -> Result<bool, StoreError> {
+/// Whether an experiment is nobody's: it holds nothing, not even what is deleted, and nothing is being moved into it.
+pub(crate) fn is_free_experiment(tx: &mut dyn Tx, id: i64) -> Result<bool, StoreError> {
     let found = tx.query_one(
         "SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM tracking_runs WHERE experiment_id = $1 LIMIT 1) AS r)
               + (SELECT COUNT(*) FROM (SELECT 1 FROM tracking_logged_models WHERE experiment_id = $1 LIMIT 1) AS m)
+              + (SELECT COUNT(*) FROM (SELECT 1 FROM tracking_imported_experiments WHERE experiment_id = $1 LIMIT 1) AS i)
              AS found",
         params![id],
     )?;
@@ -129,44 +128,6 @@ pub(crate) fn rewrite_run(tx: &mut dyn Tx, run_no: i64, run: &RunInfo) -> Result
         ],
     )?;
     Ok(())
-}
-
-/// How much a run has.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Holdings {
-    pub params: u64,
-    pub tags: u64,
-    pub datasets: u64,
-    /// Points by the number of their metric's name.
-    pub points: BTreeMap<i64, u64>,
-}
-
-/// What these runs have, in a number of statements that grows with their metrics alone.
-pub(crate) fn holdings(tx: &mut dyn Tx, runs: &[RunRef]) -> Result<HashMap<i64, Holdings>, StoreError> {
-    let numbers: Vec<i64> = runs.iter().map(|run| run.number).collect();
-    let mut found: HashMap<i64, Holdings> = HashMap::new();
-    for list in super::number_lists(&numbers) {
-        for (table, field) in [
-            (
-                "tracking_params",
-                (|of| &mut of.params) as fn(&mut Holdings) -> &mut u64,
-            ),
-            ("tracking_run_tags", |of| &mut of.tags),
-            ("tracking_datasets", |of| &mut of.datasets),
-        ] {
-            let sql = format!(
-                "SELECT run_no, COUNT(*) AS found FROM {table} WHERE run_no IN ({}) GROUP BY run_no",
-                super::list(list.len())
-            );
-            for row in tx.query(&sql, &list)? {
-                *field(found.entry(row.integer("run_no")?).or_default()) = row.unsigned("found")?;
-            }
-        }
-    }
-    for number in numbers {
-        found.entry(number).or_default().points = count_points(tx, number)?;
-    }
-    Ok(found)
 }
 
 /// How many files lie at a path, and their bytes.

@@ -32,7 +32,7 @@ pub(crate) use experiments::{
 };
 pub(crate) use history::Point;
 pub(crate) use import::{
-    artifacts_at, finish_imported_run, holdings, import_digests, imported_experiment, is_empty_experiment,
+    artifacts_at, finish_imported_run, import_digests, imported_experiment, is_free_experiment,
     put_import_digest, put_imported_experiment, rewrite_run,
 };
 pub(crate) use keys::Keys;
@@ -42,6 +42,7 @@ pub(crate) use logged_models::{
 };
 pub(crate) use metrics::{Numbered, history, history_bulk, latest_of, log_metrics, steps_of};
 pub(crate) use moving::move_old_points;
+pub(crate) use points::digests_of;
 pub(crate) use purge::{Deleted, Remains, purge_artifacts, purge_experiment, purge_model, purge_run};
 pub(crate) use runs::{
     NumberedRun, RunRef, finish_run, insert_run, next_run_no, reopen_run, run_info, run_numbers, run_ref,

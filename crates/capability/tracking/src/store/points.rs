@@ -1,8 +1,9 @@
 //! The points of metrics: batches as they were logged, and chunks of histories that batches are put into.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use corliss_metastore::{Row, StoreError, Tx, Value, params};
+use corliss_mlflow_wire::PointsDigest;
 
 use super::batches::Batches;
 use super::history::{
@@ -14,6 +15,8 @@ use super::history::{
 const BATCHES: i64 = if cfg!(test) { 4 } else { 64 };
 /// A batch of more points is put into chunks at once. A call logs fewer; a home that is moved has more.
 const BATCH_POINTS: usize = if cfg!(test) { 250 } else { 4096 };
+/// Chunks that are read at a time where a whole history goes by.
+const CHUNKS_READ: i64 = if cfg!(test) { 2 } else { 256 };
 
 /// Points by the number of their metric's name.
 pub(super) type ByKey = BTreeMap<i64, Vec<Point>>;
@@ -239,30 +242,57 @@ pub(crate) fn points(tx: &mut dyn Tx, run_no: i64, key_no: i64) -> Result<Vec<Po
     Ok(all)
 }
 
-/// How many points each metric of a run has, by the number of its name. Chunks have no point twice, nor two of them the
-/// same one; a batch may have what is in a chunk already.
-pub(crate) fn count_points(tx: &mut dyn Tx, run_no: i64) -> Result<BTreeMap<i64, u64>, StoreError> {
-    let mut in_batches = BTreeSet::new();
-    each_of_batches(tx, run_no, |key_no, _| {
-        in_batches.insert(key_no);
+/// The points of each metric of a run, counted and digested, by the number of its name. However long a history is, a few
+/// chunks of it are held at a time.
+pub(crate) fn digests_of(tx: &mut dyn Tx, run_no: i64) -> Result<BTreeMap<i64, PointsDigest>, StoreError> {
+    let mut in_batches = ByKey::new();
+    each_of_batches(tx, run_no, |key_no, point| {
+        in_batches.entry(key_no).or_default().push(point);
     })?;
     let rows = tx.query(
         "SELECT key_no FROM tracking_latest WHERE run_no = $1",
         params![run_no],
     )?;
-    let mut counts = BTreeMap::new();
+    let mut digests = BTreeMap::new();
     for row in rows {
         let key_no = row.integer("key_no")?;
-        let count = match in_batches.contains(&key_no) {
-            true => points(tx, run_no, key_no)?.len(),
-            false => {
-                let chunks = chunks_of(tx, run_no, key_no)?;
-                chunks.iter().map(|(_, points)| points.len()).sum()
+        let mut batched = in_batches.remove(&key_no).unwrap_or_default();
+        batched.sort_unstable();
+        let mut batched = batched.into_iter().peekable();
+        let mut digest = PointsDigest::default();
+        let mut add = |point: Point| digest.add(point.logged_ms, point.step, point.value);
+        each_of_chunks(tx, run_no, key_no, |point| {
+            while let Some(earlier) = batched.next_if(|one| *one < point) {
+                add(earlier);
             }
-        };
-        counts.insert(key_no, count as u64);
+            add(point);
+        })?;
+        batched.for_each(add);
+        digests.insert(key_no, digest);
     }
-    Ok(counts)
+    Ok(digests)
+}
+
+/// The points of a metric that are in chunks, in their order.
+fn each_of_chunks(
+    tx: &mut dyn Tx,
+    run_no: i64,
+    key_no: i64,
+    mut each: impl FnMut(Point),
+) -> Result<(), StoreError> {
+    let mut after = i64::MIN;
+    loop {
+        let rows = tx.query(
+            "SELECT chunk, data FROM tracking_points WHERE run_no = $1 AND key_no = $2 AND chunk > $3
+             ORDER BY chunk LIMIT $4",
+            params![run_no, key_no, after, CHUNKS_READ],
+        )?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.integer("chunk")?;
+        for row in &rows {
+            points_of(row)?.into_iter().for_each(&mut each);
+        }
+    }
 }
 
 const _: () = assert!(
@@ -272,6 +302,7 @@ const _: () = assert!(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use corliss_metastore::Metastore;
@@ -340,10 +371,17 @@ mod tests {
                     let batches = Arc::clone(&batches);
                     store.write(move |tx| log_metrics(tx, &batches, &RUN, &call)).await.unwrap();
                 }
-                let counts = store.read(|tx| count_points(tx, 1)).await.unwrap();
-                let expected: BTreeMap<i64, u64> =
-                    model.iter().map(|(key_no, points)| (*key_no, points.len() as u64)).collect();
-                assert_eq!(counts, expected);
+                let found = store.read(|tx| digests_of(tx, 1)).await.unwrap();
+                let found: BTreeMap<_, _> = found.iter().map(|(key_no, of)| (*key_no, of.finish())).collect();
+                let expected: BTreeMap<_, _> = model
+                    .iter()
+                    .map(|(key_no, points)| {
+                        let mut digest = PointsDigest::default();
+                        points.iter().for_each(|point| digest.add(point.logged_ms, point.step, point.value));
+                        (*key_no, digest.finish())
+                    })
+                    .collect();
+                assert_eq!(found, expected);
                 for (key_no, expected) in model {
                     let (found, sizes) = store
                         .read(move |tx| {

@@ -10,59 +10,36 @@ use crate::model::{ModelMetric, Point};
 /// Bytes of a line.
 const LINE_BYTES: usize = 4096;
 
-/// A point without the name of its metric.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Value {
-    logged_ms: i64,
-    step: i64,
-    value: f64,
+/// What a file of points holds.
+pub(super) struct History<T> {
+    pub points: Vec<T>,
+    /// Whether its last line has no end, and was left out: half a number looks like a whole one.
+    pub unfinished: bool,
 }
 
-impl Value {
-    pub fn named(self, key: &str) -> Point {
-        Point {
-            key: key.to_owned(),
-            logged_ms: self.logged_ms,
-            step: self.step,
-            value: self.value,
-        }
-    }
-
-    /// What makes two points the same, and their order: not-a-number stands behind all numbers.
-    fn order(&self, other: &Self) -> std::cmp::Ordering {
-        let value = |one: &Self| if one.value == 0.0 { 0.0 } else { one.value };
-        (self.logged_ms, self.step, self.value.is_nan())
-            .cmp(&(other.logged_ms, other.step, other.value.is_nan()))
-            .then_with(|| {
-                value(self)
-                    .partial_cmp(&value(other))
-                    .unwrap_or(std::cmp::Ordering::Equal)
-            })
-    }
-}
-
-/// All points of a file, each once, in order of time, step and value.
-pub(super) fn read(path: &Path) -> Result<Vec<Value>, SourceError> {
-    let mut values = Vec::new();
-    each_line(path, |number, fields| {
-        values.push(value_of(path, number, fields)?);
+/// All points of a metric, each once, in their order.
+pub(super) fn read(path: &Path, key: &str) -> Result<History<Point>, SourceError> {
+    let mut points = Vec::new();
+    let unfinished = each_line(path, |number, fields| {
+        points.push(point_of(path, number, fields, String::new())?);
         Ok(())
     })?;
-    values.sort_by(Value::order);
-    values.dedup_by(|one, other| one.order(other).is_eq());
-    Ok(values)
+    points.sort_by(Point::order);
+    points.dedup_by(|one, other| one.order(other).is_eq());
+    points.iter_mut().for_each(|point| key.clone_into(&mut point.key));
+    Ok(History { points, unfinished })
 }
 
 /// The points of a logged model's metric: `time value step run`, and the dataset's name and digest if there is one.
-pub(super) fn read_of_model(path: &Path, key: &str) -> Result<Vec<ModelMetric>, SourceError> {
-    let mut found = Vec::new();
-    each_line(path, |number, fields| {
+pub(super) fn read_of_model(path: &Path, key: &str) -> Result<History<ModelMetric>, SourceError> {
+    let mut points = Vec::new();
+    let unfinished = each_line(path, |number, fields| {
         let run_id = fields
             .get(3)
             .ok_or_else(|| wrong(path, number, "has no run behind its step"))?;
-        found.push(ModelMetric {
+        points.push(ModelMetric {
             run_id: (*run_id).to_owned(),
-            point: value_of(path, number, fields)?.named(key),
+            point: point_of(path, number, fields, key.to_owned())?,
             dataset: fields
                 .get(4)
                 .zip(fields.get(5))
@@ -70,13 +47,14 @@ pub(super) fn read_of_model(path: &Path, key: &str) -> Result<Vec<ModelMetric>, 
         });
         Ok(())
     })?;
-    Ok(found)
+    Ok(History { points, unfinished })
 }
 
+/// Reads line by line; answers whether the last one has no end, and was not read.
 fn each_line(
     path: &Path,
     mut each: impl FnMut(usize, &[&str]) -> Result<(), SourceError>,
-) -> Result<(), SourceError> {
+) -> Result<bool, SourceError> {
     let file = fs::File::open(path).map_err(|error| SourceError::read(path, error))?;
     let mut reader = BufReader::with_capacity(256 * 1024, file);
     let mut line = Vec::new();
@@ -89,13 +67,16 @@ fn each_line(
         if line.len() > LINE_BYTES {
             return Err(wrong(path, number, "is too long"));
         }
+        if !line.ends_with(b"\n") {
+            return Ok(true);
+        }
         let text = std::str::from_utf8(&line).map_err(|_| wrong(path, number, "is not text in UTF-8"))?;
         let fields: Vec<&str> = text.split_ascii_whitespace().collect();
         if !fields.is_empty() {
             each(number, &fields)?;
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// A line, or the beginning of one that is too long; answers how many bytes it took.
@@ -104,7 +85,7 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<u
     reader.take(LINE_BYTES as u64 + 1).read_until(b'\n', line)
 }
 
-fn value_of(path: &Path, number: usize, fields: &[&str]) -> Result<Value, SourceError> {
+fn point_of(path: &Path, number: usize, fields: &[&str], key: String) -> Result<Point, SourceError> {
     let field = |at: usize, what: &str| {
         fields
             .get(at)
@@ -121,7 +102,8 @@ fn value_of(path: &Path, number: usize, fields: &[&str]) -> Result<Value, Source
         })
     };
     let value = field(1, "value")?;
-    Ok(Value {
+    Ok(Point {
+        key,
         logged_ms: whole(field(0, "time")?, "time")?,
         value: value.parse().map_err(|_| {
             wrong(

@@ -7,7 +7,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::folder::read_text;
 use crate::error::SourceError;
-use crate::model::Pair;
+use crate::model::{Pair, STATUSES};
 
 /// What a `meta.yaml` says.
 pub(super) struct Meta {
@@ -16,9 +16,6 @@ pub(super) struct Meta {
     texts: BTreeMap<String, String>,
     maps: BTreeMap<String, Vec<Pair>>,
 }
-
-/// Which of MLflow's numbers stands for which status.
-const STATUSES: [&str; 5] = ["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"];
 
 impl Meta {
     pub fn read(path: &Path) -> Result<Self, SourceError> {

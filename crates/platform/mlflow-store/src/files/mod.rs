@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::SourceError;
 use crate::model::{Dataset, Experiment, LoggedModel, ModelLink, ModelVersion, RegisteredModel, Run};
-use crate::source::{Each, MlflowStore};
+use crate::source::{Each, MlflowStore, Remark, Remarks};
 use folder::{files_under, folders_in, pairs, read_text};
 use meta::Meta;
 
@@ -30,19 +30,25 @@ pub(crate) struct FileStore {
     root: PathBuf,
     /// Where each experiment lies.
     places: BTreeMap<String, PathBuf>,
+    remarks: Remarks,
 }
 
 impl FileStore {
     /// Looks for experiments.
     pub fn open(root: &Path) -> Result<Self, SourceError> {
         let mut places = BTreeMap::new();
+        let mut remarks = Remarks::default();
         for folder in [root.to_owned(), root.join(TRASH)] {
             if folder != root && !folder.is_dir() {
                 continue;
             }
             for (name, path) in folders_in(&folder)? {
-                if name != MODELS && name != TRASH && path.join(META).is_file() {
-                    places.insert(name, path);
+                if name == MODELS || name.starts_with('.') {
+                    continue;
+                }
+                match path.join(META).is_file() {
+                    true => drop(places.insert(name, path)),
+                    false => remarks.add(without_meta("experiment", &path)),
                 }
             }
         }
@@ -55,60 +61,55 @@ impl FileStore {
         Ok(Self {
             root: root.to_owned(),
             places,
+            remarks,
         })
     }
 
-    fn place(&self, experiment: &str) -> Option<&PathBuf> {
-        self.places.get(experiment)
+    fn place(&self, experiment: &str) -> Option<PathBuf> {
+        self.places.get(experiment).cloned()
     }
 
-    fn run(&self, experiment: &Path, id: &str) -> Result<Run, SourceError> {
-        let folder = experiment.join(id);
-        let meta = Meta::read(&folder.join(META))?;
-        let mut points = BTreeMap::new();
-        for (key, path) in files_under(&folder.join("metrics"))? {
-            points.insert(key, history::read(&path)?.len() as u64);
+    /// What can be read of these; the others are left out, and told by their name.
+    fn readable<T, R>(
+        &mut self,
+        things: impl IntoIterator<Item = T>,
+        name: impl Fn(&T) -> String,
+        read: impl Fn(&mut Remarks, T) -> Result<R, SourceError>,
+    ) -> Result<Vec<R>, SourceError> {
+        let mut found = Vec::new();
+        for thing in things {
+            let name = name(&thing);
+            match read(&mut self.remarks, thing) {
+                Ok(one) => found.push(one),
+                Err(error) => self.remarks.leave_out(&name, error)?,
+            }
         }
-        Ok(Run {
-            run_id: id.to_owned(),
-            name: meta
-                .opt_text("run_name")
-                .or_else(|| meta.opt_text("name"))
-                .unwrap_or_default(),
-            user: meta.opt_text("user_id").unwrap_or_default(),
-            status: meta.status()?,
-            start_ms: meta.opt_integer("start_time")?.unwrap_or_default(),
-            end_ms: meta.opt_integer("end_time")?,
-            is_deleted: meta.is_deleted(),
-            deleted_ms: meta.opt_integer("deleted_time")?,
-            // What it says may have been true on another machine, or before the folder was moved.
-            artifact_uri: match meta.opt_text("artifact_uri") {
-                Some(uri) if !is_local(&uri) => uri,
-                _ => folder.join("artifacts").display().to_string(),
-            },
-            params: pairs(&folder.join("params"))?,
-            tags: tags_of(&folder, &meta)?,
-            datasets: datasets(experiment, &folder)?,
-            models: links(&folder)?,
-            points,
-        })
+        Ok(found)
     }
 }
 
 impl MlflowStore for FileStore {
+    fn remarks(&mut self) -> Vec<Remark> {
+        self.remarks.take()
+    }
+
     fn experiments(&mut self) -> Result<Vec<Experiment>, SourceError> {
-        let mut found = Vec::new();
-        for (id, path) in &self.places {
-            let meta = Meta::read(&path.join(META))?;
-            found.push(Experiment {
-                id: id.clone(),
-                name: meta.text("name")?,
-                is_deleted: meta.is_deleted() || path.parent().is_some_and(|parent| parent.ends_with(TRASH)),
-                created_ms: meta.opt_integer("creation_time")?,
-                updated_ms: meta.opt_integer("last_update_time")?,
-                tags: pairs(&path.join("tags"))?,
-            });
-        }
+        let mut found = self.readable(
+            self.places.clone(),
+            |(id, _)| format!("experiment {id}"),
+            |_, (id, path)| {
+                let meta = Meta::read(&path.join(META))?;
+                Ok(Experiment {
+                    id,
+                    name: meta.text("name")?,
+                    is_deleted: meta.is_deleted()
+                        || path.parent().is_some_and(|parent| parent.ends_with(TRASH)),
+                    created_ms: meta.opt_integer("creation_time")?,
+                    updated_ms: meta.opt_integer("last_update_time")?,
+                    tags: pairs(&path.join("tags"))?,
+                })
+            },
+        )?;
         found.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(found)
     }
@@ -117,24 +118,33 @@ impl MlflowStore for FileStore {
         let Some(place) = self.place(experiment) else {
             return Ok(Vec::new());
         };
-        let is_run = |name: &str, path: &Path| {
-            ![DATASETS, MODELS, TRACES, "tags"].contains(&name) && path.join(META).is_file()
+        let mut ids = Vec::new();
+        let folders = match folders_in(&place) {
+            Ok(folders) => folders,
+            Err(error) => {
+                self.remarks
+                    .leave_out(&format!("experiment {experiment}"), error)?;
+                return Ok(ids);
+            }
         };
-        let folders = folders_in(place)?.into_iter();
-        Ok(folders
-            .filter(|(name, path)| is_run(name, path))
-            .map(|(name, _)| name)
-            .collect())
+        for (name, path) in folders {
+            if [DATASETS, MODELS, TRACES, "tags"].contains(&name.as_str()) || name.starts_with('.') {
+                continue;
+            }
+            match path.join(META).is_file() {
+                true => ids.push(name),
+                false => self.remarks.add(without_meta("run", &path)),
+            }
+        }
+        Ok(ids)
     }
 
     fn runs(&mut self, experiment: &str, ids: &[String]) -> Result<Vec<Run>, SourceError> {
         let Some(place) = self.place(experiment) else {
             return Ok(Vec::new());
         };
-        ids.iter()
-            .filter(|id| place.join(id).is_dir())
-            .map(|id| self.run(place, id))
-            .collect()
+        let there = ids.iter().filter(|id| place.join(id).is_dir());
+        self.readable(there, |id| format!("run {id}"), |_, id| run(&place, id))
     }
 
     fn points(&mut self, experiment: &str, run: &str, each: &mut Each<'_>) -> Result<(), SourceError> {
@@ -142,8 +152,12 @@ impl MlflowStore for FileStore {
             return Ok(());
         };
         for (key, path) in files_under(&place.join(run).join("metrics"))? {
-            for point in history::read(&path)? {
-                if let ControlFlow::Break(()) = each(point.named(&key)) {
+            let history = history::read(&path, &key)?;
+            if history.unfinished {
+                self.remarks.add(Remark::Unfinished(path));
+            }
+            for point in history.points {
+                if let ControlFlow::Break(()) = each(point) {
                     return Ok(());
                 }
             }
@@ -158,20 +172,74 @@ impl MlflowStore for FileStore {
         if !models.is_dir() {
             return Ok(Vec::new());
         }
-        let folders = folders_in(&models)?.into_iter();
-        folders
-            .filter(|(_, path)| path.join(META).is_file())
-            .map(|(id, path)| logged_model(id, &path))
-            .collect()
+        self.readable(
+            folders_in(&models)?,
+            |(id, _)| format!("logged model {id}"),
+            |remarks, (id, path)| logged_model(remarks, id, &path),
+        )
     }
 
     fn registered_models(&mut self) -> Result<Vec<RegisteredModel>, SourceError> {
-        registry::models(&self.root.join(MODELS))
+        let folder = self.root.join(MODELS);
+        if !folder.is_dir() {
+            return Ok(Vec::new());
+        }
+        let mut found = self.readable(
+            folders_in(&folder)?,
+            |(name, _)| format!("registered model '{name}'"),
+            |_, (_, path)| registry::model(&path),
+        )?;
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(found)
     }
 
     fn versions(&mut self, model: &str) -> Result<Vec<ModelVersion>, SourceError> {
-        registry::versions(&self.root.join(MODELS), model)
+        // A model's folder has its name: MLflow allows none that would be another path.
+        let folders = folders_in(&self.root.join(MODELS).join(model))?.into_iter();
+        let found = self.readable(
+            folders.filter(|(name, _)| name.starts_with(registry::VERSION)),
+            |(name, _)| format!("{name} of model '{model}'"),
+            |_, (_, path)| registry::version(&path),
+        )?;
+        let mut found: Vec<ModelVersion> = found.into_iter().flatten().collect();
+        found.sort_by_key(|version| version.version);
+        Ok(found)
     }
+}
+
+fn without_meta(what: &str, folder: &Path) -> Remark {
+    Remark::LeftOut(format!(
+        "{}: it has no {META}, without which it is no {what}",
+        folder.display()
+    ))
+}
+
+/// A run without its points.
+fn run(experiment: &Path, id: &str) -> Result<Run, SourceError> {
+    let folder = experiment.join(id);
+    let meta = Meta::read(&folder.join(META))?;
+    Ok(Run {
+        run_id: id.to_owned(),
+        name: meta
+            .opt_text("run_name")
+            .or_else(|| meta.opt_text("name"))
+            .unwrap_or_default(),
+        user: meta.opt_text("user_id").unwrap_or_default(),
+        status: meta.status()?,
+        start_ms: meta.opt_integer("start_time")?.unwrap_or_default(),
+        end_ms: meta.opt_integer("end_time")?,
+        is_deleted: meta.is_deleted(),
+        deleted_ms: meta.opt_integer("deleted_time")?,
+        // What it says may have been true on another machine, or before the folder was moved.
+        artifact_uri: match meta.opt_text("artifact_uri") {
+            Some(uri) if !is_local(&uri) => uri,
+            _ => folder.join("artifacts").display().to_string(),
+        },
+        params: pairs(&folder.join("params"))?,
+        tags: tags_of(&folder, &meta)?,
+        datasets: datasets(experiment, &folder)?,
+        models: links(&folder)?,
+    })
 }
 
 /// Whether an address of artifacts names a place on a disk.
@@ -244,12 +312,16 @@ fn links(run: &Path) -> Result<Vec<ModelLink>, SourceError> {
     Ok(found)
 }
 
-fn logged_model(id: String, folder: &Path) -> Result<LoggedModel, SourceError> {
+fn logged_model(remarks: &mut Remarks, id: String, folder: &Path) -> Result<LoggedModel, SourceError> {
     let meta = Meta::read(&folder.join(META))?;
     let created_ms = meta.opt_integer("creation_timestamp")?.unwrap_or_default();
     let mut metrics = Vec::new();
     for (key, path) in files_under(&folder.join("metrics"))? {
-        metrics.extend(history::read_of_model(&path, &key)?);
+        let history = history::read_of_model(&path, &key)?;
+        if history.unfinished {
+            remarks.add(Remark::Unfinished(path));
+        }
+        metrics.extend(history.points);
     }
     Ok(LoggedModel {
         model_id: id,

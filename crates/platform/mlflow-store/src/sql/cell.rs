@@ -1,5 +1,7 @@
 //! Values of rows, whatever the driver calls them.
 
+use std::fmt;
+
 use crate::SourceError;
 
 /// A value.
@@ -9,6 +11,20 @@ pub(crate) enum Cell {
     Integer(i64),
     Real(f64),
     Text(String),
+    /// What is no text, where one should be.
+    Bytes,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("without an id"),
+            Self::Integer(number) => write!(f, "{number}"),
+            Self::Real(number) => write!(f, "{number}"),
+            Self::Text(text) => f.write_str(text),
+            Self::Bytes => f.write_str("whose id is no text"),
+        }
+    }
 }
 
 /// The cells of a row, taken one after the other by their columns' names.
@@ -25,7 +41,7 @@ impl Cells {
         }
     }
 
-    fn wrong(&self, column: &'static str, problem: &str) -> SourceError {
+    pub fn wrong(&self, column: &'static str, problem: &str) -> SourceError {
         SourceError::Row {
             table: self.table,
             column,
@@ -44,6 +60,7 @@ impl Cells {
             // SQLite keeps a number in a column of texts as it was given.
             Cell::Integer(number) => Ok(Some(number.to_string())),
             Cell::Real(_) => Err(self.wrong(column, "a number, not a text")),
+            Cell::Bytes => Err(self.wrong(column, "bytes that are no text in UTF-8")),
         }
     }
 
@@ -56,7 +73,9 @@ impl Cells {
         match self.next() {
             Cell::Null => Ok(None),
             Cell::Integer(number) => Ok(Some(number)),
-            Cell::Real(_) | Cell::Text(_) => Err(self.wrong(column, "something else than a whole number")),
+            Cell::Real(_) | Cell::Text(_) | Cell::Bytes => {
+                Err(self.wrong(column, "something else than a whole number"))
+            }
         }
     }
 
@@ -75,7 +94,7 @@ impl Cells {
             Cell::Integer(number) => Ok(number as f64),
             // What SQLite makes of not-a-number, which MLflow flags in a column of its own.
             Cell::Null => Ok(f64::NAN),
-            Cell::Text(_) => Err(self.wrong(column, "a text, not a number")),
+            Cell::Text(_) | Cell::Bytes => Err(self.wrong(column, "a text, not a number")),
         }
     }
 }

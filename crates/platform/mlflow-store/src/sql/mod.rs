@@ -16,8 +16,9 @@ pub(crate) use sqlite::Sqlite;
 
 use crate::error::SourceError;
 use crate::model::{Experiment, LoggedModel, ModelVersion, RegisteredModel, Run};
-use crate::source::{Each, MlflowStore};
+use crate::source::{DEFAULT_WORKSPACE, Each, MlflowStore, Remark, Remarks};
 use cell::Cell;
+use rows::ByOwner;
 use schema::Optional;
 
 /// A row: one cell for each column of the statement.
@@ -54,18 +55,41 @@ pub(crate) struct SqlStore<D> {
     has: Optional,
     /// Ids of runs by experiment: read once, since no index leads from one to the other.
     run_ids: Option<BTreeMap<String, Vec<String>>>,
+    remarks: Remarks,
 }
 
 impl<D: Database> SqlStore<D> {
-    /// Looks whether the tables are there.
+    /// Looks whether the tables are there, and the workspace.
     pub fn open(mut database: D, workspace: &str) -> Result<Self, SourceError> {
         let has = schema::check(&mut database)?;
+        if workspace != DEFAULT_WORKSPACE {
+            schema::check_workspace(&mut database, has, workspace)?;
+        }
         Ok(Self {
             database,
             workspace: workspace.to_owned(),
             has,
             run_ids: None,
+            remarks: Remarks::default(),
         })
+    }
+
+    /// What rows say whose first column is an id; those that cannot be read are left out, and told by that.
+    fn readable<R>(
+        &mut self,
+        what: &str,
+        rows: Vec<Row>,
+        mut read: impl FnMut(Row) -> Result<R, SourceError>,
+    ) -> Result<Vec<R>, SourceError> {
+        let mut found = Vec::new();
+        for row in rows {
+            let id = row.first().map(ToString::to_string).unwrap_or_default();
+            match read(row) {
+                Ok(one) => found.push(one),
+                Err(error) => self.remarks.leave_out(&format!("{what} {id}"), error)?,
+            }
+        }
+        Ok(found)
     }
 
     /// A statement with ` AND workspace = $1` in place of `{workspace}`, and its parameters; a store without workspaces is
@@ -99,26 +123,26 @@ impl<D: Database> SqlStore<D> {
 }
 
 impl<D: Database> MlflowStore for SqlStore<D> {
+    fn remarks(&mut self) -> Vec<Remark> {
+        self.remarks.take()
+    }
+
     fn experiments(&mut self) -> Result<Vec<Experiment>, SourceError> {
         let rows = self.scoped_rows(
             "SELECT CAST(experiment_id AS VARCHAR(32)), name, lifecycle_stage, creation_time, last_update_time
              FROM experiments WHERE 1 = 1{workspace} ORDER BY name",
             &[],
         )?;
-        let mut tags = rows::pairs_by_owner(
-            "experiment_tags",
-            self.database.rows(
-                "SELECT CAST(experiment_id AS VARCHAR(32)), key, value FROM experiment_tags ORDER BY key",
-                &[],
-            )?,
+        let tags = self.database.rows(
+            "SELECT CAST(experiment_id AS VARCHAR(32)), key, value FROM experiment_tags ORDER BY key",
+            &[],
         )?;
-        rows.into_iter()
-            .map(|row| {
-                let mut experiment = rows::experiment(row)?;
-                experiment.tags = tags.remove(&experiment.id).unwrap_or_default();
-                Ok(experiment)
-            })
-            .collect()
+        let mut tags = rows::pairs("experiment_tags", ["experiment_id", "key", "value"], tags)?;
+        self.readable("experiment", rows, |row| {
+            let mut experiment = rows::experiment(row)?;
+            experiment.tags = tags.take(&experiment.id)?;
+            Ok(experiment)
+        })
     }
 
     fn run_ids(&mut self, experiment: &str) -> Result<Vec<String>, SourceError> {
@@ -130,11 +154,13 @@ impl<D: Database> MlflowStore for SqlStore<D> {
             )?;
             for row in rows {
                 let mut cells = cell::Cells::of("runs", row);
-                let experiment = cells.text("experiment_id")?;
-                by_experiment
-                    .entry(experiment)
-                    .or_default()
-                    .push(cells.text("run_uuid")?);
+                let read = cells
+                    .text("experiment_id")
+                    .and_then(|experiment| Ok((experiment, cells.text("run_uuid")?)));
+                match read {
+                    Ok((experiment, run)) => by_experiment.entry(experiment).or_default().push(run),
+                    Err(error) => self.remarks.leave_out("a run", error)?,
+                }
             }
             self.run_ids = Some(by_experiment);
         }
@@ -162,15 +188,10 @@ impl<D: Database> MlflowStore for SqlStore<D> {
             "SELECT run_uuid, key, value FROM tags WHERE run_uuid IN ({ids}) ORDER BY key",
             ids,
         )?;
-        let counts = self.rows_of(
-            "SELECT run_uuid, key, COUNT(*) FROM metrics WHERE run_uuid IN ({ids}) GROUP BY run_uuid, key",
-            ids,
-        )?;
-        let mut params = rows::pairs_by_owner("params", params)?;
-        let mut tags = rows::pairs_by_owner("tags", tags)?;
-        let mut points = rows::counts(counts)?;
-        let mut datasets = BTreeMap::new();
-        let mut models = BTreeMap::new();
+        let columns = ["run_uuid", "key", "value"];
+        let mut params = rows::pairs("params", columns, params)?;
+        let mut tags = rows::pairs("tags", columns, tags)?;
+        let (mut datasets, mut models) = (ByOwner::none(), ByOwner::none());
         if self.has.inputs {
             let found = self.rows_of(
                 "SELECT i.destination_id, d.name, d.digest, d.dataset_source_type, d.dataset_source, d.dataset_schema,
@@ -190,25 +211,21 @@ impl<D: Database> MlflowStore for SqlStore<D> {
             )?;
             models = rows::links(found)?;
         }
-        found
-            .into_iter()
-            .map(|row| {
-                let mut run = rows::run(row)?;
-                run.params = params.remove(&run.run_id).unwrap_or_default();
-                run.tags = tags.remove(&run.run_id).unwrap_or_default();
-                run.points = points.remove(&run.run_id).unwrap_or_default();
-                run.datasets = datasets.remove(&run.run_id).unwrap_or_default();
-                run.models = models.remove(&run.run_id).unwrap_or_default();
-                Ok(run)
-            })
-            .collect()
+        self.readable("run", found, |row| {
+            let mut run = rows::run(row)?;
+            run.params = params.take(&run.run_id)?;
+            run.tags = tags.take(&run.run_id)?;
+            run.datasets = datasets.take(&run.run_id)?;
+            run.models = models.take(&run.run_id)?;
+            Ok(run)
+        })
     }
 
     fn points(&mut self, _experiment: &str, run: &str, each: &mut Each<'_>) -> Result<(), SourceError> {
         let mut failed = None;
         self.database.each(
             "SELECT key, timestamp, step, value, CASE WHEN is_nan THEN 1 ELSE 0 END AS nan FROM metrics
-             WHERE run_uuid = $1 ORDER BY key, timestamp, step, value, nan",
+             WHERE run_uuid = $1 ORDER BY key, timestamp, step, CASE WHEN is_nan THEN 0 ELSE value END, nan",
             &[run],
             &mut |row| match rows::point(row) {
                 Ok(point) => each(point),
@@ -250,19 +267,20 @@ impl<D: Database> MlflowStore for SqlStore<D> {
             "logged_model_metrics",
             "metric_name, metric_timestamp_ms, metric_step, run_id",
         )?;
-        let mut params = rows::pairs_by_owner("logged_model_params", params)?;
-        let mut tags = rows::pairs_by_owner("logged_model_tags", tags)?;
+        let mut params = rows::pairs(
+            "logged_model_params",
+            ["model_id", "param_key", "param_value"],
+            params,
+        )?;
+        let mut tags = rows::pairs("logged_model_tags", ["model_id", "tag_key", "tag_value"], tags)?;
         let mut metrics = rows::model_metrics(metrics)?;
-        models
-            .into_iter()
-            .map(|row| {
-                let mut model = rows::logged_model(row)?;
-                model.params = params.remove(&model.model_id).unwrap_or_default();
-                model.tags = tags.remove(&model.model_id).unwrap_or_default();
-                model.metrics = metrics.remove(&model.model_id).unwrap_or_default();
-                Ok(model)
-            })
-            .collect()
+        self.readable("logged model", models, |row| {
+            let mut model = rows::logged_model(row)?;
+            model.params = params.take(&model.model_id)?;
+            model.tags = tags.take(&model.model_id)?;
+            model.metrics = metrics.take(&model.model_id)?;
+            Ok(model)
+        })
     }
 
     fn registered_models(&mut self) -> Result<Vec<RegisteredModel>, SourceError> {

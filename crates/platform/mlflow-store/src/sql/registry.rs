@@ -1,9 +1,7 @@
 //! Registered models and their versions in a database.
 
-use std::collections::BTreeMap;
-
 use super::cell::Cells;
-use super::rows::pairs_by_owner;
+use super::rows::{ByOwner, pairs};
 use super::{Database, SqlStore};
 use crate::error::SourceError;
 use crate::model::{ModelVersion, RegisteredModel};
@@ -21,39 +19,37 @@ pub(super) fn models<D: Database>(store: &mut SqlStore<D>) -> Result<Vec<Registe
         "SELECT name, key, value FROM registered_model_tags WHERE 1 = 1{workspace} ORDER BY key",
         &[],
     )?;
-    let mut tags = pairs_by_owner("registered_model_tags", tags)?;
-    let mut aliases: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
+    let mut tags = pairs("registered_model_tags", ["name", "key", "value"], tags)?;
+    let mut aliases = ByOwner::none();
     if store.has.aliases {
-        let found = store.scoped_rows(
+        let found_aliases = store.scoped_rows(
             "SELECT name, alias, version FROM registered_model_aliases WHERE 1 = 1{workspace}",
             &[],
         )?;
-        for row in found {
-            let mut cells = Cells::of("registered_model_aliases", row);
-            let (name, alias) = (cells.text("name")?, cells.text("alias")?);
-            aliases
-                .entry(name)
-                .or_default()
-                .insert(alias, cells.integer("version")?);
-        }
+        aliases = ByOwner::read(
+            "registered_model_aliases",
+            "name",
+            found_aliases,
+            |cells, found| {
+                found.push((cells.text("alias")?, cells.integer("version")?));
+                Ok(())
+            },
+        )?;
     }
-    found
-        .into_iter()
-        .map(|row| {
-            let mut cells = Cells::of("registered_models", row);
-            let name = cells.text("name")?;
-            let description = cells.opt_text("description")?.unwrap_or_default();
-            let created_ms = cells.opt_integer("creation_time")?.unwrap_or_default();
-            Ok(RegisteredModel {
-                description,
-                created_ms,
-                updated_ms: cells.opt_integer("last_updated_time")?.unwrap_or(created_ms),
-                tags: tags.remove(&name).unwrap_or_default(),
-                aliases: aliases.remove(&name).unwrap_or_default(),
-                name,
-            })
+    store.readable("registered model", found, |row| {
+        let mut cells = Cells::of("registered_models", row);
+        let name = cells.text("name")?;
+        let description = cells.opt_text("description")?.unwrap_or_default();
+        let created_ms = cells.opt_integer("creation_time")?.unwrap_or_default();
+        Ok(RegisteredModel {
+            description,
+            created_ms,
+            updated_ms: cells.opt_integer("last_updated_time")?.unwrap_or(created_ms),
+            tags: tags.take(&name)?,
+            aliases: aliases.take(&name)?.into_iter().collect(),
+            name,
         })
-        .collect()
+    })
 }
 
 pub(super) fn versions<D: Database>(
@@ -71,23 +67,22 @@ pub(super) fn versions<D: Database>(
          WHERE name = $1{workspace} ORDER BY key",
         &[model],
     )?;
-    let mut tags = pairs_by_owner("model_version_tags", tags)?;
-    let mut versions = Vec::new();
-    for row in found {
+    let mut tags = pairs("model_version_tags", ["version", "key", "value"], tags)?;
+    let versions = store.readable(&format!("of model '{model}' version"), found, |row| {
         let mut cells = Cells::of("model_versions", row);
         let version = cells.integer("version")?;
         let description = cells.opt_text("description")?.unwrap_or_default();
         let stage = cells.opt_text("current_stage")?.unwrap_or_default();
         // What is left of a deleted version: its number stays taken.
         if stage == DELETED_STAGE {
-            continue;
+            return Ok(None);
         }
         let source = cells.opt_text("source")?.unwrap_or_default();
         let storage_location = cells.opt_text("storage_location")?;
         let run_id = cells.opt_text("run_id")?.filter(|id| !id.is_empty());
         let run_link = cells.opt_text("run_link")?.unwrap_or_default();
         let created_ms = cells.opt_integer("creation_time")?.unwrap_or_default();
-        versions.push(ModelVersion {
+        Ok(Some(ModelVersion {
             version,
             description,
             stage,
@@ -97,10 +92,10 @@ pub(super) fn versions<D: Database>(
             run_link,
             created_ms,
             updated_ms: cells.opt_integer("last_updated_time")?.unwrap_or(created_ms),
-            tags: tags.remove(&version.to_string()).unwrap_or_default(),
-        });
-    }
-    Ok(versions)
+            tags: tags.take(&version.to_string())?,
+        }))
+    })?;
+    Ok(versions.into_iter().flatten().collect())
 }
 
 /// The stage that MLflow gives to a version that it deleted.

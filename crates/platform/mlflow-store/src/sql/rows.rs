@@ -6,22 +6,64 @@ use super::Row;
 use super::cell::Cells;
 use crate::error::SourceError;
 use crate::metric::from_database;
-use crate::model::{Dataset, Experiment, LoggedModel, ModelLink, ModelMetric, Pair, Point, Run};
+use crate::model::{Dataset, Experiment, LoggedModel, ModelLink, ModelMetric, Pair, Point, Run, STATUSES};
 
 const DELETED: &str = "deleted";
 
-type ByOwner<T> = BTreeMap<String, Vec<T>>;
+/// What hangs on others, by its owner: what could be read, and the first thing of each owner that could not.
+pub(super) struct ByOwner<T> {
+    found: BTreeMap<String, Vec<T>>,
+    damaged: BTreeMap<String, SourceError>,
+}
 
-/// `owner, key, value`, in the order of the rows.
-pub(super) fn pairs_by_owner(table: &'static str, rows: Vec<Row>) -> Result<ByOwner<Pair>, SourceError> {
-    let mut found = ByOwner::new();
-    for row in rows {
-        let mut cells = Cells::of(table, row);
-        let owner = cells.text("owner")?;
-        let pair = Pair::new(cells.text("key")?, cells.opt_text("value")?.unwrap_or_default());
-        found.entry(owner).or_default().push(pair);
+impl<T> ByOwner<T> {
+    pub fn none() -> Self {
+        Self {
+            found: BTreeMap::new(),
+            damaged: BTreeMap::new(),
+        }
     }
-    Ok(found)
+
+    /// Of rows whose first column names the owner, in their order.
+    pub fn read(
+        table: &'static str,
+        owner: &'static str,
+        rows: Vec<Row>,
+        mut add: impl FnMut(&mut Cells, &mut Vec<T>) -> Result<(), SourceError>,
+    ) -> Result<Self, SourceError> {
+        let mut all = Self::none();
+        for row in rows {
+            let mut cells = Cells::of(table, row);
+            let owner = cells.text(owner)?;
+            if let Err(error) = add(&mut cells, all.found.entry(owner.clone()).or_default()) {
+                all.damaged.entry(owner).or_insert(error);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Hands over what one owner has; an error if some of it cannot be read.
+    pub fn take(&mut self, owner: &str) -> Result<Vec<T>, SourceError> {
+        match self.damaged.remove(owner) {
+            Some(error) => Err(error),
+            None => Ok(self.found.remove(owner).unwrap_or_default()),
+        }
+    }
+}
+
+/// Keys with texts, of tables with the columns `owner`, `key` and `value`.
+pub(super) fn pairs(
+    table: &'static str,
+    [owner, key, value]: [&'static str; 3],
+    rows: Vec<Row>,
+) -> Result<ByOwner<Pair>, SourceError> {
+    ByOwner::read(table, owner, rows, |cells, found| {
+        found.push(Pair::new(
+            cells.text(key)?,
+            cells.opt_text(value)?.unwrap_or_default(),
+        ));
+        Ok(())
+    })
 }
 
 pub(super) fn experiment(row: Row) -> Result<Experiment, SourceError> {
@@ -38,11 +80,18 @@ pub(super) fn experiment(row: Row) -> Result<Experiment, SourceError> {
 
 pub(super) fn run(row: Row) -> Result<Run, SourceError> {
     let mut cells = Cells::of("runs", row);
+    let run_id = cells.text("run_uuid")?;
+    let name = cells.opt_text("name")?.unwrap_or_default();
+    let user = cells.opt_text("user_id")?.unwrap_or_default();
+    let status = cells.text("status")?;
+    if !STATUSES.contains(&status.as_str()) {
+        return Err(cells.wrong("status", &format!("'{status}', which is none of a run")));
+    }
     Ok(Run {
-        run_id: cells.text("run_uuid")?,
-        name: cells.opt_text("name")?.unwrap_or_default(),
-        user: cells.opt_text("user_id")?.unwrap_or_default(),
-        status: cells.text("status")?,
+        run_id,
+        name,
+        user,
+        status,
         start_ms: cells.opt_integer("start_time")?.unwrap_or_default(),
         end_ms: cells.opt_integer("end_time")?,
         is_deleted: cells.opt_text("lifecycle_stage")?.as_deref() == Some(DELETED),
@@ -52,20 +101,7 @@ pub(super) fn run(row: Row) -> Result<Run, SourceError> {
         tags: Vec::new(),
         datasets: Vec::new(),
         models: Vec::new(),
-        points: BTreeMap::new(),
     })
-}
-
-/// How many points each metric of each run has.
-pub(super) fn counts(rows: Vec<Row>) -> Result<BTreeMap<String, BTreeMap<String, u64>>, SourceError> {
-    let mut found: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-    for row in rows {
-        let mut cells = Cells::of("metrics", row);
-        let (run, key) = (cells.text("run_uuid")?, cells.text("key")?);
-        let count = u64::try_from(cells.integer("count")?).unwrap_or(0);
-        found.entry(run).or_default().insert(key, count);
-    }
-    Ok(found)
 }
 
 pub(super) fn point(row: Row) -> Result<Point, SourceError> {
@@ -84,53 +120,49 @@ pub(super) fn point(row: Row) -> Result<Point, SourceError> {
 
 /// Datasets of runs: a row for each tag of each, or one for a dataset without tags.
 pub(super) fn datasets(rows: Vec<Row>) -> Result<ByOwner<Dataset>, SourceError> {
-    let mut found: ByOwner<Dataset> = ByOwner::new();
-    for row in rows {
-        let mut cells = Cells::of("datasets", row);
-        let run = cells.text("destination_id")?;
-        let dataset = Dataset {
-            name: cells.text("name")?,
-            digest: cells.text("digest")?,
-            source_type: cells.text("dataset_source_type")?,
-            source: cells.text("dataset_source")?,
-            schema: cells.opt_text("dataset_schema")?,
-            profile: cells.opt_text("dataset_profile")?,
-            tags: Vec::new(),
-        };
-        let tag = cells.opt_text("input_tags.name")?;
-        let tag = match tag {
-            Some(key) => Some(Pair::new(key, cells.text("input_tags.value")?)),
-            None => None,
-        };
-        let of_run = found.entry(run).or_default();
-        let known = of_run
-            .iter_mut()
-            .find(|known| known.name == dataset.name && known.digest == dataset.digest);
-        match known {
-            Some(known) => known.tags.extend(tag),
-            None => of_run.push(Dataset {
-                tags: tag.into_iter().collect(),
-                ..dataset
-            }),
-        }
-    }
-    Ok(found)
+    ByOwner::read(
+        "datasets",
+        "destination_id",
+        rows,
+        |cells, of_run: &mut Vec<Dataset>| {
+            let dataset = Dataset {
+                name: cells.text("name")?,
+                digest: cells.text("digest")?,
+                source_type: cells.text("dataset_source_type")?,
+                source: cells.text("dataset_source")?,
+                schema: cells.opt_text("dataset_schema")?,
+                profile: cells.opt_text("dataset_profile")?,
+                tags: Vec::new(),
+            };
+            let tag = match cells.opt_text("input_tags.name")? {
+                Some(key) => Some(Pair::new(key, cells.text("input_tags.value")?)),
+                None => None,
+            };
+            let known = of_run
+                .iter_mut()
+                .find(|known| known.name == dataset.name && known.digest == dataset.digest);
+            match known {
+                Some(known) => known.tags.extend(tag),
+                None => of_run.push(Dataset {
+                    tags: tag.into_iter().collect(),
+                    ..dataset
+                }),
+            }
+            Ok(())
+        },
+    )
 }
 
 /// Logged models that runs read or made.
 pub(super) fn links(rows: Vec<Row>) -> Result<ByOwner<ModelLink>, SourceError> {
-    let mut found = ByOwner::new();
-    for row in rows {
-        let mut cells = Cells::of("inputs", row);
-        let (run, model_id) = (cells.text("source_id")?, cells.text("destination_id")?);
-        let link = ModelLink {
-            model_id,
+    ByOwner::read("inputs", "source_id", rows, |cells, found| {
+        found.push(ModelLink {
+            model_id: cells.text("destination_id")?,
             output: cells.text("source_type")? == "RUN_OUTPUT",
             step: cells.integer("step")?,
-        };
-        found.entry(run).or_default().push(link);
-    }
-    Ok(found)
+        });
+        Ok(())
+    })
 }
 
 pub(super) fn logged_model(row: Row) -> Result<LoggedModel, SourceError> {
@@ -153,10 +185,8 @@ pub(super) fn logged_model(row: Row) -> Result<LoggedModel, SourceError> {
 
 /// Metrics that speak of logged models, by model.
 pub(super) fn model_metrics(rows: Vec<Row>) -> Result<ByOwner<ModelMetric>, SourceError> {
-    let mut found = ByOwner::new();
-    for row in rows {
-        let mut cells = Cells::of("logged_model_metrics", row);
-        let (model, run_id) = (cells.text("model_id")?, cells.text("run_id")?);
+    ByOwner::read("logged_model_metrics", "model_id", rows, |cells, found| {
+        let run_id = cells.text("run_id")?;
         let point = Point {
             key: cells.text("metric_name")?,
             logged_ms: cells.integer("metric_timestamp_ms")?,
@@ -164,11 +194,11 @@ pub(super) fn model_metrics(rows: Vec<Row>) -> Result<ByOwner<ModelMetric>, Sour
             value: from_database(cells.real("metric_value")?, false),
         };
         let (name, digest) = (cells.opt_text("dataset_name")?, cells.opt_text("dataset_digest")?);
-        found.entry(model).or_default().push(ModelMetric {
+        found.push(ModelMetric {
             run_id,
             point,
             dataset: name.zip(digest),
         });
-    }
-    Ok(found)
+        Ok(())
+    })
 }

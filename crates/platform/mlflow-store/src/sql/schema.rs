@@ -143,13 +143,46 @@ const ALIASES: &[Table] = &[("registered_model_aliases", &["name", "alias", "ver
 /// Which optional tables there are.
 pub(super) fn check<D: Database>(database: &mut D) -> Result<Optional, SourceError> {
     all(database, CORE)?;
+    let inputs = group(database, INPUTS)?;
+    if inputs {
+        // They came with the step of an input.
+        all(database, LOGGED_MODELS)?;
+    }
     Ok(Optional {
-        inputs: group(database, INPUTS)?,
+        inputs,
         logged_models: group(database, LOGGED_MODELS)?,
         registry: group(database, REGISTRY)?,
         aliases: group(database, ALIASES)?,
         workspaces: columns(database, "experiments")?.contains("workspace"),
     })
+}
+
+/// Whether something is in a workspace.
+pub(super) fn check_workspace<D: Database>(
+    database: &mut D,
+    has: Optional,
+    workspace: &str,
+) -> Result<(), SourceError> {
+    let refused = |has: String| SourceError::Workspace {
+        asked: workspace.to_owned(),
+        has,
+    };
+    if !has.workspaces {
+        return Err(refused("its schema is older than workspaces".to_owned()));
+    }
+    let rows = database.rows(
+        "SELECT DISTINCT workspace FROM experiments ORDER BY workspace",
+        &[],
+    )?;
+    let found: Result<Vec<String>, SourceError> = rows
+        .into_iter()
+        .map(|row| Cells::of("experiments", row).text("workspace"))
+        .collect();
+    let found = found?;
+    match found.iter().any(|one| one == workspace) {
+        true => Ok(()),
+        false => Err(refused(format!("it has {}", found.join(", ")))),
+    }
 }
 
 /// Whether tables that came together are there: all of them, with what is used of them, or not even the first.

@@ -23,10 +23,14 @@ const DEPTH: usize = 64;
 /// Points of a run, which are held in memory: 24 bytes each.
 const POINTS: usize = 50_000_000;
 
+/// Seconds until the year 10000.
+const YEAR_10000: f64 = 253_402_300_800.0;
+
 /// A folder with event files somewhere in it.
 #[derive(Debug)]
 pub struct EventFiles {
     runs: Vec<EventFolder>,
+    left_out: Vec<SourceError>,
 }
 
 /// A folder with event files right in it.
@@ -57,8 +61,12 @@ impl EventFiles {
     /// # Errors
     /// A folder cannot be read, or there are none.
     pub fn open(root: &Path) -> Result<Self, SourceError> {
-        let mut runs = Vec::new();
-        find(root, "", 0, &mut runs)?;
+        let mut found = Self {
+            runs: Vec::new(),
+            left_out: Vec::new(),
+        };
+        found.find(root, "", 0)?;
+        let Self { mut runs, left_out } = found;
         if runs.is_empty() {
             return Err(SourceError::Nothing {
                 path: root.to_owned(),
@@ -73,7 +81,13 @@ impl EventFiles {
             }
         }
         runs.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(Self { runs })
+        Ok(Self { runs, left_out })
+    }
+
+    /// Folders in it that cannot be read, and why.
+    #[must_use]
+    pub fn left_out(&self) -> &[SourceError] {
+        &self.left_out
     }
 
     /// How many runs there are.
@@ -86,39 +100,41 @@ impl EventFiles {
     pub fn runs(&self, experiment: &str) -> impl Iterator<Item = Result<EventRun, SourceError>> {
         self.runs.iter().map(move |folder| folder.read(experiment))
     }
-}
 
-fn find(folder: &Path, name: &str, depth: usize, runs: &mut Vec<EventFolder>) -> Result<(), SourceError> {
-    if depth > DEPTH {
-        return Err(SourceError::damaged(folder, "folders lie too deep in each other"));
-    }
-    let entries = fs::read_dir(folder).map_err(|error| SourceError::read(folder, error))?;
-    let mut files = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|error| SourceError::read(folder, error))?;
-        let kind = entry
-            .file_type()
-            .map_err(|error| SourceError::read(&entry.path(), error))?;
-        let own = entry.file_name().to_string_lossy().into_owned();
-        if kind.is_dir() {
-            let below = if name.is_empty() {
-                own
-            } else {
-                format!("{name}/{own}")
-            };
-            find(&entry.path(), &below, depth + 1, runs)?;
-        } else if kind.is_file() && own.contains(MARK) {
-            files.push(entry.path());
+    fn find(&mut self, folder: &Path, name: &str, depth: usize) -> Result<(), SourceError> {
+        if depth > DEPTH {
+            return Err(SourceError::damaged(folder, "folders lie too deep in each other"));
         }
+        let entries = fs::read_dir(folder).map_err(|error| SourceError::read(folder, error))?;
+        let mut files = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| SourceError::read(folder, error))?;
+            let kind = entry
+                .file_type()
+                .map_err(|error| SourceError::read(&entry.path(), error))?;
+            let own = entry.file_name().to_string_lossy().into_owned();
+            if kind.is_dir() {
+                let below = if name.is_empty() {
+                    own
+                } else {
+                    format!("{name}/{own}")
+                };
+                if let Err(error) = self.find(&entry.path(), &below, depth + 1) {
+                    self.left_out.push(error);
+                }
+            } else if kind.is_file() && own.contains(MARK) {
+                files.push(entry.path());
+            }
+        }
+        if !files.is_empty() {
+            files.sort();
+            self.runs.push(EventFolder {
+                name: name.to_owned(),
+                files,
+            });
+        }
+        Ok(())
     }
-    if !files.is_empty() {
-        files.sort();
-        runs.push(EventFolder {
-            name: name.to_owned(),
-            files,
-        });
-    }
-    Ok(())
 }
 
 /// What is gathered while the files of a folder are read.
@@ -131,6 +147,8 @@ struct Gathered {
     left_out: BTreeMap<String, u64>,
     notices: Vec<String>,
     damage: Vec<String>,
+    /// Events whose time is none.
+    timeless: u64,
     /// Time of the first event of the first file, as it is written.
     first: Option<f64>,
     span_ms: Option<(i64, i64)>,
@@ -182,7 +200,10 @@ impl Gathered {
 
     fn take(&mut self, event: Event, path: &Path) -> Result<(), SourceError> {
         self.first.get_or_insert(event.wall_time);
-        let logged_ms = milliseconds(event.wall_time);
+        let Some(logged_ms) = milliseconds(event.wall_time) else {
+            self.timeless += 1;
+            return Ok(());
+        };
         self.span_ms = Some(match self.span_ms {
             None => (logged_ms, logged_ms),
             Some((first, last)) => (first.min(logged_ms), last.max(logged_ms)),
@@ -231,8 +252,8 @@ impl Gathered {
     fn finish(self, name: &str, experiment: &str) -> EventRun {
         let mut points = self.points;
         for (key, points) in &mut points {
-            points.sort_by(order);
-            points.dedup_by(|one, other| order(one, other).is_eq());
+            points.sort_by(Point::order);
+            points.dedup_by(|one, other| one.order(other).is_eq());
             points.iter_mut().for_each(|point| point.key.clone_from(key));
         }
         let (start_ms, end_ms) = self.span_ms.unwrap_or_default();
@@ -256,38 +277,31 @@ impl Gathered {
             tags: vec![Pair::new("mlflow.runName", name)],
             datasets: Vec::new(),
             models: Vec::new(),
-            points: points
-                .iter()
-                .map(|(key, points)| (key.clone(), points.len() as u64))
-                .collect(),
         };
+        let mut damage = self.damage;
+        if self.timeless > 0 {
+            let events = if self.timeless == 1 { "event" } else { "events" };
+            damage.push(format!(
+                "left out: {} {events} of the run '{name}', whose time is none",
+                self.timeless
+            ));
+        }
         EventRun {
             run,
             points,
             left_out: self.left_out,
             notices,
-            damage: self.damage,
+            damage,
         }
     }
 }
 
-/// What makes two points the same, and their order.
-fn order(one: &Point, other: &Point) -> std::cmp::Ordering {
-    (one.logged_ms, one.step, one.value.is_nan())
-        .cmp(&(other.logged_ms, other.step, other.value.is_nan()))
-        .then_with(|| {
-            one.value
-                .partial_cmp(&other.value)
-                .unwrap_or(std::cmp::Ordering::Equal)
-        })
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a time beyond the range is its end"
-)]
-fn milliseconds(wall_time: f64) -> i64 {
-    (wall_time * 1000.0).round() as i64
+/// Seconds as milliseconds; none if they are no time of ours, as a writer with a broken clock leaves them.
+#[expect(clippy::cast_possible_truncation, reason = "what is not in the range is none")]
+fn milliseconds(wall_time: f64) -> Option<i64> {
+    (0.0..YEAR_10000)
+        .contains(&wall_time)
+        .then(|| (wall_time * 1000.0).round() as i64)
 }
 
 /// The same for the same run wherever its folder lies; another one in another experiment.

@@ -1,7 +1,12 @@
-//! Tags as names of metrics. A tag may hold anything; a name holds letters, digits and `_ / . - : ` and a space, and would
-//! not name something else if it were a path.
+//! Tags as names of metrics. A tag may hold anything; a name holds letters, digits and `_ / . - : ` and a space, at most 250
+//! of them, and would not name something else if it were a path.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Characters of a name.
+const LONGEST: usize = 250;
+/// Those that stand for what is cut off of a tag that is longer.
+const DIGEST: usize = 16;
 
 /// The names that tags got.
 #[derive(Debug, Default)]
@@ -16,10 +21,13 @@ impl Names {
         if !self.by_tag.contains_key(tag) {
             let wanted = plain(tag);
             let mut name = wanted.clone();
-            let mut number = 2;
-            while self.taken.contains(&name) {
-                name = format!("{wanted}_{number}");
-                number += 1;
+            for number in 2_u64.. {
+                if !self.taken.contains(&name) {
+                    break;
+                }
+                let behind = format!("_{number}");
+                let kept: String = wanted.chars().take(LONGEST - behind.len()).collect();
+                name = kept + &behind;
             }
             self.taken.insert(name.clone());
             self.by_tag.insert(tag.to_owned(), name);
@@ -49,7 +57,16 @@ fn plain(tag: &str) -> String {
         Some(rest) => format!("_{rest}"),
         None => name,
     };
-    if name.is_empty() { "_".to_owned() } else { name }
+    match name.chars().count() {
+        0 => "_".to_owned(),
+        1..=LONGEST => name,
+        // What is cut off would tell it from others.
+        _ => {
+            let kept: String = name.chars().take(LONGEST - DIGEST - 1).collect();
+            let digest = blake3::hash(tag.as_bytes()).to_hex();
+            format!("{kept}_{}", &digest[..DIGEST])
+        }
+    }
 }
 
 #[cfg(test)]
@@ -71,5 +88,18 @@ mod tests {
             assert_eq!(names.of(tag), name, "{tag}");
         }
         assert_eq!(names.told().len(), 5);
+    }
+
+    #[test]
+    fn a_long_tag_keeps_its_beginning_and_no_other_gets_its_name() {
+        let mut names = Names::default();
+        let (first, second) = (format!("{}a", "x".repeat(250)), format!("{}b", "x".repeat(250)));
+        let name = names.of(&first).to_owned();
+        assert_eq!(name.len(), 250);
+        assert!(name.starts_with(&"x".repeat(233)), "{name}");
+        assert_ne!(names.of(&second), name);
+        // The same in another run, whatever came before it.
+        assert_eq!(Names::default().of(&first), name);
+        assert_eq!(names.of(&"y".repeat(250)), "y".repeat(250));
     }
 }

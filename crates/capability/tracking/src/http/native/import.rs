@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::service::{
     FinishedRun, ImportExperiment, ImportModel, ImportPoints, ImportRun, ModelState, MovedIn, Outcome,
-    RunState,
+    PointsState, RunState,
 };
 use crate::types::{DatasetInput, KeyValue, LifecycleStage, Metric, ModelLink, RunStatus};
 use crate::{Tracking, TrackingError, limits};
@@ -26,6 +26,7 @@ pub(super) fn routes(tracking: Tracking) -> Routes {
     let routes = add(routes, &tracking, "points", write, points);
     let routes = add(routes, &tracking, "finish", write, finish);
     let routes = add(routes, &tracking, "logged-models", write, logged_models);
+    let routes = add(routes, &tracking, "artifacts", read, artifacts);
     add(routes, &tracking, "state", read, state)
 }
 
@@ -84,7 +85,10 @@ struct Experiment {
 struct Moved {
     #[serde(skip_serializing_if = "Option::is_none")]
     experiment_id: Option<i64>,
+    name: String,
     created: bool,
+    /// Whether it is deleted here, and restorable.
+    is_deleted: bool,
 }
 
 async fn experiment(
@@ -106,7 +110,9 @@ async fn experiment(
         .await?;
     Ok(Json(Moved {
         experiment_id: moved.id,
+        name: moved.name,
         created: moved.created,
+        is_deleted: moved.lifecycle == LifecycleStage::Deleted,
     }))
 }
 
@@ -131,6 +137,7 @@ struct Run {
     tags: Vec<Pair>,
     datasets: Vec<Dataset>,
     models: Vec<Link>,
+    metrics: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -220,6 +227,7 @@ impl TryFrom<Run> for ImportRun {
             tags: pairs(run.tags),
             datasets: datasets.collect(),
             models: models.collect(),
+            metrics: run.metrics,
         })
     }
 }
@@ -406,30 +414,46 @@ struct Here {
 #[derive(Serialize)]
 struct RunHere {
     run_id: String,
+    experiment_id: i64,
+    experiment_name: String,
     /// Empty if it was begun only; absent if it was not moved in.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
     lifecycle_stage: &'static str,
     artifact_uri: String,
-    params: u64,
-    tags: u64,
-    datasets: u64,
-    points: BTreeMap<String, u64>,
+    params: BTreeMap<String, String>,
+    tags: BTreeMap<String, String>,
+    datasets: Vec<String>,
+    models: Vec<String>,
+    points: BTreeMap<String, PointsHere>,
     artifacts: u64,
     artifact_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct PointsHere {
+    count: u64,
+    digest: String,
 }
 
 impl From<RunState> for RunHere {
     fn from(run: RunState) -> Self {
         Self {
             run_id: run.run_id,
+            experiment_id: run.experiment_id,
+            experiment_name: run.experiment_name,
             digest: run.digest,
             lifecycle_stage: run.lifecycle.as_str(),
             artifact_uri: run.artifact_uri,
             params: run.params,
             tags: run.tags,
             datasets: run.datasets,
-            points: run.points,
+            models: run.models,
+            points: run
+                .points
+                .into_iter()
+                .map(|(key, PointsState { count, digest })| (key, PointsHere { count, digest }))
+                .collect(),
             artifacts: run.artifacts,
             artifact_bytes: run.artifact_bytes,
         }
@@ -439,6 +463,7 @@ impl From<RunState> for RunHere {
 #[derive(Serialize)]
 struct ModelHere {
     model_id: String,
+    experiment_id: i64,
     artifact_uri: String,
     artifacts: u64,
     artifact_bytes: u64,
@@ -448,6 +473,7 @@ impl From<ModelState> for ModelHere {
     fn from(model: ModelState) -> Self {
         Self {
             model_id: model.model_id,
+            experiment_id: model.experiment_id,
             artifact_uri: model.artifact_uri,
             artifacts: model.artifacts,
             artifact_bytes: model.artifact_bytes,
@@ -460,5 +486,50 @@ async fn state(State(tracking): State<Tracking>, Json(asked): Json<Asked>) -> Re
     Ok(Json(Here {
         runs: runs.into_iter().map(RunHere::from).collect(),
         models: models.into_iter().map(ModelHere::from).collect(),
+    }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Folder {
+    /// Of artifacts, such as `3/0a1b…/artifacts/model`.
+    folder: String,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    entries: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    name: String,
+    /// Of a file; absent for a folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<Content>,
+}
+
+#[derive(Serialize)]
+struct Content {
+    size_bytes: u64,
+    /// The id that the same bytes have wherever they are.
+    id: String,
+}
+
+async fn artifacts(
+    State(tracking): State<Tracking>,
+    Json(asked): Json<Folder>,
+) -> Result<Json<Listed>, ApiError> {
+    let entries = tracking.list_artifacts(asked.folder).await?.into_iter();
+    Ok(Json(Listed {
+        entries: entries
+            .map(|entry| Entry {
+                name: entry.name,
+                file: entry
+                    .size_bytes
+                    .zip(entry.blob)
+                    .map(|(size_bytes, id)| Content { size_bytes, id }),
+            })
+            .collect(),
     }))
 }

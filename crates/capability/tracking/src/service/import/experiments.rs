@@ -15,7 +15,7 @@ pub struct ImportExperiment {
     pub source_id: String,
     /// Its name here.
     pub name: String,
-    /// Whether it may go into an experiment of this name that holds something else.
+    /// Whether it may go into an experiment of this name that holds something else, or is filled from another source.
     pub merge: bool,
     /// In use, or deleted.
     pub lifecycle: LifecycleStage,
@@ -30,19 +30,23 @@ pub struct ImportExperiment {
 }
 
 /// Where an experiment went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExperimentMoved {
     /// Its number here; none if a dry run would make it.
     pub id: Option<i64>,
+    /// Its name here: another one than was asked for, if it came before and was renamed or went elsewhere.
+    pub name: String,
     /// Whether this call made it, or would.
     pub created: bool,
+    /// In use here, or deleted.
+    pub lifecycle: LifecycleStage,
 }
 
 impl Tracking {
     /// Finds the experiment that one of a source became, or makes it.
     ///
     /// # Errors
-    /// Another one of this name holds something else, or an argument is wrong.
+    /// Another one of this name holds something else or is filled from another source, or an argument is wrong.
     pub async fn import_experiment(
         &self,
         import: ImportExperiment,
@@ -55,17 +59,20 @@ impl Tracking {
             .write(move |tx| {
                 let known = store::imported_experiment(tx, &import.source, &import.source_id)?;
                 if let Some(id) = known
-                    && store::experiment_by_id(tx, id)?.is_some()
+                    && let Some(found) = store::experiment_by_id(tx, id)?
                 {
                     return Ok(ExperimentMoved {
                         id: Some(id),
+                        name: found.name,
                         created: false,
+                        lifecycle: found.lifecycle,
                     });
                 }
                 let named = store::experiment_by_name(tx, &import.name)?;
                 let created = named.is_none();
+                let lifecycle = named.as_ref().map_or(import.lifecycle, |named| named.lifecycle);
                 let id = match named {
-                    Some(named) if import.merge || store::is_empty_experiment(tx, named.id)? => {
+                    Some(named) if import.merge || store::is_free_experiment(tx, named.id)? => {
                         let new = import.tags.iter();
                         let new = new.filter(|tag| named.tags.iter().all(|old| old.key != tag.key));
                         for tag in new.filter(|_| !import.dry_run) {
@@ -75,7 +82,12 @@ impl Tracking {
                     }
                     Some(_) => return Err(TrackingError::ImportExperimentTaken(import.name.clone())),
                     None if import.dry_run => {
-                        return Ok(ExperimentMoved { id: None, created });
+                        return Ok(ExperimentMoved {
+                            id: None,
+                            name: import.name.clone(),
+                            created,
+                            lifecycle,
+                        });
                     }
                     None => {
                         let id = store::next_experiment_id(tx)?;
@@ -98,7 +110,9 @@ impl Tracking {
                 }
                 Ok(ExperimentMoved {
                     id: Some(id),
+                    name: import.name.clone(),
                     created,
+                    lifecycle,
                 })
             })
             .await

@@ -2,7 +2,8 @@
 //! the same rules as what clients log.
 //!
 //! A run is begun (`import_runs`), gets its points and artifacts, and is finished with a digest of the state in which its
-//! source had it. Every step may be repeated: whoever is interrupted asks what is here (`import_state`) and goes on.
+//! source had it. Every step may be repeated, also by two at once: whoever is interrupted asks what is here
+//! (`import_state`) and goes on.
 
 mod experiments;
 mod models;
@@ -12,9 +13,12 @@ mod state;
 pub use experiments::{ExperimentMoved, ImportExperiment};
 pub use models::ImportModel;
 pub use runs::{FinishedRun, ImportPoints, ImportRun};
-pub use state::{ModelState, MovedIn, RunState};
+pub use state::{ModelState, MovedIn, PointsState, RunState};
 
-use crate::{TrackingError, limits};
+use corliss_metastore::Tx;
+
+use crate::types::Experiment;
+use crate::{TrackingError, limits, store};
 
 /// One thing of a call that was not taken, and why; the others of the call were.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +51,23 @@ pub struct Outcome {
 fn is_refusal(error: &TrackingError) -> bool {
     matches!(
         error,
-        TrackingError::Request(_) | TrackingError::NotFound(_) | TrackingError::ImportTaken(_)
+        TrackingError::Request(_)
+            | TrackingError::NotFound(_)
+            | TrackingError::ImportTaken(_)
+            | TrackingError::ImportElsewhere { .. }
     )
+}
+
+/// What is moved into an experiment is in none yet, or in that one.
+fn check_place(tx: &mut dyn Tx, id: &str, found: i64, wanted: &Experiment) -> Result<(), TrackingError> {
+    if found == wanted.id {
+        return Ok(());
+    }
+    let named = store::experiment_by_id(tx, found)?;
+    Err(TrackingError::ImportElsewhere {
+        id: id.to_owned(),
+        experiment: named.map_or_else(|| found.to_string(), |experiment| experiment.name),
+    })
 }
 
 fn check_count(what: &str, count: usize, most: usize) -> Result<(), TrackingError> {

@@ -4,8 +4,8 @@ use super::super::experiments::existing;
 use super::super::logged_models::{check_name, check_pair};
 use super::super::runs::{artifact_uri, check_run_id};
 use super::super::{Tracking, location_of};
-use super::{Outcome, Refusal, Taken, check_count, is_refusal};
-use crate::types::{KeyValue, LifecycleStage, LoggedModel, Metric};
+use super::{Outcome, Refusal, Taken, check_count, check_place, is_refusal};
+use crate::types::{Experiment, KeyValue, LifecycleStage, LoggedModel, Metric};
 use crate::{TrackingError, limits, store};
 use corliss_metastore::Tx;
 
@@ -51,10 +51,10 @@ impl Tracking {
         check_count("metrics of models", count, limits::IMPORT_POINTS)?;
         self.store
             .write(move |tx| {
-                existing(tx, experiment_id)?;
+                let experiment = existing(tx, experiment_id)?;
                 let mut outcome = Outcome::default();
                 for model in &models {
-                    match check(model).and_then(|()| take(tx, experiment_id, model)) {
+                    match check(model).and_then(|()| take(tx, &experiment, model)) {
                         Ok(artifact_uri) => outcome.taken.push(Taken {
                             id: model.model_id.clone(),
                             artifact_uri,
@@ -84,10 +84,11 @@ fn check(model: &ImportModel) -> Result<(), TrackingError> {
     model.params.iter().chain(&model.tags).try_for_each(check_pair)
 }
 
-fn take(tx: &mut dyn Tx, experiment_id: i64, model: &ImportModel) -> Result<String, TrackingError> {
+fn take(tx: &mut dyn Tx, experiment: &Experiment, model: &ImportModel) -> Result<String, TrackingError> {
     const PENDING: i64 = 1;
     let uri = match store::logged_model(tx, &model.model_id)? {
         Some(found) => {
+            check_place(tx, &model.model_id, found.experiment_id, experiment)?;
             if found.status == PENDING && model.status != PENDING {
                 store::set_model_status(tx, &model.model_id, model.status, model.updated_ms)?;
             }
@@ -100,10 +101,10 @@ fn take(tx: &mut dyn Tx, experiment_id: i64, model: &ImportModel) -> Result<Stri
             found.artifact_uri
         }
         None => {
-            let location = format!("{}/models", location_of(experiment_id));
+            let location = format!("{}/models", location_of(experiment.id));
             let new = LoggedModel {
                 model_id: model.model_id.clone(),
-                experiment_id,
+                experiment_id: experiment.id,
                 name: model.name.clone(),
                 artifact_uri: artifact_uri(&location, &model.model_id),
                 model_type: model.model_type.clone(),

@@ -4,12 +4,14 @@ use corliss_metastore::Tx;
 
 use super::super::experiments::existing;
 use super::super::inputs::check_dataset;
-use super::super::log::{check_metric, check_param, write_params};
+use super::super::log::{check_metric, check_metric_name, check_param, write_params};
 use super::super::runs::{artifact_uri, check_run_id, check_tag};
 use super::super::{Tracking, location_of};
-use super::{Outcome, Refusal, Taken, check_count, check_source, is_refusal};
+use super::{Outcome, Refusal, Taken, check_count, check_place, check_source, is_refusal};
 use crate::store::{Numbered, NumberedText, Point, RunRef};
-use crate::types::{DatasetInput, KeyValue, LifecycleStage, Metric, ModelLink, RunInfo, RunStatus};
+use crate::types::{
+    DatasetInput, Experiment, KeyValue, LifecycleStage, Metric, ModelLink, RunInfo, RunStatus,
+};
 use crate::{TrackingError, limits, store};
 
 /// A run of a source, without the points of its metrics.
@@ -35,12 +37,14 @@ pub struct ImportRun {
     pub datasets: Vec<DatasetInput>,
     /// Logged models it read or made.
     pub models: Vec<ModelLink>,
+    /// Names of the metrics whose points will follow: a run that has one that is not allowed is refused as a whole.
+    pub metrics: Vec<String>,
 }
 
 /// Points of a run.
 #[derive(Debug, Clone)]
 pub struct ImportPoints {
-    /// The run, which is begun and not finished.
+    /// The run, which is begun.
     pub run_id: String,
     /// What it logged.
     pub metrics: Vec<Metric>,
@@ -67,8 +71,8 @@ struct Prepared {
 }
 
 impl Tracking {
-    /// Begins runs, or opens them again: writes all of each but its points. A run that is here and was not moved in is
-    /// refused.
+    /// Begins runs, or opens them again: writes all of each but its points. A run that is here and was not moved in, or is
+    /// in another experiment, is refused.
     ///
     /// # Errors
     /// There is no such experiment, or the call carries too much. A run that is wrong is refused by itself.
@@ -96,13 +100,13 @@ impl Tracking {
         }
         self.store
             .write(move |tx| {
-                existing(tx, experiment_id)?;
+                let experiment = existing(tx, experiment_id)?;
                 let mut outcome = Outcome {
                     taken: Vec::new(),
                     refused: refused.clone(),
                 };
                 for one in &prepared {
-                    match take_run(tx, &source, experiment_id, one) {
+                    match take_run(tx, &source, &experiment, one) {
                         Ok(artifact_uri) => outcome.taken.push(Taken {
                             id: one.run.run_id.clone(),
                             artifact_uri,
@@ -116,7 +120,8 @@ impl Tracking {
             .await
     }
 
-    /// Adds points to runs that are begun and not finished; those that are there already change nothing.
+    /// Adds points to runs that are begun; those that are there already change nothing. One that another import of the
+    /// same source finished meanwhile takes them as well.
     ///
     /// # Errors
     /// A run is not begun, a metric is wrong, or the call carries too much.
@@ -142,7 +147,7 @@ impl Tracking {
         self.store
             .write(move |tx| {
                 for (run_id, points) in &numbered {
-                    let run = begun(tx, run_id)?;
+                    let run = moved_in(tx, run_id)?;
                     store::log_metrics(tx, &batches, &run, points)?;
                 }
                 Ok(())
@@ -168,7 +173,7 @@ impl Tracking {
         self.store
             .write(move |tx| {
                 for run in &runs {
-                    let found = begun(tx, &run.run_id)?;
+                    let found = moved_in(tx, &run.run_id)?;
                     store::finish_imported_run(tx, found.number, &run.digest, run.deleted_ms)?;
                 }
                 Ok(())
@@ -193,6 +198,7 @@ fn check_run(run: &ImportRun) -> Result<(), TrackingError> {
     for tag in &run.tags {
         check_tag("", tag)?;
     }
+    run.metrics.iter().try_for_each(|name| check_metric_name(name))?;
     check_count(
         "datasets of one run",
         run.datasets.len(),
@@ -206,7 +212,7 @@ fn check_run(run: &ImportRun) -> Result<(), TrackingError> {
 fn take_run(
     tx: &mut dyn Tx,
     source: &str,
-    experiment_id: i64,
+    experiment: &Experiment,
     one: &Prepared,
 ) -> Result<String, TrackingError> {
     let Prepared {
@@ -217,18 +223,18 @@ fn take_run(
     } = one;
     let mut info = RunInfo {
         run_id: run.run_id.clone(),
-        experiment_id,
+        experiment_id: experiment.id,
         name: run.name.clone(),
         user: run.user.clone(),
         status: run.status,
         start_ms: run.start_ms,
         end_ms: run.end_ms,
         lifecycle: LifecycleStage::Active,
-        artifact_uri: artifact_uri(&location_of(experiment_id), &run.run_id),
+        artifact_uri: artifact_uri(&location_of(experiment.id), &run.run_id),
     };
     let mut at = RunRef {
         number: *number,
-        experiment_id,
+        experiment_id: experiment.id,
         stage: LifecycleStage::Active,
     };
     match store::run_info(tx, &run.run_id)? {
@@ -240,7 +246,8 @@ fn take_run(
             if store::import_digests(tx, &[number])?.is_empty() {
                 return Err(TrackingError::ImportTaken(run.run_id.clone()));
             }
-            (at.number, at.experiment_id) = (number, found.experiment_id);
+            check_place(tx, &run.run_id, found.experiment_id, experiment)?;
+            at.number = number;
             info.artifact_uri = found.artifact_uri;
             // Before anything is written, since it refuses a parameter that has another value here.
             write_params(tx, &run.run_id, &at, &run.params, params)?;
@@ -254,11 +261,11 @@ fn take_run(
     Ok(info.artifact_uri)
 }
 
-/// A run that was begun and is not finished.
-fn begun(tx: &mut dyn Tx, run_id: &str) -> Result<RunRef, TrackingError> {
+/// A run that was begun, and perhaps finished.
+fn moved_in(tx: &mut dyn Tx, run_id: &str) -> Result<RunRef, TrackingError> {
     let run = store::run_ref(tx, run_id)?.ok_or_else(|| TrackingError::run_not_found(run_id))?;
-    match store::import_digests(tx, &[run.number])?.get(&run.number) {
-        Some(digest) if digest.is_empty() => Ok(run),
-        _ => Err(TrackingError::ImportNotBegun(run_id.to_owned())),
+    match store::import_digests(tx, &[run.number])?.is_empty() {
+        true => Err(TrackingError::ImportNotBegun(run_id.to_owned())),
+        false => Ok(run),
     }
 }

@@ -3,37 +3,53 @@
 use std::collections::BTreeMap;
 
 use corliss_metastore::Tx;
+use corliss_mlflow_wire::{DatasetContent, digest_of_link, digest_of_texts};
 
 use super::super::Tracking;
 use super::super::artifacts::path_of;
 use super::check_count;
-use crate::store::{Keys, RunRef};
-use crate::types::LifecycleStage;
+use crate::store::Keys;
+use crate::types::{DatasetInput, KeyValue, LifecycleStage};
 use crate::{TrackingError, limits, store};
 
-/// What is here of a run.
+/// What is here of a run: what it logged by digests, in the form of `corliss_mlflow_wire`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunState {
     /// The run.
     pub run_id: String,
+    /// The experiment that it is in.
+    pub experiment_id: i64,
+    /// Its name.
+    pub experiment_name: String,
     /// The digest it was finished with; empty if it was begun only; none if it was not moved in.
     pub digest: Option<String>,
     /// In use, or deleted.
     pub lifecycle: LifecycleStage,
     /// Where its artifacts lie.
     pub artifact_uri: String,
-    /// Parameters.
-    pub params: u64,
-    /// Tags.
-    pub tags: u64,
-    /// Datasets it read.
-    pub datasets: u64,
+    /// Parameters: the digest of each value by key.
+    pub params: BTreeMap<String, String>,
+    /// Tags: the digest of each value by key.
+    pub tags: BTreeMap<String, String>,
+    /// Digests of the datasets it read.
+    pub datasets: Vec<String>,
+    /// Digests of its links to logged models.
+    pub models: Vec<String>,
     /// Points of each metric, by name.
-    pub points: BTreeMap<String, u64>,
+    pub points: BTreeMap<String, PointsState>,
     /// Files of artifacts.
     pub artifacts: u64,
     /// Bytes of these.
     pub artifact_bytes: u64,
+}
+
+/// What is here of a metric's points.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PointsState {
+    /// How many.
+    pub count: u64,
+    /// Their digest.
+    pub digest: String,
 }
 
 /// What is here of a logged model.
@@ -41,6 +57,8 @@ pub struct RunState {
 pub struct ModelState {
     /// The model.
     pub model_id: String,
+    /// The experiment that it is in.
+    pub experiment_id: i64,
     /// Where its files lie.
     pub artifact_uri: String,
     /// Files.
@@ -90,40 +108,78 @@ fn runs(tx: &mut dyn Tx, keys: &Keys, run_ids: &[String]) -> Result<Vec<RunState
     for run_id in run_ids {
         infos.extend(store::run_info(tx, run_id)?);
     }
-    let refs: Vec<RunRef> = infos
-        .iter()
-        .map(|(number, info)| RunRef {
-            number: *number,
-            experiment_id: info.experiment_id,
-            stage: info.lifecycle,
-        })
-        .collect();
-    let numbers: Vec<i64> = refs.iter().map(|run| run.number).collect();
+    let numbers: Vec<i64> = infos.iter().map(|(number, _)| *number).collect();
     let digests = store::import_digests(tx, &numbers)?;
-    let mut held = store::holdings(tx, &refs)?;
-    let metrics = held.values().flat_map(|of| of.points.keys().copied());
-    let names = keys.names(tx, metrics.collect::<Vec<_>>().into_iter())?;
+    let mut params = store::params_of(tx, keys, &numbers)?;
+    let mut tags = store::tags_of(tx, keys, &numbers)?;
+    let mut datasets = store::datasets_of(tx, &numbers)?;
+    let mut models = store::models_of(tx, &numbers)?;
+    let mut experiments: BTreeMap<i64, String> = BTreeMap::new();
+    for (_, info) in &infos {
+        if !experiments.contains_key(&info.experiment_id) {
+            let named = store::experiment_by_id(tx, info.experiment_id)?;
+            experiments.extend(named.map(|experiment| (experiment.id, experiment.name)));
+        }
+    }
     let mut found = Vec::new();
     for (number, info) in infos {
-        let held = held.remove(&number).unwrap_or_default();
+        let links = models.remove(&number).unwrap_or_default().into_iter();
         let (artifacts, artifact_bytes) = files(tx, &info.artifact_uri)?;
-        let points = held.points.into_iter();
         found.push(RunState {
+            experiment_id: info.experiment_id,
+            experiment_name: experiments.get(&info.experiment_id).cloned().unwrap_or_default(),
             digest: digests.get(&number).cloned(),
             lifecycle: info.lifecycle,
             artifact_uri: info.artifact_uri,
-            params: held.params,
-            tags: held.tags,
-            datasets: held.datasets,
-            points: points
-                .filter_map(|(key_no, count)| Some((names.get(&key_no)?.clone(), count)))
+            params: digested(params.remove(&number)),
+            tags: digested(tags.remove(&number)),
+            datasets: datasets
+                .remove(&number)
+                .unwrap_or_default()
+                .iter()
+                .map(digest_of)
                 .collect(),
+            models: links
+                .map(|link| digest_of_link(&link.model_id, link.output, link.step))
+                .collect(),
+            points: points(tx, keys, number)?,
             artifacts,
             artifact_bytes,
             run_id: info.run_id,
         });
     }
     Ok(found)
+}
+
+fn digested(pairs: Option<Vec<KeyValue>>) -> BTreeMap<String, String> {
+    let pairs = pairs.unwrap_or_default().into_iter();
+    pairs
+        .map(|pair| (pair.key, digest_of_texts([pair.value.as_str()])))
+        .collect()
+}
+
+fn digest_of(dataset: &DatasetInput) -> String {
+    let tags = dataset.tags.iter();
+    DatasetContent {
+        name: &dataset.name,
+        digest: &dataset.digest,
+        source_type: &dataset.source_type,
+        source: &dataset.source,
+        schema: dataset.schema.as_deref(),
+        profile: dataset.profile.as_deref(),
+        tags: tags.map(|tag| (tag.key.as_str(), tag.value.as_str())).collect(),
+    }
+    .digest()
+}
+
+fn points(tx: &mut dyn Tx, keys: &Keys, number: i64) -> Result<BTreeMap<String, PointsState>, TrackingError> {
+    let digests = store::digests_of(tx, number)?;
+    let names = keys.names(tx, digests.keys().copied())?;
+    let found = digests.into_iter().filter_map(|(key_no, digest)| {
+        let (count, digest) = digest.finish();
+        Some((names.get(&key_no)?.clone(), PointsState { count, digest }))
+    });
+    Ok(found.collect())
 }
 
 fn models(tx: &mut dyn Tx, model_ids: &[String]) -> Result<Vec<ModelState>, TrackingError> {
@@ -135,6 +191,7 @@ fn models(tx: &mut dyn Tx, model_ids: &[String]) -> Result<Vec<ModelState>, Trac
         let (artifacts, artifact_bytes) = files(tx, &model.artifact_uri)?;
         found.push(ModelState {
             model_id: model.model_id,
+            experiment_id: model.experiment_id,
             artifact_uri: model.artifact_uri,
             artifacts,
             artifact_bytes,
