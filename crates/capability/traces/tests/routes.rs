@@ -562,7 +562,7 @@ async fn exporters_are_answered_as_opentelemetry_says() {
 async fn attachments_are_read_and_go_with_their_trace() {
     let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
     let files = Arc::new(Shelf::default());
-    let traces = traces_with_files(store, Arc::clone(&files));
+    let traces = traces_with_files(store, files.clone());
     for trace in [1, 2] {
         traces.start_trace(ended(trace, 5)).await.unwrap();
         let location = format!("mlflow-artifacts:/0/traces/{}/artifacts", id(trace));

@@ -8,13 +8,17 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use corliss_testkit::metastore::for_each_backend;
 use corliss_traces::{
     AssessmentChange, AssessmentValue, DeleteScope, EndedTrace, MIGRATIONS, NewAssessment, Source, SpanBatch,
     SpanStatus, StartedTrace, TraceState, Traces, TracesError,
 };
 use serde_json::json;
-use support::{DELETED, RUN, batch, ended, id, pairs, span, traces_on, traces_without, with};
+use support::{
+    DELETED, Meeting, RUN, batch, ended, id, pairs, span, traces_on, traces_with_files, traces_without, with,
+};
 
 const USAGE: &str = "mlflow.chat.tokenUsage";
 
@@ -727,6 +731,28 @@ async fn traces_are_deleted_with_all_that_hangs_on_them() {
         // A trace of the same id is a new one.
         traces.log_spans(batch(vec![span(1, 9, None, 1)])).await.unwrap();
         assert_eq!(traces.trace(id(1), false).await.unwrap().spans.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_trace_is_counted_by_one_of_those_who_delete_at_once() {
+    const TRACES: u8 = 40;
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        // Nobody deletes before both have looked.
+        let meeting = Arc::new(Meeting::of(2));
+        let traces = traces_with_files(store, meeting.clone());
+        let spans = (1..=TRACES).map(|trace| span(trace, 1, None, u64::from(trace)));
+        traces.log_spans(batch(spans.collect())).await.unwrap();
+        let all = || {
+            traces.delete_traces(DeleteScope {
+                until_ms: Some(i64::MAX),
+                ..DeleteScope::default()
+            })
+        };
+        let (one, other) = tokio::join!(all(), all());
+        assert_eq!(one.unwrap() + other.unwrap(), i64::from(TRACES));
+        assert!(meeting.was_held(), "both looked before anybody deleted");
     })
     .await;
 }

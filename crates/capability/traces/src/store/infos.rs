@@ -247,17 +247,17 @@ pub(crate) fn doomed(
     Ok(found)
 }
 
-/// Removes traces with all that hangs on them.
-pub(crate) fn delete_traces(tx: &mut dyn Tx, doomed: &[(i64, String)]) -> Result<(), StoreError> {
-    const OF_NUMBERS: [&str; 7] = [
+/// Removes traces with all that hangs on them; answers how many were still there.
+pub(crate) fn delete_traces(tx: &mut dyn Tx, doomed: &[(i64, String)]) -> Result<u64, StoreError> {
+    const OF_NUMBERS: [&str; 6] = [
         "traces_tags",
         "traces_metadata",
         "traces_spans",
         "traces_span_kinds",
         "traces_assessments",
         "traces_prompt_links",
-        "traces_info",
     ];
+    let mut deleted = 0;
     let numbers: Vec<i64> = doomed.iter().map(|(number, _)| *number).collect();
     let ids: Vec<Value> = doomed.iter().map(|(_, id)| Value::from(id)).collect();
     for ids in super::lists(&ids) {
@@ -268,13 +268,12 @@ pub(crate) fn delete_traces(tx: &mut dyn Tx, doomed: &[(i64, String)]) -> Result
         tx.execute(&sql, &ids)?;
     }
     for numbers in super::number_lists(&numbers) {
+        let list = super::list(numbers.len());
         for table in OF_NUMBERS {
-            let sql = format!(
-                "DELETE FROM {table} WHERE number IN ({})",
-                super::list(numbers.len())
-            );
-            tx.execute(&sql, &numbers)?;
+            tx.execute(&format!("DELETE FROM {table} WHERE number IN ({list})"), &numbers)?;
         }
+        let sql = format!("DELETE FROM traces_info WHERE number IN ({list})");
+        deleted += tx.execute(&sql, &numbers)?;
     }
-    Ok(())
+    Ok(deleted)
 }
