@@ -638,6 +638,10 @@ async fn traces_go_when_their_experiment_is_no_more() {
             traces.log_spans(batch).await.unwrap();
         }
         assert_eq!(traces.delete_orphans().await.unwrap(), 0);
+        for (ids, count) in [(vec![], 0), (vec![3], 2), (vec![3, 6, 3, 5], 3)] {
+            let found = corliss_traces::count_traces(&store, ids.clone()).await;
+            assert_eq!(found.unwrap(), count, "{ids:?}");
+        }
         let purged = traces_without(store, 3);
         assert_eq!(purged.delete_orphans().await.unwrap(), 2);
         for (trace, is_there) in [(1, true), (2, false), (3, false), (4, true)] {

@@ -1,5 +1,7 @@
 //! Deleting traces, in pieces, so that many do not stop everybody else.
 
+use corliss_metastore::Metastore;
+
 use super::{Traces, folder_of};
 use crate::{TracesError, limits, store};
 
@@ -14,6 +16,17 @@ pub struct DeleteScope {
     pub most: Option<i64>,
     /// Their ids.
     pub trace_ids: Vec<String>,
+}
+
+/// How many traces these experiments have, on a store that has [`crate::MIGRATIONS`]: for whoever is about to remove
+/// experiments, whom [`Traces`] ask what experiments there are.
+///
+/// # Errors
+/// The store failed.
+pub async fn count_traces(store: &Metastore, experiment_ids: Vec<i64>) -> Result<u64, TracesError> {
+    store
+        .read(move |tx| Ok(store::count_of(tx, &experiment_ids)?))
+        .await
 }
 
 /// What one piece of the work came to.

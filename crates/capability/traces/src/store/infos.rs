@@ -211,6 +211,22 @@ pub(crate) fn experiments_here(tx: &mut dyn Tx) -> Result<BTreeSet<i64>, TracesE
     Ok(found)
 }
 
+/// How many traces these experiments have.
+pub(crate) fn count_of(tx: &mut dyn Tx, experiment_ids: &[i64]) -> Result<u64, StoreError> {
+    let mut ids: Vec<i64> = experiment_ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut count = 0;
+    for ids in super::number_lists(&ids) {
+        let sql = format!(
+            "SELECT COUNT(*) AS found FROM traces_info WHERE experiment_id IN ({})",
+            super::list(ids.len())
+        );
+        count += tx.query_one(&sql, &ids)?.unsigned("found")?;
+    }
+    Ok(count)
+}
+
 /// The numbers and ids of traces to delete, oldest first: those named, or those that began no later than a time.
 pub(crate) fn doomed(
     tx: &mut dyn Tx,

@@ -26,7 +26,8 @@ pub(crate) use evaluation::{
 };
 pub(crate) use filter::{Filter, Ordering, Pair};
 pub(crate) use infos::{
-    Head, delete_traces, doomed, experiments_here, head, heads, insert_head, numbers_of, update_head,
+    Head, count_of, delete_traces, doomed, experiments_here, head, heads, insert_head, numbers_of,
+    update_head,
 };
 pub(crate) use links::{link_prompts, link_runs};
 pub(crate) use metrics::{MetricGroup, MetricRows, interpolated, metric_groups, span_bytes_of};
