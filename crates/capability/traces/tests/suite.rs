@@ -653,6 +653,37 @@ async fn traces_go_when_their_experiment_is_no_more() {
 }
 
 #[tokio::test]
+async fn a_trace_has_the_run_that_made_it_and_those_it_was_linked_to() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let traces = traces_on(store);
+        let mut made = ended(1, 1);
+        made.metadata = pairs(&[("mlflow.sourceRun", "0e")]);
+        traces.start_trace(made).await.unwrap();
+        traces.start_trace(ended(2, 1)).await.unwrap();
+        for trace in [1, 1, 3] {
+            traces.link_to_run(vec![id(trace)], RUN.into()).await.unwrap();
+        }
+        let runs = |trace, after: &str, limit| traces.runs_of(id(trace), after.into(), limit);
+        let all = runs(1, "", 5).await.unwrap();
+        assert_eq!(
+            (all.items, all.next_page_token),
+            (vec!["0e".to_owned(), RUN.to_owned()], None)
+        );
+        let first = runs(1, "", 1).await.unwrap();
+        assert_eq!(
+            (first.items, first.next_page_token.as_deref()),
+            (vec!["0e".to_owned()], Some("0e"))
+        );
+        let rest = runs(1, "0e", 1).await.unwrap();
+        assert_eq!((rest.items, rest.next_page_token), (vec![RUN.to_owned()], None));
+        assert!(runs(2, "", 5).await.unwrap().items.is_empty());
+        // Linked before it is there.
+        assert!(matches!(runs(3, "", 5).await, Err(TracesError::NotFound(_))));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn traces_are_deleted_with_all_that_hangs_on_them() {
     for_each_backend(&[MIGRATIONS], |store| async move {
         let traces = traces_on(store.clone());

@@ -29,7 +29,7 @@ pub(crate) use infos::{
     Head, count_of, delete_traces, doomed, experiments_here, head, heads, insert_head, numbers_of,
     update_head,
 };
-pub(crate) use links::{link_prompts, link_runs};
+pub(crate) use links::{link_prompts, link_runs, runs_of};
 pub(crate) use metrics::{MetricGroup, MetricRows, interpolated, metric_groups, span_bytes_of};
 pub(crate) use pairs::{add_metadata, delete_tag, pairs_of, put_pairs};
 pub(crate) use search::{Candidates, candidate_numbers, candidates, count_candidates};
