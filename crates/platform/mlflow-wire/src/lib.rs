@@ -1,5 +1,5 @@
 //! What MLflow's clients send, read the way its server reads it: request arguments, names and limits, the
-//! filter and order grammar, page tokens, and their safe translation to SQL.
+//! filter and order grammar, page tokens, and their safe translation to SQL; and the prefixes of its routes.
 //!
 //! It stands below the capabilities because two of them, tracking and registry, answer the same dialect
 //! and may not import each other.
@@ -14,6 +14,7 @@ mod error;
 mod filter;
 mod names;
 mod page;
+mod routes;
 mod sql;
 
 pub use args::Args;
@@ -21,4 +22,5 @@ pub use error::WireError;
 pub use filter::{Comparison, Operand, Operator, Order, parse_filter, parse_order};
 pub use names::{check_key, check_length, shortened};
 pub use page::{offset_of, token_of};
+pub use routes::DialectRoutes;
 pub use sql::Sql;
