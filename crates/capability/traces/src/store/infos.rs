@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use corliss_metastore::lists::in_lists;
 use corliss_metastore::{Row, StoreError, Tx, Value, params};
 
 use crate::TracesError;
@@ -94,9 +95,8 @@ pub(crate) fn head(tx: &mut dyn Tx, trace_id: &str) -> Result<Option<Head>, Stor
 
 /// The traces of these ids, by id.
 pub(crate) fn heads(tx: &mut dyn Tx, trace_ids: &[String]) -> Result<BTreeMap<String, Head>, StoreError> {
-    let ids: Vec<Value> = trace_ids.iter().map(Value::from).collect();
     let mut found = BTreeMap::new();
-    for ids in super::lists(&ids) {
+    for ids in super::text_lists(trace_ids) {
         let sql = format!(
             "SELECT {COLUMNS} FROM traces_info WHERE trace_id IN ({})",
             super::list(ids.len())
@@ -247,8 +247,7 @@ pub(crate) fn doomed(
         }
         return Ok(found);
     }
-    let ids: Vec<Value> = trace_ids.iter().map(Value::from).collect();
-    for mut ids in super::lists(&ids) {
+    for mut ids in super::text_lists(trace_ids) {
         let sql = format!(
             "SELECT number, trace_id FROM traces_info WHERE trace_id IN ({}) AND experiment_id = ${}",
             super::list(ids.len()),
@@ -274,16 +273,14 @@ pub(crate) fn delete_traces(tx: &mut dyn Tx, doomed: &[(i64, String)]) -> Result
         "traces_prompt_links",
     ];
     let mut deleted = 0;
-    let numbers: Vec<i64> = doomed.iter().map(|(number, _)| *number).collect();
-    let ids: Vec<Value> = doomed.iter().map(|(_, id)| Value::from(id)).collect();
-    for ids in super::lists(&ids) {
+    for ids in in_lists(doomed, |(_, id)| id.into()) {
         let sql = format!(
             "DELETE FROM traces_run_links WHERE trace_id IN ({})",
             super::list(ids.len())
         );
         tx.execute(&sql, &ids)?;
     }
-    for numbers in super::number_lists(&numbers) {
+    for numbers in in_lists(doomed, |(number, _)| (*number).into()) {
         let list = super::list(numbers.len());
         for table in OF_NUMBERS {
             tx.execute(&format!("DELETE FROM {table} WHERE number IN ({list})"), &numbers)?;
