@@ -14,7 +14,7 @@ mod search;
 mod spans;
 
 pub(crate) use assessments::{
-    assessment, assessments_of, count_assessments, delete_assessment, insert_assessment, set_valid,
+    assessment, assessments_of, assessments_size, delete_assessment, insert_assessment, set_valid,
     update_assessment,
 };
 pub(crate) use evaluation::{
@@ -31,7 +31,7 @@ pub(crate) use infos::{
 };
 pub(crate) use links::{link_prompts, link_runs, runs_of};
 pub(crate) use metrics::{MetricGroup, MetricRows, interpolated, metric_groups, span_bytes_of};
-pub(crate) use pairs::{add_metadata, delete_tag, pairs_of, put_pairs};
+pub(crate) use pairs::{add_metadata, count_pairs, delete_tag, pairs_of, put_pairs};
 pub(crate) use search::{Candidates, candidate_numbers, candidates, count_candidates};
 pub(crate) use spans::{
     Part, contents_of, insert_kinds, insert_part, join_parts, nodes_of, parts_of, sizes_of,
