@@ -149,16 +149,19 @@ def test_what_was_deleted_goes_for_good_when_it_is_purged(
     assert "removed 0 runs" in shared.cli(*purge, "1", "--yes")
     client.restore_experiment(experiment)
     client.delete_experiment(experiment)
-    assert "would remove 1 run, 0 logged models and 1 experiment" in shared.cli(*purge, "0", "--dry-run")
+    assert "would remove 1 run, 0 logged models, 1 experiment and 1 trace for good" in shared.cli(*purge, "0", "--dry-run")
     assert shared.run_cli(*purge, "0").returncode == 2, "nobody is there to be asked"
     told = shared.cli(*purge, "0", "--yes")
-    assert "removed 1 run, 0 logged models and 1 experiment for good" in told, told
+    assert "removed 1 run, 0 logged models, 1 experiment and 1 trace for good" in told, told
+    assert "two weeks after they were written" in told, told
     # The run's file, and that of the trace if its spans came late.
     assert re.search(r"1 artifact with 5 B|2 artifacts with \d+ B", told), told
     for gone in (lambda: client.get_run(run.info.run_id), lambda: client.restore_experiment(experiment)):
         with pytest.raises(MlflowException, match="not found|exists"):
             gone()
-    assert shared.run_cli(*purge, "0", "--yes").returncode == 5
+    unknown = shared.run_cli(*purge, "0", "--yes")
+    assert unknown.returncode == 5, unknown
+    assert f"there is no experiment '{experiment}'" in unknown.stderr and "experiments list --deleted" in unknown.stderr, unknown
     poll("its traces to go too", lambda: is_gone(client, span.trace_id))
 
 

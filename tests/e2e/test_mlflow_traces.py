@@ -232,7 +232,7 @@ def test_tags_and_deletion(client: MlflowClient, experiment: str) -> None:
         client.delete_traces(experiment, max_timestamp_millis=1, max_traces=0)
 
 
-def test_traces_belong_to_runs(client: MlflowClient, experiment: str) -> None:
+def test_traces_belong_to_runs(shared: Corliss, client: MlflowClient, experiment: str) -> None:
     with mlflow.start_run(experiment_id=experiment) as run:
         inside = traced("rain")
     outside = traced("snow")
@@ -240,6 +240,10 @@ def test_traces_belong_to_runs(client: MlflowClient, experiment: str) -> None:
     client.link_traces_to_run([outside], run.info.run_id)
     assert found(experiment, f"attributes.run_id = '{run.info.run_id}'") == [outside, inside]
     assert found(experiment, "", run_id=run.info.run_id) == [outside, inside]
+    # The console asks for the same: the run that made a trace, and those that it was linked to.
+    for trace in (inside, outside):
+        linked = shared.api(f"/tracking/traces/{trace}/runs")["items"]
+        assert linked == [{"run_id": run.info.run_id}], linked
     with pytest.raises(MlflowException, match="Cannot link more than 100 traces"):
         client.link_traces_to_run([f"tr-{number}" for number in range(101)], run.info.run_id)
 

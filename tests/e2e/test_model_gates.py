@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy
 import onnx
 import pytest
@@ -141,6 +142,17 @@ def test_a_pickle_is_served_by_nobody_but_who_may_allow_it(shared: Corliss, clie
     shared.cli("endpoints", "delete", name, "--yes")
 
 
+def test_what_has_nothing_but_pickles_is_served_by_nobody(shared: Corliss, client: MlflowClient, name: str) -> None:
+    with mlflow.start_run():
+        fitted = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+        logged = mlflow.sklearn.log_model(fitted, name="model", serialization_format="cloudpickle", registered_model_name=name)
+    version = int(logged.registered_model_version)
+    for flags in ([], ["--allow-pickle"]):
+        refused = shared.run_cli("endpoints", "deploy", name, "--model", f"{name}/{version}", *flags)
+        assert refused.returncode == 2, refused
+        assert "no ONNX or GGUF file lies beside it" in refused.stderr and "with --allow-pickle neither" in refused.stderr, refused
+
+
 def test_a_damaged_file_is_registered_and_not_served(shared: Corliss, client: MlflowClient, name: str, tmp_path: Path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
@@ -154,6 +166,12 @@ def test_a_damaged_file_is_registered_and_not_served(shared: Corliss, client: Ml
         refused = shared.run_cli("endpoints", "deploy", name, "--model", f"{name}/{version}", *flags)
         assert refused.returncode == 2 and "is damaged: model.onnx" in refused.stderr, refused
     assert "checked" in shared.cli("models", "log", name)
+    approved = shared.cli("models", "approve", name, str(version))
+    assert "It would not be served as it is: version 1" in approved and "is damaged: model.onnx" in approved, approved
+    answer = json.loads(shared.cli("models", "approve", name, str(version), "--json"))
+    assert answer["unfit"]["code"] == "model_damaged", answer
+    refused = shared.run_cli("models", "reject", name, str(version), "-m", "x" * 1001)
+    assert refused.returncode == 2 and "'reason' exceeds the maximum length of 1000 characters" in refused.stderr, refused
 
 
 def test_a_protected_model_is_served_when_somebody_else_approved_it(

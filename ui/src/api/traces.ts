@@ -1,6 +1,6 @@
 // Traces of applications: what is known about each, its spans, and what was said about it. MLflow's third version of the
 // routes, and the file of spans that pages read.
-import { request, segment, send } from "./client";
+import { request, segment, send, type Page } from "./client";
 
 export interface Tokens {
   input?: number;
@@ -283,6 +283,11 @@ export const traces = {
     return { items: (answer.traces ?? []).map(trace), next_page_token: answer.next_page_token || undefined };
   },
   get: async (id: string): Promise<Trace> => trace((await request<{ trace: { trace_info: WireTrace } }>(`${base}/${segment(id)}`)).trace.trace_info),
+  /** The runs that it was made in or linked to, some of them if there are many. */
+  runs: async (id: string): Promise<{ ids: string[]; more: boolean }> => {
+    const answer = await request<Page<{ run_id: string }>>(`/api/v1/tracking/traces/${segment(id)}/runs`);
+    return { ids: answer.items.map((one) => one.run_id), more: answer.next_page_token !== undefined };
+  },
   /** As far as they are there: spans of a trace that goes on come one after the other. */
   spans: async (id: string, signal?: AbortSignal): Promise<TraceSpan[]> =>
     spansOf(await (await send("/ajax-api/3.0/mlflow/get-trace-artifact", { query: { request_id: id }, accept: "*/*", signal })).text()),

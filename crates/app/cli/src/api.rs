@@ -256,16 +256,35 @@ fn refusal(status: u16, body: &str) -> CliError {
     if !problems.is_empty() {
         return CliError::project_file("the project file", problems);
     }
-    // Routes of MLflow's dialect have a code and a message alone.
-    let told: Option<String> = serde_json::from_value(member("message")).ok();
-    let report = serde_json::from_value(member("error")).unwrap_or_else(|_| ErrorReport {
+    let native = serde_json::from_value(member("error")).ok();
+    let mlflow = || serde_json::from_value(answer).map(|said: MlflowRefusal| said.report(status));
+    let report = native.or_else(|| mlflow().ok()).unwrap_or_else(|| ErrorReport {
         code: format!("http_{status}"),
-        message: told.unwrap_or_else(|| format!("the server answered with status {status}")),
+        message: format!("the server answered with status {status}"),
         field: None,
         hint: None,
         retryable: status >= 500,
     });
     CliError::answered(status, report)
+}
+
+/// What MLflow's dialect says of a refusal.
+#[derive(serde::Deserialize)]
+struct MlflowRefusal {
+    error_code: String,
+    message: String,
+}
+
+impl MlflowRefusal {
+    fn report(self, status: u16) -> ErrorReport {
+        ErrorReport {
+            code: self.error_code.to_lowercase(),
+            message: self.message,
+            field: None,
+            hint: None,
+            retryable: status >= 500,
+        }
+    }
 }
 
 /// An address that cannot be one is told apart from one where nothing answers.
@@ -337,9 +356,17 @@ mod tests {
             r#"{"error":{"code":"job_not_found","message":"no job 'x'"}}"#,
         );
         assert_eq!(error.report.code, "job_not_found");
+        let body = r#"{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"No Experiment with id=9 exists"}"#;
+        let error = refusal(404, body);
+        assert_eq!(
+            (
+                error.report.code.as_str(),
+                error.report.message.as_str(),
+                error.exit_code
+            ),
+            ("resource_does_not_exist", "No Experiment with id=9 exists", 5)
+        );
         assert_eq!(refusal(500, "[]").report.code, "http_500");
-        let of_mlflow = r#"{"error_code":"INVALID_PARAMETER_VALUE","message":"no such name"}"#;
-        assert_eq!(refusal(400, of_mlflow).report.message, "no such name");
     }
 
     #[test]

@@ -97,7 +97,8 @@ impl Rooms {
         let tracking = Tracking::open(store.clone(), sources.clone(), artifacts)
             .await
             .map_err(ServerError::room("tracking"))?
-            .with_tickets(security.key_for("artifact tickets"), config.tls.is_some());
+            .with_tickets(security.key_for("artifact tickets"), config.tls.is_some())
+            .with_traces(Arc::new(wiring::tracking::StoredTraces(store.clone())));
         let tracked = Arc::new(wiring::traces::Tracked(tracking.clone()));
         let traces = Traces::new(
             store.clone(),

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use corliss_metastore::{Metastore, StoreError, Tx};
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler, Shutdown, Wake, WorkerBoard};
 use corliss_types::Timestamp;
-use corliss_webhook::{Courier, Outbox, Tried};
+use corliss_webhook::{Courier, HeaderNames, Queue, Receivers, SealedSecret, Secret, WebhookClient};
 
-use crate::{DataError, DataService};
+use crate::DataService;
+use crate::hook::message_id;
+use crate::store::{hooks, outbox};
 
 /// Covers a signal that was lost.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -20,18 +23,17 @@ pub(crate) fn spawn(service: &DataService, shutdown: &Shutdown, workers: &Worker
 }
 
 /// Tells hooks what has happened; several may work on one database.
-pub struct HookCourier(Courier<HookOutbox>);
+pub struct HookCourier(Courier<Hooks>);
 
 impl HookCourier {
     /// One that has told nobody yet.
     #[must_use]
     pub fn new(service: &DataService, shutdown: &Shutdown) -> Self {
-        let outbox = HookOutbox {
+        let hooks = Hooks {
             service: service.clone(),
             wake: service.hook_wake(),
-            owner: service.new_owner(),
         };
-        Self(Courier::new(outbox, shutdown))
+        Self(Courier::new(hooks, service.new_owner(), shutdown))
     }
 }
 
@@ -46,19 +48,22 @@ impl Reconciler for HookCourier {
     }
 }
 
-struct HookOutbox {
+struct Hooks {
     service: DataService,
     wake: Wake,
-    /// In whose name events are claimed.
-    owner: String,
 }
 
-#[async_trait]
-impl Outbox for HookOutbox {
-    type Error = DataError;
+impl Receivers for Hooks {
+    const NAME: &'static str = "data.hooks";
+    const QUEUE: Queue = outbox::QUEUE;
+    const HEADERS: HeaderNames = HeaderNames::STANDARD;
 
-    fn name(&self) -> &'static str {
-        "data.hooks"
+    fn store(&self) -> &Metastore {
+        self.service.store()
+    }
+
+    fn client(&self) -> &WebhookClient {
+        self.service.webhook_client()
     }
 
     fn now(&self) -> Timestamp {
@@ -69,15 +74,16 @@ impl Outbox for HookOutbox {
         &self.wake
     }
 
-    async fn waiting(&self) -> Result<Vec<(String, Timestamp)>, DataError> {
-        self.service.waiting_hooks().await
+    fn message_id(hook: &str, sequence: u64) -> String {
+        message_id(hook, sequence)
     }
 
-    async fn try_oldest(&self, hook: &str) -> Result<Tried, DataError> {
-        self.service.try_delivery(hook, &self.owner).await
+    fn open(&self, hook: &str, sealed: &SealedSecret) -> Result<Secret, String> {
+        let opened = self.service.open_secret(hook, sealed);
+        opened.map_err(|error| error.to_string())
     }
 
-    async fn forget(&self) -> Result<(), DataError> {
-        self.service.forget_deliveries().await.map(drop)
+    fn gone(tx: &mut dyn Tx, hook: &str, now: Timestamp) -> Result<(), StoreError> {
+        hooks::disable(tx, hook, "its receiver answered that it is gone (410)", now)
     }
 }

@@ -36,12 +36,12 @@ mod types;
 mod upkeep;
 
 pub use config::Limits;
+pub use corliss_webhook::DeliveryState;
 pub use courier::HookCourier;
 pub use error::DataError;
 pub use history::{At, Commit, CommitInfo, RefKind, RefName, Reference};
 pub use hook::{
-    BranchPattern, DeliveryState, Hook, HookChange, HookDelivery, HookEvent, HookTest, HookWithSecret,
-    NewHook, When,
+    BranchPattern, Hook, HookChange, HookDelivery, HookEvent, HookTest, HookWithSecret, NewHook, When,
 };
 pub use http::{hook_routes, routes, upkeep_routes};
 pub use input_cache::{InputCache, InputCacheUsage};

@@ -1,7 +1,12 @@
 //! What the files of a version are.
 
+use std::path::Path;
+
 use corliss_model_format::{Declared, Verdict};
 use serde::{Deserialize, Serialize};
+
+/// Extensions of the files that engines load.
+const ENGINES: [&str; 2] = ["onnx", "gguf"];
 
 /// What was found in one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,5 +107,14 @@ impl Contents {
     /// The first file of this verdict.
     pub(crate) fn first(&self, verdict: Verdict) -> Option<&FileCheck> {
         self.files.iter().find(|file| file.verdict == verdict)
+    }
+
+    /// The first file that an engine could load, by its name, as engines look for theirs.
+    pub(crate) fn for_an_engine(&self) -> Option<&FileCheck> {
+        let is_one = |file: &&FileCheck| {
+            let extension = Path::new(&file.path).extension().unwrap_or_default();
+            ENGINES.iter().any(|one| extension.eq_ignore_ascii_case(one)) && file.verdict != Verdict::Unsafe
+        };
+        self.files.iter().find(is_one)
     }
 }

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use corliss_metastore::{Metastore, StoreError, Tx};
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler, Shutdown, Wake, WorkerBoard};
 use corliss_types::Timestamp;
-use corliss_webhook::{Courier, Outbox, Tried};
+use corliss_webhook::{Courier, HeaderNames, Queue, Receivers, Secret, WebhookClient};
 
-use crate::{Registry, RegistryError};
+use crate::store::{disable_webhook, outbox};
+use crate::webhook::delivery_id;
+use crate::{Registry, SealedSecret};
 
 /// Covers a signal that was lost.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -20,18 +23,17 @@ pub fn spawn(registry: &Registry, shutdown: &Shutdown, workers: &WorkerBoard) {
 }
 
 /// Tells webhooks what has happened; several may work on one database.
-pub struct WebhookCourier(Courier<WebhookOutbox>);
+pub struct WebhookCourier(Courier<Webhooks>);
 
 impl WebhookCourier {
     /// One that has told nobody yet.
     #[must_use]
     pub fn new(registry: &Registry, shutdown: &Shutdown) -> Self {
-        let outbox = WebhookOutbox {
+        let webhooks = Webhooks {
             registry: registry.clone(),
             wake: registry.wake(),
-            owner: registry.new_uuid(),
         };
-        Self(Courier::new(outbox, shutdown))
+        Self(Courier::new(webhooks, registry.new_uuid(), shutdown))
     }
 }
 
@@ -46,19 +48,22 @@ impl Reconciler for WebhookCourier {
     }
 }
 
-struct WebhookOutbox {
+struct Webhooks {
     registry: Registry,
     wake: Wake,
-    /// In whose name events are claimed.
-    owner: String,
 }
 
-#[async_trait]
-impl Outbox for WebhookOutbox {
-    type Error = RegistryError;
+impl Receivers for Webhooks {
+    const NAME: &'static str = "registry.webhooks";
+    const QUEUE: Queue = outbox::QUEUE;
+    const HEADERS: HeaderNames = HeaderNames::MLFLOW;
 
-    fn name(&self) -> &'static str {
-        "registry.webhooks"
+    fn store(&self) -> &Metastore {
+        self.registry.store()
+    }
+
+    fn client(&self) -> &WebhookClient {
+        self.registry.webhook_client()
     }
 
     fn now(&self) -> Timestamp {
@@ -69,15 +74,15 @@ impl Outbox for WebhookOutbox {
         &self.wake
     }
 
-    async fn waiting(&self) -> Result<Vec<(String, Timestamp)>, RegistryError> {
-        self.registry.waiting_webhooks().await
+    fn message_id(webhook: &str, sequence: u64) -> String {
+        delivery_id(webhook, sequence)
     }
 
-    async fn try_oldest(&self, webhook: &str) -> Result<Tried, RegistryError> {
-        self.registry.try_delivery(webhook, &self.owner).await
+    fn open(&self, webhook: &str, sealed: &SealedSecret) -> Result<Secret, String> {
+        self.registry.open_secret(webhook, sealed)
     }
 
-    async fn forget(&self) -> Result<(), RegistryError> {
-        self.registry.forget_deliveries().await.map(drop)
+    fn gone(tx: &mut dyn Tx, webhook: &str, now: Timestamp) -> Result<(), StoreError> {
+        disable_webhook(tx, webhook, now.as_millis())
     }
 }

@@ -106,6 +106,23 @@ pub enum RegistryError {
         file: String,
         /// What it is.
         detail: String,
+        /// The file that an engine would load.
+        beside: String,
+    },
+    /// A file of the version is a pickle, and no engine loads any of the others.
+    #[error(
+        "version {version} of model '{name}' cannot be served: '{file}' is {detail}, and no ONNX or GGUF file lies \
+         beside it"
+    )]
+    OnlyPickled {
+        /// The model.
+        name: String,
+        /// The version.
+        version: i64,
+        /// The pickle.
+        file: String,
+        /// What it is.
+        detail: String,
     },
     /// The version of a protected model lacks approval.
     #[error("version {version} of model '{name}' {problem}")]
@@ -170,6 +187,7 @@ impl Diagnose for RegistryError {
             Self::AliasMoved { .. } => "model_alias_moved",
             Self::Damaged { .. } => "model_damaged",
             Self::Pickled { .. } => "model_pickled",
+            Self::OnlyPickled { .. } => "model_only_pickled",
             Self::NotApproved { .. } => "model_not_approved",
             Self::OwnVersion { .. } => "model_approval_own",
             Self::Unreadable(_) => "model_unreadable",
@@ -182,9 +200,11 @@ impl Diagnose for RegistryError {
 
     fn meaning(&self) -> Meaning {
         match self {
-            Self::Request(_) | Self::Reference(_) | Self::Source(_) | Self::Damaged { .. } => {
-                Meaning::InvalidInput
-            }
+            Self::Request(_)
+            | Self::Reference(_)
+            | Self::Source(_)
+            | Self::Damaged { .. }
+            | Self::OnlyPickled { .. } => Meaning::InvalidInput,
             Self::Pickled { .. } | Self::OwnVersion { .. } => Meaning::PermissionDenied,
             Self::ModelNotFound { .. }
             | Self::VersionNotFound { .. }
@@ -242,9 +262,13 @@ impl Diagnose for RegistryError {
             Self::TooManyWebhooks(_) => Some("delete one that nobody needs".to_owned()),
             Self::FileNotFound { .. } => Some("the artifacts of the version are listed with it".to_owned()),
             Self::Damaged { .. } => Some("register the model again from a whole file".to_owned()),
-            Self::Pickled { .. } => Some(
-                "a pickle runs code when it is loaded: save the model as ONNX, safetensors or GGUF, or let a \
-                 platform-admin deploy it with --allow-pickle"
+            Self::Pickled { beside, .. } => Some(format!(
+                "a pickle runs code when it is loaded, so it never is: register the model without it, or let a \
+                 platform-admin deploy '{beside}' with --allow-pickle"
+            )),
+            Self::OnlyPickled { .. } => Some(
+                "a pickle runs code when it is loaded, so it never is, with --allow-pickle neither: register the \
+                 model as ONNX or GGUF"
                     .to_owned(),
             ),
             Self::NotApproved {

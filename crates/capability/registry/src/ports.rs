@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 pub use corliss_diagnostics::PortError;
 use corliss_types::{Flavor, VersionId};
+pub use corliss_webhook::SealedSecret;
 use corliss_webhook::Secret;
 use futures_util::Stream;
 
@@ -68,15 +69,6 @@ pub struct SourceFile {
     pub path: String,
     /// Its length.
     pub size_bytes: u64,
-}
-
-/// A secret as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SealedSecret {
-    /// Which key opens it.
-    pub key: u32,
-    /// What it is when it is sealed.
-    pub bytes: Vec<u8>,
 }
 
 /// Sources of model versions.

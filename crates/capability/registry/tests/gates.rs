@@ -12,7 +12,9 @@ use corliss_registry::{Deployed, Expected, MIGRATIONS, NewVersion, Registry, Reg
 use corliss_testkit::metastore::for_each_backend;
 use corliss_types::VersionId;
 use serde_json::{Value, json};
-use support::{call, damaged, foreign, pickled, registry_on, router, unreadable, version_of, whole};
+use support::{
+    call, damaged, foreign, pickled, pickled_beside, registry_on, router, unreadable, version_of, whole,
+};
 
 fn made_of(files: VersionId, run: char) -> NewVersion {
     NewVersion {
@@ -37,7 +39,8 @@ async fn files_are_looked_at_when_they_are_registered_and_decide_what_is_served(
     for_each_backend(&[MIGRATIONS], |store| async move {
         let (registry, _) = registry_on(store);
         let (ana, router) = (registry.acting_as("ana"), router(http::routes(registry.clone())));
-        for (files, run) in [(whole(), '1'), (pickled(), '2'), (damaged(), '3')] {
+        let all = [(whole(), '1'), (pickled(), '2'), (damaged(), '3'), (pickled_beside(), '4')];
+        for (files, run) in all {
             ana.register(made_of(files, run)).await.unwrap();
         }
         let (_, model) = call(&router, "GET", "/api/v1/models/digits", None).await;
@@ -45,17 +48,29 @@ async fn files_are_looked_at_when_they_are_registered_and_decide_what_is_served(
         let counts = |damaged, pickled, verified, unknown| {
             json!({"damaged": damaged, "unsafe": pickled, "verified": verified, "unknown": unknown, "unread": 0})
         };
-        assert_eq!(checked, [&counts(1, 0, 0, 1), &counts(0, 2, 0, 2), &counts(0, 0, 1, 0)]);
+        let expected = [counts(0, 1, 1, 0), counts(1, 0, 0, 1), counts(0, 2, 0, 2), counts(0, 0, 1, 0)];
+        assert_eq!(checked, expected.each_ref());
 
         clear(&registry, 1, false).await.unwrap();
-        let error = clear(&registry, 2, false).await.unwrap_err();
+        let error = clear(&registry, 4, false).await.unwrap_err();
         assert_eq!(error.code(), "model_pickled");
         assert_eq!(
             error.to_string(),
-            "version 2 of model 'digits' is not deployed: 'model.pkl' is a Python pickle"
+            "version 4 of model 'digits' is not deployed: 'model.pkl' is a Python pickle"
         );
-        assert!(error.hint().unwrap().contains("--allow-pickle"));
-        clear(&registry, 2, true).await.unwrap();
+        assert!(error.hint().unwrap().ends_with("let a platform-admin deploy 'model.onnx' with --allow-pickle"));
+        clear(&registry, 4, true).await.unwrap();
+        // Nothing loads what is left without the pickles, so nobody's word helps.
+        for allow in [false, true] {
+            let error = clear(&registry, 2, allow).await.unwrap_err();
+            assert_eq!(error.code(), "model_only_pickled");
+            assert_eq!(
+                error.to_string(),
+                "version 2 of model 'digits' cannot be served: 'model.pkl' is a Python pickle, and no ONNX or GGUF \
+                 file lies beside it"
+            );
+            assert!(error.hint().unwrap().contains("with --allow-pickle neither"));
+        }
         for allow in [false, true] {
             let error = clear(&registry, 3, allow).await.unwrap_err();
             assert_eq!(error.code(), "model_damaged");
@@ -253,6 +268,48 @@ async fn a_protected_model_waits_for_somebody_else() {
         assert_eq!(said.len(), 2, "each person's last word: {said:?}");
         assert!(said.contains(&(&json!("bob"), &json!("they are sevens"))));
         assert_eq!(version.get("missing_approval"), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_approves_is_told_what_would_not_be_served_and_reasons_are_kept_whole() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let (registry, _) = registry_on(store);
+        let router = router(http::routes(registry.clone()));
+        for (files, run) in [(damaged(), '1'), (pickled(), '2'), (whole(), '3')] {
+            registry.register(made_of(files, run)).await.unwrap();
+        }
+        let decide = |version: i64, decision: &str, reason: String| {
+            let path = format!("/api/v1/models/digits/versions/{version}/decisions");
+            let body = json!({"decision": decision, "reason": reason});
+            let router = &router;
+            async move { call(router, "POST", &path, Some(body)).await }
+        };
+        let code = |answer: &Value| answer["unfit"]["code"].as_str().map(str::to_owned);
+        let (status, told) = decide(1, "approved", String::new()).await;
+        assert_eq!((status, code(&told).as_deref()), (200, Some("model_damaged")));
+        assert!(
+            told["unfit"]["message"]
+                .as_str()
+                .unwrap()
+                .contains("model.safetensors")
+        );
+        assert_eq!(decide(1, "rejected", String::new()).await.1.get("unfit"), None);
+        let (_, told) = decide(2, "approved", String::new()).await;
+        assert_eq!(code(&told).as_deref(), Some("model_only_pickled"));
+
+        let reason = "\u{e4}".repeat(1000);
+        let (status, told) = decide(3, "approved", reason.clone()).await;
+        assert_eq!((status, told.get("unfit")), (200, None));
+        let (_, log) = call(&router, "GET", "/api/v1/models/digits/events", None).await;
+        assert_eq!(log["items"][0]["details"]["reason"], json!(reason));
+        let (status, refused) = decide(3, "rejected", format!("{reason}x")).await;
+        assert_eq!((status, &refused["error"]["field"]), (400, &json!("reason")));
+        assert_eq!(
+            refused["error"]["message"],
+            "'reason' exceeds the maximum length of 1000 characters"
+        );
     })
     .await;
 }

@@ -22,7 +22,7 @@ pub struct DeployedModel {
 pub trait ModelResolver: Send + Sync {
     /// What `NAME@ALIAS` or `NAME/VERSION` means now.
     async fn resolve(&self, reference: &str) -> Result<DeployedModel, PortError>;
-    /// Whether this may be served: it is whole, approved where that is demanded, and no pickle unless that is allowed.
+    /// Whether this may be served: it is whole, approved where that is demanded, and no pickle lies beside it unless that is allowed.
     async fn clear(&self, model: &DeployedModel, allow_pickle: bool) -> Result<(), PortError>;
     /// A read-only folder with these files; made at most once.
     async fn materialise(&self, files: &VersionId) -> Result<PathBuf, PortError>;

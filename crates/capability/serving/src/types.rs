@@ -15,7 +15,7 @@ pub struct DeployRequest {
     /// What each of them holds. By default nothing: engines share what is free.
     #[serde(default)]
     pub resources: Resources,
-    /// Also what holds a pickle, whose loading runs code; for callers who may allow that.
+    /// Also a model beside whose file a pickle lies, which is not loaded; for callers who may allow that.
     #[serde(default)]
     pub allow_pickle: bool,
 }
@@ -122,7 +122,7 @@ pub struct EndpointView {
     pub replicas_ready: u32,
     /// What each of them holds.
     pub resources: Resources,
-    /// Whether it may serve what holds a pickle.
+    /// Whether a pickle may lie beside what it serves.
     pub allow_pickle: bool,
     /// Who said last what it should be, if known.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -30,7 +30,7 @@ pub use ports::{ByteStream, ExperimentState, Experiments, Files, PortError, Runs
 pub use service::{
     Aggregation, AssessmentChange, Correlation, CorrelationScope, DatasetScope, DeleteScope, EndedTrace,
     Evaluation, Ingested, Merged, MetricPoint, MetricQuery, MetricView, NewAssessment, NewDataset, NewTrace,
-    ReceivedSpan, RecordPage, SearchScope, SpanBatch, StartedTrace, Traces,
+    ReceivedSpan, RecordPage, SearchScope, SpanBatch, StartedTrace, Traces, count_traces,
 };
 pub use span::{Span, SpanEvent, SpanKind, SpanLink, SpanStatus};
 pub use store::MIGRATIONS;

@@ -24,6 +24,12 @@ pub(crate) const PREVIEW_MADE_LEN: usize = 1000;
 pub(crate) const PREVIEW_SENT_LEN: usize = 10_000;
 /// Tags, and metadata entries, of one call.
 pub(crate) const PAIRS_PER_CALL: usize = 1000;
+/// Tags, and metadata entries, of one trace.
+pub(crate) const PAIRS_PER_TRACE: u64 = 2000;
+/// Times that clients give, in Unix milliseconds: the years 0 to 9999.
+pub(crate) const TIMES_MS: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+/// The longest that a trace takes, in milliseconds: what the clock of its spans can tell, 584 years.
+pub(crate) const DURATION_MS: i64 = 18_446_744_073_709;
 /// Traces of one page, at most.
 pub(crate) const SEARCH_MAX: i64 = 500;
 /// Traces of one page unless the call says otherwise.
@@ -42,6 +48,8 @@ pub(crate) const PATTERN_BYTES: usize = 1024 * 1024;
 pub(crate) const TRACES_PER_CALL: usize = 1000;
 /// Bytes of spans, unpacked, of one answer with whole traces.
 pub(crate) const ANSWER_BYTES: u64 = 256 * 1024 * 1024;
+/// Bytes of what is known about traces, of one answer without their spans. A page that would have more ends earlier.
+pub(crate) const INFOS_BYTES: usize = 64 * 1024 * 1024;
 /// Traces that one transaction deletes; a call of more takes several.
 pub(crate) const DELETE_CHUNK: i64 = 500;
 /// Traces of one call that links them to a run.
@@ -50,6 +58,8 @@ pub(crate) const LINKS_PER_CALL: usize = 100;
 pub(crate) const PROMPTS_PER_CALL: usize = 100;
 /// Assessments of one trace.
 pub(crate) const ASSESSMENTS_PER_TRACE: usize = 1000;
+/// Characters of the assessments of one trace together, as far as each may be long.
+pub(crate) const ASSESSMENTS_CHARS: i64 = 32 * 1024 * 1024;
 /// Characters of an assessment's name and of its source.
 pub(crate) const ASSESSMENT_NAME_LEN: usize = 250;
 /// Characters of an assessment's id, and of the span and run that it names.

@@ -138,6 +138,22 @@ pub struct TraceInfo {
     pub assessments: Vec<Assessment>,
 }
 
+impl TraceInfo {
+    /// What it takes, nearly: its texts.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let pairs = |pairs: &BTreeMap<String, String>| -> usize {
+            pairs.iter().map(|(key, value)| key.len() + value.len()).sum()
+        };
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let said = self.assessments.iter().map(Assessment::size_bytes);
+        text(&self.request_preview)
+            + text(&self.response_preview)
+            + pairs(&self.metadata)
+            + pairs(&self.tags)
+            + said.sum::<usize>()
+    }
+}
+
 /// A trace with its spans: the root first, then by start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trace {
@@ -211,6 +227,21 @@ pub struct Assessment {
     pub overrides: Option<String>,
     /// No other stands for it.
     pub valid: bool,
+}
+
+impl Assessment {
+    /// What it takes, nearly: its texts and values.
+    fn size_bytes(&self) -> usize {
+        let value = match &self.value {
+            AssessmentValue::Feedback { value, error } => {
+                spaced(value).len() + error.as_ref().map_or(0, |error| spaced(error).len())
+            }
+            AssessmentValue::Expectation(value) => spaced(value).len(),
+            AssessmentValue::Issue(name) => name.len(),
+        };
+        let metadata = self.metadata.iter().map(|(key, value)| key.len() + value.len());
+        value + self.rationale.as_ref().map_or(0, String::len) + metadata.sum::<usize>()
+    }
 }
 
 /// Part of a list.

@@ -308,6 +308,24 @@ async fn ids_that_are_not_there_are_told_in_every_position() {
 }
 
 #[tokio::test]
+async fn pages_ask_for_the_runs_of_a_trace() {
+    let router = sown(Metastore::in_memory(&[MIGRATIONS]).await.unwrap()).await;
+    let link = json!({"trace_ids": [TRACE], "run_id": RUN});
+    let path = "/api/3.0/mlflow/traces/link-to-run";
+    assert_eq!(call(&router, "POST", path, Some(link)).await.0, 200);
+    let runs = |query: &str| format!("/api/v1/tracking/traces/{TRACE}/runs{query}");
+    let (status, answer) = call(&router, "GET", &runs(""), None).await;
+    assert_eq!((status, answer), (200, json!({"items": [{"run_id": RUN}]})));
+    assert_eq!(call(&router, "GET", &runs("?limit=0"), None).await.0, 400);
+    let absent = "/api/v1/tracking/traces/tr-absent/runs";
+    let (status, answer) = call(&router, "GET", absent, None).await;
+    assert_eq!(
+        (status, answer["error"]["code"].as_str()),
+        (404, Some("traces_not_found"))
+    );
+}
+
+#[tokio::test]
 async fn wrong_arguments_are_refused_and_never_an_internal_error() {
     let router = sown(Metastore::in_memory(&[MIGRATIONS]).await.unwrap()).await;
     let location = json!([{"mlflow_experiment": {"experiment_id": "0"}}]);
@@ -562,7 +580,7 @@ async fn exporters_are_answered_as_opentelemetry_says() {
 async fn attachments_are_read_and_go_with_their_trace() {
     let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
     let files = Arc::new(Shelf::default());
-    let traces = traces_with_files(store, Arc::clone(&files));
+    let traces = traces_with_files(store, files.clone());
     for trace in [1, 2] {
         traces.start_trace(ended(trace, 5)).await.unwrap();
         let location = format!("mlflow-artifacts:/0/traces/{}/artifacts", id(trace));

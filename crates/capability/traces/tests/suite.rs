@@ -8,13 +8,17 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use corliss_testkit::metastore::for_each_backend;
 use corliss_traces::{
     AssessmentChange, AssessmentValue, DeleteScope, EndedTrace, MIGRATIONS, NewAssessment, Source, SpanBatch,
     SpanStatus, StartedTrace, TraceState, Traces, TracesError,
 };
 use serde_json::json;
-use support::{DELETED, RUN, batch, ended, id, pairs, span, traces_on, traces_without, with};
+use support::{
+    DELETED, Meeting, RUN, batch, ended, id, pairs, span, traces_on, traces_with_files, traces_without, with,
+};
 
 const USAGE: &str = "mlflow.chat.tokenUsage";
 
@@ -634,12 +638,47 @@ async fn traces_go_when_their_experiment_is_no_more() {
             traces.log_spans(batch).await.unwrap();
         }
         assert_eq!(traces.delete_orphans().await.unwrap(), 0);
+        for (ids, count) in [(vec![], 0), (vec![3], 2), (vec![3, 6, 3, 5], 3)] {
+            let found = corliss_traces::count_traces(&store, ids.clone()).await;
+            assert_eq!(found.unwrap(), count, "{ids:?}");
+        }
         let purged = traces_without(store, 3);
         assert_eq!(purged.delete_orphans().await.unwrap(), 2);
         for (trace, is_there) in [(1, true), (2, false), (3, false), (4, true)] {
             assert_eq!(traces.info(id(trace)).await.is_ok(), is_there, "{trace}");
         }
         assert_eq!(purged.delete_orphans().await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_trace_has_the_run_that_made_it_and_those_it_was_linked_to() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let traces = traces_on(store);
+        let mut made = ended(1, 1);
+        made.metadata = pairs(&[("mlflow.sourceRun", "0e")]);
+        traces.start_trace(made).await.unwrap();
+        traces.start_trace(ended(2, 1)).await.unwrap();
+        for trace in [1, 1, 3] {
+            traces.link_to_run(vec![id(trace)], RUN.into()).await.unwrap();
+        }
+        let runs = |trace, after: &str, limit| traces.runs_of(id(trace), after.into(), limit);
+        let all = runs(1, "", 5).await.unwrap();
+        assert_eq!(
+            (all.items, all.next_page_token),
+            (vec!["0e".to_owned(), RUN.to_owned()], None)
+        );
+        let first = runs(1, "", 1).await.unwrap();
+        assert_eq!(
+            (first.items, first.next_page_token.as_deref()),
+            (vec!["0e".to_owned()], Some("0e"))
+        );
+        let rest = runs(1, "0e", 1).await.unwrap();
+        assert_eq!((rest.items, rest.next_page_token), (vec![RUN.to_owned()], None));
+        assert!(runs(2, "", 5).await.unwrap().items.is_empty());
+        // Linked before it is there.
+        assert!(matches!(runs(3, "", 5).await, Err(TracesError::NotFound(_))));
     })
     .await;
 }
@@ -727,6 +766,28 @@ async fn traces_are_deleted_with_all_that_hangs_on_them() {
         // A trace of the same id is a new one.
         traces.log_spans(batch(vec![span(1, 9, None, 1)])).await.unwrap();
         assert_eq!(traces.trace(id(1), false).await.unwrap().spans.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_trace_is_counted_by_one_of_those_who_delete_at_once() {
+    const TRACES: u8 = 40;
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        // Nobody deletes before both have looked.
+        let meeting = Arc::new(Meeting::of(2));
+        let traces = traces_with_files(store, meeting.clone());
+        let spans = (1..=TRACES).map(|trace| span(trace, 1, None, u64::from(trace)));
+        traces.log_spans(batch(spans.collect())).await.unwrap();
+        let all = || {
+            traces.delete_traces(DeleteScope {
+                until_ms: Some(i64::MAX),
+                ..DeleteScope::default()
+            })
+        };
+        let (one, other) = tokio::join!(all(), all());
+        assert_eq!(one.unwrap() + other.unwrap(), i64::from(TRACES));
+        assert!(meeting.was_held(), "both looked before anybody deleted");
     })
     .await;
 }

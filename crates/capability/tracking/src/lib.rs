@@ -21,7 +21,7 @@ mod ticket;
 mod types;
 
 pub use error::TrackingError;
-pub use ports::{ArtifactBytes, ByteStream, Kept, PortError, StoredBytes};
+pub use ports::{ArtifactBytes, ByteStream, ExperimentTraces, Kept, PortError, StoredBytes};
 pub use service::{
     ArtifactRead, ArtifactTable, Batch, ExperimentMoved, FinishedRun, ImportExperiment, ImportModel,
     ImportPoints, ImportRun, LoggedModelSearch, ModelState, MovedIn, NewLoggedModel, NewRun, NewUpload,

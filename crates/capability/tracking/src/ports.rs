@@ -1,4 +1,4 @@
-//! What tracking asks of others: somewhere to put the bytes of artifacts.
+//! What tracking asks of others: somewhere to put the bytes of artifacts, and what goes with an experiment elsewhere.
 
 use std::any::Any;
 use std::io;
@@ -52,4 +52,21 @@ pub trait ArtifactBytes: Send + Sync {
 
     /// Reads these bytes of a blob, which has them.
     async fn open_range(&self, blob: &str, range: Range<u64>) -> Result<ByteStream, PortError>;
+}
+
+/// The traces of experiments, which are kept elsewhere.
+#[async_trait]
+pub trait ExperimentTraces: Send + Sync {
+    /// How many traces these experiments have.
+    async fn count(&self, experiment_ids: Vec<i64>) -> Result<u64, PortError>;
+}
+
+/// There are no traces.
+pub(crate) struct NoTraces;
+
+#[async_trait]
+impl ExperimentTraces for NoTraces {
+    async fn count(&self, _: Vec<i64>) -> Result<u64, PortError> {
+        Ok(0)
+    }
 }

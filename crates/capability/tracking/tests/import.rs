@@ -106,16 +106,33 @@ async fn begin(tracking: &Tracking, experiment: i64, run: ImportRun) -> Result<S
     }
 }
 
+/// An experiment of the source that is moved in, by its number here.
+async fn moved(tracking: &Tracking, wish: ImportExperiment) -> i64 {
+    tracking.import_experiment(wish).await.unwrap().id.unwrap()
+}
+
+/// Moves the fixture run in with its points and a file, and finishes it.
+async fn move_run(
+    tracking: &Tracking,
+    experiment: i64,
+    points: Vec<ImportPoints>,
+    file: (&str, &str),
+    finished: Vec<FinishedRun>,
+) {
+    begin(tracking, experiment, run(RUN)).await.unwrap();
+    for some in points {
+        tracking.import_points(vec![some]).await.unwrap();
+    }
+    let path = format!("{experiment}/{RUN}/artifacts/{}", file.0);
+    tracking.put_artifact(path, body(file.1)).await.unwrap();
+    tracking.finish_import(finished).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_run_is_here_as_it_was_there_and_once() {
     for_each_backend(&[MIGRATIONS], |store| async move {
         let tracking = tracking_on(store).await;
-        let id = tracking
-            .import_experiment(experiment("vision"))
-            .await
-            .unwrap()
-            .id
-            .unwrap();
+        let id = moved(&tracking, experiment("vision")).await;
         let made = tracking.experiment(id).await.unwrap();
         assert_eq!((made.created_ms, made.updated_ms, made.tags.len()), (10, 20, 1));
         assert_eq!(state(&tracking, RUN).await, None);
@@ -126,13 +143,8 @@ async fn a_run_is_here_as_it_was_there_and_once() {
             assert_eq!(uri, format!("mlflow-artifacts:/{id}/{RUN}/artifacts"));
             assert_eq!(state(&tracking, RUN).await.unwrap().digest.as_deref(), Some(""));
             // Cut off in the middle, and sent again from the beginning.
-            tracking.import_points(vec![points(RUN, 0, 300)]).await.unwrap();
-            tracking.import_points(vec![points(RUN, 0, 500)]).await.unwrap();
-            tracking
-                .put_artifact(format!("{id}/{RUN}/artifacts/a.txt"), body("hello"))
-                .await
-                .unwrap();
-            tracking.finish_import(finished(RUN, "d1", None)).await.unwrap();
+            let sent = vec![points(RUN, 0, 300), points(RUN, 0, 500)];
+            move_run(&tracking, id, sent, ("a.txt", "hello"), finished(RUN, "d1", None)).await;
             let here = state(&tracking, RUN).await.unwrap();
             assert_eq!(
                 (here.experiment_id, here.params.len(), here.tags.len()),
@@ -175,22 +187,14 @@ async fn a_deleted_run_gets_what_it_lacks_and_is_deleted_again() {
             lifecycle: LifecycleStage::Deleted,
             ..experiment("old")
         };
-        let id = tracking.import_experiment(wish).await.unwrap().id.unwrap();
+        let id = moved(&tracking, wish).await;
         assert_eq!(
             tracking.experiment(id).await.unwrap().lifecycle,
             LifecycleStage::Deleted
         );
         for digest in ["d1", "d2"] {
-            begin(&tracking, id, run(RUN)).await.unwrap();
-            tracking.import_points(vec![points(RUN, 0, 3)]).await.unwrap();
-            tracking
-                .put_artifact(format!("{id}/{RUN}/artifacts/{digest}"), body("x"))
-                .await
-                .unwrap();
-            tracking
-                .finish_import(finished(RUN, digest, Some(3000)))
-                .await
-                .unwrap();
+            let end = finished(RUN, digest, Some(3000));
+            move_run(&tracking, id, vec![points(RUN, 0, 3)], (digest, "x"), end).await;
             assert_eq!(
                 tracking.run(RUN.into()).await.unwrap().info.lifecycle,
                 LifecycleStage::Deleted
@@ -389,12 +393,7 @@ async fn a_dry_run_changes_nothing_and_one_bad_run_spoils_no_other() {
         assert_eq!((would.id, would.created), (None, true));
         assert!(tracking.experiment_by_name("vision".into()).await.is_err());
 
-        let id = tracking
-            .import_experiment(experiment("vision"))
-            .await
-            .unwrap()
-            .id
-            .unwrap();
+        let id = moved(&tracking, experiment("vision")).await;
         let long = ImportRun {
             params: vec![KeyValue::new("p", "x".repeat(6001))],
             ..run("aa")
@@ -443,12 +442,7 @@ async fn a_dry_run_changes_nothing_and_one_bad_run_spoils_no_other() {
 async fn a_logged_model_comes_once_and_keeps_what_it_got_here() {
     for_each_backend(&[MIGRATIONS], |store| async move {
         let tracking = tracking_on(store).await;
-        let id = tracking
-            .import_experiment(experiment("vision"))
-            .await
-            .unwrap()
-            .id
-            .unwrap();
+        let id = moved(&tracking, experiment("vision")).await;
         let metric = points(RUN, 1, 1).metrics.remove(0);
         let model = ImportModel {
             model_id: "m-1".to_owned(),

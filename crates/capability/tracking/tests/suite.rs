@@ -7,6 +7,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use corliss_metastore::Metastore;
 use corliss_testkit::metastore::for_each_backend;
 use corliss_tracking::{
@@ -14,7 +16,7 @@ use corliss_tracking::{
     Purged, RunSearch, RunStatus, SearchScope, StepRun, Tracking, TrackingError, ViewType,
 };
 use corliss_types::TrackingRunId;
-use support::{Memory, body, tracking_on};
+use support::{Memory, TracesEach, body, tracking_on};
 
 fn metric(key: &str, value: f64, step: i64, logged_ms: i64) -> Metric {
     Metric {
@@ -447,7 +449,9 @@ async fn search_order_and_pages() {
 #[tokio::test]
 async fn what_was_deleted_is_purged_with_all_that_hangs_on_it_and_nothing_else() {
     for_each_backend(&[MIGRATIONS], |store| async move {
-        let tracking = tracking_on(store.clone()).await;
+        let tracking = tracking_on(store.clone())
+            .await
+            .with_traces(Arc::new(TracesEach(3)));
         let make = |name: &'static str| {
             let tracking = tracking.clone();
             async move {
@@ -494,9 +498,10 @@ async fn what_was_deleted_is_purged_with_all_that_hangs_on_it_and_nothing_else()
         assert_eq!(purge(3_600_000, &[], false).await, Purged::default(), "not yet");
         assert_eq!(purge(0, &[kept], false).await, Purged::default(), "not there");
         let would = purge(0, &[], true).await;
-        assert_eq!((would.runs, would.experiments), (2, 1));
+        assert_eq!((would.runs, would.experiments, would.traces), (2, 1, 3));
         let purged = purge(0, &[], false).await;
         assert_eq!((purged.runs, purged.experiments, purged.more), (2, 1, false));
+        assert_eq!(purged.traces, 3);
         assert_eq!((purged.artifacts, purged.artifact_bytes), (2, 8));
         assert_eq!(purge(0, &[], false).await, Purged::default());
         assert!(tracking.experiment(gone).await.is_err());

@@ -15,6 +15,7 @@
 mod config;
 mod error;
 mod job;
+pub mod lists;
 mod migrate;
 mod postgres;
 mod row;

@@ -20,6 +20,13 @@ impl WireError {
         }
     }
 
+    /// The same, told of this parameter.
+    #[must_use]
+    pub fn about(mut self, field: &str) -> Self {
+        self.field = Some(field.to_owned());
+        self
+    }
+
     /// A required parameter is absent or empty.
     #[must_use]
     pub fn missing(field: &str) -> Self {

@@ -1,6 +1,6 @@
 //! What MLflow's clients send, read the way its server reads it: request arguments, names and limits, the
-//! filter and order grammar, page tokens, and their safe translation to SQL; and the digests by which both ends of a move
-//! compare runs.
+//! filter and order grammar, page tokens, and their safe translation to SQL; the prefixes of its routes; and the digests
+//! by which both ends of a move compare runs.
 //!
 //! It stands below the capabilities because two of them, tracking and registry, answer the same dialect
 //! and may not import each other.
@@ -16,6 +16,7 @@ mod error;
 mod filter;
 mod names;
 mod page;
+mod routes;
 mod sql;
 
 pub use args::Args;
@@ -24,4 +25,5 @@ pub use error::WireError;
 pub use filter::{Comparison, Operand, Operator, Order, parse_filter, parse_order};
 pub use names::{check_key, check_length, shortened};
 pub use page::{offset_of, token_of};
+pub use routes::DialectRoutes;
 pub use sql::Sql;

@@ -37,9 +37,8 @@ pub fn check_length(field: &str, limit: usize, value: &str) -> Result<(), WireEr
     if value.len() <= limit || value.chars().count() <= limit {
         return Ok(());
     }
-    Err(WireError::new(format!(
-        "'{field}' exceeds the maximum length of {limit} characters"
-    )))
+    let message = format!("'{field}' exceeds the maximum length of {limit} characters");
+    Err(WireError::new(message).about(field))
 }
 
 /// A value cut to at most `limit` characters, as MLflow's server keeps one that is longer.

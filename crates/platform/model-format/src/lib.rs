@@ -10,6 +10,7 @@
 mod archive;
 mod cursor;
 mod find;
+pub mod ggml;
 mod gguf;
 mod mlmodel;
 mod onnx;

@@ -9,11 +9,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use corliss_diagnostics::Diagnose;
-use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler, Shutdown, Wake};
+use corliss_metastore::StoreError;
+use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler, Shutdown};
 use corliss_types::Timestamp;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+
+use crate::Receivers;
+use crate::delivery::Tried;
 
 /// Receivers that are told at once.
 const AT_ONCE: usize = 16;
@@ -22,48 +25,12 @@ const FORGET_PERIOD_MS: i64 = 60 * 60 * 1000;
 /// Another worker may have a lease that ends now.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// What became of the oldest event of a receiver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tried {
-    /// There is none whose time it is, or another worker has it.
-    Nothing,
-    /// The receiver has taken it; the next one can go.
-    Delivered,
-    /// It was given up; the next one can go.
-    GivenUp,
-    /// It waits for its next try, and the others behind it.
-    Later,
-}
-
-/// A queue of events for receivers.
-#[async_trait]
-pub trait Outbox: Send + Sync {
-    /// What can go wrong with the queue itself.
-    type Error: Diagnose + Send + Sync + 'static;
-
-    /// What the loop is called on the board of workers.
-    fn name(&self) -> &'static str;
-
-    /// The time now.
-    fn now(&self) -> Timestamp;
-
-    /// Signalled when there is something to tell.
-    fn wake(&self) -> &Wake;
-
-    /// The receivers that have something to be told, each with the time from which on it may be sent.
-    async fn waiting(&self) -> Result<Vec<(String, Timestamp)>, Self::Error>;
-
-    /// Tries the oldest event of a receiver, if it is time for it and no other worker has it.
-    async fn try_oldest(&self, receiver: &str) -> Result<Tried, Self::Error>;
-
-    /// Forgets what ended long ago.
-    async fn forget(&self) -> Result<(), Self::Error>;
-}
-
 /// Works off a queue; several may work on one database.
 #[derive(Debug)]
-pub struct Courier<O> {
-    outbox: O,
+pub struct Courier<R> {
+    receivers: R,
+    /// In whose name events are claimed.
+    owner: String,
     shutdown: Shutdown,
     forgot_ms: AtomicI64,
 }
@@ -76,22 +43,31 @@ struct Tally {
     waiting: u64,
 }
 
-impl<O: Outbox> Courier<O> {
-    /// One that has told nobody yet.
+impl<R: Receivers> Courier<R> {
+    /// One that has told nobody yet, and claims events in the name of `owner`, which nobody else has.
     #[must_use]
-    pub fn new(outbox: O, shutdown: &Shutdown) -> Self {
+    pub fn new(receivers: R, owner: String, shutdown: &Shutdown) -> Self {
         Self {
-            outbox,
+            receivers,
+            owner,
             shutdown: shutdown.clone(),
             forgot_ms: AtomicI64::new(i64::MIN),
         }
     }
 
+    pub(crate) const fn receivers(&self) -> &R {
+        &self.receivers
+    }
+
+    pub(crate) fn owner(&self) -> &str {
+        &self.owner
+    }
+
     /// Tells one receiver all that can be told now.
-    async fn tell(&self, receiver: String) -> (String, Result<Tally, O::Error>) {
+    async fn tell(&self, receiver: String) -> (String, Result<Tally, StoreError>) {
         let mut tally = Tally::default();
         while !self.shutdown.is_triggered() {
-            match self.outbox.try_oldest(&receiver).await {
+            match self.try_oldest(&receiver).await {
                 Ok(Tried::Delivered) => tally.delivered += 1,
                 Ok(Tried::GivenUp) => tally.given_up += 1,
                 Ok(Tried::Later | Tried::Nothing) => break,
@@ -101,10 +77,10 @@ impl<O: Outbox> Courier<O> {
         (receiver, Ok(tally))
     }
 
-    async fn forget(&self, now: Timestamp) -> Result<(), O::Error> {
+    async fn forget(&self, now: Timestamp) -> Result<(), StoreError> {
         let last = self.forgot_ms.load(Ordering::Relaxed);
         if now.as_millis().saturating_sub(last) >= FORGET_PERIOD_MS {
-            self.outbox.forget().await?;
+            self.forget_old().await?;
             self.forgot_ms.store(now.as_millis(), Ordering::Relaxed);
         }
         Ok(())
@@ -112,28 +88,28 @@ impl<O: Outbox> Courier<O> {
 }
 
 #[async_trait]
-impl<O: Outbox> Reconciler for Courier<O> {
+impl<R: Receivers> Reconciler for Courier<R> {
     fn name(&self) -> &'static str {
-        self.outbox.name()
+        R::NAME
     }
 
     /// Goes on until nothing can be told now; what is to be told meanwhile is taken in.
     async fn reconcile(&self) -> Result<Outcome, BoxedDiagnose> {
-        let mut signals = self.outbox.wake().listen();
+        let mut signals = self.receivers.wake().listen();
         let (mut told, mut under_way) = (FuturesUnordered::new(), HashSet::new());
         let (mut tally, mut failed) = (Tally::default(), None);
-        self.forget(self.outbox.now()).await?;
+        self.forget(self.receivers.now()).await?;
         let next = loop {
             signals.forget();
             let is_ending = self.shutdown.is_triggered() || failed.is_some();
-            let waiting = match self.outbox.waiting().await {
+            let waiting = match self.waiting().await {
                 Ok(waiting) => waiting,
                 Err(error) => {
                     failed = Some(error);
                     Vec::new()
                 }
             };
-            let now = self.outbox.now();
+            let now = self.receivers.now();
             let due = waiting.iter().filter(|(_, ready)| *ready <= now && !is_ending);
             for (receiver, _) in due {
                 if told.len() < AT_ONCE && under_way.insert(receiver.clone()) {

@@ -6,7 +6,7 @@ use crate::{Outcome, Schedule, Verdict, seed};
 
 /// What becomes of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// It arrived.
     Delivered,
     /// Nobody tries again.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use corliss_metastore::{Row, StoreError};
 use corliss_types::Timestamp;
 use zeroize::Zeroizing;
 
@@ -21,6 +22,33 @@ const BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// A key that sender and receiver share; wiped from memory when dropped.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
+
+/// A secret as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSecret {
+    /// Which key opens it.
+    pub key: u32,
+    /// What it is when it is sealed.
+    pub bytes: Vec<u8>,
+}
+
+impl SealedSecret {
+    /// From the columns `secret` and `secret_key`; none if they are empty.
+    ///
+    /// # Errors
+    /// The number of the key is none.
+    pub fn of_row(row: &Row) -> Result<Option<Self>, StoreError> {
+        let Some(key) = row.opt_unsigned("secret_key")? else {
+            return Ok(None);
+        };
+        let key = u32::try_from(key).map_err(|error| StoreError::Malformed {
+            column: "secret_key".to_owned(),
+            message: error.to_string(),
+        })?;
+        let bytes = row.blob("secret")?;
+        Ok(Some(Self { key, bytes }))
+    }
+}
 
 impl Secret {
     /// A new one.

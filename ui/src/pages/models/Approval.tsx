@@ -39,25 +39,26 @@ export function Approval({ name, version, protection }: { name: string; version:
           <button type="button" className="button" onClick={() => setWord("rejected")}>Reject</button>
         </div>
       )}
-      {word && <DecideDialog name={name} version={version.version} word={word} onClose={() => setWord(undefined)} />}
+      {word && <DecideDialog name={name} version={version} word={word} onClose={() => setWord(undefined)} />}
     </Panel>
   );
 }
 
-function DecideDialog({ name, version, word, onClose }: { name: string; version: number; word: Word; onClose: () => void }) {
+function DecideDialog({ name, version, word, onClose }: { name: string; version: VersionDetail; word: Word; onClose: () => void }) {
   const client = useQueryClient();
   const [reason, setReason] = useState("");
   const mutation = useMutation({
-    mutationFn: () => models.decide(name, version, word, reason.trim()),
+    mutationFn: () => models.decide(name, version.version, word, reason.trim()),
     onSuccess: onClose,
     onSettled: () => client.invalidateQueries({ queryKey: ["model", name] }),
   });
   const rejects = word === "rejected";
   return (
-    <Dialog title={`${rejects ? "Reject" : "Approve"} version ${version}?`} onClose={onClose}>
+    <Dialog title={`${rejects ? "Reject" : "Approve"} version ${version.version}?`} onClose={onClose}>
       <div className="dialog-body">
         <p>{rejects ? "It cannot be served or get a protected alias until you approve it. What it has already stays." : "It replaces what you said before."}</p>
-        <textarea rows={4} autoFocus aria-label="Why" placeholder={rejects ? "Why" : "Why (may be empty)"} value={reason} maxLength={8000} onChange={(event) => setReason(event.target.value)} />
+        {!rejects && version.checked !== undefined && version.checked.damaged > 0 && <p className="message">It has a damaged file, so it is not served even when it is approved.</p>}
+        <textarea rows={4} autoFocus aria-label="Why" placeholder={rejects ? "Why" : "Why (may be empty)"} value={reason} maxLength={1000} onChange={(event) => setReason(event.target.value)} />
       </div>
       {mutation.isError && <ErrorNote error={mutation.error} />}
       <div className="dialog-actions">

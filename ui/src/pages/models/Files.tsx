@@ -45,7 +45,7 @@ export function Files({ name, version }: { name: string; version: VersionDetail 
         />
       )}
       {files.length > SHOWN && <p className="soft">{count(files.length - SHOWN)} more are not shown; those above are the worst.</p>}
-      {version.checked !== undefined && version.checked.unsafe > 0 && <p className="message">A pickle runs code of whoever made it when it is loaded. Deploying it takes a platform-admin, who says so.</p>}
+      {version.checked !== undefined && version.checked.unsafe > 0 && <p className="message">A pickle runs code of whoever made it when it is loaded, so it never is. An ONNX or GGUF file beside it is served if a platform-admin says so.</p>}
       {check.isError && <ErrorNote error={check.error} />}
       {may && <div className="toolbar"><button type="button" className="button" disabled={check.isPending} onClick={() => check.mutate()}>{check.isPending ? "Looking…" : "Look again"}</button></div>}
     </Panel>

@@ -16,9 +16,9 @@ pub enum ExperimentsCommand {
         #[arg(long)]
         deleted: bool,
     },
-    /// Remove for good what was deleted: runs, logged models and experiments, with their artifacts
+    /// Remove for good what was deleted: runs, logged models and experiments, with their artifacts and traces
     #[command(
-        after_help = "What is deleted through mlflow or the console can be restored until then. The bytes of artifacts go with the next `corliss data gc`. Examples:\n  corliss experiments purge --dry-run\n  corliss experiments purge --older-than-days 7 --experiment scratch --yes"
+        after_help = "What is deleted through mlflow or the console can be restored until then. The space of artifacts is freed by the daily `corliss data gc`, two weeks after they were written. Examples:\n  corliss experiments purge --dry-run\n  corliss experiments purge --older-than-days 7 --experiment scratch --yes"
     )]
     Purge {
         /// What was deleted since stays

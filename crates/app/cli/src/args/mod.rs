@@ -312,7 +312,7 @@ pub enum EndpointsCommand {
         /// How many engine processes
         #[arg(long, default_value_t = 1)]
         replicas: u32,
-        /// Serve it even if it holds a pickle, whose loading runs code; for platform-admins
+        /// Serve its ONNX or GGUF file even if a pickle, which is never loaded, lies beside it; for platform-admins
         #[arg(long)]
         allow_pickle: bool,
         /// Return at once instead of waiting until it is ready

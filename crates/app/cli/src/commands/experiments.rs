@@ -7,7 +7,7 @@ use crate::api::{Api, segment};
 use crate::args::ExperimentsCommand;
 use crate::confirm::confirm;
 use crate::context::Context;
-use crate::error::{CliError, CliResult};
+use crate::error::{CliError, CliResult, EXIT_NOT_FOUND};
 use crate::output::{self, Table};
 use crate::progress::Meter;
 use crate::{moving, program, units};
@@ -83,7 +83,9 @@ fn ids_of(api: &Api, named: &[String]) -> CliResult<Vec<i64>> {
             Ok(id) => format!("get?experiment_id={id}"),
             Err(_) => format!("get-by-name?experiment_name={}", segment(named)),
         };
-        let found: Found = api.get(&format!("/api/2.0/mlflow/experiments/{by}"))?;
+        let found: Found = api
+            .get(&format!("/api/2.0/mlflow/experiments/{by}"))
+            .map_err(|error| unknown(error, named))?;
         let id = found.experiment.experiment_id;
         id.parse()
             .map_err(|_| CliError::failed(format!("the server says that '{id}' is the number of {named}")))
@@ -91,11 +93,23 @@ fn ids_of(api: &Api, named: &[String]) -> CliResult<Vec<i64>> {
     named.iter().map(id_of).collect()
 }
 
+fn unknown(error: CliError, named: &str) -> CliError {
+    if error.exit_code != EXIT_NOT_FOUND {
+        return error;
+    }
+    let message = format!("there is no experiment '{named}', neither active nor deleted");
+    CliError::new(EXIT_NOT_FOUND, "experiment_not_found", message).hint(format!(
+        "list those that were deleted with: {}",
+        program::command("experiments list --deleted")
+    ))
+}
+
 #[derive(Debug, Default, Deserialize)]
 struct Purged {
     runs: u64,
     logged_models: u64,
     experiments: u64,
+    traces: u64,
     artifacts: u64,
     artifact_bytes: u64,
     more: bool,
@@ -106,16 +120,18 @@ impl Purged {
         self.runs += other.runs;
         self.logged_models += other.logged_models;
         self.experiments += other.experiments;
+        self.traces += other.traces;
         self.artifacts += other.artifacts;
         self.artifact_bytes += other.artifact_bytes;
     }
 
     fn told(&self) -> String {
         format!(
-            "{}, {} and {}",
+            "{}, {}, {} and {}",
             units::plural(self.runs, "run"),
             units::plural(self.logged_models, "logged model"),
-            units::plural(self.experiments, "experiment")
+            units::plural(self.experiments, "experiment"),
+            units::plural(self.traces, "trace")
         )
     }
 }
@@ -147,14 +163,15 @@ fn purge(context: &Context, api: &Api, mut wish: Value, dry_run: bool, yes: bool
     bar.clear();
     let answer = json!({
         "dry_run": false, "runs": purged.runs, "logged_models": purged.logged_models,
-        "experiments": purged.experiments, "artifacts": purged.artifacts, "artifact_bytes": purged.artifact_bytes,
+        "experiments": purged.experiments, "traces": purged.traces, "artifacts": purged.artifacts, "artifact_bytes": purged.artifact_bytes,
         "more": false,
     });
     context.answer(answer, |purged: Purged| {
         output::say(&format!("removed {} for good", purged.told()));
         if purged.artifacts > 0 {
             output::say(&format!(
-                "{} with {}: their bytes go with the next `{}`",
+                "{} with {}: their space is freed by the daily `{}`, two weeks after they were written \
+                 (at once with --grace-hours 0)",
                 units::plural(purged.artifacts, "artifact"),
                 units::bytes(purged.artifact_bytes),
                 program::command("data gc")

@@ -1,11 +1,12 @@
-//! Artifacts of tracking are blobs.
+//! Artifacts of tracking are blobs, and its experiments have traces.
 
 use std::ops::Range;
 
 use async_trait::async_trait;
 use corliss_blobstore::BlobStore;
 use corliss_diagnostics::{Diagnose, Meaning};
-use corliss_tracking::{ArtifactBytes, ByteStream, Kept, PortError, StoredBytes};
+use corliss_metastore::Metastore;
+use corliss_tracking::{ArtifactBytes, ByteStream, ExperimentTraces, Kept, PortError, StoredBytes};
 use futures_util::TryStreamExt;
 use tokio_util::io::{ReaderStream, StreamReader};
 
@@ -66,5 +67,17 @@ impl ArtifactBlobs {
             .await
             .map_err(|error| PortError::of(&error))?;
         Ok(Box::pin(ReaderStream::with_capacity(reader.bytes, READ_BYTES)))
+    }
+}
+
+/// Traces that lie in the same store.
+pub struct StoredTraces(pub Metastore);
+
+#[async_trait]
+impl ExperimentTraces for StoredTraces {
+    async fn count(&self, experiment_ids: Vec<i64>) -> Result<u64, PortError> {
+        corliss_traces::count_traces(&self.0, experiment_ids)
+            .await
+            .map_err(|error| PortError::of(&error))
     }
 }

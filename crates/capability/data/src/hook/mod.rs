@@ -4,13 +4,12 @@ mod event;
 mod pattern;
 
 use std::fmt;
-use std::str::FromStr;
 
 use corliss_metastore::Value;
 use corliss_types::{DatasetName, Timestamp};
+use corliss_webhook::DeliveryState;
 use serde::{Deserialize, Serialize};
 
-use crate::DataError;
 use crate::history::{RefKind, RefName};
 
 pub use event::HookEvent;
@@ -199,54 +198,6 @@ pub struct HookChange {
     /// Whether a new secret is to be made.
     #[serde(default)]
     pub new_secret: bool,
-}
-
-/// What became of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DeliveryState {
-    /// It is yet to be delivered.
-    Pending,
-    /// The receiver has taken it.
-    Delivered,
-    /// It was given up.
-    Failed,
-}
-
-impl DeliveryState {
-    /// The word as stored and sent.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl fmt::Display for DeliveryState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for DeliveryState {
-    type Err = DataError;
-    fn from_str(text: &str) -> Result<Self, DataError> {
-        let states = [Self::Pending, Self::Delivered, Self::Failed];
-        let state = states.into_iter().find(|state| state.as_str() == text);
-        state.ok_or(DataError::BadHook {
-            field: "state",
-            problem: "is none of pending, delivered and failed",
-        })
-    }
-}
-
-impl From<DeliveryState> for Value {
-    fn from(state: DeliveryState) -> Self {
-        Self::Text(state.as_str().to_owned())
-    }
 }
 
 /// An event on its way to a receiver, or there.

@@ -2,15 +2,9 @@
 
 use corliss_metastore::{Row, StoreError, Tx, params};
 use corliss_types::{DatasetName, Timestamp};
+use corliss_webhook::SealedSecret;
 
 use crate::hook::{Hook, When};
-
-/// A sealed secret and the number of the key that opens it.
-#[derive(Clone)]
-pub(crate) struct Sealed {
-    pub key: u32,
-    pub bytes: Vec<u8>,
-}
 
 const SELECT: &str =
     "SELECT h.id, h.dataset, h.url, h.events, h.branches, h.phase, h.is_enabled, h.disabled_reason,
@@ -39,13 +33,12 @@ where
     items.map(|item| item.parse().map_err(malformed)).collect()
 }
 
-pub(super) fn sealed(row: &Row) -> Result<Sealed, StoreError> {
-    let key = u32::try_from(row.unsigned("secret_key")?).map_err(|error| StoreError::Malformed {
+/// Every hook has one.
+fn sealed(row: &Row) -> Result<SealedSecret, StoreError> {
+    SealedSecret::of_row(row)?.ok_or_else(|| StoreError::Malformed {
         column: "secret_key".to_owned(),
-        message: error.to_string(),
-    })?;
-    let bytes = row.blob("secret")?;
-    Ok(Sealed { key, bytes })
+        message: "it is empty".to_owned(),
+    })
 }
 
 fn hook(row: &Row) -> Result<Hook, StoreError> {
@@ -71,7 +64,7 @@ fn hook(row: &Row) -> Result<Hook, StoreError> {
 }
 
 /// Adds a hook.
-pub(crate) fn insert(tx: &mut dyn Tx, hook: &Hook, secret: &Sealed) -> Result<(), StoreError> {
+pub(crate) fn insert(tx: &mut dyn Tx, hook: &Hook, secret: &SealedSecret) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO data_hook (id, dataset, url, events, branches, phase, is_enabled, timeout_ms, secret,
             secret_key, created_by, created_ms, updated_ms, dropped)
@@ -95,7 +88,7 @@ pub(crate) fn insert(tx: &mut dyn Tx, hook: &Hook, secret: &Sealed) -> Result<()
 }
 
 /// Writes what of a hook may change; its secret, if there is a new one.
-pub(crate) fn update(tx: &mut dyn Tx, hook: &Hook, secret: Option<&Sealed>) -> Result<(), StoreError> {
+pub(crate) fn update(tx: &mut dyn Tx, hook: &Hook, secret: Option<&SealedSecret>) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE data_hook SET url = $2, events = $3, branches = $4, phase = $5, is_enabled = $6,
             disabled_reason = $7, timeout_ms = $8, updated_ms = $9 WHERE id = $1",
@@ -134,7 +127,7 @@ pub(crate) fn get(
     tx: &mut dyn Tx,
     dataset: &DatasetName,
     id: &str,
-) -> Result<Option<(Hook, Sealed)>, StoreError> {
+) -> Result<Option<(Hook, SealedSecret)>, StoreError> {
     let sql = format!("{SELECT} WHERE h.dataset = $1 AND h.id = $2");
     let row = tx.query_opt(&sql, params![dataset, id])?;
     row.map(|row| Ok((hook(&row)?, sealed(&row)?))).transpose()
@@ -147,7 +140,10 @@ pub(crate) fn list(tx: &mut dyn Tx, dataset: &DatasetName) -> Result<Vec<Hook>, 
 }
 
 /// Those that are asked before something moves, oldest first, with their secrets.
-pub(crate) fn before(tx: &mut dyn Tx, dataset: &DatasetName) -> Result<Vec<(Hook, Sealed)>, StoreError> {
+pub(crate) fn before(
+    tx: &mut dyn Tx,
+    dataset: &DatasetName,
+) -> Result<Vec<(Hook, SealedSecret)>, StoreError> {
     let sql =
         format!("{SELECT} WHERE h.dataset = $1 AND h.phase = 'before' AND h.is_enabled = 1 ORDER BY h.id");
     let rows = tx.query(&sql, params![dataset])?;

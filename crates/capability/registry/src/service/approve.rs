@@ -1,19 +1,22 @@
 //! Protection and approval: a model may demand that people approve a version before it is served.
 
 use corliss_metastore::Tx;
+use corliss_mlflow_wire::check_length;
 use serde_json::json;
 
 use super::aliases::check_alias;
-use super::{Registry, check_description, existing, existing_version};
+use super::{Registry, existing, existing_version};
 use crate::RegistryError;
 use crate::approval::{Decision, Protection};
-use crate::events::{Action, shown};
+use crate::events::Action;
 use crate::store::{decisions, events};
 use crate::types::ModelVersion;
 
 /// People that may have to approve one version.
 const APPROVALS_MAX: u32 = 10;
 const ALIASES_MAX: usize = 100;
+/// Characters of a reason; the log keeps all of them.
+const REASON_LEN: usize = 1000;
 
 /// What a model is to demand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +106,7 @@ impl Registry {
     /// rejected version has goes on pointing at it.
     ///
     /// # Errors
-    /// There is no such version, or who registered it may not approve it.
+    /// There is no such version, the reason is too long, or who registered it may not approve it.
     pub async fn decide(
         &self,
         name: String,
@@ -111,7 +114,7 @@ impl Registry {
         approved: bool,
         reason: String,
     ) -> Result<Vec<Decision>, RegistryError> {
-        check_description(&reason)?;
+        check_length("reason", REASON_LEN, &reason)?;
         let by = self.by();
         let decision = Decision {
             actor: by.actor.to_string(),
@@ -137,7 +140,7 @@ impl Registry {
                 } else {
                     Action::Rejected
                 };
-                let details = json!({ "reason": shown(&decision.reason) });
+                let details = json!({ "reason": decision.reason });
                 events::add(tx, &by, (&name, Some(number)), action, &details)?;
                 Ok(decisions::of_version(tx, &name, number)?)
             })

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::approve::check_approved;
 use super::{Registry, existing_version};
 use crate::RegistryError;
+use crate::contents::Contents;
 use crate::events::{Action, By, ITSELF};
 use crate::store::{decisions, events};
 
@@ -30,7 +31,7 @@ pub struct Deployed {
 
 impl Registry {
     /// Whether a version may be served: it is approved where its model demands that, none of its files is damaged, and
-    /// none is a pickle unless `allow_pickle` says that this is all right.
+    /// none is a pickle, unless `allow_pickle` says that one may lie beside the file that an engine loads.
     ///
     /// # Errors
     /// It may not, and why; or its files cannot be read.
@@ -54,28 +55,22 @@ impl Registry {
         let Some(files) = &version.source_version else {
             return Ok(());
         };
-        let contents = self.known_contents(files).await?;
-        if let Some(file) = contents.first(Verdict::Damaged) {
-            let at = file
-                .at_byte
-                .map(|at| format!(" (at byte {at})"))
-                .unwrap_or_default();
-            return Err(RegistryError::Damaged {
-                name,
-                version: number,
-                file: file.path.clone(),
-                detail: format!("{}{at}", file.detail),
-            });
-        }
-        match contents.first(Verdict::Unsafe) {
-            Some(file) if !allow_pickle => Err(RegistryError::Pickled {
-                name,
-                version: number,
-                file: file.path.clone(),
-                detail: file.detail.clone(),
-            }),
-            _ => Ok(()),
-        }
+        check_contents(&self.known_contents(files).await?, &name, number, allow_pickle)
+    }
+
+    /// Why the files of a version would not be served, as far as somebody has looked at them; nothing otherwise.
+    ///
+    /// # Errors
+    /// There is no such version, or the metadata store failed.
+    pub(crate) async fn unfit(
+        &self,
+        name: String,
+        number: i64,
+    ) -> Result<Option<RegistryError>, RegistryError> {
+        let version = self.version(name.clone(), number).await?;
+        self.look_after_registering(&version).await;
+        let contents = self.contents(&version).await?;
+        Ok(contents.and_then(|contents| check_contents(&contents, &name, number, false).err()))
     }
 
     /// Adds to the log that an endpoint was told to serve a version; telling it again is harmless.
@@ -107,5 +102,46 @@ impl Registry {
                 )?)
             })
             .await
+    }
+}
+
+fn check_contents(
+    contents: &Contents,
+    name: &str,
+    version: i64,
+    allow_pickle: bool,
+) -> Result<(), RegistryError> {
+    let name = name.to_owned();
+    if let Some(file) = contents.first(Verdict::Damaged) {
+        let at = file
+            .at_byte
+            .map(|at| format!(" (at byte {at})"))
+            .unwrap_or_default();
+        return Err(RegistryError::Damaged {
+            name,
+            version,
+            file: file.path.clone(),
+            detail: format!("{}{at}", file.detail),
+        });
+    }
+    let Some(pickle) = contents.first(Verdict::Unsafe) else {
+        return Ok(());
+    };
+    let (file, detail) = (pickle.path.clone(), pickle.detail.clone());
+    match contents.for_an_engine() {
+        None => Err(RegistryError::OnlyPickled {
+            name,
+            version,
+            file,
+            detail,
+        }),
+        Some(_) if allow_pickle => Ok(()),
+        Some(loaded) => Err(RegistryError::Pickled {
+            name,
+            version,
+            file,
+            detail,
+            beside: loaded.path.clone(),
+        }),
     }
 }

@@ -96,6 +96,14 @@ impl Registry {
         self.wake.clone()
     }
 
+    pub(crate) fn store(&self) -> &Metastore {
+        &self.store
+    }
+
+    pub(crate) fn webhook_client(&self) -> &WebhookClient {
+        &self.webhooks
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.sources.clock.now()
     }

@@ -25,18 +25,6 @@ fn webhook(row: &Row) -> Result<Webhook, StoreError> {
     })
 }
 
-pub(super) fn sealed(row: &Row) -> Result<Option<SealedSecret>, StoreError> {
-    let Some(key) = row.opt_unsigned("secret_key")? else {
-        return Ok(None);
-    };
-    let key = u32::try_from(key).map_err(|error| StoreError::Malformed {
-        column: "secret_key".to_owned(),
-        message: error.to_string(),
-    })?;
-    let bytes = row.blob("secret")?;
-    Ok(Some(SealedSecret { key, bytes }))
-}
-
 fn add_events(tx: &mut dyn Tx, webhooks: &mut [Webhook]) -> Result<(), StoreError> {
     for webhook in webhooks {
         let sql = "SELECT event FROM registry_webhook_event WHERE webhook = $1";
@@ -142,7 +130,7 @@ pub(crate) fn webhook_of(tx: &mut dyn Tx, id: &str) -> Result<Option<WithSecret>
     let mut webhooks = [webhook(&row)?];
     add_events(tx, &mut webhooks)?;
     let [webhook] = webhooks;
-    Ok(Some((webhook, sealed(&row)?)))
+    Ok(Some((webhook, SealedSecret::of_row(&row)?)))
 }
 
 /// A page of webhooks, the newest first.

@@ -3,11 +3,16 @@
 mod event;
 mod happening;
 
+use std::time::Duration;
+
+pub use corliss_webhook::DeliveryState;
 pub use event::WebhookEvent;
 pub(crate) use happening::{Happening, example};
 
 /// Webhooks of one registry: every change looks for those that it is told to.
 pub(crate) const WEBHOOKS_MAX: u64 = 100;
+/// How long a receiver may take, as with MLflow's own server.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 /// Characters of a webhook's name.
 const NAME_CHARS: std::ops::RangeInclusive<usize> = 1..=63;
 
@@ -96,35 +101,6 @@ pub struct WebhookDelivery {
     pub status: Option<u16>,
     /// What came of the last try, in words.
     pub outcome: Option<String>,
-}
-
-/// What became of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeliveryState {
-    /// It is yet to be delivered.
-    Pending,
-    /// The receiver has taken it.
-    Delivered,
-    /// It was given up.
-    Failed,
-}
-
-impl DeliveryState {
-    const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Failed];
-
-    /// The word as stored.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::Failed => "failed",
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text)
-    }
 }
 
 /// What every try of an event has in common, and no other event. It has no full stop, since it is signed before one.

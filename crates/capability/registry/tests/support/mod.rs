@@ -36,9 +36,14 @@ pub fn known() -> VersionId {
     VersionId::from_digest([7; 32])
 }
 
-/// A version with a pickle, one with a damaged file, one that is whole, and one whose bytes cannot be read now.
+/// A version with pickles only, one with a pickle beside an ONNX file, one with a damaged file, one that is whole, and one
+/// whose bytes cannot be read now.
 pub fn pickled() -> VersionId {
     VersionId::from_digest([8; 32])
+}
+
+pub fn pickled_beside() -> VersionId {
+    VersionId::from_digest([12; 32])
 }
 
 pub fn damaged() -> VersionId {
@@ -68,6 +73,13 @@ fn files_of(version: &VersionId) -> Vec<(&'static str, &'static [u8])> {
                 ("input_example.json", b"{}"),
                 ("model.pkl", b"cos\nsystem\n."),
                 ("odd.bin", b"?"),
+            ],
+        ),
+        (
+            pickled_beside(),
+            vec![
+                ("model.onnx", &[0x08, 2, 0x3a, 2, 0x12, 0]),
+                ("model.pkl", b"cos\nsystem\n."),
             ],
         ),
         (

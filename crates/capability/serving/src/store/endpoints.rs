@@ -23,7 +23,7 @@ pub struct Desired {
     pub replicas: u32,
     /// What each of them holds.
     pub resources: Resources,
-    /// Whether it may be what holds a pickle.
+    /// Whether a pickle may lie beside it.
     pub allow_pickle: bool,
 }
 

@@ -1,6 +1,7 @@
 //! The protocols that traces are spoken in.
 
 mod mlflow;
+mod native;
 mod otlp;
 
 use crate::{Evaluation, Traces};
@@ -9,7 +10,9 @@ use corliss_http::Routes;
 /// All routes of traces.
 #[must_use]
 pub fn routes(traces: Traces) -> Routes {
-    mlflow::routes(traces.clone()).merge(otlp::routes(traces))
+    mlflow::routes(traces.clone())
+        .merge(native::routes(traces.clone()))
+        .merge(otlp::routes(traces))
 }
 
 /// All routes of datasets and scorers.

@@ -68,14 +68,6 @@ impl Traces {
             .write(move |tx| {
                 let (number, _) = store::numbers_of(tx, &trace_id)?
                     .ok_or_else(|| TracesError::trace_not_found(&trace_id))?;
-                if store::count_assessments(tx, number)? >= limits::ASSESSMENTS_PER_TRACE as u64 {
-                    return Err(TracesError::too_many(
-                        "assessment",
-                        "assessments for one trace",
-                        limits::ASSESSMENTS_PER_TRACE,
-                        "delete those that are not needed",
-                    ));
-                }
                 if let Some(overridden) = &assessment.overrides
                     && !store::set_valid(tx, number, overridden, false)?
                 {
@@ -88,6 +80,7 @@ impl Traces {
                         assessment.id
                     )));
                 }
+                check_room(tx, number)?;
                 Ok(assessment.clone())
             })
             .await
@@ -116,11 +109,12 @@ impl Traces {
         let now_ms = self.now_ms();
         self.store
             .write(move |tx| {
-                let (_, mut assessment) = existing(tx, &trace_id, &id)?;
+                let (number, mut assessment) = existing(tx, &trace_id, &id)?;
                 apply(&mut assessment, &change)?;
                 assessment.updated_ms = now_ms;
                 check(&assessment)?;
                 store::update_assessment(tx, &assessment)?;
+                check_room(tx, number)?;
                 Ok(assessment)
             })
             .await
@@ -146,6 +140,31 @@ impl Traces {
             })
             .await
     }
+}
+
+/// A trace has so many assessments, and so long ones, and no more.
+pub(super) fn check_room(tx: &mut dyn Tx, number: i64) -> Result<(), TracesError> {
+    const HINT: &str = "delete those that are not needed";
+    let (count, chars) = store::assessments_size(tx, number)?;
+    if count > limits::ASSESSMENTS_PER_TRACE as u64 {
+        return Err(TracesError::too_many(
+            "assessment",
+            "assessments for one trace",
+            limits::ASSESSMENTS_PER_TRACE,
+            HINT,
+        ));
+    }
+    if chars > limits::ASSESSMENTS_CHARS {
+        return Err(TracesError::Limit {
+            field: "assessment",
+            message: format!(
+                "the assessments of the trace would have {chars} characters, and {} are taken",
+                limits::ASSESSMENTS_CHARS
+            ),
+            hint: HINT,
+        });
+    }
+    Ok(())
 }
 
 fn existing(tx: &mut dyn Tx, trace_id: &str, id: &str) -> Result<(i64, Assessment), TracesError> {

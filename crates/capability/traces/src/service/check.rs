@@ -26,6 +26,24 @@ pub(super) fn new_trace_id(trace_id: &str) -> Result<(), TracesError> {
     Ok(())
 }
 
+/// A time that can be computed with.
+pub(super) fn time(field: &str, ms: i64) -> Result<i64, WireError> {
+    if limits::TIMES_MS.contains(&ms) {
+        return Ok(ms);
+    }
+    let reason = "it must be a time from the year 0 to the year 9999";
+    Err(WireError::invalid_value(field, &ms.to_string(), reason))
+}
+
+/// A duration that can be added up.
+pub(super) fn duration(field: &str, ms: i64) -> Result<i64, WireError> {
+    if ms.saturating_abs() <= limits::DURATION_MS {
+        return Ok(ms);
+    }
+    let reason = "it must not exceed 584 years";
+    Err(WireError::invalid_value(field, &ms.to_string(), reason))
+}
+
 /// Tags that come with a whole trace: those of the server are left out, long values are cut.
 pub(super) fn tags_of_trace(tags: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, TracesError> {
     check_count("tags", tags.len())?;

@@ -1,5 +1,7 @@
 //! Deleting traces, in pieces, so that many do not stop everybody else.
 
+use corliss_metastore::Metastore;
+
 use super::{Traces, folder_of};
 use crate::{TracesError, limits, store};
 
@@ -16,8 +18,27 @@ pub struct DeleteScope {
     pub trace_ids: Vec<String>,
 }
 
+/// How many traces these experiments have, on a store that has [`crate::MIGRATIONS`]: for whoever is about to remove
+/// experiments, whom [`Traces`] ask what experiments there are.
+///
+/// # Errors
+/// The store failed.
+pub async fn count_traces(store: &Metastore, experiment_ids: Vec<i64>) -> Result<u64, TracesError> {
+    store
+        .read(move |tx| Ok(store::count_of(tx, &experiment_ids)?))
+        .await
+}
+
+/// What one piece of the work came to.
+struct Deleted {
+    /// Traces that were there when it looked.
+    found: i64,
+    /// Those of them that were still there when it deleted.
+    deleted: i64,
+}
+
 impl Traces {
-    /// Deletes traces with all that hangs on them; answers how many there were.
+    /// Deletes traces with all that hangs on them; answers how many this call deleted, and not somebody else meanwhile.
     ///
     /// # Errors
     /// The scope is neither a time nor a list, or both.
@@ -32,16 +53,16 @@ impl Traces {
                     trace_ids: ids.to_vec(),
                     ..DeleteScope::default()
                 };
-                deleted += self.delete_some(part, limits::DELETE_CHUNK).await?;
+                deleted += self.delete_some(part, limits::DELETE_CHUNK).await?.deleted;
             }
             return Ok(deleted);
         }
         while left > 0 {
             let limit = left.min(limits::DELETE_CHUNK);
             let some = self.delete_some(scope.clone(), limit).await?;
-            deleted += some;
-            left -= some;
-            if some < limit {
+            deleted += some.deleted;
+            left -= some.deleted;
+            if some.found < limit {
                 break;
             }
         }
@@ -70,7 +91,7 @@ impl Traces {
         Ok(deleted)
     }
 
-    async fn delete_some(&self, scope: DeleteScope, limit: i64) -> Result<i64, TracesError> {
+    async fn delete_some(&self, scope: DeleteScope, limit: i64) -> Result<Deleted, TracesError> {
         let experiment_id = scope.experiment_id;
         let doomed = self
             .store
@@ -89,8 +110,11 @@ impl Traces {
         }
         self.store
             .write(move |tx| {
-                store::delete_traces(tx, &doomed)?;
-                Ok(i64::try_from(doomed.len()).unwrap_or(i64::MAX))
+                let deleted = store::delete_traces(tx, &doomed)?;
+                Ok(Deleted {
+                    found: i64::try_from(doomed.len()).unwrap_or(i64::MAX),
+                    deleted: i64::try_from(deleted).unwrap_or(i64::MAX),
+                })
             })
             .await
     }

@@ -227,7 +227,7 @@ fn create(tx: &mut dyn Tx, target: &Target, number: i64, prepared: &Prepared) ->
         head.number,
         &BTreeMap::from([(ARTIFACTS_TAG.to_owned(), location)]),
     )?;
-    finish(tx, &head, 0, prepared)
+    finish(tx, &head, 0, prepared, prepared.tags.clone())
 }
 
 fn add(tx: &mut dyn Tx, target: &Target, mut head: Head, prepared: &Prepared) -> Result<Taken, TracesError> {
@@ -263,16 +263,37 @@ fn add(tx: &mut dyn Tx, target: &Target, mut head: Head, prepared: &Prepared) ->
     head.spans += prepared.spans;
     head.span_bytes += prepared.raw_bytes;
     store::update_head(tx, &head)?;
-    finish(tx, &head, part, prepared)
+    let tags = tags_with_room(tx, head.number, prepared)?;
+    finish(tx, &head, part, prepared, tags)
+}
+
+/// The tags of the spans; none if a trace would have too many. Spans are worth more than tags.
+fn tags_with_room(
+    tx: &mut dyn Tx,
+    number: i64,
+    prepared: &Prepared,
+) -> Result<BTreeMap<String, String>, TracesError> {
+    if prepared.tags.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let there = store::count_pairs(tx, Pair::Tag, number)?;
+    let fits = there.saturating_add(prepared.tags.len() as u64) <= limits::PAIRS_PER_TRACE;
+    Ok(if fits {
+        prepared.tags.clone()
+    } else {
+        BTreeMap::new()
+    })
 }
 
 /// Lets a trace begin with its first span and end with its last.
 fn stretch(head: &mut Head, prepared: &Prepared) {
-    let end_ms = head.duration_ms.map(|duration_ms| head.request_ms + duration_ms);
+    let end_ms = head
+        .duration_ms
+        .map(|duration_ms| head.request_ms.saturating_add(duration_ms));
     head.request_ms = head.request_ms.min(prepared.start_ms);
     if let Some(new_end_ms) = prepared.end_ms {
         let end_ms = end_ms.map_or(new_end_ms, |end_ms| end_ms.max(new_end_ms));
-        head.duration_ms = Some(end_ms - head.request_ms);
+        head.duration_ms = Some(end_ms.saturating_sub(head.request_ms));
     }
 }
 
@@ -315,7 +336,13 @@ fn add_kinds(tx: &mut dyn Tx, head: &mut Head, prepared: &Prepared) -> Result<()
 }
 
 /// What is the same for a new trace and one that was there.
-fn finish(tx: &mut dyn Tx, head: &Head, part: i64, prepared: &Prepared) -> Result<Taken, TracesError> {
+fn finish(
+    tx: &mut dyn Tx,
+    head: &Head,
+    part: i64,
+    prepared: &Prepared,
+    mut tags: BTreeMap<String, String>,
+) -> Result<Taken, TracesError> {
     store::insert_part(
         tx,
         head.number,
@@ -327,7 +354,6 @@ fn finish(tx: &mut dyn Tx, head: &Head, part: i64, prepared: &Prepared) -> Resul
             content: prepared.content.clone(),
         },
     )?;
-    let mut tags = prepared.tags.clone();
     if part == 0 {
         tags.insert(SPANS_TAG.to_owned(), SPANS_HERE.to_owned());
     }

@@ -3,6 +3,7 @@
 use corliss_mlflow_wire::check_length;
 
 use super::Traces;
+use crate::types::Page;
 use crate::{TracesError, limits, store};
 
 impl Traces {
@@ -30,6 +31,35 @@ impl Traces {
         self.store
             .write(move |tx| Ok(store::link_runs(tx, &run_id, &trace_ids)?))
             .await
+    }
+
+    /// A page of the runs that a trace was made in or linked to, in order of their ids: where the next page starts, if there
+    /// is one, is behind the last id of this one.
+    ///
+    /// # Errors
+    /// There is no such trace.
+    pub async fn runs_of(
+        &self,
+        trace_id: String,
+        after: String,
+        limit: u32,
+    ) -> Result<Page<String>, TracesError> {
+        let asked = i64::from(limit) + 1;
+        let mut runs = self
+            .store
+            .read(move |tx| {
+                let (number, _) = store::numbers_of(tx, &trace_id)?
+                    .ok_or_else(|| TracesError::trace_not_found(&trace_id))?;
+                Ok::<_, TracesError>(store::runs_of(tx, &trace_id, number, &after, asked)?)
+            })
+            .await?;
+        let more = runs.len() > limit as usize;
+        runs.truncate(limit as usize);
+        let next_page_token = runs.last().filter(|_| more).cloned();
+        Ok(Page {
+            items: runs,
+            next_page_token,
+        })
     }
 
     /// Links a trace to versions of prompts (`name/version`).

@@ -29,7 +29,7 @@ use corliss_mlflow_wire::WireError;
 
 pub use assessments::{AssessmentChange, NewAssessment};
 pub use correlation::{Correlation, CorrelationScope};
-pub use delete::DeleteScope;
+pub use delete::{DeleteScope, count_traces};
 pub use evaluation::{DatasetScope, Evaluation, Merged, NewDataset, RecordPage};
 pub use ingest::{Ingested, ReceivedSpan, SpanBatch};
 pub use metrics::{Aggregation, MetricPoint, MetricQuery, MetricView};

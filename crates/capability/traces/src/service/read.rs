@@ -42,7 +42,7 @@ impl Traces {
         self.store
             .read(move |tx| {
                 let heads = heads_of(tx, &trace_ids, experiments.as_deref())?;
-                infos_of(tx, &heads)
+                all_infos(tx, &heads)
             })
             .await
     }
@@ -112,7 +112,7 @@ impl Traces {
                         hint: "ask for fewer traces at once",
                     });
                 }
-                let infos = infos_of(tx, &heads)?;
+                let infos = all_infos(tx, &heads)?;
                 let numbers: Vec<i64> = heads.iter().map(|head| head.number).collect();
                 let mut parts = store::contents_of(tx, &numbers)?;
                 let parts = numbers
@@ -179,12 +179,45 @@ fn heads_of(
         .collect())
 }
 
+/// What is known about traces that a call names.
+fn all_infos(tx: &mut dyn Tx, heads: &[Head]) -> Result<Vec<TraceInfo>, TracesError> {
+    let infos = infos_within(tx, heads)?;
+    if infos.len() == heads.len() {
+        return Ok(infos);
+    }
+    Err(TracesError::Limit {
+        field: "trace_ids",
+        message: format!(
+            "the tags, metadata and assessments of these traces have more than {} bytes",
+            limits::INFOS_BYTES
+        ),
+        hint: "ask for fewer traces at once",
+    })
+}
+
 /// What is known about one trace.
 pub(super) fn info_of(tx: &mut dyn Tx, head: &Head) -> Result<TraceInfo, TracesError> {
     let mut infos = infos_of(tx, std::slice::from_ref(head))?;
     infos
         .pop()
         .ok_or_else(|| TracesError::trace_not_found(&head.trace_id))
+}
+
+/// What is known about the first of these traces: of as many as one answer holds, and one at least.
+pub(super) fn infos_within(tx: &mut dyn Tx, heads: &[Head]) -> Result<Vec<TraceInfo>, TracesError> {
+    const FIRST: usize = 4;
+    let (mut infos, mut bytes, mut some) = (Vec::with_capacity(heads.len()), 0, FIRST);
+    while infos.len() < heads.len() && bytes < limits::INFOS_BYTES {
+        let rest = heads.get(infos.len()..).unwrap_or_default();
+        let found = infos_of(tx, rest.get(..some).unwrap_or(rest))?;
+        bytes += found.iter().map(TraceInfo::size_bytes).sum::<usize>();
+        infos.extend(found);
+        // Nearly all traces are small, so a page takes a few rounds; where they are large, no more are read than fit.
+        let each = bytes / infos.len().max(1);
+        let room = limits::INFOS_BYTES.saturating_sub(bytes) / each.max(1);
+        some = (4 * some).min(room).max(1);
+    }
+    Ok(infos)
 }
 
 /// What is known about traces, in their order, in a few statements.

@@ -11,7 +11,7 @@ use corliss_mlflow_wire::{WireError, offset_of, token_of};
 
 use super::filter::{Wanted, read_filter, read_order};
 use super::matching::any_span;
-use super::read::infos_of;
+use super::read::infos_within;
 use super::{Traces, apart, parts};
 use crate::store::{self, Candidates, Head, Part};
 use crate::types::{Page, TraceInfo};
@@ -89,9 +89,12 @@ impl Traces {
                 let mut heads = store::candidates(tx, &wanted, limit + 1, offset)?;
                 let more = heads.len() as i64 > limit;
                 heads.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+                let items = infos_within(tx, &heads)?;
+                let more = more || items.len() < heads.len();
+                let next = offset.saturating_add(items.len() as i64);
                 Ok(Page {
-                    items: infos_of(tx, &heads)?,
-                    next_page_token: more.then(|| token(offset.saturating_add(limit))),
+                    items,
+                    next_page_token: more.then(|| token(next)),
                 })
             })
             .await
@@ -104,7 +107,7 @@ impl Traces {
         limit: i64,
         offset: i64,
     ) -> Result<Page<TraceInfo>, TracesError> {
-        let (mut at, mut bytes) = (offset, 0);
+        let (mut at, mut bytes, mut known) = (offset, 0, 0);
         let mut items: Vec<TraceInfo> = Vec::new();
         loop {
             let piece = self
@@ -115,9 +118,13 @@ impl Traces {
             let tests = Arc::clone(&wanted);
             let mut found = apart(move || passing(&tests, piece)).await??;
             let room = usize::try_from(limit).unwrap_or(usize::MAX) - items.len();
-            let beyond = found.get(room).map(|(index, _)| token(at + index));
+            let places: Vec<i64> = found.iter().map(|(index, _)| at.saturating_add(*index)).collect();
             found.truncate(room);
-            items.extend(self.infos_of_heads(found).await?);
+            let infos = self.infos_of_heads(found).await?;
+            // The first that has no place on the page, for lack of room or of bytes.
+            let beyond = places.get(infos.len()).map(|place| token(*place));
+            known += infos.iter().map(TraceInfo::size_bytes).sum::<usize>();
+            items.extend(infos);
             if beyond.is_some() {
                 return Ok(Page {
                     items,
@@ -134,7 +141,8 @@ impl Traces {
             // A full page is answered at once: whether anything follows, the next call finds out.
             let enough = items.len() as i64 == limit
                 || at - offset >= limits::SEARCH_EXAMINED
-                || bytes >= limits::SEARCH_BYTES;
+                || bytes >= limits::SEARCH_BYTES
+                || known >= limits::INFOS_BYTES;
             if enough {
                 return Ok(Page {
                     items,
@@ -162,9 +170,14 @@ impl Traces {
                     let numbers: Vec<i64> = heads.iter().map(|head| head.number).collect();
                     parts = store::contents_of(tx, &numbers)?;
                 }
-                let asked = if wanted.infos.is_empty() { &[][..] } else { &heads };
+                let mut infos = Vec::new();
+                if !wanted.infos.is_empty() {
+                    infos = infos_within(tx, &heads)?;
+                    last &= infos.len() == heads.len();
+                    heads.truncate(infos.len());
+                }
                 Ok::<_, TracesError>(Piece {
-                    infos: infos_of(tx, asked)?,
+                    infos,
                     heads,
                     parts,
                     bytes,
@@ -179,7 +192,7 @@ impl Traces {
             return Ok(Vec::new());
         }
         let heads: Vec<Head> = found.into_iter().map(|(_, head)| head).collect();
-        self.store.read(move |tx| infos_of(tx, &heads)).await
+        self.store.read(move |tx| infos_within(tx, &heads)).await
     }
 }
 

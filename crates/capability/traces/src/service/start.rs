@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use corliss_metastore::Tx;
 use corliss_mlflow_wire::check_length;
 
-use super::assessments::{NewAssessment, as_kept};
+use super::assessments::{NewAssessment, as_kept, check_room};
 use super::read::info_of;
 use super::totals::{finite, whole};
 use super::{
@@ -145,6 +145,10 @@ impl Traces {
         if let Some(id) = &new.client_request_id {
             check_length("client_request_id", limits::CLIENT_REQUEST_ID_LEN, id)?;
         }
+        check::time("request_time", new.request_ms)?;
+        if let Some(duration_ms) = new.duration_ms {
+            check::duration("execution_duration", duration_ms)?;
+        }
         let name = new.tags.get(NAME_TAG).map(|name| check::name(name)).transpose()?;
         let mut metadata = std::mem::take(&mut new.metadata);
         let promoted = Promoted::of(&mut metadata)?;
@@ -193,6 +197,7 @@ impl Traces {
     /// # Errors
     /// The experiment is deleted or absent, or an argument is wrong.
     pub async fn begin_trace(&self, mut new: StartedTrace) -> Result<TraceInfo, TracesError> {
+        check::time("timestamp_ms", new.request_ms)?;
         let name = new.tags.get(NAME_TAG).map(|name| check::name(name)).transpose()?;
         let promoted = Promoted::of(&mut new.metadata)?;
         let metadata = check::metadata_of_trace(new.metadata)?;
@@ -218,6 +223,7 @@ impl Traces {
     /// # Errors
     /// There is no such trace, or an argument is wrong.
     pub async fn end_trace(&self, mut ended: EndedTrace) -> Result<TraceInfo, TracesError> {
+        check::time("timestamp_ms", ended.end_ms)?;
         let name = ended
             .tags
             .get(NAME_TAG)
@@ -230,7 +236,8 @@ impl Traces {
             .write(move |tx| {
                 let mut head = store::head(tx, &ended.trace_id)?
                     .ok_or_else(|| TracesError::trace_not_found(&ended.trace_id))?;
-                head.duration_ms = Some(ended.end_ms.saturating_sub(head.request_ms));
+                let duration_ms = ended.end_ms.saturating_sub(head.request_ms);
+                head.duration_ms = Some(check::duration("timestamp_ms", duration_ms)?);
                 head.state = ended.state;
                 head.name = name.clone().or(head.name);
                 promoted.put(&mut head);
@@ -279,8 +286,33 @@ fn put(
     } else {
         store::update_head(tx, head)?;
     }
-    store::put_pairs(tx, Pair::Metadata, head.number, metadata)?;
-    Ok(store::put_pairs(tx, Pair::Tag, head.number, tags)?)
+    put_pairs(tx, Pair::Metadata, head.number, metadata)?;
+    put_pairs(tx, Pair::Tag, head.number, tags)
+}
+
+/// Sets pairs of a trace, which may have so many and no more.
+pub(super) fn put_pairs(
+    tx: &mut dyn Tx,
+    table: Pair,
+    number: i64,
+    pairs: &BTreeMap<String, String>,
+) -> Result<(), TracesError> {
+    store::put_pairs(tx, table, number, pairs)?;
+    if store::count_pairs(tx, table, number)? <= limits::PAIRS_PER_TRACE {
+        return Ok(());
+    }
+    let (field, hint) = match table {
+        Pair::Tag => ("tags", "delete those that are not needed"),
+        Pair::Metadata => ("trace_metadata", "keep what is large in the attributes of a span"),
+    };
+    Err(TracesError::Limit {
+        field,
+        message: format!(
+            "one trace has {} of its '{field}' at most",
+            limits::PAIRS_PER_TRACE
+        ),
+        hint,
+    })
 }
 
 fn put_assessments(tx: &mut dyn Tx, head: &Head, assessments: &[Assessment]) -> Result<(), TracesError> {
@@ -292,5 +324,5 @@ fn put_assessments(tx: &mut dyn Tx, head: &Head, assessments: &[Assessment]) -> 
             )));
         }
     }
-    Ok(())
+    check_room(tx, head.number)
 }

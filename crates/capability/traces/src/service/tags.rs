@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::start::put_pairs;
 use super::{NAME_TAG, Traces, check};
 use crate::TracesError;
 use crate::store::{self, Pair};
@@ -24,7 +25,7 @@ impl Traces {
                     return Ok(store::update_head(tx, &head)?);
                 }
                 let tag = BTreeMap::from([(key.clone(), value.clone())]);
-                Ok(store::put_pairs(tx, Pair::Tag, head.number, &tag)?)
+                put_pairs(tx, Pair::Tag, head.number, &tag)
             })
             .await
     }

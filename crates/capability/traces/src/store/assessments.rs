@@ -153,13 +153,14 @@ pub(crate) fn assessment(tx: &mut dyn Tx, number: i64, id: &str) -> Result<Optio
         .transpose()
 }
 
-/// How many assessments a trace has.
-pub(crate) fn count_assessments(tx: &mut dyn Tx, number: i64) -> Result<u64, StoreError> {
-    tx.query_one(
-        "SELECT COUNT(*) AS n FROM traces_assessments WHERE number = $1",
+/// How many assessments a trace has, and the characters of what of them may be long.
+pub(crate) fn assessments_size(tx: &mut dyn Tx, number: i64) -> Result<(u64, i64), StoreError> {
+    let row = tx.query_one(
+        "SELECT COUNT(*) AS n, CAST(COALESCE(SUM(LENGTH(value) + LENGTH(metadata) + COALESCE(LENGTH(rationale), 0)
+             + COALESCE(LENGTH(error), 0)), 0) AS BIGINT) AS chars FROM traces_assessments WHERE number = $1",
         params![number],
-    )?
-    .unsigned("n")
+    )?;
+    Ok((row.unsigned("n")?, row.integer("chars")?))
 }
 
 /// Removes an assessment.

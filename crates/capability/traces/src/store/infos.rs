@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use corliss_metastore::lists::in_lists;
 use corliss_metastore::{Row, StoreError, Tx, Value, params};
 
 use crate::TracesError;
@@ -94,9 +95,8 @@ pub(crate) fn head(tx: &mut dyn Tx, trace_id: &str) -> Result<Option<Head>, Stor
 
 /// The traces of these ids, by id.
 pub(crate) fn heads(tx: &mut dyn Tx, trace_ids: &[String]) -> Result<BTreeMap<String, Head>, StoreError> {
-    let ids: Vec<Value> = trace_ids.iter().map(Value::from).collect();
     let mut found = BTreeMap::new();
-    for ids in super::lists(&ids) {
+    for ids in super::text_lists(trace_ids) {
         let sql = format!(
             "SELECT {COLUMNS} FROM traces_info WHERE trace_id IN ({})",
             super::list(ids.len())
@@ -211,6 +211,22 @@ pub(crate) fn experiments_here(tx: &mut dyn Tx) -> Result<BTreeSet<i64>, TracesE
     Ok(found)
 }
 
+/// How many traces these experiments have.
+pub(crate) fn count_of(tx: &mut dyn Tx, experiment_ids: &[i64]) -> Result<u64, StoreError> {
+    let mut ids: Vec<i64> = experiment_ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut count = 0;
+    for ids in super::number_lists(&ids) {
+        let sql = format!(
+            "SELECT COUNT(*) AS found FROM traces_info WHERE experiment_id IN ({})",
+            super::list(ids.len())
+        );
+        count += tx.query_one(&sql, &ids)?.unsigned("found")?;
+    }
+    Ok(count)
+}
+
 /// The numbers and ids of traces to delete, oldest first: those named, or those that began no later than a time.
 pub(crate) fn doomed(
     tx: &mut dyn Tx,
@@ -231,8 +247,7 @@ pub(crate) fn doomed(
         }
         return Ok(found);
     }
-    let ids: Vec<Value> = trace_ids.iter().map(Value::from).collect();
-    for mut ids in super::lists(&ids) {
+    for mut ids in super::text_lists(trace_ids) {
         let sql = format!(
             "SELECT number, trace_id FROM traces_info WHERE trace_id IN ({}) AND experiment_id = ${}",
             super::list(ids.len()),
@@ -247,34 +262,31 @@ pub(crate) fn doomed(
     Ok(found)
 }
 
-/// Removes traces with all that hangs on them.
-pub(crate) fn delete_traces(tx: &mut dyn Tx, doomed: &[(i64, String)]) -> Result<(), StoreError> {
-    const OF_NUMBERS: [&str; 7] = [
+/// Removes traces with all that hangs on them; answers how many were still there.
+pub(crate) fn delete_traces(tx: &mut dyn Tx, doomed: &[(i64, String)]) -> Result<u64, StoreError> {
+    const OF_NUMBERS: [&str; 6] = [
         "traces_tags",
         "traces_metadata",
         "traces_spans",
         "traces_span_kinds",
         "traces_assessments",
         "traces_prompt_links",
-        "traces_info",
     ];
-    let numbers: Vec<i64> = doomed.iter().map(|(number, _)| *number).collect();
-    let ids: Vec<Value> = doomed.iter().map(|(_, id)| Value::from(id)).collect();
-    for ids in super::lists(&ids) {
+    let mut deleted = 0;
+    for ids in in_lists(doomed, |(_, id)| id.into()) {
         let sql = format!(
             "DELETE FROM traces_run_links WHERE trace_id IN ({})",
             super::list(ids.len())
         );
         tx.execute(&sql, &ids)?;
     }
-    for numbers in super::number_lists(&numbers) {
+    for numbers in in_lists(doomed, |(number, _)| (*number).into()) {
+        let list = super::list(numbers.len());
         for table in OF_NUMBERS {
-            let sql = format!(
-                "DELETE FROM {table} WHERE number IN ({})",
-                super::list(numbers.len())
-            );
-            tx.execute(&sql, &numbers)?;
+            tx.execute(&format!("DELETE FROM {table} WHERE number IN ({list})"), &numbers)?;
         }
+        let sql = format!("DELETE FROM traces_info WHERE number IN ({list})");
+        deleted += tx.execute(&sql, &numbers)?;
     }
-    Ok(())
+    Ok(deleted)
 }

@@ -14,7 +14,7 @@ mod search;
 mod spans;
 
 pub(crate) use assessments::{
-    assessment, assessments_of, count_assessments, delete_assessment, insert_assessment, set_valid,
+    assessment, assessments_of, assessments_size, delete_assessment, insert_assessment, set_valid,
     update_assessment,
 };
 pub(crate) use evaluation::{
@@ -26,17 +26,19 @@ pub(crate) use evaluation::{
 };
 pub(crate) use filter::{Filter, Ordering, Pair};
 pub(crate) use infos::{
-    Head, delete_traces, doomed, experiments_here, head, heads, insert_head, numbers_of, update_head,
+    Head, count_of, delete_traces, doomed, experiments_here, head, heads, insert_head, numbers_of,
+    update_head,
 };
-pub(crate) use links::{link_prompts, link_runs};
+pub(crate) use links::{link_prompts, link_runs, runs_of};
 pub(crate) use metrics::{MetricGroup, MetricRows, interpolated, metric_groups, span_bytes_of};
-pub(crate) use pairs::{add_metadata, delete_tag, pairs_of, put_pairs};
+pub(crate) use pairs::{add_metadata, count_pairs, delete_tag, pairs_of, put_pairs};
 pub(crate) use search::{Candidates, candidate_numbers, candidates, count_candidates};
 pub(crate) use spans::{
     Part, contents_of, insert_kinds, insert_part, join_parts, nodes_of, parts_of, sizes_of,
 };
 
-use corliss_metastore::{Migrations, Value};
+use corliss_metastore::Migrations;
+use corliss_metastore::lists::{list, number_lists, placeholders, text_lists};
 
 /// The schema.
 pub const MIGRATIONS: Migrations = Migrations {
@@ -154,69 +156,3 @@ CREATE INDEX traces_prompt_links_by_trace ON traces_prompt_links (number);
 /// Rows of one multi-row INSERT. Each shorter remainder is a statement of its own, so this also bounds how many of
 /// them the connection keeps compiled.
 const ROWS: usize = 24;
-
-/// Values of one IN list. Lists are padded to one of these lengths with their last value, so that three statements
-/// serve every number of values.
-const IN_LENGTHS: [usize; 3] = [1, 32, 512];
-
-/// Splits values into padded lists.
-fn lists(values: &[Value]) -> Vec<Vec<Value>> {
-    values
-        .chunks(IN_LENGTHS[2])
-        .map(|chunk| {
-            let length = IN_LENGTHS
-                .into_iter()
-                .find(|length| *length >= chunk.len())
-                .unwrap_or(chunk.len());
-            let padding = chunk.last().into_iter().cycle().take(length - chunk.len());
-            chunk.iter().chain(padding).cloned().collect()
-        })
-        .collect()
-}
-
-/// Trace numbers as padded lists.
-fn number_lists(numbers: &[i64]) -> Vec<Vec<Value>> {
-    lists(
-        &numbers
-            .iter()
-            .map(|number| Value::from(*number))
-            .collect::<Vec<_>>(),
-    )
-}
-
-/// `($1,$2),($3,$4)`: placeholders for `rows` rows of `columns` columns.
-fn placeholders(rows: usize, columns: usize) -> String {
-    let row = |row: usize| {
-        let cells: Vec<String> = (1..=columns)
-            .map(|column| format!("${}", row * columns + column))
-            .collect();
-        format!("({})", cells.join(","))
-    };
-    (0..rows).map(row).collect::<Vec<_>>().join(",")
-}
-
-/// `$1,$2,…` for one list.
-fn list(length: usize) -> String {
-    (1..=length)
-        .map(|index| format!("${index}"))
-        .collect::<Vec<_>>()
-        .join(",")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_have_few_lengths() {
-        let numbers: Vec<i64> = (0..1000).collect();
-        let lengths: Vec<usize> = number_lists(&numbers).iter().map(Vec::len).collect();
-        assert_eq!(lengths, [512, 512]);
-        assert_eq!(number_lists(&numbers[..5])[0].len(), 32);
-        assert!(number_lists(&[]).is_empty());
-        assert_eq!(
-            (placeholders(2, 2), list(2)),
-            ("($1,$2),($3,$4)".into(), "$1,$2".into())
-        );
-    }
-}

@@ -51,6 +51,12 @@ pub(crate) fn add_metadata(tx: &mut dyn Tx, number: i64, key: &str, value: &str)
     Ok(())
 }
 
+/// How many pairs a trace has.
+pub(crate) fn count_pairs(tx: &mut dyn Tx, table: Pair, number: i64) -> Result<u64, StoreError> {
+    let sql = format!("SELECT COUNT(*) AS n FROM {} WHERE number = $1", table.table());
+    tx.query_one(&sql, params![number])?.unsigned("n")
+}
+
 /// Pairs of these traces, by number and key.
 pub(crate) fn pairs_of(tx: &mut dyn Tx, table: Pair, numbers: &[i64]) -> Result<ByTrace, StoreError> {
     let mut found = ByTrace::new();

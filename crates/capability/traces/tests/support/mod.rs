@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap here is a failed test")]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -82,11 +83,44 @@ impl Files for Shelf {
     }
 }
 
-pub fn traces_on(store: Metastore) -> Traces {
-    traces_with_files(store, Arc::default())
+/// No files, and nobody who removes some goes on before so many want to.
+pub struct Meeting {
+    place: tokio::sync::Barrier,
+    held: AtomicBool,
 }
 
-pub fn traces_with_files(store: Metastore, files: Arc<Shelf>) -> Traces {
+impl Meeting {
+    pub fn of(people: usize) -> Self {
+        Self {
+            place: tokio::sync::Barrier::new(people),
+            held: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether all have met.
+    pub fn was_held(&self) -> bool {
+        self.held.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Files for Meeting {
+    async fn open(&self, _: &str) -> Result<Option<(u64, ByteStream)>, PortError> {
+        Ok(None)
+    }
+
+    async fn remove(&self, _: Vec<String>) -> Result<(), PortError> {
+        self.place.wait().await;
+        self.held.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+pub fn traces_on(store: Metastore) -> Traces {
+    traces_with_files(store, Arc::<Shelf>::default())
+}
+
+pub fn traces_with_files(store: Metastore, files: Arc<dyn Files>) -> Traces {
     Traces::new(store, Sources::system(), Arc::new(Known), Arc::new(Known), files)
 }
 

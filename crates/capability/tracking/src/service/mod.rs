@@ -39,9 +39,10 @@ pub use steps::StepRun;
 pub use tables::ArtifactTable;
 pub use transfers::{NewUpload, Ticket};
 
+use crate::ports::NoTraces;
 use crate::ticket::Tickets;
 use crate::types::{Experiment, KeyValue, LifecycleStage};
-use crate::{ArtifactBytes, TrackingError, store};
+use crate::{ArtifactBytes, ExperimentTraces, TrackingError, store};
 
 /// The name of a run, kept in step with its name attribute.
 const RUN_NAME_TAG: &str = "mlflow.runName";
@@ -58,6 +59,7 @@ pub struct Tracking {
     tickets: Tickets,
     is_encrypted: bool,
     purged: Wake,
+    traces: Arc<dyn ExperimentTraces>,
 }
 
 impl Tracking {
@@ -79,6 +81,7 @@ impl Tracking {
             tickets: Tickets::new(key),
             is_encrypted: false,
             purged: Wake::new(),
+            traces: Arc::new(NoTraces),
             keys: Arc::new(store::Keys::open(&store).await?),
             batches,
             next_run_no: Arc::new(AtomicI64::new(next_run_no)),
@@ -109,6 +112,13 @@ impl Tracking {
     pub fn with_tickets(mut self, key: [u8; 32], is_encrypted: bool) -> Self {
         self.tickets = Tickets::new(key);
         self.is_encrypted = is_encrypted;
+        self
+    }
+
+    /// Counts these traces among what goes with experiments.
+    #[must_use]
+    pub fn with_traces(mut self, traces: Arc<dyn ExperimentTraces>) -> Self {
+        self.traces = traces;
         self
     }
 

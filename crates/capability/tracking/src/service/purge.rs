@@ -35,6 +35,8 @@ pub struct Purged {
     pub logged_models: u64,
     /// Experiments.
     pub experiments: u64,
+    /// Traces of these, counted when their experiments went; they are deleted right after.
+    pub traces: u64,
     /// Files of artifacts; not counted by a dry run.
     pub artifacts: u64,
     /// Bytes of these; not counted by a dry run.
@@ -58,10 +60,13 @@ impl Tracking {
         let mut purged = Purged::default();
         for _ in 0..STEPS {
             let ids = purge.experiment_ids.clone();
-            let step = self.store.write(move |tx| purge_some(tx, until_ms, &ids)).await?;
+            let (step, gone) = self.store.write(move |tx| purge_some(tx, until_ms, &ids)).await?;
             purged.runs += step.runs;
             purged.logged_models += step.logged_models;
-            purged.experiments += step.experiments;
+            if !gone.is_empty() {
+                purged.experiments += gone.len() as u64;
+                purged.traces += self.traces.count(gone).await?;
+            }
             purged.artifacts += step.artifacts;
             purged.artifact_bytes += step.artifact_bytes;
             purged.more = step.more;
@@ -76,21 +81,23 @@ impl Tracking {
     }
 
     async fn count_deleted(&self, ids: Vec<i64>, until_ms: i64) -> Result<Purged, TrackingError> {
-        self.store
+        let ((runs, logged_models), experiments) = self
+            .store
             .read(move |tx| {
                 let deleted = Deleted {
                     until_ms,
                     experiment_ids: &ids,
                 };
-                let (runs, logged_models, experiments) = deleted.count(tx)?;
-                Ok(Purged {
-                    runs,
-                    logged_models,
-                    experiments,
-                    ..Purged::default()
-                })
+                Ok::<_, TrackingError>((deleted.count(tx)?, deleted.experiments(tx)?))
             })
-            .await
+            .await?;
+        Ok(Purged {
+            runs,
+            logged_models,
+            experiments: experiments.len() as u64,
+            traces: self.traces.count(experiments).await?,
+            ..Purged::default()
+        })
     }
 }
 
@@ -106,7 +113,12 @@ impl Purged {
     }
 }
 
-fn purge_some(tx: &mut dyn Tx, until_ms: i64, experiment_ids: &[i64]) -> Result<Purged, TrackingError> {
+/// Answers also which experiments went.
+fn purge_some(
+    tx: &mut dyn Tx,
+    until_ms: i64,
+    experiment_ids: &[i64],
+) -> Result<(Purged, Vec<i64>), TrackingError> {
     let deleted = Deleted {
         until_ms,
         experiment_ids,
@@ -124,6 +136,7 @@ fn purge_some(tx: &mut dyn Tx, until_ms: i64, experiment_ids: &[i64]) -> Result<
         purged.remove_files(tx, model)?;
         purge_model(tx, &model.id)?;
     }
+    let mut gone = Vec::new();
     purged.more = purged.runs + purged.logged_models > 0;
     if !purged.more {
         // Once nothing that goes is left in any of them.
@@ -135,8 +148,8 @@ fn purge_some(tx: &mut dyn Tx, until_ms: i64, experiment_ids: &[i64]) -> Result<
                 purged.artifact_bytes += bytes;
             }
             purge_experiment(tx, id)?;
-            purged.experiments += 1;
+            gone.push(id);
         }
     }
-    Ok(purged)
+    Ok((purged, gone))
 }

@@ -95,17 +95,11 @@ fn with_tags(tx: &mut dyn Tx, row: Option<Row>) -> Result<Option<Experiment>, St
 pub(super) fn add_tags(tx: &mut dyn Tx, experiments: &mut [Experiment]) -> Result<(), StoreError> {
     let mut tags: BTreeMap<i64, Vec<KeyValue>> = BTreeMap::new();
     let ids: Vec<i64> = experiments.iter().map(|experiment| experiment.id).collect();
-    for chunk in ids.chunks(super::IN_LENGTHS[2]) {
-        let length = super::IN_LENGTHS
-            .into_iter()
-            .find(|length| *length >= chunk.len())
-            .unwrap_or(chunk.len());
-        let padding = chunk.last().into_iter().cycle().take(length - chunk.len());
-        let values: Vec<_> = chunk.iter().chain(padding).map(|id| (*id).into()).collect();
+    for values in super::number_lists(&ids) {
         let sql = format!(
             "SELECT experiment_id, key, value FROM tracking_experiment_tags
              WHERE experiment_id IN ({}) ORDER BY experiment_id, key",
-            super::list(length)
+            super::list(values.len())
         );
         for row in tx.query(&sql, &values)? {
             let tag = KeyValue::new(row.text("key")?, row.text("value")?);

@@ -208,7 +208,7 @@ impl Keys {
 
 fn by_name(tx: &mut dyn Tx, names: &[String]) -> Result<HashMap<String, i64>, StoreError> {
     let mut found = HashMap::new();
-    for list in super::id_lists(names) {
+    for list in super::text_lists(names) {
         let sql = format!(
             "SELECT key_no, name FROM tracking_keys WHERE name IN ({})",
             super::list(list.len())

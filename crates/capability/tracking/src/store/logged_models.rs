@@ -156,7 +156,7 @@ pub(super) fn add_children(tx: &mut dyn Tx, models: &mut [LoggedModel]) -> Resul
     let mut params: BTreeMap<String, Vec<KeyValue>> = BTreeMap::new();
     let mut tags: BTreeMap<String, Vec<KeyValue>> = BTreeMap::new();
     let mut metrics: BTreeMap<String, Vec<(String, Metric)>> = BTreeMap::new();
-    for ids in super::id_lists(&ids) {
+    for ids in super::text_lists(&ids) {
         let list = super::list(ids.len());
         for (into, table) in [
             (&mut params, "tracking_model_params"),

@@ -56,10 +56,7 @@ pub(crate) use transfers::{
     open_uploads, parts_of, put_part, upload,
 };
 
-use std::fmt::Write;
-use std::ops::RangeInclusive;
-
-use corliss_metastore::Value;
+use corliss_metastore::lists::{list, number_lists, placeholders, text_lists};
 
 /// Rows of one multi-row INSERT. Powers of two: few different statements, since a connection keeps each compiled, and
 /// few of them for any number of rows, since each is a round trip.
@@ -73,76 +70,4 @@ fn row_groups<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
         rows = rest;
         Some(group)
     })
-}
-
-/// Ids of one IN list. Lists are padded to one of these lengths with their last id, so that three statements
-/// serve every number of ids.
-const IN_LENGTHS: [usize; 3] = [1, 32, 512];
-
-/// Splits ids into padded lists.
-fn id_lists(ids: &[String]) -> Vec<Vec<Value>> {
-    lists(ids, |id| id.into())
-}
-
-/// Splits numbers into padded lists.
-fn number_lists(numbers: &[i64]) -> Vec<Vec<Value>> {
-    lists(numbers, |number| (*number).into())
-}
-
-fn lists<T>(ids: &[T], value: impl Fn(&T) -> Value) -> Vec<Vec<Value>> {
-    ids.chunks(IN_LENGTHS[2])
-        .map(|chunk| {
-            let length = IN_LENGTHS
-                .into_iter()
-                .find(|length| *length >= chunk.len())
-                .unwrap_or(chunk.len());
-            let padding = chunk.last().into_iter().cycle().take(length - chunk.len());
-            chunk.iter().chain(padding).map(&value).collect()
-        })
-        .collect()
-}
-
-/// `($1,$2),($3,$4)`: placeholders for `rows` rows of `columns` columns.
-fn placeholders(rows: usize, columns: usize) -> String {
-    let mut text = String::with_capacity(rows * (columns * 5 + 3));
-    for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { ",(" });
-        push_list(&mut text, row * columns + 1..=(row + 1) * columns);
-        text.push(')');
-    }
-    text
-}
-
-/// `$1,$2,…` for one list.
-fn list(length: usize) -> String {
-    let mut text = String::with_capacity(length * 5);
-    push_list(&mut text, 1..=length);
-    text
-}
-
-fn push_list(text: &mut String, numbers: RangeInclusive<usize>) {
-    let first = *numbers.start();
-    for number in numbers {
-        if number > first {
-            text.push(',');
-        }
-        // Writing to a String cannot fail.
-        let _ = write!(text, "${number}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn id_lists_have_few_lengths() {
-        let ids: Vec<String> = (0..1000).map(|index| index.to_string()).collect();
-        let lengths: Vec<usize> = id_lists(&ids).iter().map(Vec::len).collect();
-        assert_eq!(lengths, [512, 512]);
-        assert_eq!(id_lists(&ids[..5])[0].len(), 32);
-        assert_eq!(id_lists(&ids[..1])[0].len(), 1);
-        assert!(id_lists(&[]).is_empty());
-        assert_eq!(placeholders(2, 2), "($1,$2),($3,$4)");
-    }
 }

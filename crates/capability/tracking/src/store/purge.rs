@@ -49,8 +49,8 @@ impl Deleted<'_> {
         remains(tx, sql)
     }
 
-    /// How many runs, logged models and experiments there are.
-    pub fn count(&self, tx: &mut dyn Tx) -> Result<(u64, u64, u64), StoreError> {
+    /// How many runs and logged models there are.
+    pub fn count(&self, tx: &mut dyn Tx) -> Result<(u64, u64), StoreError> {
         let mut count = |table: &'static str, time: &'static str| {
             let mut sql = Sql::new("SELECT COUNT(*) AS found FROM ");
             sql.push(table);
@@ -61,7 +61,6 @@ impl Deleted<'_> {
         Ok((
             count("tracking_runs", "deleted_ms")?,
             count("tracking_logged_models", "updated_ms")?,
-            self.experiments(tx)?.len() as u64,
         ))
     }
 

@@ -103,7 +103,7 @@ pub(crate) fn run_ref(tx: &mut dyn Tx, run_id: &str) -> Result<Option<RunRef>, S
 /// The numbers of those of these runs that exist.
 pub(crate) fn run_numbers(tx: &mut dyn Tx, run_ids: &[String]) -> Result<BTreeMap<String, i64>, StoreError> {
     let mut found = BTreeMap::new();
-    for list in super::id_lists(run_ids) {
+    for list in super::text_lists(run_ids) {
         let sql = format!(
             "SELECT run_no, run_id FROM tracking_runs WHERE run_id IN ({})",
             super::list(list.len())

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use corliss_clock::Sources;
 use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_metastore::Metastore;
-use corliss_tracking::{ArtifactBytes, ByteStream, Kept, PortError, StoredBytes, Tracking};
+use corliss_tracking::{ArtifactBytes, ByteStream, ExperimentTraces, Kept, PortError, StoredBytes, Tracking};
 use futures_util::{StreamExt, stream};
 
 /// Bytes in memory, named by their order; content addressing is the real store's affair.
@@ -66,6 +66,16 @@ impl ArtifactBytes for Memory {
         let all = self.0.lock().unwrap()[blob].clone();
         let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
         Ok(bytes_of(all[range].to_vec()))
+    }
+}
+
+/// Each experiment has so many traces.
+pub struct TracesEach(pub u64);
+
+#[async_trait]
+impl ExperimentTraces for TracesEach {
+    async fn count(&self, experiment_ids: Vec<i64>) -> Result<u64, PortError> {
+        Ok(experiment_ids.len() as u64 * self.0)
     }
 }
 

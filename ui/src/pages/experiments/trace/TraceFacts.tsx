@@ -1,7 +1,7 @@
 // A trace's state and figures on one line, and the ways to what it belongs with: run, model, session, user, prompts.
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { valueOf, type Trace } from "../../../api/traces";
+import { traces, valueOf, type Trace } from "../../../api/traces";
 import { tracking } from "../../../api/tracking";
 import { Copy, Id } from "../../../components/Command";
 import { State } from "../../../components/State";
@@ -19,7 +19,8 @@ export function TraceFacts({ trace }: { trace: Trace }) {
       <span>{trace.took_ms === undefined || trace.state === "in_progress" ? <>for <Span from={trace.started_ms} /></> : `took ${duration(trace.took_ms)}`}</span>
       {tokens !== undefined && <span className="number" title={tokenTitle(trace)}>{count(tokens)} tokens</span>}
       {trace.cost !== undefined && <span className="number">{dollars(trace.cost)}</span>}
-      {trace.run && <RunOf id={trace.run} />}
+      {trace.run && <RunOf id={trace.run} how="in run" />}
+      <LinkedRuns trace={trace} />
       {trace.model && <ModelOf trace={trace} id={trace.model} />}
       {trace.session && <span>session <Search trace={trace} filter={ofSession(trace.session)} text={trace.session} /></span>}
       {trace.user && <span>user <Search trace={trace} filter={ofUser(trace.user)} text={trace.user} /></span>}
@@ -34,10 +35,17 @@ function Search({ trace, filter, text }: { trace: Trace; filter: string; text: s
   return <Link to="/experiments/$experiment" params={{ experiment: trace.experiment }} search={{ tab: "traces", tq: filter }}><bdi>{text}</bdi></Link>;
 }
 
-function RunOf({ id }: { id: string }) {
+/** Runs that it was linked to after it was made, such as evaluations. */
+function LinkedRuns({ trace }: { trace: Trace }) {
+  const query = useQuery({ queryKey: ["trace-runs", trace.id], queryFn: () => traces.runs(trace.id), staleTime: 10_000 });
+  const linked = query.data?.ids.filter((id) => id !== trace.run) ?? [];
+  return <>{linked.map((id) => <RunOf key={id} id={id} how="linked to run" />)}{query.data?.more && <span>and to more runs</span>}</>;
+}
+
+function RunOf({ id, how }: { id: string; how: string }) {
   const query = useQuery({ queryKey: ["tracking", id], queryFn: () => tracking.run(id), staleTime: 60_000, structuralSharing: false });
-  if (!query.data) return <span>in run <code className="id">{id.slice(0, 8)}</code></span>;
-  return <span>in run <Link to="/experiments/$experiment/runs/$run" params={{ experiment: query.data.experiment, run: id }} search={{ tab: "traces" }}>{query.data.name}</Link></span>;
+  if (!query.data) return <span>{how} <code className="id">{id.slice(0, 8)}</code></span>;
+  return <span>{how} <Link to="/experiments/$experiment/runs/$run" params={{ experiment: query.data.experiment, run: id }} search={{ tab: "traces" }}>{query.data.name}</Link></span>;
 }
 
 /** The logged model that answered: its run, where its files are, and the versions that it was registered as. */

@@ -40,6 +40,14 @@ struct Decided {
     #[serde(default)]
     decisions: Vec<Decision>,
     missing_approval: Option<String>,
+    /// Why the version would not be served, approved or not.
+    unfit: Option<Unfit>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Unfit {
+    message: String,
+    hint: Option<String>,
 }
 
 pub(super) fn decide(context: &Context, version: &VersionArgs, approved: bool, reason: &str) -> CliResult {
@@ -55,6 +63,12 @@ pub(super) fn decide(context: &Context, version: &VersionArgs, approved: bool, r
             output::say(&format!("It {missing}."));
         } else if decided.decisions.iter().all(|decision| decision.approved) {
             output::say("It has the approvals that it needs.");
+        }
+        if let Some(unfit) = decided.unfit {
+            output::say(&format!("It would not be served as it is: {}.", unfit.message));
+            if let Some(hint) = unfit.hint {
+                output::say(&format!("hint: {hint}"));
+            }
         }
     })
 }

@@ -4,13 +4,11 @@
 //! agreed to is what happens, or nothing. A receiver may be asked about what then does not happen.
 
 use corliss_types::DatasetName;
-use corliss_webhook::{Outcome, Verdict};
+use corliss_webhook::{Outcome, SealedSecret, Verdict};
 
-use super::Call;
 use crate::DataError;
 use crate::hook::{Happening, Hook, When, message_id};
 use crate::service::DataService;
-use crate::store::hooks::Sealed;
 use crate::store::{commits, hooks, refs, versions};
 use crate::tree::Checked;
 
@@ -46,7 +44,7 @@ impl DataService {
         &self,
         dataset: &DatasetName,
         moves: Vec<Happening>,
-    ) -> Result<Vec<(Hook, Sealed, Happening)>, DataError> {
+    ) -> Result<Vec<(Hook, SealedSecret, Happening)>, DataError> {
         let dataset = dataset.clone();
         self.store
             .read(move |tx| {
@@ -80,18 +78,11 @@ impl DataService {
             .await
     }
 
-    async fn ask(&self, hook: &Hook, secret: &Sealed, happening: &Happening) -> Result<(), DataError> {
+    async fn ask(&self, hook: &Hook, secret: &SealedSecret, happening: &Happening) -> Result<(), DataError> {
         let seed = self.sources.id_seed();
         let digits: String = seed.random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let call = Call {
-            hook: &hook.id,
-            url: &hook.url,
-            secret,
-            timeout_ms: hook.timeout_ms,
-            id: &message_id(&hook.id, digits),
-            body: happening.body(When::Before),
-        };
-        let outcome = self.call(call).await;
+        let (id, body) = (message_id(&hook.id, digits), happening.body(When::Before));
+        let outcome = self.call(hook, secret, &id, body).await;
         let (hook, said) = (hook.id.clone(), outcome.told());
         match (outcome.verdict(), &outcome) {
             (Verdict::Accepted, _) => Ok(()),

@@ -2,9 +2,8 @@
 
 use corliss_metastore::Tx;
 use corliss_types::DatasetName;
-use corliss_webhook::{Secret, Target, Verdict};
+use corliss_webhook::{SealedSecret, Secret, Target, Verdict};
 
-use super::Call;
 use crate::DataError;
 use crate::error::shortened;
 use crate::hook::{
@@ -13,8 +12,7 @@ use crate::hook::{
 };
 use crate::service::DataService;
 use crate::service::refs::is_there;
-use crate::store::hooks::{self, Sealed};
-use crate::store::outbox;
+use crate::store::{hooks, outbox};
 
 impl DataService {
     /// Adds a hook to a dataset.
@@ -98,7 +96,7 @@ impl DataService {
         Ok(self.known_hook(dataset, id).await?.0)
     }
 
-    async fn known_hook(&self, dataset: &DatasetName, id: &str) -> Result<(Hook, Sealed), DataError> {
+    async fn known_hook(&self, dataset: &DatasetName, id: &str) -> Result<(Hook, SealedSecret), DataError> {
         let (dataset, id) = (dataset.clone(), id.to_owned());
         self.store.read(move |tx| known(tx, &dataset, &id)).await
     }
@@ -182,15 +180,9 @@ impl DataService {
         let seed = self.sources.id_seed();
         let digits: String = seed.random.iter().map(|byte| format!("{byte:02x}")).collect();
         let begun = self.sources.clock.monotonic();
-        let call = Call {
-            hook: &hook.id,
-            url: &hook.url,
-            secret: &secret,
-            timeout_ms: hook.timeout_ms,
-            id: &message_id(&hook.id, digits),
-            body: test_body(dataset, &hook.id, by, seed.at),
-        };
-        let outcome = self.call(call).await;
+        let id = message_id(&hook.id, digits);
+        let body = test_body(dataset, &hook.id, by, seed.at);
+        let outcome = self.call(&hook, &secret, &id, body).await;
         let took = self.sources.clock.monotonic().saturating_sub(begun);
         Ok(HookTest {
             accepted: outcome.verdict() == Verdict::Accepted,
@@ -277,7 +269,7 @@ fn in_order(mut events: Vec<HookEvent>) -> Result<Vec<HookEvent>, DataError> {
     }
 }
 
-fn known(tx: &mut dyn Tx, dataset: &DatasetName, id: &str) -> Result<(Hook, Sealed), DataError> {
+fn known(tx: &mut dyn Tx, dataset: &DatasetName, id: &str) -> Result<(Hook, SealedSecret), DataError> {
     is_there(tx, dataset)?;
     // No id has one, and no database takes it.
     if id.contains('\0') {

@@ -6,8 +6,9 @@ mod refusal;
 mod versions;
 mod webhooks;
 
-use axum::routing::{MethodRouter, delete, get, patch, post};
+use axum::routing::get;
 use corliss_http::{Dialect, Json, Routes};
+use corliss_mlflow_wire::DialectRoutes;
 use corliss_types::{Access, Permission};
 use http::Method;
 use serde_json::Value;
@@ -24,164 +25,51 @@ const PROMOTE: Access = Access::Requires(Permission::ModelsPromote);
 /// A tag has 100,000 characters at most, of which clients write each in up to 12 bytes.
 const BODY_BYTES: u64 = 8 * 1024 * 1024;
 
-type Entry = (Method, &'static str, Access, MethodRouter<Registry>);
-
-fn model_entries() -> Vec<Entry> {
-    vec![
-        (
-            Method::POST,
-            "registered-models/create",
-            WRITE,
-            post(models::create),
-        ),
-        (Method::GET, "registered-models/get", READ, get(models::get)),
-        (Method::GET, "registered-models/search", READ, get(models::search)),
-        (
-            Method::PATCH,
-            "registered-models/update",
-            WRITE,
-            patch(models::update),
-        ),
-        (
-            Method::POST,
-            "registered-models/rename",
-            PROMOTE,
-            post(models::rename),
-        ),
-        (
-            Method::DELETE,
-            "registered-models/delete",
-            PROMOTE,
-            delete(models::delete),
-        ),
-        (
-            Method::POST,
-            "registered-models/set-tag",
-            WRITE,
-            post(models::set_tag),
-        ),
-        (
-            Method::DELETE,
-            "registered-models/delete-tag",
-            WRITE,
-            delete(models::delete_tag),
-        ),
-        (
-            Method::GET,
-            "registered-models/get-latest-versions",
-            READ,
-            get(models::latest),
-        ),
-        (
-            Method::POST,
-            "registered-models/get-latest-versions",
-            READ,
-            post(models::latest),
-        ),
-        (
-            Method::POST,
-            "registered-models/alias",
-            PROMOTE,
-            post(models::set_alias),
-        ),
-        (
-            Method::DELETE,
-            "registered-models/alias",
-            PROMOTE,
-            delete(models::delete_alias),
-        ),
-        (
-            Method::GET,
-            "registered-models/alias",
-            READ,
-            get(models::get_alias),
-        ),
-    ]
+fn model_routes(dialect: DialectRoutes<Registry>) -> DialectRoutes<Registry> {
+    dialect
+        .post(WRITE, "registered-models/create", models::create)
+        .get(READ, "registered-models/get", models::get)
+        .get(READ, "registered-models/search", models::search)
+        .patch(WRITE, "registered-models/update", models::update)
+        .post(PROMOTE, "registered-models/rename", models::rename)
+        .delete(PROMOTE, "registered-models/delete", models::delete)
+        .post(WRITE, "registered-models/set-tag", models::set_tag)
+        .delete(WRITE, "registered-models/delete-tag", models::delete_tag)
+        .get(READ, "registered-models/get-latest-versions", models::latest)
+        .post(READ, "registered-models/get-latest-versions", models::latest)
+        .post(PROMOTE, "registered-models/alias", models::set_alias)
+        .delete(PROMOTE, "registered-models/alias", models::delete_alias)
+        .get(READ, "registered-models/alias", models::get_alias)
 }
 
-fn version_entries() -> Vec<Entry> {
-    vec![
-        (
-            Method::POST,
-            "model-versions/create",
-            WRITE,
-            post(versions::create),
-        ),
-        (Method::GET, "model-versions/get", READ, get(versions::get)),
-        (Method::GET, "model-versions/search", READ, get(versions::search)),
-        (
-            Method::GET,
-            "model-versions/get-download-uri",
-            READ,
-            get(versions::download_uri),
-        ),
-        (
-            Method::PATCH,
-            "model-versions/update",
-            WRITE,
-            patch(versions::update),
-        ),
-        (
-            Method::DELETE,
-            "model-versions/delete",
-            PROMOTE,
-            delete(versions::delete),
-        ),
-        (
-            Method::POST,
-            "model-versions/transition-stage",
-            PROMOTE,
-            post(versions::transition),
-        ),
-        (
-            Method::POST,
-            "model-versions/set-tag",
-            WRITE,
-            post(versions::set_tag),
-        ),
-        (
-            Method::DELETE,
-            "model-versions/delete-tag",
-            WRITE,
-            delete(versions::delete_tag),
-        ),
-    ]
+fn version_routes(dialect: DialectRoutes<Registry>) -> DialectRoutes<Registry> {
+    dialect
+        .post(WRITE, "model-versions/create", versions::create)
+        .get(READ, "model-versions/get", versions::get)
+        .get(READ, "model-versions/search", versions::search)
+        .get(READ, "model-versions/get-download-uri", versions::download_uri)
+        .patch(WRITE, "model-versions/update", versions::update)
+        .delete(PROMOTE, "model-versions/delete", versions::delete)
+        .post(PROMOTE, "model-versions/transition-stage", versions::transition)
+        .post(WRITE, "model-versions/set-tag", versions::set_tag)
+        .delete(WRITE, "model-versions/delete-tag", versions::delete_tag)
 }
 
-fn webhook_entries() -> Vec<Entry> {
-    let one = "webhooks/{webhook_id}";
-    vec![
-        (Method::POST, "webhooks", ADMIN, post(webhooks::create)),
-        (Method::GET, "webhooks", ADMIN, get(webhooks::list)),
-        (Method::GET, one, ADMIN, get(webhooks::get)),
-        (Method::PATCH, one, ADMIN, patch(webhooks::update)),
-        (Method::DELETE, one, ADMIN, delete(webhooks::delete)),
-        (
-            Method::POST,
-            "webhooks/{webhook_id}/test",
-            ADMIN,
-            post(webhooks::test),
-        ),
-    ]
+fn webhook_routes(dialect: DialectRoutes<Registry>) -> DialectRoutes<Registry> {
+    dialect
+        .post(ADMIN, "webhooks", webhooks::create)
+        .get(ADMIN, "webhooks", webhooks::list)
+        .get(ADMIN, "webhooks/{webhook_id}", webhooks::get)
+        .patch(ADMIN, "webhooks/{webhook_id}", webhooks::update)
+        .delete(ADMIN, "webhooks/{webhook_id}", webhooks::delete)
+        .waiting_post(ADMIN, "webhooks/{webhook_id}/test", webhooks::test)
 }
 
 pub(super) fn routes(registry: Registry) -> Routes {
-    let mut routes = Routes::new();
-    let entries = [model_entries(), version_entries(), webhook_entries()].concat();
-    for (method, path, access, handler) in entries {
-        let handler = handler.with_state(registry.clone());
-        for prefix in ["/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/"] {
-            let whole = format!("{prefix}{path}");
-            routes = routes
-                .route(method.clone(), &whole, access, Dialect::Mlflow, handler.clone())
-                .body_limit(BODY_BYTES);
-            if path.ends_with("/test") {
-                // Waits for the receiver.
-                routes = routes.streaming();
-            }
-        }
-    }
-    routes
+    let dialect = DialectRoutes::new("2.0", registry.clone()).body_limit(BODY_BYTES);
+    let dialect = webhook_routes(version_routes(model_routes(dialect)));
+    dialect
+        .finish()
         .route(
             Method::GET,
             "/model-versions/get-artifact",

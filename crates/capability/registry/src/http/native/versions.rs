@@ -1,6 +1,7 @@
 //! One version: all that is known of it, its files looked at anew, what people say of it.
 
 use axum::extract::State;
+use corliss_diagnostics::ErrorReport;
 use corliss_http::{ApiError, Json, Path};
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,9 @@ pub(super) struct Decided {
     decisions: Vec<Decision>,
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_approval: Option<String>,
+    /// Why the files of an approved version would not be served all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unfit: Option<ErrorReport>,
 }
 
 pub(super) async fn decide(
@@ -78,9 +82,14 @@ pub(super) async fn decide(
     registry
         .decide(name.clone(), number, approved, body.reason)
         .await?;
-    let standing = registry.standing(name, number).await?;
+    let standing = registry.standing(name.clone(), number).await?;
+    let unfit = match approved {
+        true => registry.unfit(name, number).await?,
+        false => None,
+    };
     Ok(Json(Decided {
         decisions: standing.decisions,
         missing_approval: standing.missing,
+        unfit: unfit.map(|error| ErrorReport::of(&error)),
     }))
 }

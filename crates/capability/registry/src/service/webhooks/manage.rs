@@ -4,7 +4,7 @@ use corliss_metastore::Tx;
 use corliss_mlflow_wire::{WireError, check_length, offset_of, token_of};
 use corliss_webhook::{Outcome, Secret, Target, Verdict, WebhookError};
 
-use super::{Call, context};
+use super::context;
 use crate::service::{DESCRIPTION_LEN, Registry};
 use crate::store::outbox;
 use crate::webhook::{
@@ -15,6 +15,7 @@ use crate::{RegistryError, SealedSecret, store};
 
 const PAGE: i64 = 100;
 const PAGE_MAX: i64 = 1000;
+const DELIVERIES_SHOWN: u32 = 1000;
 /// Bytes of a secret.
 const SECRET_LEN: usize = 1000;
 
@@ -161,14 +162,9 @@ impl Registry {
         let (webhook, secret) = self.known_webhook(id).await?;
         let event = event.or_else(|| webhook.events.first().copied());
         let event = event.unwrap_or(WebhookEvent::RegisteredModelCreated);
-        let call = Call {
-            webhook: &webhook.id,
-            url: &webhook.url,
-            secret: secret.as_ref(),
-            id: &self.new_uuid(),
-            body: example(event).body(self.now_ms()),
-        };
-        let outcome = self.call(call).await;
+        let receiver = (webhook.url.as_str(), secret.as_ref());
+        let body = example(event).body(self.now_ms());
+        let outcome = self.call(&webhook.id, receiver, &self.new_uuid(), body).await;
         let accepted = outcome.verdict() == Verdict::Accepted;
         Ok(match outcome {
             Outcome::Answered { status, said, .. } => WebhookTest {
@@ -195,7 +191,7 @@ impl Registry {
         self.store
             .read(move |tx| {
                 known(tx, &id)?;
-                Ok(outbox::deliveries(tx, &id, PAGE_MAX)?)
+                Ok(outbox::deliveries(tx, &id, DELIVERIES_SHOWN)?)
             })
             .await
     }

@@ -10,6 +10,7 @@ use http::header;
 
 use crate::Traces;
 use crate::json::spaced;
+use crate::service::apart;
 
 pub(super) async fn get(State(traces): State<Traces>, args: Args) -> Result<Response, ApiError> {
     let trace_id = args
@@ -36,8 +37,11 @@ pub(super) async fn get(State(traces): State<Traces>, args: Args) -> Result<Resp
     }
     // A page shows a trace while it goes on.
     let trace = traces.trace(trace_id, true).await?;
-    let spans: Vec<String> = trace.spans.iter().map(spaced).collect();
-    let file = format!("{{\"spans\":[{}]}}", spans.join(","));
+    let file = apart(move || {
+        let spans: Vec<String> = trace.spans.iter().map(spaced).collect();
+        format!("{{\"spans\":[{}]}}", spans.join(","))
+    })
+    .await?;
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
         (header::CONTENT_DISPOSITION, "attachment; filename=traces.json"),

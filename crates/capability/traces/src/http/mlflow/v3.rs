@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::times::{read_duration, read_time};
 use super::{Answer, answer, assessments};
 use crate::TracesError;
-use crate::service::{NewTrace, SearchScope, Traces, experiment_id};
+use crate::service::{NewTrace, SearchScope, Traces, apart, experiment_id};
 use crate::types::TraceState;
 
 pub(super) async fn start(State(traces): State<Traces>, args: Args) -> Answer {
@@ -77,7 +77,9 @@ pub(super) async fn info(State(traces): State<Traces>, Path(trace_id): Path<Stri
 pub(super) async fn get(State(traces): State<Traces>, args: Args) -> Answer {
     let trace_id = args.required_text("trace_id")?;
     let trace = traces.trace(trace_id, args.flag("allow_partial")?).await?;
-    Ok(Json(json!({ "trace": answer::trace(&trace) })))
+    Ok(Json(
+        apart(move || json!({ "trace": answer::trace(&trace) })).await?,
+    ))
 }
 
 fn named(args: &Args) -> Result<(Vec<String>, Option<Vec<i64>>), TracesError> {
@@ -102,9 +104,8 @@ pub(super) fn experiments(args: &Args) -> Result<Vec<i64>, TracesError> {
 pub(super) async fn batch_get(State(traces): State<Traces>, args: Args) -> Answer {
     let (ids, experiments) = named(&args)?;
     let found = traces.traces(ids, experiments).await?;
-    Ok(Json(
-        json!({ "traces": found.iter().map(answer::trace).collect::<Value>() }),
-    ))
+    let answer = apart(move || json!({ "traces": found.iter().map(answer::trace).collect::<Value>() }));
+    Ok(Json(answer.await?))
 }
 
 pub(super) async fn batch_get_infos(State(traces): State<Traces>, args: Args) -> Answer {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use corliss_metastore::{Row, StoreError, Tx, Value, params};
+use corliss_metastore::{Row, StoreError, Tx, params};
 use corliss_mlflow_wire::{Comparison, Operator, Order, Sql, WireError};
 use serde_json::Value as Json;
 
 use super::json_of;
 use crate::TracesError;
 use crate::json::spaced;
-use crate::store::{list, lists};
+use crate::store::{list, text_lists};
 
 /// What stands in a dataset's own row.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,7 +150,7 @@ pub(crate) fn dataset_tags(
     ids: &[String],
 ) -> Result<BTreeMap<String, BTreeMap<String, String>>, StoreError> {
     let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    for ids in id_lists(ids) {
+    for ids in text_lists(ids) {
         let sql = format!(
             "SELECT dataset_id, key, value FROM evaluation_dataset_tags WHERE dataset_id IN ({})",
             list(ids.len())
@@ -171,7 +171,7 @@ pub(crate) fn dataset_experiments(
     ids: &[String],
 ) -> Result<BTreeMap<String, Vec<i64>>, StoreError> {
     let mut found: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    for ids in id_lists(ids) {
+    for ids in text_lists(ids) {
         let sql = format!(
             "SELECT dataset_id, experiment_id FROM evaluation_dataset_experiments WHERE dataset_id IN ({})
              ORDER BY dataset_id, experiment_id",
@@ -185,10 +185,6 @@ pub(crate) fn dataset_experiments(
         }
     }
     Ok(found)
-}
-
-fn id_lists(ids: &[String]) -> Vec<Vec<Value>> {
-    lists(&ids.iter().map(Value::from).collect::<Vec<_>>())
 }
 
 /// Puts a dataset into experiments; those it is in already stay.

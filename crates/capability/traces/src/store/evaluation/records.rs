@@ -1,11 +1,12 @@
 //! Records of datasets. A record has a number inside, which grows: pages go by it.
 
+use corliss_metastore::lists::in_lists;
 use corliss_metastore::{Row, StoreError, Tx, Value, params};
 
 use super::{json_of, some_json};
 use crate::evaluation::{DatasetRecord, RecordSource};
 use crate::json::spaced;
-use crate::store::{ROWS, list, lists, placeholders};
+use crate::store::{ROWS, list, placeholders};
 
 /// A record with what the store knows of it beside.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,9 +124,8 @@ pub(crate) fn records_of_hashes(
     let mut distinct: Vec<&String> = hashes.iter().collect();
     distinct.sort_unstable();
     distinct.dedup();
-    let hashes: Vec<Value> = distinct.into_iter().map(Value::from).collect();
     let mut found = Vec::new();
-    for mut hashes in lists(&hashes) {
+    for mut hashes in in_lists(&distinct, |hash| (*hash).into()) {
         let sql = format!(
             "SELECT {COLUMNS} FROM evaluation_records WHERE input_hash IN ({}) AND dataset_id = ${}",
             list(hashes.len()),

@@ -15,9 +15,9 @@ mod runs;
 mod transfers;
 mod workspaces;
 
-use axum::handler::Handler;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use corliss_http::{ApiError, Dialect, Json, Routes};
+use corliss_mlflow_wire::DialectRoutes;
 use corliss_types::{Access, Permission};
 use http::Method;
 use serde_json::Value;
@@ -29,127 +29,89 @@ type Answer = Result<Json<Value>, ApiError>;
 const READ: Access = Access::Requires(Permission::TrackingRead);
 const WRITE: Access = Access::Requires(Permission::TrackingWrite);
 
-/// Routes under both prefixes of the dialect.
-struct Dialected {
-    routes: Routes,
-    tracking: Tracking,
-}
-
-impl Dialected {
-    fn add(mut self, method: Method, path: &str, access: Access, handler: MethodRouter<Tracking>) -> Self {
-        for prefix in ["/api/2.0/mlflow/", "/ajax-api/2.0/mlflow/"] {
-            let handler = handler.clone().with_state(self.tracking.clone());
-            let path = format!("{prefix}{path}");
-            self.routes = self
-                .routes
-                .route(method.clone(), &path, access, Dialect::Mlflow, handler);
-            if path.ends_with("runs/log-batch") {
-                // One byte beyond MLflow's own limit must reach the handler, which refuses it in its words.
-                self.routes = self.routes.body_limit(2 * limits::BATCH_BODY_BYTES);
-            } else if path.ends_with("runs/log-inputs") {
-                self.routes = self.routes.body_limit(32 * 1024 * 1024);
-            }
-        }
-        self
-    }
-
-    fn read<T: 'static>(self, path: &str, handler: impl Handler<T, Tracking>) -> Self {
-        self.add(Method::GET, path, READ, get(handler))
-    }
-
-    fn write<T: 'static>(self, path: &str, handler: impl Handler<T, Tracking>) -> Self {
-        self.add(Method::POST, path, WRITE, post(handler))
-    }
-
-    /// A read whose arguments are too long for a query.
-    fn query<T: 'static>(self, path: &str, handler: impl Handler<T, Tracking>) -> Self {
-        self.add(Method::POST, path, READ, post(handler))
-    }
-}
-
 pub(super) fn routes(tracking: Tracking) -> Routes {
-    let dialected = Dialected {
-        routes: Routes::new(),
-        tracking: tracking.clone(),
-    };
-    let dialected = experiment_routes(dialected);
-    let dialected = run_routes(dialected);
-    let dialected = logged_model_routes(dialected);
-    let dialected = dialected
-        .read("artifacts/list", artifacts::list_of_run)
-        .query("artifacts/presigned-download-url", transfers::download_url)
-        .write("artifacts/presigned-upload-url", transfers::upload_url);
-    let routes = workspace_routes(probe_routes(dialected.routes));
+    let version = DialectRoutes::new("2.0", tracking.clone());
+    let version = logged_model_routes(run_routes(experiment_routes(version)));
+    let version = version
+        .get(READ, "artifacts/list", artifacts::list_of_run)
+        .post(READ, "artifacts/presigned-download-url", transfers::download_url)
+        .post(WRITE, "artifacts/presigned-upload-url", transfers::upload_url);
+    let routes = workspace_routes(probe_routes(large_routes(version).finish()));
     let routes = byte_routes(routes, &tracking);
     page_routes(transfer_routes(routes, &tracking), &tracking)
 }
 
-fn experiment_routes(dialected: Dialected) -> Dialected {
-    dialected
-        .write("experiments/create", experiments::create)
-        .read("experiments/get", experiments::get)
-        .read("experiments/get-by-name", experiments::get_by_name)
-        .query("experiments/search", experiments::search)
-        .read("experiments/search", experiments::search)
-        .write("experiments/delete", experiments::delete)
-        .write("experiments/restore", experiments::restore)
-        .write("experiments/update", experiments::update)
-        .write("experiments/set-experiment-tag", experiments::set_tag)
-        .write("experiments/delete-experiment-tag", experiments::delete_tag)
+fn experiment_routes(version: DialectRoutes<Tracking>) -> DialectRoutes<Tracking> {
+    version
+        .post(WRITE, "experiments/create", experiments::create)
+        .get(READ, "experiments/get", experiments::get)
+        .get(READ, "experiments/get-by-name", experiments::get_by_name)
+        .post(READ, "experiments/search", experiments::search)
+        .get(READ, "experiments/search", experiments::search)
+        .post(WRITE, "experiments/delete", experiments::delete)
+        .post(WRITE, "experiments/restore", experiments::restore)
+        .post(WRITE, "experiments/update", experiments::update)
+        .post(WRITE, "experiments/set-experiment-tag", experiments::set_tag)
+        .post(
+            WRITE,
+            "experiments/delete-experiment-tag",
+            experiments::delete_tag,
+        )
 }
 
-fn run_routes(dialected: Dialected) -> Dialected {
-    dialected
-        .write("runs/create", runs::create)
-        .read("runs/get", runs::get)
-        .write("runs/update", runs::update)
-        .write("runs/delete", runs::delete)
-        .write("runs/restore", runs::restore)
-        .query("runs/search", runs::search)
-        .write("runs/log-metric", log::metric)
-        .write("runs/log-parameter", log::parameter)
-        .write("runs/log-batch", log::batch)
-        .write("runs/set-tag", log::set_tag)
-        .write("runs/delete-tag", log::delete_tag)
-        .write("runs/log-inputs", inputs::log_inputs)
-        .write("runs/outputs", inputs::log_outputs)
-        .write("runs/log-model", inputs::log_model)
-        .read("metrics/get-history", metrics::history)
-        .read("metrics/get-history-bulk", metrics::history_bulk)
-        .read("metrics/get-history-bulk-interval", metrics::history_interval)
+fn run_routes(version: DialectRoutes<Tracking>) -> DialectRoutes<Tracking> {
+    version
+        .post(WRITE, "runs/create", runs::create)
+        .get(READ, "runs/get", runs::get)
+        .post(WRITE, "runs/update", runs::update)
+        .post(WRITE, "runs/delete", runs::delete)
+        .post(WRITE, "runs/restore", runs::restore)
+        .post(READ, "runs/search", runs::search)
+        .post(WRITE, "runs/log-metric", log::metric)
+        .post(WRITE, "runs/log-parameter", log::parameter)
+        .post(WRITE, "runs/set-tag", log::set_tag)
+        .post(WRITE, "runs/delete-tag", log::delete_tag)
+        .post(WRITE, "runs/outputs", inputs::log_outputs)
+        .post(WRITE, "runs/log-model", inputs::log_model)
+        .get(READ, "metrics/get-history", metrics::history)
+        .get(READ, "metrics/get-history-bulk", metrics::history_bulk)
+        .get(
+            READ,
+            "metrics/get-history-bulk-interval",
+            metrics::history_interval,
+        )
 }
 
-fn logged_model_routes(dialected: Dialected) -> Dialected {
-    dialected
-        .write("logged-models", logged_models::create)
-        .query("logged-models/search", logged_models::search)
-        .read("logged-models/{model_id}", logged_models::get)
-        .add(
-            Method::PATCH,
-            "logged-models/{model_id}",
+/// Those whose bodies may be larger than others'.
+fn large_routes(version: DialectRoutes<Tracking>) -> DialectRoutes<Tracking> {
+    version
+        // One byte beyond MLflow's own limit must reach the handler, which refuses it in its words.
+        .body_limit(2 * limits::BATCH_BODY_BYTES)
+        .post(WRITE, "runs/log-batch", log::batch)
+        .body_limit(32 * 1024 * 1024)
+        .post(WRITE, "runs/log-inputs", inputs::log_inputs)
+}
+
+fn logged_model_routes(version: DialectRoutes<Tracking>) -> DialectRoutes<Tracking> {
+    version
+        .post(WRITE, "logged-models", logged_models::create)
+        .post(READ, "logged-models/search", logged_models::search)
+        .get(READ, "logged-models/{model_id}", logged_models::get)
+        .patch(WRITE, "logged-models/{model_id}", logged_models::finish)
+        .delete(WRITE, "logged-models/{model_id}", logged_models::delete)
+        .post(
             WRITE,
-            patch(logged_models::finish),
+            "logged-models/{model_id}/params",
+            logged_models::log_params,
         )
-        .add(
-            Method::DELETE,
-            "logged-models/{model_id}",
+        .patch(WRITE, "logged-models/{model_id}/tags", logged_models::set_tags)
+        .delete(
             WRITE,
-            delete(logged_models::delete),
-        )
-        .write("logged-models/{model_id}/params", logged_models::log_params)
-        .add(
-            Method::PATCH,
-            "logged-models/{model_id}/tags",
-            WRITE,
-            patch(logged_models::set_tags),
-        )
-        .add(
-            Method::DELETE,
             "logged-models/{model_id}/tags/{key}",
-            WRITE,
-            delete(logged_models::delete_tag),
+            logged_models::delete_tag,
         )
-        .read(
+        .get(
+            READ,
             "logged-models/{model_id}/artifacts/directories",
             artifacts::list_of_model,
         )
