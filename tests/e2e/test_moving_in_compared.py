@@ -87,6 +87,18 @@ def test_runs_that_are_elsewhere_are_told(shared: Corliss, tmp_path: Path) -> No
     assert here.search_runs([here.get_experiment_by_name("abroad").experiment_id]) == []
 
 
+def test_a_run_that_was_made_here_is_told(shared: Corliss, tmp_path: Path) -> None:
+    here = MlflowClient(shared.url)
+    mine = here.create_run(here.create_experiment("made here")).info.run_id
+    store, file, _, [theirs] = sqlite_store(tmp_path, "made here", runs=1)
+    tables = ("runs", "params", "tags", "metrics", "latest_metrics")
+    execute(file, *(f"UPDATE {table} SET run_uuid = '{mine}' WHERE run_uuid = '{theirs}'" for table in tables))
+    for arguments in (["--dry-run"], []):
+        moved = report(shared, "mlflow", store, "--merge", *arguments, code=1)
+        assert "was not moved in" in moved["differences"][0] and mine in moved["differences"][0], moved
+    assert here.get_run(mine).data.params == {}
+
+
 def test_what_was_changed_is_told_though_counts_agree(shared: Corliss, tmp_path: Path) -> None:
     store, file, _, ids = sqlite_store(tmp_path, "changed")
     assert report(shared, "mlflow", store)["differences"] == []
@@ -224,7 +236,9 @@ def test_without_artifacts_the_reason_is_the_true_one(shared: Corliss, tmp_path:
     uri = client.get_run(ids[0]).info.artifact_uri
     client.create_registered_model("no files")
     client.create_model_version("no files", uri, ids[0])
+    looked = report(shared, "mlflow", store, "--no-artifacts", "--dry-run", code=1)
     moved = report(shared, "mlflow", store, "--no-artifacts", code=1)
+    assert looked["differences"] == moved["differences"]
     [told] = moved["differences"]
     assert told.startswith("version 1 of model 'no files'") and "left out by --no-artifacts" in told, told
     assert (moved["here"]["registered_models"], moved["here"]["model_versions"]) == (0, 0), moved

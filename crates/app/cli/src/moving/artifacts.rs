@@ -241,30 +241,24 @@ pub fn send(
     } else {
         BTreeMap::new()
     };
-    let wanted: Vec<(&String, u64, Option<&FileHere>)> = files
+    let wanted: Vec<(&String, Option<&FileHere>)> = files
         .sizes
         .iter()
-        .map(|(path, size)| {
-            (
-                path,
-                *size,
-                there.get(path).filter(|file| file.size_bytes == *size),
-            )
-        })
-        .filter(|(_, _, same_size)| match same_size {
+        .map(|(path, size)| (path, there.get(path).filter(|file| file.size_bytes == *size)))
+        .filter(|(_, same_size)| match same_size {
             Some(_) => way.verify,
             None => !way.dry_run,
         })
         .collect();
     let outcome = Mutex::new(Outcome::default());
     on_threads(THREADS.min(wanted.len()), &wanted, |line| {
-        for (path, size, there) in line {
-            let came_of = send_one(server, &files.folder.join(path), (root, path), *size, *there, way)?;
+        for (path, there) in line {
+            let came_of = send_one(server, &files.folder.join(path), (root, path), *there, way)?;
             let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
             match came_of {
-                One::Sent => {
+                One::Sent(bytes) => {
                     outcome.files += 1;
-                    outcome.bytes += size;
+                    outcome.bytes += bytes;
                 }
                 One::Same => {}
                 One::Not(why) => outcome.told.push(format!("the artifact '{path}' {why}")),
@@ -279,7 +273,8 @@ pub fn send(
 
 /// What came of sending a file.
 enum One {
-    Sent,
+    /// It is there now: its bytes.
+    Sent(u64),
     /// It is there already.
     Same,
     /// It is not there, or not as in the source, and why.
@@ -290,31 +285,28 @@ fn send_one(
     server: &Server,
     from: &Path,
     (root, path): (&str, &str),
-    size: u64,
     there: Option<&FileHere>,
     way: Way,
 ) -> CliResult<One> {
     let unreadable = |error: io::Error| One::Not(format!("cannot be read: {}", cause(&error)));
-    let file = match File::open(from) {
-        Ok(file) => file,
-        Err(error) => return Ok(unreadable(error)),
-    };
     if let Some(there) = there {
-        match id_of_reader(&file) {
+        match File::open(from).and_then(id_of_reader) {
             Ok(found) if found.id.to_string() == there.id => return Ok(One::Same),
             Ok(_) if way.dry_run => return Ok(One::Not("has another content here".to_owned())),
             Ok(_) => {}
             Err(error) => return Ok(unreadable(error)),
         }
     }
-    let file = match File::open(from) {
-        Ok(file) => file,
+    // Of a run that goes on, it may have grown since it was looked at.
+    let opened = File::open(from).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let (size, file) = match opened {
+        Ok(opened) => opened,
         Err(error) => return Ok(unreadable(error)),
     };
     let parts: Vec<String> = root.split('/').chain(path.split('/')).map(segment).collect();
     let route = format!("/api/2.0/mlflow-artifacts/artifacts/{}", parts.join("/"));
     match server.api.put_file(&route, file, size) {
-        Ok(()) => Ok(One::Sent),
+        Ok(()) => Ok(One::Sent(size)),
         // The server does not take this one, such as one whose name it does not allow.
         Err(error) if error.exit_code == EXIT_BAD_INPUT => {
             Ok(One::Not(format!("is not taken: {}", error.report.message)))

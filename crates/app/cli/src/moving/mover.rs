@@ -184,6 +184,9 @@ impl<'a> Mover<'a> {
         if self.way.verify && here.artifacts > 0 {
             self.send_files(&named(&one.run), &one.files, &here.artifact_uri, true)?;
         }
+        if here.digest.is_none() {
+            self.differs(&one.run, "there is a run of this id here that was not moved in");
+        }
         for difference in one.content.differences(here, is_settled) {
             if difference.stays {
                 self.differs(&one.run, &difference.text);

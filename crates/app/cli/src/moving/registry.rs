@@ -14,6 +14,8 @@ use crate::error::{CliResult, EXIT_BAD_INPUT};
 
 /// Versions of one call.
 const VERSIONS: usize = 100;
+/// Why a version does not come.
+const NO_ARTIFACTS: &str = "its files were left out by --no-artifacts, and there is no version without files";
 /// What marks a version of a prompt, which has no files.
 const PROMPT: &str = "mlflow.prompt.is_prompt";
 
@@ -114,6 +116,14 @@ fn send(
         is_here |= before.has_model;
         if mover.way.dry_run {
             mover.report.here.model_versions += before.here.len() as u64;
+            let new = some
+                .iter()
+                .filter(|(version, _)| !before.here.contains(&version.version));
+            for (version, made) in new {
+                if needs_files(made) && !with_artifacts {
+                    tell_without_files(mover, model, version, NO_ARTIFACTS);
+                }
+            }
             tell(mover, model, before.refused);
             continue;
         }
@@ -121,24 +131,15 @@ fn send(
         let mut sent = Vec::new();
         for (version, made) in some {
             let is_known = before.here.contains(&version.version);
-            let needs_files = !matches!(made, Made::Prompt | Made::Copy);
             let wish = match version_of(version, made, &places) {
-                _ if needs_files && !with_artifacts && !is_known => {
-                    Err("its files were left out by --no-artifacts, and there is no version without files")
-                }
+                _ if needs_files(made) && !with_artifacts && !is_known => Err(NO_ARTIFACTS),
                 Some(wish) => Ok(wish),
                 None if is_known => Ok(wish_of(version, "", None, None)),
                 None => Err("its files were not moved in"),
             };
             match wish {
                 Ok(wish) => sent.push(wish),
-                Err(why) => {
-                    let from = version.storage_location.as_deref().unwrap_or(&version.source);
-                    mover.report.differences.add(&format!(
-                        "version {} of model '{}' from '{from}': {why}",
-                        version.version, model.name
-                    ));
-                }
+                Err(why) => tell_without_files(mover, model, version, why),
             }
         }
         if sent.is_empty() && !some.is_empty() {
@@ -154,6 +155,19 @@ fn send(
         tell(mover, model, answer.refused);
     }
     Ok(is_here)
+}
+
+/// Whether a version is nothing without files of its own.
+const fn needs_files(made: &Made) -> bool {
+    !matches!(made, Made::Prompt | Made::Copy)
+}
+
+fn tell_without_files(mover: &mut Mover<'_>, model: &RegisteredModel, version: &ModelVersion, why: &str) {
+    let from = version.storage_location.as_deref().unwrap_or(&version.source);
+    mover.report.differences.add(&format!(
+        "version {} of model '{}' from '{from}': {why}",
+        version.version, model.name
+    ));
 }
 
 /// Sends or asks about some versions; nothing if the model itself is refused, which is told.
