@@ -113,6 +113,8 @@ pub(crate) const DATASETS_ASKED: i64 = 50_000;
 pub(crate) const RECORDS_PER_DATASET: i64 = 100_000;
 /// Records of one call that merges or deletes them.
 pub(crate) const RECORDS_PER_CALL: usize = 20_000;
+/// Bytes of the records that one call merges into.
+pub(crate) const RECORDS_MERGED_BYTES: i64 = 256 * 1024 * 1024;
 /// Bytes of a body of records.
 pub(crate) const RECORDS_BODY_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of one record as it is kept.

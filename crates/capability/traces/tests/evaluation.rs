@@ -388,3 +388,65 @@ async fn what_is_too_much_is_refused_and_nothing_of_it_is_kept() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_call_merges_into_as_many_bytes_and_no_more() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let evaluation = evaluation_on(store.clone());
+        let id = evaluation
+            .create_dataset(new("large", &[], json!({})))
+            .await
+            .unwrap()
+            .id;
+        let tagged = |count: usize, seen: &str| -> Value {
+            (0..count)
+                .map(|number| json!({"inputs": {"n": number}, "tags": {"seen": seen}}))
+                .collect()
+        };
+        assert_eq!(merge(&evaluation, &id, tagged(70, "0")).await, merged(70, 0));
+        // As if each had outputs of 4 MB: what is kept of its size is what counts.
+        store
+            .write(|tx| tx.execute("UPDATE evaluation_records SET bytes = 4000000", &[]))
+            .await
+            .unwrap();
+        let refused = evaluation
+            .merge_records(id.clone(), tagged(70, "1").to_string())
+            .await;
+        assert!(
+            matches!(refused, Err(TracesError::Limit { field: "records", .. })),
+            "{refused:?}"
+        );
+        assert_eq!(merge(&evaluation, &id, tagged(30, "1")).await, merged(0, 30));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_of_datasets_ends_where_they_have_too_much() {
+    let evaluation = evaluation_on(Metastore::in_memory(&[MIGRATIONS]).await.unwrap());
+    let long = "\u{1F642}".repeat(8000);
+    let tags: serde_json::Map<String, Value> = (0..1000)
+        .map(|number| (format!("k{number}"), json!(long)))
+        .collect();
+    for name in ["a", "b", "c"] {
+        evaluation
+            .create_dataset(new(name, &[], Value::Object(tags.clone())))
+            .await
+            .unwrap();
+    }
+    let mut ordered = DatasetScope {
+        order_by: vec!["name".into()],
+        ..DatasetScope::default()
+    };
+    let first = evaluation.search_datasets(ordered.clone()).await.unwrap();
+    ordered.page_token.clone_from(&first.next_page_token);
+    let second = evaluation.search_datasets(ordered).await.unwrap();
+    let names = |page: &corliss_traces::Page<corliss_traces::EvaluationDataset>| -> Vec<String> {
+        page.items.iter().map(|dataset| dataset.name.clone()).collect()
+    };
+    assert_eq!(
+        (names(&first), names(&second)),
+        (vec!["a".into(), "b".into()], vec!["c".into()])
+    );
+    assert_eq!(second.next_page_token, None);
+}

@@ -18,11 +18,11 @@ pub(crate) use assessments::{
     update_assessment,
 };
 pub(crate) use evaluation::{
-    DatasetRow, KeptRecord, count_dataset_tags, dataset, dataset_experiments, dataset_tags, delete_dataset,
-    delete_dataset_tag, delete_records, delete_scorer, forget_experiment, insert_dataset, insert_records,
-    insert_scorer_version, latest_scorers, link_dataset, next_scorer_version, put_dataset_tags, record_sizes,
-    records_between, records_of_hashes, scorer, scorer_bytes, scorer_versions, search_datasets,
-    unlink_dataset, update_dataset, update_record,
+    DatasetRow, KeptRecord, bytes_of_hashes, count_dataset_tags, dataset, dataset_experiments, dataset_tags,
+    delete_dataset, delete_dataset_tag, delete_records, delete_scorer, forget_experiment, insert_dataset,
+    insert_records, insert_scorer_version, latest_scorers, link_dataset, next_scorer_version,
+    put_dataset_tags, record_sizes, records_between, records_of_hashes, scorer, scorer_bytes,
+    scorer_versions, search_datasets, unlink_dataset, update_dataset, update_record,
 };
 pub(crate) use filter::{Filter, Ordering, Pair};
 pub(crate) use infos::{

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{Evaluation, USER_TAG, experiment_id};
 use crate::evaluation::EvaluationDataset;
+use crate::json::spaced;
 use crate::store::{self, DatasetRow};
 use crate::types::Page;
 use crate::{TracesError, limits};
@@ -114,9 +115,13 @@ impl Evaluation {
                 let mut rows = store::search_datasets(tx, &experiments, &filter, &order, page)?;
                 let more = rows.len() as i64 > limit;
                 rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+                let found = rows.len();
+                let items = whole_within(tx, rows)?;
+                let more = more || items.len() < found;
+                let next = offset.saturating_add(items.len() as i64);
                 Ok(Page {
-                    items: all_whole(tx, rows)?,
-                    next_page_token: more.then(|| token_of(offset.saturating_add(limit).unsigned_abs())),
+                    items,
+                    next_page_token: more.then(|| token_of(next.unsigned_abs())),
                 })
             })
             .await
@@ -214,6 +219,30 @@ fn whole(tx: &mut dyn Tx, id: &str) -> Result<EvaluationDataset, TracesError> {
     found
         .pop()
         .ok_or_else(|| TracesError::NotFound(format!("Evaluation dataset with id '{id}' not found")))
+}
+
+/// The first of these datasets: as many as one answer holds, and one at least.
+fn whole_within(tx: &mut dyn Tx, mut rows: Vec<DatasetRow>) -> Result<Vec<EvaluationDataset>, TracesError> {
+    // Of 1,000 tags each, a few take what an answer has.
+    const SOME: usize = 8;
+    let (mut items, mut bytes) = (Vec::with_capacity(rows.len()), 0);
+    while !rows.is_empty() && bytes < limits::INFOS_BYTES {
+        let rest = rows.split_off(rows.len().min(SOME));
+        let found = all_whole(tx, std::mem::replace(&mut rows, rest))?;
+        for dataset in found {
+            bytes += size_of_texts(&dataset);
+            if bytes > limits::INFOS_BYTES && !items.is_empty() {
+                return Ok(items);
+            }
+            items.push(dataset);
+        }
+    }
+    Ok(items)
+}
+
+fn size_of_texts(dataset: &EvaluationDataset) -> usize {
+    let tags = dataset.tags.iter().map(|(key, value)| key.len() + value.len());
+    tags.sum::<usize>() + dataset.schema.as_ref().map_or(0, |schema| spaced(schema).len())
 }
 
 fn all_whole(tx: &mut dyn Tx, rows: Vec<DatasetRow>) -> Result<Vec<EvaluationDataset>, TracesError> {

@@ -265,6 +265,17 @@ fn merge(
 ) -> Result<Merged, TracesError> {
     let mut dataset = existing(tx, dataset_id)?;
     let hashes: Vec<String> = drafts.iter().map(|(hash, _)| hash.clone()).collect();
+    let bytes = store::bytes_of_hashes(tx, dataset_id, &hashes)?;
+    if bytes > limits::RECORDS_MERGED_BYTES {
+        return Err(TracesError::Limit {
+            field: "records",
+            message: format!(
+                "the records that these are merged into have {bytes} bytes, and one call changes {}",
+                limits::RECORDS_MERGED_BYTES
+            ),
+            hint: "send them in several calls",
+        });
+    }
     let kept = store::records_of_hashes(tx, dataset_id, &hashes)?;
     let mut merged = Merged::default();
     let mut records: BTreeMap<&str, Changing> = kept

@@ -10,8 +10,8 @@ pub(crate) use datasets::{
     update_dataset,
 };
 pub(crate) use records::{
-    KeptRecord, delete_records, insert_records, record_sizes, records_between, records_of_hashes,
-    update_record,
+    KeptRecord, bytes_of_hashes, delete_records, insert_records, record_sizes, records_between,
+    records_of_hashes, update_record,
 };
 pub(crate) use scorers::{
     delete_scorer, insert_scorer_version, latest_scorers, next_scorer_version, scorer, scorer_bytes,

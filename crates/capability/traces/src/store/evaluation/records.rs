@@ -115,17 +115,42 @@ pub(crate) fn update_record(tx: &mut dyn Tx, dataset_id: &str, kept: &KeptRecord
     Ok(())
 }
 
+/// Hashes, each once, as lists of a statement.
+fn distinct_lists(hashes: &[String]) -> Vec<Vec<Value>> {
+    let mut distinct: Vec<&String> = hashes.iter().collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    in_lists(&distinct, |hash| (*hash).into())
+}
+
+/// What the records of these inputs take.
+pub(crate) fn bytes_of_hashes(
+    tx: &mut dyn Tx,
+    dataset_id: &str,
+    hashes: &[String],
+) -> Result<i64, StoreError> {
+    let mut bytes = 0_i64;
+    for mut hashes in distinct_lists(hashes) {
+        let sql = format!(
+            "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes FROM evaluation_records
+             WHERE input_hash IN ({}) AND dataset_id = ${}",
+            list(hashes.len()),
+            hashes.len() + 1
+        );
+        hashes.push(dataset_id.into());
+        bytes = bytes.saturating_add(tx.query_one(&sql, &hashes)?.integer("bytes")?);
+    }
+    Ok(bytes)
+}
+
 /// The records of a dataset that have these inputs.
 pub(crate) fn records_of_hashes(
     tx: &mut dyn Tx,
     dataset_id: &str,
     hashes: &[String],
 ) -> Result<Vec<KeptRecord>, StoreError> {
-    let mut distinct: Vec<&String> = hashes.iter().collect();
-    distinct.sort_unstable();
-    distinct.dedup();
     let mut found = Vec::new();
-    for mut hashes in in_lists(&distinct, |hash| (*hash).into()) {
+    for mut hashes in distinct_lists(hashes) {
         let sql = format!(
             "SELECT {COLUMNS} FROM evaluation_records WHERE input_hash IN ({}) AND dataset_id = ${}",
             list(hashes.len()),
