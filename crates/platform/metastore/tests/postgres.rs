@@ -37,22 +37,22 @@ type Write = Pin<Box<dyn Future<Output = Result<u64, StoreError>> + Send>>;
 async fn at_once<T>(store: &Metastore, mut writes: Vec<Pin<Box<dyn Future<Output = T> + Send>>>) -> Vec<T> {
     const WRITERS: usize = 4;
     let (held, release) = (Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(WRITERS + 1)));
-    let blockers: Vec<_> = (0..WRITERS)
-        .map(|_| {
-            let (store, held, release) = (store.clone(), Arc::clone(&held), Arc::clone(&release));
-            tokio::spawn(async move {
-                store
-                    .write(move |_| {
-                        held.fetch_add(1, Ordering::SeqCst);
-                        release.wait();
-                        Ok::<_, StoreError>(())
-                    })
-                    .await
-            })
-        })
-        .collect();
-    while held.load(Ordering::SeqCst) < WRITERS {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut blockers = Vec::new();
+    // One after the other: two that queue up together would be one writer's, and the second would wait for the first.
+    for number in 1..=WRITERS {
+        let (store, held_too, release) = (store.clone(), Arc::clone(&held), Arc::clone(&release));
+        blockers.push(tokio::spawn(async move {
+            store
+                .write(move |_| {
+                    held_too.fetch_add(1, Ordering::SeqCst);
+                    release.wait();
+                    Ok::<_, StoreError>(())
+                })
+                .await
+        }));
+        while held.load(Ordering::SeqCst) < number {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
     // One poll each queues the closure; then the writers are let go.
     for write in &mut writes {
