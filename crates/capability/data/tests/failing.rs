@@ -113,7 +113,7 @@ fn is_clear(line: &str, failure: Failure) {
     let message = words.collect::<Vec<_>>().join(" ");
     let codes: &[&str] = match failure {
         Failure::Broken => &["blob_io", "key_io", "store_io"],
-        Failure::Full => &["blob_storage_full", "key_io", "store_full"],
+        Failure::Full => &["blob_storage_full", "key_storage_full", "store_full"],
     };
     // SQLite does not say why it could not make or extend what its connections share.
     let is_untold = (code == "store_io" && message.contains("extend"))

@@ -1,5 +1,6 @@
 //! Everything that can go wrong with keys.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use corliss_diagnostics::{Diagnose, Meaning};
@@ -80,6 +81,12 @@ pub enum KeyError {
         /// Where they lie.
         place: String,
     },
+    /// There is no room for the wrapped keys.
+    #[error("cannot write {place}: the disk is full")]
+    StorageFull {
+        /// Where they should lie.
+        place: String,
+    },
     /// The wrapped keys cannot be kept, or read.
     #[error("cannot {action} {place}: {message}")]
     Io {
@@ -96,10 +103,14 @@ impl KeyError {
     /// A file system's error, with what was tried on what.
     #[must_use]
     pub fn io(action: &'static str, path: &Path, error: &std::io::Error) -> Self {
-        Self::Io {
-            action,
-            place: path.display().to_string(),
-            message: error.to_string(),
+        let place = path.display().to_string();
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::StorageFull { place },
+            _ => Self::Io {
+                action,
+                place,
+                message: error.to_string(),
+            },
         }
     }
 }
@@ -117,6 +128,7 @@ impl Diagnose for KeyError {
             Self::Unknown { .. } => "data_key_unknown",
             Self::NoRandomness => "no_randomness",
             Self::Changed { .. } => "keys_changed",
+            Self::StorageFull { .. } => "key_storage_full",
             Self::Io { .. } => "key_io",
         }
     }
@@ -126,6 +138,7 @@ impl Diagnose for KeyError {
             Self::Transit { trouble, .. } => trouble.meaning(),
             Self::Destroyed(_) => Meaning::NotFound,
             Self::Changed { .. } => Meaning::Conflict,
+            Self::StorageFull { .. } => Meaning::StorageFull,
             _ => Meaning::Internal,
         }
     }
@@ -144,6 +157,7 @@ impl Diagnose for KeyError {
                 "what was sealed with them cannot be read again: what is new needs another home".to_owned(),
             ),
             Self::Changed { .. } => Some("open the store again, and one server at a time".to_owned()),
+            Self::StorageFull { .. } => Some("free some space there and try again".to_owned()),
             Self::Form { .. } | Self::Unknown { .. } => {
                 Some("restore the file of wrapped keys from a backup".to_owned())
             }

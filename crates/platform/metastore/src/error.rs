@@ -208,7 +208,7 @@ impl Diagnose for StoreError {
     fn hint(&self) -> Option<String> {
         Some(
             match self {
-                Self::StorageFull => "free some space; the store goes on by itself",
+                Self::StorageFull => "free some space; a server that runs goes on by itself",
                 Self::InUse { .. } => "stop the other server, or give this one its own home",
                 Self::Newer { .. } => {
                     "use the newer version of Corliss, or restore a backup made by this one"

@@ -23,7 +23,7 @@ pub use args::Args;
 pub use content::{DatasetContent, PointsDigest, digest_of_link, digest_of_texts};
 pub use error::WireError;
 pub use filter::{Comparison, Operand, Operator, Order, parse_filter, parse_order};
-pub use names::{check_key, check_length, shortened};
+pub use names::{check_key, check_length, check_text, shortened};
 pub use page::{offset_of, token_of};
 pub use routes::DialectRoutes;
 pub use sql::Sql;

@@ -28,11 +28,25 @@ pub fn check_key(field: &str, name: &str) -> Result<(), WireError> {
     Ok(())
 }
 
-/// Checks that a value has at most `limit` characters.
+/// Checks that a value can be stored; `field` is where it stood in the request.
 ///
 /// # Errors
-/// It has more.
+/// It holds a NUL character, which PostgreSQL's texts cannot.
+pub fn check_text(field: &str, value: &str) -> Result<(), WireError> {
+    match value.contains('\0') {
+        true => Err(
+            WireError::new(format!("'{field}' holds a NUL character, which cannot be stored")).about(field),
+        ),
+        false => Ok(()),
+    }
+}
+
+/// Checks that a value can be stored and has at most `limit` characters.
+///
+/// # Errors
+/// It has more, or is refused by [`check_text`].
 pub fn check_length(field: &str, limit: usize, value: &str) -> Result<(), WireError> {
+    check_text(field, value)?;
     // Bytes bound characters from above, so the common case counts nothing.
     if value.len() <= limit || value.chars().count() <= limit {
         return Ok(());
@@ -76,6 +90,16 @@ fn normalised(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_nul_is_refused_with_its_field() {
+        let error = check_length("description", 10, "a\0b").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "'description' holds a NUL character, which cannot be stored"
+        );
+        check_text("description", "a\tb").unwrap();
+    }
 
     #[test]
     fn good_names_pass() {

@@ -124,6 +124,7 @@ impl Registry {
         };
         self.store
             .write(move |tx| {
+                existing(tx, &name)?;
                 let version = existing_version(tx, &name, number)?;
                 let protection = decisions::protection(tx, &name)?;
                 let is_own = version.registered_by == decision.actor;
@@ -154,6 +155,7 @@ impl Registry {
     pub(crate) async fn standing(&self, name: String, number: i64) -> Result<Standing, RegistryError> {
         self.store
             .read(move |tx| {
+                existing(tx, &name)?;
                 let version = existing_version(tx, &name, number)?;
                 let decisions = decisions::of_version(tx, &name, number)?;
                 let missing = decisions::protection(tx, &name)?

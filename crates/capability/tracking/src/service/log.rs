@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use corliss_metastore::{StoreError, Tx};
-use corliss_mlflow_wire::{WireError, check_key, check_length};
+use corliss_mlflow_wire::{WireError, check_key, check_length, check_text};
 
 use super::runs::{active_run, check_tag, cut};
 use super::{RUN_NAME_TAG, Tracking};
@@ -226,6 +226,7 @@ pub(super) fn check_metric_name(name: &str) -> Result<(), TrackingError> {
 
 pub(super) fn check_param(path: &str, param: &KeyValue) -> Result<(), TrackingError> {
     check_key(&format!("{path}key"), &param.key)?;
+    check_text(&format!("{path}value"), &param.value)?;
     Ok(check_length("Param key", limits::KEY_LEN, &param.key)?)
 }
 

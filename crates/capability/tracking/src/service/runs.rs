@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use corliss_metastore::{StoreError, Tx};
-use corliss_mlflow_wire::{WireError, check_key, check_length, shortened};
+use corliss_mlflow_wire::{WireError, check_key, check_length, check_text, shortened};
 use corliss_types::TrackingRunId;
 
 use super::experiments::{check_active, existing};
@@ -201,6 +201,7 @@ pub(crate) fn check_run_id(run_id: &str) -> Result<(), TrackingError> {
 /// Checks a run's tag; `path` stands before the field's name in a refusal.
 pub(super) fn check_tag(path: &str, tag: &KeyValue) -> Result<(), TrackingError> {
     check_key(&format!("{path}key"), &tag.key)?;
+    check_text(&format!("{path}value"), &tag.value)?;
     Ok(check_length(&format!("{path}key"), limits::KEY_LEN, &tag.key)?)
 }
 

@@ -58,10 +58,14 @@ impl BackendShelf {
 
     fn failed(&self, action: &'static str, error: &BlobError) -> KeyError {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
-        KeyError::Io {
-            action,
-            place: format!("{} in {}", self.name, self.backend.place()),
-            message: error.to_string(),
+        let place = format!("{} in {}", self.name, self.backend.place());
+        match error {
+            BlobError::StorageFull => KeyError::StorageFull { place },
+            error => KeyError::Io {
+                action,
+                place,
+                message: error.to_string(),
+            },
         }
     }
 }
