@@ -87,7 +87,7 @@ pub fn run(context: &Context, args: &ImportMlflowArgs) -> CliResult {
         }
     }
     let wanted = (!args.experiment.is_empty()).then_some(&moved);
-    registry::move_models(&mut mover, store.as_mut(), wanted, !args.no_artifacts)?;
+    registry::move_models(&mut mover, store.as_mut(), wanted, &artifacts)?;
     let mut report = mover.finish();
     tell(store.remarks(), &mut report);
     artifacts.tell(&mut report);
