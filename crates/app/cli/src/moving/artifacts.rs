@@ -243,6 +243,21 @@ pub struct Outcome {
     pub told: Vec<String>,
 }
 
+/// Whether files are not at `artifact_uri`, or have another size there, or another content if that is to be compared.
+pub fn is_any_to_send(server: &Server, files: &Files, artifact_uri: &str, way: Way) -> CliResult<bool> {
+    let Some(root) = artifact_uri.strip_prefix(OURS).filter(|_| files.count() > 0) else {
+        return Ok(false);
+    };
+    let there = server.files(root)?;
+    Ok(files.sizes.iter().any(|(path, size)| match there.get(path) {
+        Some(file) if file.size_bytes == *size => {
+            let opened = File::open(files.folder.join(path)).and_then(id_of_reader);
+            way.verify && opened.is_ok_and(|found| found.id.to_string() != file.id)
+        }
+        _ => true,
+    }))
+}
+
 /// Sends the files that are not at `artifact_uri`, or have another size there, or another content if that is to be compared;
 /// a dry run tells of those that have another content.
 pub fn send(

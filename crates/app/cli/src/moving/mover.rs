@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::artifacts::{self, Files};
 use super::content::{Content, Sums};
 use super::report::Report;
-use super::server::{PointBuffer, RunHere, Server};
+use super::server::{PointBuffer, RunHere, Server, deleted_ms};
 use crate::error::CliResult;
 use crate::progress::Meter;
 use crate::units;
@@ -198,10 +198,22 @@ impl<'a> Mover<'a> {
     }
 
     fn send(&mut self, experiment: i64, runs: Vec<OnWay>, supply: &mut dyn Supply) -> CliResult {
-        // One of which files alone can be missing is not opened again, unless it takes none as it is.
-        let (settled, others): (Vec<OnWay>, Vec<OnWay>) = runs
-            .into_iter()
-            .partition(|one| one.is_settled() && !one.run.is_deleted);
+        // One of which files alone can be missing is not opened again, unless it lacks some and takes none as it is.
+        let (mut settled, mut others) = (Vec::new(), Vec::new());
+        for one in runs {
+            let place = one.here.as_ref().filter(|here| here.lifecycle_stage == DELETED);
+            let is_to_be_opened = match place {
+                _ if !one.is_settled() => true,
+                Some(here) => {
+                    artifacts::is_any_to_send(self.server, &one.files, &here.artifact_uri, self.way)?
+                }
+                None => false,
+            };
+            match is_to_be_opened {
+                true => others.push(one),
+                false => settled.push(one),
+            }
+        }
         let begun: Vec<(&Run, &Content)> = others.iter().map(|one| (&one.run, &one.content)).collect();
         let answer = self.server.begin(experiment, &begun)?;
         let refused: BTreeMap<String, String> = answer
@@ -226,7 +238,7 @@ impl<'a> Mover<'a> {
         }
         let mut sent = self.send_points(sent, supply)?;
         for one in &settled {
-            let here = one.here.as_ref();
+            let here = one.here.as_ref().filter(|here| here.lifecycle_stage != DELETED);
             places.extend(here.map(|here| (one.run.run_id.clone(), here.artifact_uri.clone())));
         }
         for one in sent.iter().chain(&settled) {
@@ -384,9 +396,5 @@ fn read(run: &Run, supply: &mut dyn Supply) -> Result<Sums, SourceError> {
 
 fn finished(one: &OnWay) -> Value {
     let run = &one.run;
-    // A source that does not know when it was deleted knows that it was after it ended.
-    let deleted_ms = run
-        .is_deleted
-        .then(|| run.deleted_ms.or(run.end_ms).unwrap_or(run.start_ms));
-    json!({ "run_id": run.run_id, "digest": one.digest(), "deleted_ms": deleted_ms })
+    json!({ "run_id": run.run_id, "digest": one.digest(), "deleted_ms": deleted_ms(run) })
 }

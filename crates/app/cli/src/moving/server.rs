@@ -227,6 +227,12 @@ fn calls(things: impl Iterator<Item = (Value, usize)>) -> Vec<Vec<Value>> {
     calls
 }
 
+/// When a run was deleted, if it is; a source that does not know when knows that it was after the run ended.
+pub fn deleted_ms(run: &Run) -> Option<i64> {
+    run.is_deleted
+        .then(|| run.deleted_ms.or(run.end_ms).unwrap_or(run.start_ms))
+}
+
 fn run_of(run: &Run, content: &Content) -> Value {
     let datasets: Value = run
         .datasets
@@ -246,7 +252,7 @@ fn run_of(run: &Run, content: &Content) -> Value {
         .collect();
     json!({
         "run_id": run.run_id, "name": run.name, "user": run.user, "status": run.status, "start_ms": run.start_ms,
-        "end_ms": run.end_ms, "params": pairs(&run.params), "tags": pairs(&run.tags), "datasets": datasets,
+        "end_ms": run.end_ms, "deleted_ms": deleted_ms(run), "params": pairs(&run.params), "tags": pairs(&run.tags), "datasets": datasets,
         "models": models, "metrics": content.metrics().collect::<Vec<_>>(),
     })
 }
