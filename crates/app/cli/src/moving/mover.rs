@@ -9,13 +9,10 @@ use serde_json::{Value, json};
 use super::artifacts::{self, Files};
 use super::content::{Content, Sums};
 use super::report::Report;
-use super::server::{PointBuffer, RunHere, Server, deleted_ms};
+use super::server::{DELETED, PointBuffer, RunHere, Server, deleted_ms};
 use crate::error::CliResult;
 use crate::progress::Meter;
 use crate::units;
-
-/// The lifecycle stage of what is deleted and can be restored.
-const DELETED: &str = "deleted";
 
 /// What runs logged, as their source gives it.
 pub trait Supply {

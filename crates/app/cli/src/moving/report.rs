@@ -160,6 +160,8 @@ pub struct Report {
     pub elsewhere: BTreeMap<(i64, String), Group>,
     /// Runs that were deleted here.
     pub deleted_here: Group,
+    /// Experiments that were deleted here, so that nothing of them was moved in.
+    pub deleted_experiments: u64,
 }
 
 impl Report {
@@ -239,7 +241,7 @@ impl Report {
             )
         ));
         if self.differences.count() == 0 {
-            let what = match self.deleted_here.count {
+            let what = match self.deleted_here.count + self.deleted_experiments {
                 0 => "everything",
                 _ => "everything else",
             };

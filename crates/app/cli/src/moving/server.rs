@@ -18,6 +18,8 @@ const POINTS: usize = 10_000;
 const CALL_BYTES: usize = 8 * 1024 * 1024;
 /// Metrics that speak of models, of one call.
 const MODEL_METRICS: usize = 10_000;
+/// The lifecycle stage of what is deleted and can be restored.
+pub const DELETED: &str = "deleted";
 const ROUTE: &str = "/api/v1/tracking/import";
 
 /// The server, and where from it is told that things come.
@@ -71,6 +73,11 @@ pub struct RunHere {
     pub experiment_name: String,
     pub digest: Option<String>,
     pub lifecycle_stage: String,
+    pub name: String,
+    pub user: String,
+    pub status: String,
+    pub start_ms: i64,
+    pub end_ms: Option<i64>,
     pub artifact_uri: String,
     pub params: BTreeMap<String, String>,
     pub tags: BTreeMap<String, String>,
