@@ -112,7 +112,12 @@ impl<'a> Mover<'a> {
             let content = match read(&run, supply) {
                 Ok(sums) => Content::of(&run, sums),
                 Err(error) => {
-                    self.leave_out(&run, error)?;
+                    let found = here.remove(&run.run_id);
+                    self.leave_out(
+                        &run,
+                        error,
+                        found.filter(|found| experiment == Some(found.experiment_id)),
+                    )?;
                     continue;
                 }
             };
@@ -140,12 +145,13 @@ impl<'a> Mover<'a> {
         Ok(runs.map(|run| (run.run_id.clone(), run)).collect())
     }
 
-    /// Tells a run that cannot be read, if the rest of the source can.
-    fn leave_out(&mut self, run: &Run, error: SourceError) -> CliResult {
+    /// Tells a run that cannot be read, if the rest of the source can; what is here of it is counted.
+    fn leave_out(&mut self, run: &Run, error: SourceError, here: Option<RunHere>) -> CliResult {
         if !error.is_of_a_part() {
             return Err(super::failed(error));
         }
         self.report.left_out(&format!("{}: {error}", named(run)));
+        here.iter().for_each(|here| self.count_here(here));
         Ok(())
     }
 
@@ -228,6 +234,7 @@ impl<'a> Mover<'a> {
             match refused.get(&one.run.run_id) {
                 Some(why) => {
                     self.count_source(&one);
+                    one.here.iter().for_each(|here| self.count_here(here));
                     self.differs(&one.run, why);
                 }
                 None => sent.push(one),
@@ -286,7 +293,7 @@ impl<'a> Mover<'a> {
                     one.content.reread(sums);
                     whole.push(one);
                 }
-                Err(error) => self.leave_out(&one.run, error)?,
+                Err(error) => self.leave_out(&one.run, error, one.here)?,
             }
             self.report.sent.metric_points = before + std::mem::take(&mut buffer.sent);
             self.show();

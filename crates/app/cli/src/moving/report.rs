@@ -152,6 +152,8 @@ pub struct Report {
     pub source: Counts,
     pub here: Counts,
     pub sent: Sent,
+    /// Parts of the source that could not be read or taken: the counts of it are without them.
+    left_out: u64,
     /// What is in the source and not here.
     pub differences: Told,
     /// What is to be known and is no difference.
@@ -167,6 +169,7 @@ pub struct Report {
 impl Report {
     /// Something of the source that could not be read.
     pub fn left_out(&mut self, text: &str) {
+        self.left_out += 1;
         self.differences.add(&format!("left out: {text}"));
     }
 
@@ -180,6 +183,15 @@ impl Report {
                     many => format!("{many} runs are"),
                 },
                 runs.names()
+            ));
+        }
+        if self.left_out > 0 {
+            self.notices.add(&format!(
+                "{} left out, as the differences say, and not counted in the column of the source",
+                match self.left_out {
+                    1 => "1 part of the source was".to_owned(),
+                    many => format!("{many} parts of the source were"),
+                }
             ));
         }
         if self.deleted_here.count > 0 {
