@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::artifacts::{self, Files};
 use super::content::{Content, Sums};
+use super::names::{points_of, take_out_refused};
 use super::report::Report;
 use super::server::{DELETED, PointBuffer, RunHere, Server, deleted_ms};
 use crate::error::CliResult;
@@ -108,8 +109,9 @@ impl<'a> Mover<'a> {
         let ids: Vec<String> = runs.iter().map(|run| run.run_id.clone()).collect();
         let mut here = self.here(&ids)?;
         let mut to_send = Vec::new();
-        for run in runs {
-            let content = match read(&run, supply) {
+        for mut run in runs {
+            let mut refused = take_out_refused(&mut run);
+            let content = match read(&run, supply, &mut refused) {
                 Ok(sums) => Content::of(&run, sums),
                 Err(error) => {
                     let found = here.remove(&run.run_id);
@@ -121,6 +123,9 @@ impl<'a> Mover<'a> {
                     continue;
                 }
             };
+            for name in refused {
+                self.report.left_out(&format!("{}: {name}", named(&run)));
+            }
             let files = supply.files(&run, &mut self.report);
             let one = OnWay {
                 here: here.remove(&run.run_id),
@@ -271,7 +276,7 @@ impl<'a> Mover<'a> {
             }
             let (mut failed, mut sums) = (None, Sums::default());
             let (server, before) = (self.server, self.report.sent.metric_points);
-            let read = supply.points(&one.run, &mut |point| {
+            let read = points_of(&one.run, supply, &mut |point| {
                 // A metric that its writer began meanwhile comes along.
                 if !lacking.contains(&point.key) && one.content.has_metric(&point.key) {
                     return ControlFlow::Continue(());
@@ -289,7 +294,7 @@ impl<'a> Mover<'a> {
                 return Err(error);
             }
             match read {
-                Ok(()) => {
+                Ok(_) => {
                     one.content.reread(sums);
                     whole.push(one);
                 }
@@ -377,11 +382,11 @@ fn named(run: &Run) -> String {
     }
 }
 
-/// The points of a run as they are now.
-fn read(run: &Run, supply: &mut dyn Supply) -> Result<Sums, SourceError> {
+/// The points of a run as they are now; metrics whose names are not taken go to `refused`.
+fn read(run: &Run, supply: &mut dyn Supply, refused: &mut Vec<String>) -> Result<Sums, SourceError> {
     let mut sums = Sums::default();
     let mut early = None;
-    supply.points(run, &mut |point| {
+    let names = points_of(run, supply, &mut |point| {
         if point.logged_ms < 0 {
             early = Some(point.key);
             return ControlFlow::Break(());
@@ -389,6 +394,7 @@ fn read(run: &Run, supply: &mut dyn Supply) -> Result<Sums, SourceError> {
         sums.add(&point);
         ControlFlow::Continue(())
     })?;
+    refused.extend(names);
     match early {
         Some(key) => Err(SourceError::Point {
             key,
