@@ -191,9 +191,10 @@ fn scan(folder: PathBuf, report: &mut Report) -> Files {
         folder,
         sizes: BTreeMap::new(),
     };
+    let mut told = Vec::new();
     let mut folders = vec![(files.folder.clone(), String::new(), 0)];
     while let Some((folder, prefix, depth)) = folders.pop() {
-        let mut leave_out = |path: &Path, why: &str| report.left_out(&format!("{}: {why}", path.display()));
+        let mut leave_out = |path: &Path, why: &str| told.push(format!("{}: {why}", path.display()));
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) => {
@@ -231,6 +232,8 @@ fn scan(folder: PathBuf, report: &mut Report) -> Files {
             }
         }
     }
+    told.sort();
+    told.iter().for_each(|text| report.left_out(text));
     files
 }
 
@@ -241,6 +244,15 @@ pub struct Outcome {
     pub bytes: u64,
     /// What is not here, or not as in the source, and why.
     pub told: Vec<String>,
+    /// Those that could not be sent, which are told.
+    pub unsent: Unsent,
+}
+
+/// Files that could not be sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unsent {
+    pub files: u64,
+    pub bytes: u64,
 }
 
 /// Whether files are not at `artifact_uri`, or have another size there, or another content if that is to be compared.
@@ -272,6 +284,10 @@ pub fn send(
             told: vec![format!(
                 "its artifacts are kept at {artifact_uri} here, where they cannot be sent to"
             )],
+            unsent: Unsent {
+                files: files.count(),
+                bytes: files.bytes(),
+            },
             ..Outcome::default()
         });
     };
@@ -300,7 +316,11 @@ pub fn send(
                     outcome.bytes += bytes;
                 }
                 One::Same => {}
-                One::Not(why) => outcome.told.push(format!("the artifact '{path}' {why}")),
+                One::Not(why) => {
+                    outcome.told.push(format!("the artifact '{path}' {why}"));
+                    outcome.unsent.files += 1;
+                    outcome.unsent.bytes += files.sizes.get(*path).copied().unwrap_or_default();
+                }
             }
         }
         Ok(())

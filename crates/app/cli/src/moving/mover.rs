@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use corliss_mlflow_store::{Point, Run, SourceError};
 use serde_json::{Value, json};
 
-use super::artifacts::{self, Files};
+use super::artifacts::{self, Files, Unsent};
 use super::content::{Content, Sums};
 use super::names::{points_of, take_out_refused};
 use super::report::Report;
@@ -250,10 +250,12 @@ impl<'a> Mover<'a> {
             let here = one.here.as_ref().filter(|here| here.lifecycle_stage != DELETED);
             places.extend(here.map(|here| (one.run.run_id.clone(), here.artifact_uri.clone())));
         }
+        let mut unsent = BTreeMap::new();
         for one in sent.iter().chain(&settled) {
             if let Some(place) = places.get(&one.run.run_id).filter(|_| one.files.count() > 0) {
                 let has_some = one.here.as_ref().is_some_and(|here| here.artifacts > 0);
-                self.send_files(&named(&one.run), &one.files, place, has_some)?;
+                let not = self.send_files(&named(&one.run), &one.files, place, has_some)?;
+                unsent.insert(one.run.run_id.clone(), not);
                 self.show();
             }
         }
@@ -261,7 +263,7 @@ impl<'a> Mover<'a> {
         self.server.finish(&finished)?;
         self.report.sent.runs += finished.len() as u64;
         sent.extend(settled);
-        self.compare(&sent)
+        self.compare(&sent, &unsent)
     }
 
     /// Sends the points that are not here, and keeps what was read for the comparison; answers the runs that are whole.
@@ -308,19 +310,20 @@ impl<'a> Mover<'a> {
         Ok(whole)
     }
 
-    /// Sends the files that are missing, or differ; a dry run tells those that differ.
-    pub fn send_files(&mut self, whose: &str, files: &Files, uri: &str, has_some: bool) -> CliResult {
+    /// Sends the files that are missing, or differ; a dry run tells those that differ. Answers those that could not be
+    /// sent, which are told.
+    pub fn send_files(&mut self, whose: &str, files: &Files, uri: &str, has_some: bool) -> CliResult<Unsent> {
         let outcome = artifacts::send(self.server, files, uri, has_some, self.way)?;
         self.report.sent.artifacts += outcome.files;
         self.report.sent.artifact_bytes += outcome.bytes;
         for told in outcome.told {
             self.report.differences.add(&format!("{whose}: {told}"));
         }
-        Ok(())
+        Ok(outcome.unsent)
     }
 
     /// Asks what is here now, and says what is not as in the source.
-    fn compare(&mut self, runs: &[OnWay]) -> CliResult {
+    fn compare(&mut self, runs: &[OnWay], unsent: &BTreeMap<String, Unsent>) -> CliResult {
         let ids: Vec<String> = runs.iter().map(|one| one.run.run_id.clone()).collect();
         let here = self.here(&ids)?;
         for one in runs {
@@ -333,7 +336,9 @@ impl<'a> Mover<'a> {
                 self.differs(&one.run, &difference.text);
             }
             let (files, bytes) = (one.files.count(), one.files.bytes());
-            if found.artifacts < files || found.artifact_bytes < bytes {
+            // What could not be sent was told by its name.
+            let not = unsent.get(&one.run.run_id).copied().unwrap_or_default();
+            if found.artifacts + not.files < files || found.artifact_bytes + not.bytes < bytes {
                 let text = format!(
                     "{} with {} in the source, {} with {} here",
                     units::plural(files, "artifact"),
