@@ -40,6 +40,7 @@ fn run(id: &str) -> ImportRun {
         status: RunStatus::Failed,
         start_ms: 1000,
         end_ms: Some(2000),
+        deleted_ms: None,
         params: vec![KeyValue::new("rate", "0.1")],
         tags: vec![
             KeyValue::new("mlflow.runName", "first"),
@@ -213,6 +214,42 @@ async fn a_deleted_run_gets_what_it_lacks_and_is_deleted_again() {
         let anew = tracking.import_experiment(experiment("old")).await.unwrap();
         assert!(anew.created && anew.id.unwrap() > id);
         begin(&tracking, anew.id.unwrap(), run(RUN)).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_that_is_deleted_there_is_never_active_here() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let tracking = tracking_on(store).await;
+        let id = moved(&tracking, experiment("gone")).await;
+        let stage = async || tracking.run(RUN.into()).await.unwrap().info.lifecycle;
+        let path = |name: &str| format!("{id}/{RUN}/artifacts/{name}");
+        for name in ["first", "again"] {
+            let gone = ImportRun {
+                deleted_ms: Some(3000),
+                ..run(RUN)
+            };
+            begin(&tracking, id, gone).await.unwrap();
+            assert_eq!(stage().await, LifecycleStage::Deleted);
+            tracking.import_points(vec![points(RUN, 0, 3)]).await.unwrap();
+            tracking.put_artifact(path(name), body("x")).await.unwrap();
+            assert_eq!(stage().await, LifecycleStage::Deleted);
+            tracking
+                .finish_import(finished(RUN, name, Some(3000)))
+                .await
+                .unwrap();
+            assert_eq!(stage().await, LifecycleStage::Deleted);
+            // What is through takes files from nobody.
+            assert!(tracking.put_artifact(path("late"), body("x")).await.is_err());
+        }
+        let state = state(&tracking, RUN).await.unwrap();
+        assert_eq!((state.artifacts, state.points["loss"].count), (2, 3));
+        assert_eq!((state.name.as_str(), state.user.as_str()), ("first", "ada"));
+        assert_eq!(
+            (state.status, state.start_ms, state.end_ms),
+            (RunStatus::Failed, 1000, Some(2000))
+        );
     })
     .await;
 }

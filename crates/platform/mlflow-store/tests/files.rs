@@ -206,6 +206,50 @@ fn what_was_logged_is_read() {
     assert_eq!(versions[0].source, "models:/m-1");
 }
 
+/// Where the artifacts of the only run of experiment 7 are looked for, if its description says `said`.
+fn place_of(root: &Path, said: &str) -> String {
+    let meta = format!("artifact_uri: {said}\nlifecycle_stage: active\nrun_id: r2\nstatus: 3\n");
+    write(root, "7/r2/meta.yaml", &meta);
+    fs::create_dir_all(root.join("7/r2/artifacts")).unwrap();
+    opened(root)
+        .runs("7", &["r2".to_owned()])
+        .unwrap()
+        .remove(0)
+        .artifact_uri
+}
+
+#[test]
+fn artifacts_lie_where_the_description_says_and_an_empty_folder_proves_nothing() {
+    let (home, root) = store();
+    let own = root.join("7/r2/artifacts").display().to_string();
+    let elsewhere = home.path().join("abs 1/r2/artifacts");
+    fs::create_dir_all(&elsewhere).unwrap();
+    let shown = elsewhere.display().to_string();
+    assert_eq!(place_of(&root, &shown), shown);
+    assert_eq!(
+        place_of(&root, &format!("file://{}", shown.replace(' ', "%20"))),
+        shown
+    );
+    // Beside the store, and nowhere: the address goes on, so that it can be told.
+    let relative = PathBuf::from(place_of(&root, "./abs 1/r2/artifacts"));
+    assert_eq!(
+        relative.canonicalize().unwrap(),
+        elsewhere.canonicalize().unwrap()
+    );
+    assert!(place_of(&root, "./gone/r2/artifacts").ends_with("/gone/r2/artifacts"));
+    assert_eq!(place_of(&root, "/gone/r2/artifacts"), "/gone/r2/artifacts");
+    assert_eq!(
+        place_of(&root, "file:///gone/7/r2/artifacts"),
+        "/gone/7/r2/artifacts"
+    );
+    assert_eq!(place_of(&root, "s3://b/7/r2/artifacts"), "s3://b/7/r2/artifacts");
+    // The whole store lay on another machine, and the run has none.
+    assert_eq!(place_of(&root, "file:///other/mlruns/7/r2/artifacts"), own);
+    // What is in its own folder can have come from nowhere else.
+    write(&root, "7/r2/artifacts/a.txt", "a");
+    assert_eq!(place_of(&root, &shown), own);
+}
+
 #[test]
 fn a_long_history_is_read_to_its_end() {
     let (_home, root) = store();

@@ -1,6 +1,6 @@
 //! Files of runs and models: where they lie on this machine, and sending those that are not on the server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,8 +29,8 @@ pub struct Artifacts {
     /// What the user named.
     root: Option<PathBuf>,
     wanted: bool,
-    /// Addresses that lead nowhere from here: how many there are, and one of them.
-    unreached: (u64, String),
+    /// Runs and models whose address leads nowhere from here, and one such address.
+    unreached: (HashSet<String>, String),
 }
 
 /// Files by their path within a folder of artifacts, with their sizes.
@@ -55,7 +55,7 @@ impl Artifacts {
         Self {
             root: root.map(Path::to_owned),
             wanted,
-            unreached: (0, String::new()),
+            unreached: (HashSet::new(), String::new()),
         }
     }
 
@@ -68,17 +68,28 @@ impl Artifacts {
             Place::Folder(folder) => scan(folder, report),
             Place::Nothing => Files::default(),
             Place::Elsewhere => {
-                self.unreached.0 += 1;
+                self.unreached.0.insert(owner.to_owned());
                 uri.clone_into(&mut self.unreached.1);
                 Files::default()
             }
         }
     }
 
+    /// Whether they are to be moved in at all.
+    pub const fn are_wanted(&self) -> bool {
+        self.wanted
+    }
+
+    /// Whether the artifacts of a run or model could not be reached.
+    pub fn is_unreached(&self, owner: &str) -> bool {
+        self.unreached.0.contains(owner)
+    }
+
     /// Says which artifacts could not be reached.
     pub fn tell(&self, report: &mut Report) {
-        let (count, example) = &self.unreached;
-        if *count > 0 {
+        let (owners, example) = &self.unreached;
+        if !owners.is_empty() {
+            let count = owners.len();
             report.differences.add(&format!(
                 "the artifacts of {count} runs or models cannot be reached from here, such as those at {example}: copy \
                  them to a folder and name it with --artifacts"
@@ -96,12 +107,15 @@ impl Artifacts {
         else {
             return Place::Elsewhere;
         };
+        let path = PathBuf::from(local_path(uri));
         if let Some(root) = &self.root {
             // As it lies there, or as much of it as was kept when it was copied.
             let tails = (climbed..=owner_at).map(|from| root.join(parts[from..].join("/")));
             let found = tails.into_iter().find(|path| path.is_dir());
             return match found {
                 Some(folder) => Place::Folder(folder),
+                // Others of the same store may have been copied, and these lie where it says.
+                None if is_local && path.is_dir() => Place::Folder(path),
                 // The folder of a run is made with its first artifact.
                 None if root.is_dir() => Place::Nothing,
                 None => Place::Elsewhere,
@@ -110,17 +124,11 @@ impl Artifacts {
         if !is_local {
             return Place::Elsewhere;
         }
-        let path = PathBuf::from(local_path(uri));
-        if path.is_dir() {
-            return Place::Folder(path);
+        match path.is_dir() {
+            true => Place::Folder(path),
+            false if has_others(&path) => Place::Nothing,
+            false => Place::Elsewhere,
         }
-        // Where others of the same store would lie.
-        let is_near = path
-            .ancestors()
-            .skip(2)
-            .take(2)
-            .any(|above| above.is_dir() && above.parent().is_some());
-        if is_near { Place::Nothing } else { Place::Elsewhere }
     }
 }
 
@@ -131,6 +139,22 @@ enum Place {
     /// There are none.
     Nothing,
     Elsewhere,
+}
+
+/// Whether the place where others of the same store would lie is there: an experiment's folder, or that of all experiments.
+/// What is above a folder that the user chose for an experiment says nothing of it.
+fn has_others(path: &Path) -> bool {
+    let is_there = |above: &Path| above.is_dir() && above.parent().is_some();
+    let mut above = path.ancestors().skip(2);
+    let (Some(experiment), Some(all)) = (above.next(), above.next()) else {
+        return false;
+    };
+    let name = experiment
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let is_default = name == "models" || !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    is_there(experiment) || is_default && is_there(all)
 }
 
 /// Whether an address is a path of some machine, and the parts of its path.
@@ -167,9 +191,10 @@ fn scan(folder: PathBuf, report: &mut Report) -> Files {
         folder,
         sizes: BTreeMap::new(),
     };
+    let mut told = Vec::new();
     let mut folders = vec![(files.folder.clone(), String::new(), 0)];
     while let Some((folder, prefix, depth)) = folders.pop() {
-        let mut leave_out = |path: &Path, why: &str| report.left_out(&format!("{}: {why}", path.display()));
+        let mut leave_out = |path: &Path, why: &str| told.push(format!("{}: {why}", path.display()));
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) => {
@@ -207,6 +232,8 @@ fn scan(folder: PathBuf, report: &mut Report) -> Files {
             }
         }
     }
+    told.sort();
+    told.iter().for_each(|text| report.left_out(text));
     files
 }
 
@@ -217,6 +244,30 @@ pub struct Outcome {
     pub bytes: u64,
     /// What is not here, or not as in the source, and why.
     pub told: Vec<String>,
+    /// Those that could not be sent, which are told.
+    pub unsent: Unsent,
+}
+
+/// Files that could not be sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unsent {
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// Whether files are not at `artifact_uri`, or have another size there, or another content if that is to be compared.
+pub fn is_any_to_send(server: &Server, files: &Files, artifact_uri: &str, way: Way) -> CliResult<bool> {
+    let Some(root) = artifact_uri.strip_prefix(OURS).filter(|_| files.count() > 0) else {
+        return Ok(false);
+    };
+    let there = server.files(root)?;
+    Ok(files.sizes.iter().any(|(path, size)| match there.get(path) {
+        Some(file) if file.size_bytes == *size => {
+            let opened = File::open(files.folder.join(path)).and_then(id_of_reader);
+            way.verify && opened.is_ok_and(|found| found.id.to_string() != file.id)
+        }
+        _ => true,
+    }))
 }
 
 /// Sends the files that are not at `artifact_uri`, or have another size there, or another content if that is to be compared;
@@ -233,6 +284,10 @@ pub fn send(
             told: vec![format!(
                 "its artifacts are kept at {artifact_uri} here, where they cannot be sent to"
             )],
+            unsent: Unsent {
+                files: files.count(),
+                bytes: files.bytes(),
+            },
             ..Outcome::default()
         });
     };
@@ -261,7 +316,11 @@ pub fn send(
                     outcome.bytes += bytes;
                 }
                 One::Same => {}
-                One::Not(why) => outcome.told.push(format!("the artifact '{path}' {why}")),
+                One::Not(why) => {
+                    outcome.told.push(format!("the artifact '{path}' {why}"));
+                    outcome.unsent.files += 1;
+                    outcome.unsent.bytes += files.sizes.get(*path).copied().unwrap_or_default();
+                }
             }
         }
         Ok(())
@@ -370,6 +429,15 @@ mod tests {
         }
         let other = format!("{}/1/r2/artifacts", root.display());
         assert_eq!(Artifacts::new(None, true).place("r2", &other), Place::Nothing);
+        let first = format!("{}/2/r1/artifacts", root.display());
+        assert_eq!(place(None, &first), Place::Nothing);
+        // What lies above it proves nothing of a folder that was chosen for an experiment.
+        let chosen = format!("{}/chosen/r1/artifacts", root.display());
+        assert_eq!(place(None, &chosen), Place::Elsewhere);
+        // Copied ones lie in the folder that is named, others where they lay.
+        let copies = home.path().join("copies");
+        fs::create_dir_all(&copies).unwrap();
+        assert_eq!(place(Some(&copies), &shown), found);
     }
 
     #[test]

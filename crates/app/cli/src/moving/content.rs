@@ -6,7 +6,7 @@ use corliss_mlflow_store::{Dataset, Pair, Point, Run};
 use corliss_mlflow_wire::{DatasetContent, PointsDigest, digest_of_link, digest_of_texts};
 use serde_json::json;
 
-use super::server::{PointsHere, RunHere};
+use super::server::{DELETED, PointsHere, RunHere};
 use crate::units;
 
 /// Counts and digests points as they are read, metric by metric.
@@ -31,8 +31,32 @@ impl Sums {
     }
 }
 
+/// What a run is beside what it logged: what each is called, and as it is shown.
+type About = [(&'static str, String); 6];
+
+fn about(name: &str, user: &str, status: &str, times: (i64, Option<i64>), stage: &str) -> About {
+    let (start_ms, end_ms) = times;
+    [
+        ("name", format!("'{name}'")),
+        ("user", format!("'{user}'")),
+        ("status", status.to_owned()),
+        ("start time", start_ms.to_string()),
+        (
+            "end time",
+            end_ms.map_or("none".to_owned(), |end_ms| end_ms.to_string()),
+        ),
+        ("lifecycle stage", stage.to_owned()),
+    ]
+}
+
+fn about_here(here: &RunHere) -> About {
+    let times = (here.start_ms, here.end_ms);
+    about(&here.name, &here.user, &here.status, times, &here.lifecycle_stage)
+}
+
 /// What a source has of a run.
 pub struct Content {
+    about: About,
     params: BTreeMap<String, String>,
     tags: BTreeMap<String, String>,
     /// Name and digest.
@@ -53,7 +77,10 @@ impl Content {
     pub fn of(run: &Run, sums: Sums) -> Self {
         let datasets = run.datasets.iter();
         let models = run.models.iter();
+        let times = (run.start_ms, run.end_ms);
+        let stage = if run.is_deleted { DELETED } else { "active" };
         Self {
+            about: about(&run.name, &run.user, &run.status, times, stage),
             params: digested(&run.params),
             tags: digested(&run.tags),
             datasets: datasets
@@ -125,6 +152,12 @@ impl Content {
     pub fn differences(&self, here: &RunHere, is_settled: bool) -> Vec<Difference> {
         let mut found = Vec::new();
         let mut add = |text: String, stays: bool| found.push(Difference { text, stays });
+        for ((what, source), (_, here)) in self.about.iter().zip(about_here(here)) {
+            if *source != here {
+                let text = format!("the {what} is {source} in the source, {here} here");
+                add(text, is_settled);
+            }
+        }
         for (what, source, here, is_written_over) in [
             ("parameter", &self.params, &here.params, false),
             ("tag", &self.tags, &here.tags, !is_settled),
@@ -235,6 +268,11 @@ mod tests {
             experiment_name: "e".to_owned(),
             digest: None,
             lifecycle_stage: "active".to_owned(),
+            name: String::new(),
+            user: String::new(),
+            status: "FINISHED".to_owned(),
+            start_ms: 1,
+            end_ms: None,
             artifact_uri: String::new(),
             params: content.params,
             tags: content.tags,
@@ -269,6 +307,24 @@ mod tests {
             source.digest(&run("0.1")),
             content("0.1", &[1.0, 2.5]).digest(&run("0.1"))
         );
+    }
+
+    #[test]
+    fn what_a_run_is_told_to_be_here_is_told_unless_it_is_written_anew() {
+        let source = content("0.1", &[1.0]);
+        let mut changed = here(content("0.1", &[1.0]));
+        changed.status = "FAILED".to_owned();
+        changed.end_ms = Some(7);
+        changed.name = "mine".to_owned();
+        for is_settled in [true, false] {
+            let expected = [
+                "the name is '' in the source, 'mine' here",
+                "the status is FINISHED in the source, FAILED here",
+                "the end time is none in the source, 7 here",
+            ]
+            .map(|text| (text.to_owned(), is_settled));
+            assert_eq!(told(&source, &changed, is_settled), expected);
+        }
     }
 
     #[test]

@@ -65,6 +65,7 @@ pub fn run(context: &Context, args: &ImportMlflowArgs) -> CliResult {
         mover.report.source.experiments += 1;
         mover.report.here.experiments += u64::from(place.experiment_id.is_some());
         if place.is_deleted && !one.experiment.is_deleted {
+            mover.report.deleted_experiments += 1;
             mover.report.notices.add(&format!(
                 "the experiment '{}' was deleted here, so nothing of it is moved in: restore it, and run this again",
                 one.name
@@ -87,7 +88,7 @@ pub fn run(context: &Context, args: &ImportMlflowArgs) -> CliResult {
         }
     }
     let wanted = (!args.experiment.is_empty()).then_some(&moved);
-    registry::move_models(&mut mover, store.as_mut(), wanted, !args.no_artifacts)?;
+    registry::move_models(&mut mover, store.as_mut(), wanted, &artifacts)?;
     let mut report = mover.finish();
     tell(store.remarks(), &mut report);
     artifacts.tell(&mut report);

@@ -6,6 +6,7 @@ mod content;
 mod mlflow;
 mod models;
 mod mover;
+mod names;
 mod registry;
 mod report;
 mod server;

@@ -1,8 +1,10 @@
 //! Logged models, with their files.
 
+use std::collections::BTreeMap;
+
 use corliss_mlflow_store::LoggedModel;
 
-use super::artifacts::{Artifacts, Files};
+use super::artifacts::{Artifacts, Files, Unsent};
 use super::mover::Mover;
 use super::server::{ModelHere, PAGE};
 use crate::error::CliResult;
@@ -31,12 +33,14 @@ pub fn move_all(
         }
         let ids: Vec<String> = some.iter().map(|model| model.model_id.clone()).collect();
         let before = mover.server.state(&[], &ids)?.models;
-        if let Some(experiment) = experiment {
-            send(mover, experiment, some, &with_files, &before)?;
-        }
+        let unsent = match experiment {
+            Some(experiment) => send(mover, experiment, some, &with_files, &before)?,
+            None => BTreeMap::new(),
+        };
         let here = mover.server.state(&[], &ids)?.models;
         for (model, files) in &with_files {
-            compare(mover, experiment, model, files, found(&here, model));
+            let not = unsent.get(&model.model_id).copied().unwrap_or_default();
+            compare(mover, experiment, (model, files), not, found(&here, model));
         }
     }
     Ok(())
@@ -52,7 +56,8 @@ fn send(
     models: &[LoggedModel],
     with_files: &[(&LoggedModel, Files)],
     before: &[ModelHere],
-) -> CliResult {
+) -> CliResult<BTreeMap<String, Unsent>> {
+    let mut unsent = BTreeMap::new();
     if !mover.way.dry_run {
         let answer = mover.server.models(experiment, models)?;
         for refused in answer.refused {
@@ -77,16 +82,17 @@ fn send(
             continue;
         }
         let whose = format!("logged model {}", model.model_id);
-        mover.send_files(&whose, files, &place.artifact_uri, place.artifacts > 0)?;
+        let not = mover.send_files(&whose, files, &place.artifact_uri, place.artifacts > 0)?;
+        unsent.insert(model.model_id.clone(), not);
     }
-    Ok(())
+    Ok(unsent)
 }
 
 fn compare(
     mover: &mut Mover<'_>,
     experiment: Option<i64>,
-    model: &LoggedModel,
-    files: &Files,
+    (model, files): (&LoggedModel, &Files),
+    unsent: Unsent,
     here: Option<&ModelHere>,
 ) {
     let Some(here) = here else { return };
@@ -103,7 +109,7 @@ fn compare(
     counts.logged_models += 1;
     counts.artifacts += here.artifacts;
     counts.artifact_bytes += here.artifact_bytes;
-    if here.artifacts < files.count() && !mover.way.dry_run {
+    if here.artifacts + unsent.files < files.count() && !mover.way.dry_run {
         mover.report.differences.add(&format!(
             "logged model {}: {} in the source, {} here",
             model.model_id,

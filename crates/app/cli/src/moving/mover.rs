@@ -6,16 +6,14 @@ use std::ops::ControlFlow;
 use corliss_mlflow_store::{Point, Run, SourceError};
 use serde_json::{Value, json};
 
-use super::artifacts::{self, Files};
+use super::artifacts::{self, Files, Unsent};
 use super::content::{Content, Sums};
+use super::names::{points_of, take_out_refused};
 use super::report::Report;
-use super::server::{PointBuffer, RunHere, Server};
+use super::server::{DELETED, PointBuffer, RunHere, Server, deleted_ms};
 use crate::error::CliResult;
 use crate::progress::Meter;
 use crate::units;
-
-/// The lifecycle stage of what is deleted and can be restored.
-const DELETED: &str = "deleted";
 
 /// What runs logged, as their source gives it.
 pub trait Supply {
@@ -111,14 +109,23 @@ impl<'a> Mover<'a> {
         let ids: Vec<String> = runs.iter().map(|run| run.run_id.clone()).collect();
         let mut here = self.here(&ids)?;
         let mut to_send = Vec::new();
-        for run in runs {
-            let content = match read(&run, supply) {
+        for mut run in runs {
+            let mut refused = take_out_refused(&mut run);
+            let content = match read(&run, supply, &mut refused) {
                 Ok(sums) => Content::of(&run, sums),
                 Err(error) => {
-                    self.leave_out(&run, error)?;
+                    let found = here.remove(&run.run_id);
+                    self.leave_out(
+                        &run,
+                        error,
+                        found.filter(|found| experiment == Some(found.experiment_id)),
+                    )?;
                     continue;
                 }
             };
+            for name in refused {
+                self.report.left_out(&format!("{}: {name}", named(&run)));
+            }
             let files = supply.files(&run, &mut self.report);
             let one = OnWay {
                 here: here.remove(&run.run_id),
@@ -143,12 +150,13 @@ impl<'a> Mover<'a> {
         Ok(runs.map(|run| (run.run_id.clone(), run)).collect())
     }
 
-    /// Tells a run that cannot be read, if the rest of the source can.
-    fn leave_out(&mut self, run: &Run, error: SourceError) -> CliResult {
+    /// Tells a run that cannot be read, if the rest of the source can; what is here of it is counted.
+    fn leave_out(&mut self, run: &Run, error: SourceError, here: Option<RunHere>) -> CliResult {
         if !error.is_of_a_part() {
             return Err(super::failed(error));
         }
         self.report.left_out(&format!("{}: {error}", named(run)));
+        here.iter().for_each(|here| self.count_here(here));
         Ok(())
     }
 
@@ -198,10 +206,22 @@ impl<'a> Mover<'a> {
     }
 
     fn send(&mut self, experiment: i64, runs: Vec<OnWay>, supply: &mut dyn Supply) -> CliResult {
-        // One of which files alone can be missing is not opened again, unless it takes none as it is.
-        let (settled, others): (Vec<OnWay>, Vec<OnWay>) = runs
-            .into_iter()
-            .partition(|one| one.is_settled() && !one.run.is_deleted);
+        // One of which files alone can be missing is not opened again, unless it lacks some and takes none as it is.
+        let (mut settled, mut others) = (Vec::new(), Vec::new());
+        for one in runs {
+            let place = one.here.as_ref().filter(|here| here.lifecycle_stage == DELETED);
+            let is_to_be_opened = match place {
+                _ if !one.is_settled() => true,
+                Some(here) => {
+                    artifacts::is_any_to_send(self.server, &one.files, &here.artifact_uri, self.way)?
+                }
+                None => false,
+            };
+            match is_to_be_opened {
+                true => others.push(one),
+                false => settled.push(one),
+            }
+        }
         let begun: Vec<(&Run, &Content)> = others.iter().map(|one| (&one.run, &one.content)).collect();
         let answer = self.server.begin(experiment, &begun)?;
         let refused: BTreeMap<String, String> = answer
@@ -219,6 +239,7 @@ impl<'a> Mover<'a> {
             match refused.get(&one.run.run_id) {
                 Some(why) => {
                     self.count_source(&one);
+                    one.here.iter().for_each(|here| self.count_here(here));
                     self.differs(&one.run, why);
                 }
                 None => sent.push(one),
@@ -226,13 +247,15 @@ impl<'a> Mover<'a> {
         }
         let mut sent = self.send_points(sent, supply)?;
         for one in &settled {
-            let here = one.here.as_ref();
+            let here = one.here.as_ref().filter(|here| here.lifecycle_stage != DELETED);
             places.extend(here.map(|here| (one.run.run_id.clone(), here.artifact_uri.clone())));
         }
+        let mut unsent = BTreeMap::new();
         for one in sent.iter().chain(&settled) {
             if let Some(place) = places.get(&one.run.run_id).filter(|_| one.files.count() > 0) {
                 let has_some = one.here.as_ref().is_some_and(|here| here.artifacts > 0);
-                self.send_files(&named(&one.run), &one.files, place, has_some)?;
+                let not = self.send_files(&named(&one.run), &one.files, place, has_some)?;
+                unsent.insert(one.run.run_id.clone(), not);
                 self.show();
             }
         }
@@ -240,7 +263,7 @@ impl<'a> Mover<'a> {
         self.server.finish(&finished)?;
         self.report.sent.runs += finished.len() as u64;
         sent.extend(settled);
-        self.compare(&sent)
+        self.compare(&sent, &unsent)
     }
 
     /// Sends the points that are not here, and keeps what was read for the comparison; answers the runs that are whole.
@@ -255,7 +278,7 @@ impl<'a> Mover<'a> {
             }
             let (mut failed, mut sums) = (None, Sums::default());
             let (server, before) = (self.server, self.report.sent.metric_points);
-            let read = supply.points(&one.run, &mut |point| {
+            let read = points_of(&one.run, supply, &mut |point| {
                 // A metric that its writer began meanwhile comes along.
                 if !lacking.contains(&point.key) && one.content.has_metric(&point.key) {
                     return ControlFlow::Continue(());
@@ -273,11 +296,11 @@ impl<'a> Mover<'a> {
                 return Err(error);
             }
             match read {
-                Ok(()) => {
+                Ok(_) => {
                     one.content.reread(sums);
                     whole.push(one);
                 }
-                Err(error) => self.leave_out(&one.run, error)?,
+                Err(error) => self.leave_out(&one.run, error, one.here)?,
             }
             self.report.sent.metric_points = before + std::mem::take(&mut buffer.sent);
             self.show();
@@ -287,19 +310,20 @@ impl<'a> Mover<'a> {
         Ok(whole)
     }
 
-    /// Sends the files that are missing, or differ; a dry run tells those that differ.
-    pub fn send_files(&mut self, whose: &str, files: &Files, uri: &str, has_some: bool) -> CliResult {
+    /// Sends the files that are missing, or differ; a dry run tells those that differ. Answers those that could not be
+    /// sent, which are told.
+    pub fn send_files(&mut self, whose: &str, files: &Files, uri: &str, has_some: bool) -> CliResult<Unsent> {
         let outcome = artifacts::send(self.server, files, uri, has_some, self.way)?;
         self.report.sent.artifacts += outcome.files;
         self.report.sent.artifact_bytes += outcome.bytes;
         for told in outcome.told {
             self.report.differences.add(&format!("{whose}: {told}"));
         }
-        Ok(())
+        Ok(outcome.unsent)
     }
 
     /// Asks what is here now, and says what is not as in the source.
-    fn compare(&mut self, runs: &[OnWay]) -> CliResult {
+    fn compare(&mut self, runs: &[OnWay], unsent: &BTreeMap<String, Unsent>) -> CliResult {
         let ids: Vec<String> = runs.iter().map(|one| one.run.run_id.clone()).collect();
         let here = self.here(&ids)?;
         for one in runs {
@@ -312,7 +336,9 @@ impl<'a> Mover<'a> {
                 self.differs(&one.run, &difference.text);
             }
             let (files, bytes) = (one.files.count(), one.files.bytes());
-            if found.artifacts < files || found.artifact_bytes < bytes {
+            // What could not be sent was told by its name.
+            let not = unsent.get(&one.run.run_id).copied().unwrap_or_default();
+            if found.artifacts + not.files < files || found.artifact_bytes + not.bytes < bytes {
                 let text = format!(
                     "{} with {} in the source, {} with {} here",
                     units::plural(files, "artifact"),
@@ -361,11 +387,11 @@ fn named(run: &Run) -> String {
     }
 }
 
-/// The points of a run as they are now.
-fn read(run: &Run, supply: &mut dyn Supply) -> Result<Sums, SourceError> {
+/// The points of a run as they are now; metrics whose names are not taken go to `refused`.
+fn read(run: &Run, supply: &mut dyn Supply, refused: &mut Vec<String>) -> Result<Sums, SourceError> {
     let mut sums = Sums::default();
     let mut early = None;
-    supply.points(run, &mut |point| {
+    let names = points_of(run, supply, &mut |point| {
         if point.logged_ms < 0 {
             early = Some(point.key);
             return ControlFlow::Break(());
@@ -373,6 +399,7 @@ fn read(run: &Run, supply: &mut dyn Supply) -> Result<Sums, SourceError> {
         sums.add(&point);
         ControlFlow::Continue(())
     })?;
+    refused.extend(names);
     match early {
         Some(key) => Err(SourceError::Point {
             key,
@@ -384,9 +411,5 @@ fn read(run: &Run, supply: &mut dyn Supply) -> Result<Sums, SourceError> {
 
 fn finished(one: &OnWay) -> Value {
     let run = &one.run;
-    // A source that does not know when it was deleted knows that it was after it ended.
-    let deleted_ms = run
-        .is_deleted
-        .then(|| run.deleted_ms.or(run.end_ms).unwrap_or(run.start_ms));
-    json!({ "run_id": run.run_id, "digest": one.digest(), "deleted_ms": deleted_ms })
+    json!({ "run_id": run.run_id, "digest": one.digest(), "deleted_ms": deleted_ms(run) })
 }

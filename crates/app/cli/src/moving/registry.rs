@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::artifacts::Artifacts;
 use super::failed;
 use super::mover::Mover;
 use super::server::pairs;
@@ -15,6 +16,7 @@ use crate::error::{CliResult, EXIT_BAD_INPUT};
 /// Versions of one call.
 const VERSIONS: usize = 100;
 /// Why a version does not come.
+const UNREACHED: &str = "its files are at an address that cannot be reached from here";
 const NO_ARTIFACTS: &str = "its files were left out by --no-artifacts, and there is no version without files";
 /// What marks a version of a prompt, which has no files.
 const PROMPT: &str = "mlflow.prompt.is_prompt";
@@ -51,7 +53,7 @@ pub fn move_models(
     mover: &mut Mover<'_>,
     store: &mut dyn MlflowStore,
     wanted: Option<&BTreeSet<String>>,
-    with_artifacts: bool,
+    artifacts: &Artifacts,
 ) -> CliResult {
     let mut copies = Vec::new();
     for model in store.registered_models().map_err(failed)? {
@@ -78,14 +80,14 @@ pub fn move_models(
         let (of_versions, own): (Vec<_>, Vec<_>) =
             made.into_iter().partition(|(_, made)| *made == Made::Copy);
         let has_copies = !of_versions.is_empty();
-        let is_here = send(mover, &model, &own, with_artifacts, own.is_empty())?;
+        let is_here = send(mover, &model, &own, artifacts, own.is_empty())?;
         mover.report.here.registered_models += u64::from(is_here);
         if has_copies {
             copies.push((model, of_versions));
         }
     }
     for (model, versions) in copies {
-        send(mover, &model, &versions, with_artifacts, false)?;
+        send(mover, &model, &versions, artifacts, false)?;
     }
     Ok(())
 }
@@ -96,9 +98,10 @@ fn send(
     mover: &mut Mover<'_>,
     model: &RegisteredModel,
     versions: &[(ModelVersion, Made)],
-    with_artifacts: bool,
+    artifacts: &Artifacts,
     alone: bool,
 ) -> CliResult<bool> {
+    let with_artifacts = artifacts.are_wanted();
     let mut is_here = false;
     let mut calls: Vec<&[(ModelVersion, Made)]> = versions.chunks(VERSIONS).collect();
     if alone {
@@ -122,6 +125,8 @@ fn send(
             for (version, made) in new {
                 if needs_files(made) && !with_artifacts {
                     tell_without_files(mover, model, version, NO_ARTIFACTS);
+                } else if is_unreached(made, artifacts) {
+                    tell_without_files(mover, model, version, UNREACHED);
                 }
             }
             tell(mover, model, before.refused);
@@ -152,7 +157,20 @@ fn send(
         mover.report.here.model_versions += answer.here.len() as u64;
         let new = answer.here.iter().filter(|number| !before.here.contains(number));
         mover.report.sent.model_versions += new.count() as u64;
-        tell(mover, model, answer.refused);
+        // Of one whose files cannot be reached, the server knows only that they are not there.
+        let (unreached, others): (Vec<Refused>, Vec<Refused>) =
+            answer.refused.into_iter().partition(|refused| {
+                let mut of = some
+                    .iter()
+                    .filter(|(version, _)| version.version == refused.version);
+                of.any(|(_, made)| is_unreached(made, artifacts))
+            });
+        for (version, _) in some {
+            if unreached.iter().any(|refused| refused.version == version.version) {
+                tell_without_files(mover, model, version, UNREACHED);
+            }
+        }
+        tell(mover, model, others);
     }
     Ok(is_here)
 }
@@ -160,6 +178,11 @@ fn send(
 /// Whether a version is nothing without files of its own.
 const fn needs_files(made: &Made) -> bool {
     !matches!(made, Made::Prompt | Made::Copy)
+}
+
+/// Whether a version was made from files that cannot be reached.
+fn is_unreached(made: &Made, artifacts: &Artifacts) -> bool {
+    matches!(made, Made::OfModel(id) | Made::OfRun(id, _) if artifacts.is_unreached(id))
 }
 
 fn tell_without_files(mover: &mut Mover<'_>, model: &RegisteredModel, version: &ModelVersion, why: &str) {

@@ -105,7 +105,7 @@ impl Told {
 fn shown(text: &str) -> String {
     let mut line = String::new();
     for char in text.chars().take(LONGEST) {
-        match char.is_control() {
+        match char.is_control() || is_format(char) {
             true => line.extend(char.escape_default()),
             false => line.push(char),
         }
@@ -115,6 +115,13 @@ fn shown(text: &str) -> String {
         line.push_str(&format!("… ({} characters)", units::grouped(count as u64)));
     }
     line
+}
+
+/// Whether a character shows nothing itself and changes how others are shown, such as their direction.
+const fn is_format(char: char) -> bool {
+    matches!(char,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Things of one kind: how many, and the first of them.
@@ -152,6 +159,8 @@ pub struct Report {
     pub source: Counts,
     pub here: Counts,
     pub sent: Sent,
+    /// Parts of the source that could not be read or taken: the counts of it are without them.
+    left_out: u64,
     /// What is in the source and not here.
     pub differences: Told,
     /// What is to be known and is no difference.
@@ -160,11 +169,14 @@ pub struct Report {
     pub elsewhere: BTreeMap<(i64, String), Group>,
     /// Runs that were deleted here.
     pub deleted_here: Group,
+    /// Experiments that were deleted here, so that nothing of them was moved in.
+    pub deleted_experiments: u64,
 }
 
 impl Report {
     /// Something of the source that could not be read.
     pub fn left_out(&mut self, text: &str) {
+        self.left_out += 1;
         self.differences.add(&format!("left out: {text}"));
     }
 
@@ -180,6 +192,15 @@ impl Report {
                 runs.names()
             ));
         }
+        if self.left_out > 0 {
+            self.notices.add(&format!(
+                "{} left out, as the differences say, and not counted in the column of the source",
+                match self.left_out {
+                    1 => "1 part of the source was".to_owned(),
+                    many => format!("{many} parts of the source were"),
+                }
+            ));
+        }
         if self.deleted_here.count > 0 {
             self.notices.add(&format!(
                 "{} deleted here since, and stayed so: {}",
@@ -190,6 +211,8 @@ impl Report {
                 self.deleted_here.names()
             ));
         }
+        // Threads and folders give no order, and who compares two reports wants one.
+        self.differences.list.sort();
         if context.json {
             output::say_json(&self.document(way.dry_run));
         } else {
@@ -239,7 +262,7 @@ impl Report {
             )
         ));
         if self.differences.count() == 0 {
-            let what = match self.deleted_here.count {
+            let what = match self.deleted_here.count + self.deleted_experiments {
                 0 => "everything",
                 _ => "everything else",
             };
@@ -274,6 +297,10 @@ mod tests {
     #[test]
     fn what_a_source_holds_takes_one_line_of_bounded_length() {
         assert_eq!(shown("a\u{1b}[2J\nb\tc ü"), "a\\u{1b}[2J\\nb\\tc ü");
+        assert_eq!(
+            shown("a\u{202e}b\u{2066}c\u{200b}"),
+            "a\\u{202e}b\\u{2066}c\\u{200b}"
+        );
         let long = shown(&"x".repeat(2 * 1024 * 1024));
         assert_eq!(long, format!("{}… (2,097,152 characters)", "x".repeat(LONGEST)));
         assert_eq!(shown(&"ü".repeat(LONGEST)), "ü".repeat(LONGEST));

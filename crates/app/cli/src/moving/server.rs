@@ -18,6 +18,8 @@ const POINTS: usize = 10_000;
 const CALL_BYTES: usize = 8 * 1024 * 1024;
 /// Metrics that speak of models, of one call.
 const MODEL_METRICS: usize = 10_000;
+/// The lifecycle stage of what is deleted and can be restored.
+pub const DELETED: &str = "deleted";
 const ROUTE: &str = "/api/v1/tracking/import";
 
 /// The server, and where from it is told that things come.
@@ -71,6 +73,11 @@ pub struct RunHere {
     pub experiment_name: String,
     pub digest: Option<String>,
     pub lifecycle_stage: String,
+    pub name: String,
+    pub user: String,
+    pub status: String,
+    pub start_ms: i64,
+    pub end_ms: Option<i64>,
     pub artifact_uri: String,
     pub params: BTreeMap<String, String>,
     pub tags: BTreeMap<String, String>,
@@ -227,6 +234,12 @@ fn calls(things: impl Iterator<Item = (Value, usize)>) -> Vec<Vec<Value>> {
     calls
 }
 
+/// When a run was deleted, if it is; a source that does not know when knows that it was after the run ended.
+pub fn deleted_ms(run: &Run) -> Option<i64> {
+    run.is_deleted
+        .then(|| run.deleted_ms.or(run.end_ms).unwrap_or(run.start_ms))
+}
+
 fn run_of(run: &Run, content: &Content) -> Value {
     let datasets: Value = run
         .datasets
@@ -246,7 +259,7 @@ fn run_of(run: &Run, content: &Content) -> Value {
         .collect();
     json!({
         "run_id": run.run_id, "name": run.name, "user": run.user, "status": run.status, "start_ms": run.start_ms,
-        "end_ms": run.end_ms, "params": pairs(&run.params), "tags": pairs(&run.tags), "datasets": datasets,
+        "end_ms": run.end_ms, "deleted_ms": deleted_ms(run), "params": pairs(&run.params), "tags": pairs(&run.tags), "datasets": datasets,
         "models": models, "metrics": content.metrics().collect::<Vec<_>>(),
     })
 }

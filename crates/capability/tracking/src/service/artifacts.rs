@@ -227,10 +227,15 @@ pub(super) fn check_owner(tx: &mut dyn Tx, path: &str) -> Result<(), TrackingErr
         {
             return super::experiments::check_active(&experiment);
         }
-        if let Some((_, run)) = store::run_info(tx, owner)?
+        if let Some((number, run)) = store::run_info(tx, owner)?
             && path_of(&run.artifact_uri) == path_of(&uri)
         {
-            return super::runs::active_run(tx, owner).map(drop);
+            // One that is deleted where it comes from is so here before its files are.
+            let digests = store::import_digests(tx, &[number])?;
+            return match digests.get(&number).is_some_and(String::is_empty) {
+                true => Ok(()),
+                false => super::runs::active_run(tx, owner).map(drop),
+            };
         }
         if let Some(model) = store::logged_model(tx, owner)?
             && path_of(&model.artifact_uri) == path_of(&uri)

@@ -111,11 +111,16 @@ pub(crate) fn finish_imported_run(
     Ok(())
 }
 
-/// Writes what a run is anew, and opens it for what it logged.
-pub(crate) fn rewrite_run(tx: &mut dyn Tx, run_no: i64, run: &RunInfo) -> Result<(), StoreError> {
+/// Writes what a run is anew.
+pub(crate) fn rewrite_run(
+    tx: &mut dyn Tx,
+    run_no: i64,
+    run: &RunInfo,
+    deleted_ms: Option<i64>,
+) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE tracking_runs SET name = $2, user_name = $3, status = $4, start_ms = $5, end_ms = $6,
-             lifecycle_stage = $7, deleted_ms = NULL
+             lifecycle_stage = $7, deleted_ms = $8
          WHERE run_no = $1",
         params![
             run_no,
@@ -124,7 +129,8 @@ pub(crate) fn rewrite_run(tx: &mut dyn Tx, run_no: i64, run: &RunInfo) -> Result
             run.status.as_str(),
             run.start_ms,
             run.end_ms,
-            LifecycleStage::Active.as_str()
+            run.lifecycle.as_str(),
+            deleted_ms
         ],
     )?;
     Ok(())

@@ -4,6 +4,7 @@
 mod folder;
 mod history;
 mod meta;
+mod place;
 mod registry;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use crate::model::{Dataset, Experiment, LoggedModel, ModelLink, ModelVersion, Re
 use crate::source::{Each, MlflowStore, Remark, Remarks};
 use folder::{files_under, folders_in, pairs, read_text};
 use meta::Meta;
+use place::artifacts_of;
 
 /// What describes a thing, in its folder.
 const META: &str = "meta.yaml";
@@ -144,7 +146,8 @@ impl MlflowStore for FileStore {
             return Ok(Vec::new());
         };
         let there = ids.iter().filter(|id| place.join(id).is_dir());
-        self.readable(there, |id| format!("run {id}"), |_, id| run(&place, id))
+        let root = self.root.clone();
+        self.readable(there, |id| format!("run {id}"), |_, id| run(&root, &place, id))
     }
 
     fn points(&mut self, experiment: &str, run: &str, each: &mut Each<'_>) -> Result<(), SourceError> {
@@ -172,10 +175,11 @@ impl MlflowStore for FileStore {
         if !models.is_dir() {
             return Ok(Vec::new());
         }
+        let root = self.root.clone();
         self.readable(
             folders_in(&models)?,
             |(id, _)| format!("logged model {id}"),
-            |remarks, (id, path)| logged_model(remarks, id, &path),
+            |remarks, (id, path)| logged_model(remarks, &root, id, &path),
         )
     }
 
@@ -215,7 +219,7 @@ fn without_meta(what: &str, folder: &Path) -> Remark {
 }
 
 /// A run without its points.
-fn run(experiment: &Path, id: &str) -> Result<Run, SourceError> {
+fn run(root: &Path, experiment: &Path, id: &str) -> Result<Run, SourceError> {
     let folder = experiment.join(id);
     let meta = Meta::read(&folder.join(META))?;
     Ok(Run {
@@ -230,21 +234,12 @@ fn run(experiment: &Path, id: &str) -> Result<Run, SourceError> {
         end_ms: meta.opt_integer("end_time")?,
         is_deleted: meta.is_deleted(),
         deleted_ms: meta.opt_integer("deleted_time")?,
-        // What it says may have been true on another machine, or before the folder was moved.
-        artifact_uri: match meta.opt_text("artifact_uri") {
-            Some(uri) if !is_local(&uri) => uri,
-            _ => folder.join("artifacts").display().to_string(),
-        },
+        artifact_uri: artifacts_of(root, &folder, meta.opt_text("artifact_uri")),
         params: pairs(&folder.join("params"))?,
         tags: tags_of(&folder, &meta)?,
         datasets: datasets(experiment, &folder)?,
         models: links(&folder)?,
     })
-}
-
-/// Whether an address of artifacts names a place on a disk.
-fn is_local(uri: &str) -> bool {
-    uri.starts_with("file:") || !uri.contains("://") && !uri.starts_with("mlflow-artifacts:")
 }
 
 /// Tags of a run; older stores have its name only in its description.
@@ -312,7 +307,12 @@ fn links(run: &Path) -> Result<Vec<ModelLink>, SourceError> {
     Ok(found)
 }
 
-fn logged_model(remarks: &mut Remarks, id: String, folder: &Path) -> Result<LoggedModel, SourceError> {
+fn logged_model(
+    remarks: &mut Remarks,
+    root: &Path,
+    id: String,
+    folder: &Path,
+) -> Result<LoggedModel, SourceError> {
     let meta = Meta::read(&folder.join(META))?;
     let created_ms = meta.opt_integer("creation_timestamp")?.unwrap_or_default();
     let mut metrics = Vec::new();
@@ -332,10 +332,7 @@ fn logged_model(remarks: &mut Remarks, id: String, folder: &Path) -> Result<Logg
         is_deleted: meta.is_deleted(),
         created_ms,
         updated_ms: meta.opt_integer("last_updated_timestamp")?.unwrap_or(created_ms),
-        artifact_uri: match meta.opt_text("artifact_location") {
-            Some(uri) if !is_local(&uri) => uri,
-            _ => folder.join("artifacts").display().to_string(),
-        },
+        artifact_uri: artifacts_of(root, folder, meta.opt_text("artifact_location")),
         params: pairs(&folder.join("params"))?,
         tags: pairs(&folder.join("tags"))?,
         metrics,

@@ -29,6 +29,8 @@ pub struct ImportRun {
     pub start_ms: i64,
     /// Unix milliseconds; absent if it did not end.
     pub end_ms: Option<i64>,
+    /// When it was deleted in its source, if it is deleted there: it is so here from the beginning.
+    pub deleted_ms: Option<i64>,
     /// Parameters.
     pub params: Vec<KeyValue>,
     /// Tags.
@@ -229,7 +231,10 @@ fn take_run(
         status: run.status,
         start_ms: run.start_ms,
         end_ms: run.end_ms,
-        lifecycle: LifecycleStage::Active,
+        lifecycle: match run.deleted_ms {
+            Some(_) => LifecycleStage::Deleted,
+            None => LifecycleStage::Active,
+        },
         artifact_uri: artifact_uri(&location_of(experiment.id), &run.run_id),
     };
     let mut at = RunRef {
@@ -240,6 +245,7 @@ fn take_run(
     match store::run_info(tx, &run.run_id)? {
         None => {
             store::insert_run(tx, at.number, &info)?;
+            store::rewrite_run(tx, at.number, &info, run.deleted_ms)?;
             write_params(tx, &run.run_id, &at, &run.params, params)?;
         }
         Some((number, found)) => {
@@ -251,7 +257,7 @@ fn take_run(
             info.artifact_uri = found.artifact_uri;
             // Before anything is written, since it refuses a parameter that has another value here.
             write_params(tx, &run.run_id, &at, &run.params, params)?;
-            store::rewrite_run(tx, number, &info)?;
+            store::rewrite_run(tx, number, &info, run.deleted_ms)?;
         }
     }
     store::put_import_digest(tx, at.number, source, "")?;

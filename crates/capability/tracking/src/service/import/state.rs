@@ -9,7 +9,7 @@ use super::super::Tracking;
 use super::super::artifacts::path_of;
 use super::check_count;
 use crate::store::Keys;
-use crate::types::{DatasetInput, KeyValue, LifecycleStage};
+use crate::types::{DatasetInput, KeyValue, LifecycleStage, RunStatus};
 use crate::{TrackingError, limits, store};
 
 /// What is here of a run: what it logged by digests, in the form of `corliss_mlflow_wire`.
@@ -25,6 +25,16 @@ pub struct RunState {
     pub digest: Option<String>,
     /// In use, or deleted.
     pub lifecycle: LifecycleStage,
+    /// Its name for people.
+    pub name: String,
+    /// Who started it.
+    pub user: String,
+    /// State.
+    pub status: RunStatus,
+    /// Unix milliseconds.
+    pub start_ms: i64,
+    /// Unix milliseconds; absent if it did not end.
+    pub end_ms: Option<i64>,
     /// Where its artifacts lie.
     pub artifact_uri: String,
     /// Parameters: the digest of each value by key.
@@ -130,6 +140,11 @@ fn runs(tx: &mut dyn Tx, keys: &Keys, run_ids: &[String]) -> Result<Vec<RunState
             experiment_name: experiments.get(&info.experiment_id).cloned().unwrap_or_default(),
             digest: digests.get(&number).cloned(),
             lifecycle: info.lifecycle,
+            name: info.name,
+            user: info.user,
+            status: info.status,
+            start_ms: info.start_ms,
+            end_ms: info.end_ms,
             artifact_uri: info.artifact_uri,
             params: digested(params.remove(&number)),
             tags: digested(tags.remove(&number)),
