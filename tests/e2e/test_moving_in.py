@@ -228,6 +228,8 @@ def test_a_killed_command_goes_on(shared: Corliss, tmp_path: Path) -> None:
 def test_what_is_here_is_not_mixed_up(shared: Corliss, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/mlflow.db"
     source = MlflowClient(store)
+    # Where other files of this experiment would lie is there, so that a run without a folder has no files.
+    (tmp_path / "mixed").mkdir()
     source.create_run(source.create_experiment("mixed", tmp_path.joinpath("mixed").as_uri()))
     here = MlflowClient(shared.url)
     mine = here.create_run(here.create_experiment("mixed")).info.run_id
