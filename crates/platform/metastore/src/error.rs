@@ -59,9 +59,9 @@ pub enum StoreError {
         sql: String,
     },
     /// A parameter that one of the databases cannot store.
-    #[error("parameter {index} {problem}, which cannot be stored")]
+    #[error("a value {problem}, which cannot be stored")]
     Parameter {
-        /// Its number, from 1.
+        /// Its number among the parameters of the statement, from 1.
         index: usize,
         /// What is wrong with it.
         problem: &'static str,
