@@ -143,7 +143,8 @@ def test_a_pickle_is_served_by_nobody_but_who_may_allow_it(shared: Corliss, clie
 
 
 def test_what_has_nothing_but_pickles_is_served_by_nobody(shared: Corliss, client: MlflowClient, name: str) -> None:
-    with mlflow.start_run():
+    # Other tests may have left another experiment, of another server, as the current one.
+    with mlflow.start_run(experiment_id="0"):
         fitted = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
         logged = mlflow.sklearn.log_model(fitted, name="model", serialization_format="cloudpickle", registered_model_name=name)
     version = int(logged.registered_model_version)
