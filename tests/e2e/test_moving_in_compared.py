@@ -35,7 +35,7 @@ def client_settings(shared: Corliss, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def made(uri: str, folder: Path, name: str, runs: int = 2, points: int = 10) -> tuple[MlflowClient, list[str]]:
     """A store with an experiment of this name, and the ids of its runs."""
-    client = MlflowClient(uri)
+    client = MlflowClient(uri, registry_uri=uri)
     location = None if uri.startswith("file:") else folder.joinpath(name).as_uri()
     experiment = client.create_experiment(name, artifact_location=location)
     ids = []

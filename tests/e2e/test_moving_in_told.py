@@ -28,7 +28,7 @@ def client_settings(shared: Corliss, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_files_of_a_folders_runs_lie_where_it_says(shared: Corliss, tmp_path: Path, kind: str) -> None:
     store, place, name = tmp_path / "mlruns", tmp_path / "abs", f"lies elsewhere {kind}"
     location = {"path": str(place), "uri": place.as_uri(), "relative": "./abs"}[kind]
-    client = MlflowClient(store.as_uri())
+    client = MlflowClient(store.as_uri(), registry_uri=store.as_uri())
     run = client.create_run(client.create_experiment(name, artifact_location=location)).info.run_id
     client.log_text(run, "weights", "model/weights.txt")
     client.create_registered_model(name)
