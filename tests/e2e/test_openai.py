@@ -69,6 +69,35 @@ def test_a_seed_repeats_a_random_answer(client: OpenAI) -> None:
     assert same[0] == same[1]
 
 
+def test_a_bias_forbids_and_prefers_tokens(client: OpenAI) -> None:
+    def words(**more) -> str:
+        return client.completions.create(
+            model=MODEL, prompt="1, 2, 3, 4, 5, 6,", max_tokens=12, temperature=0, **more
+        ).choices[0].text
+
+    free = words()
+    assert "7" in free
+    told = client.completions.create(
+        model=MODEL, prompt="1, 2, 3, 4, 5, 6,", max_tokens=12, temperature=0, extra_body={"repetition_penalty": 5.0}
+    )
+    assert told.choices[0].text != free, "every comma was seen before"
+    once = words(presence_penalty=2.0, frequency_penalty=2.0)
+    assert once.count(",") < free.count(",")
+    # Of the first thousand ids none is as likely as to win on its own; a hundred added is.
+    assert len(set(words(logit_bias={"900": 100}).split())) < len(set(free.split()))
+
+
+def test_what_sampling_cannot_do_is_named(client: OpenAI) -> None:
+    for name, value in (
+        ("frequency_penalty", 2.5), ("presence_penalty", -3), ("min_p", 1.5), ("repetition_penalty", 0),
+        ("logit_bias", {"9999999": 1}), ("logit_bias", {"1": 101}), ("logit_bias", {"x": 1}),
+        ("logit_bias", {str(token): 1 for token in range(301)}),
+    ):
+        with pytest.raises(openai.BadRequestError) as refused:
+            ask(client, "x", extra_body={name: value})
+        assert refused.value.param == name, refused.value.body
+
+
 def test_completions(client: OpenAI) -> None:
     answer = client.completions.create(model=MODEL, prompt="The capital of France is", max_tokens=8, temperature=0)
     assert "Paris" in answer.choices[0].text

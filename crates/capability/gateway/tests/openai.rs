@@ -177,6 +177,44 @@ async fn what_is_wrong_is_said_in_openai_s_shape() {
 }
 
 #[tokio::test]
+async fn how_to_sample_reaches_the_engine_and_a_wrong_type_is_named() {
+    let peers = one(Script::Say(vec!["a"]));
+    let house = House::with(Flavor::Gguf, &peers).await;
+    let body = json!({"min_p": 0.1, "frequency_penalty": 0.5, "presence_penalty": -1, "repetition_penalty": 1.2,
+        "logit_bias": {"17": -100, "9": 2.5}});
+    for (path, body) in [
+        (CHAT, chat(body.clone())),
+        ("/v1/completions", {
+            let mut body = body;
+            (body["model"], body["prompt"]) = (json!("m"), json!("x"));
+            body
+        }),
+    ] {
+        assert_eq!(house.ask(path, &body).await.0, 200);
+        let sent = peers[0].state.last.lock().unwrap().take().unwrap();
+        assert_eq!((sent.min_p, sent.repetition_penalty), (Some(0.1), Some(1.2)));
+        assert_eq!((sent.frequency_penalty, sent.presence_penalty), (Some(0.5), Some(-1.0)));
+        let mut biases = sent.logit_bias;
+        biases.sort_by_key(|(token, _)| *token);
+        assert_eq!(biases, [(9, 2.5), (17, -100.0)]);
+    }
+    for (name, value) in [
+        ("min_p", json!("low")),
+        ("frequency_penalty", json!([1])),
+        ("presence_penalty", json!("x")),
+        ("repetition_penalty", json!({})),
+        ("logit_bias", json!([1, 2])),
+        ("logit_bias", json!({"one": 2})),
+        ("logit_bias", json!({"1": "two"})),
+        ("logit_bias", json!({"1": null})),
+    ] {
+        let (status, answer) = house.ask(CHAT, &chat(json!({ name: value }))).await;
+        assert_eq!((status, answer["error"]["param"].as_str()), (400, Some(name)));
+    }
+    assert_eq!(peers[0].requests(), 2, "what is wrong never reaches an engine");
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_ends_the_work() {
     let peers = one(Script::SayAndHang(vec!["one"]));
     let house = House::with(Flavor::Gguf, &peers).await;

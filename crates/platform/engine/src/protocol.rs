@@ -122,6 +122,21 @@ pub struct GenerateRequest {
     /// Sample from the likeliest k tokens. Absent or 0: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_k: Option<u32>,
+    /// Sample from tokens that have at least this share of the likeliest one's probability. Absent: 0 (all).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_p: Option<f32>,
+    /// Taken from a token's score for each time that the answer holds it, -2 to 2. Absent: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency_penalty: Option<f32>,
+    /// Taken from a token's score if the answer holds it, -2 to 2. Absent: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presence_penalty: Option<f32>,
+    /// Above 1, tokens that prompt or answer hold become less likely; above 0, at most 10. Absent: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repetition_penalty: Option<f32>,
+    /// Tokens, and what is added to their scores (-100 to 100; exactly -100 forbids one). At most 300.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logit_bias: Vec<(i32, f32)>,
     /// Makes sampling repeatable. Other requests in the same batch may change the last bits of the
     /// logits, so a repeat is exact only when the batches are the same (always so for a lone client).
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,12 +7,14 @@
 //!   into one batch, decodes, samples and sends;
 //! - `cache` is where the keys and values of sequences lie;
 //! - `schedule` decides what goes into a batch, and nothing else;
-//! - `sampler`, `text` and `template` are what their names say.
+//! - `sampler` picks tokens, from scores that `adjuster` may have changed;
+//! - `text` and `template` are what their names say.
 //!
 //! A request reserves its prompt and `max_tokens` in a KV cache when it is admitted, so one that is
 //! running is never thrown out again. Admission is first come, first served: a large request at the head
 //! waits for room and is not overtaken, so none starves.
 
+mod adjuster;
 mod cache;
 mod loaded;
 mod queue;

@@ -1,12 +1,14 @@
 //! One generation request: checked, laid out and tokenised before it queues, so that everything that can
 //! be refused is refused with a status and not in the middle of a stream.
 
+use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 
 use corliss_clock::{Entropy, SystemEntropy};
 use llama_cpp_2::token::LlamaToken;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::adjuster::Adjustment;
 use super::loaded::Loaded;
 use super::sampler::Sampling;
 use crate::EngineError;
@@ -17,6 +19,10 @@ const MAX_STOPS: usize = 16;
 const MAX_STOP_BYTES: usize = 256;
 const MAX_LOGPROBS: u32 = 20;
 const MAX_MESSAGES: usize = 4096;
+const MAX_BIASES: usize = 300;
+/// A bias that forbids its token.
+const FORBIDDEN: f32 = -100.0;
+const MAX_REPETITION_PENALTY: f32 = 10.0;
 
 /// A request that is ready to run.
 #[derive(Debug)]
@@ -43,7 +49,7 @@ pub(super) fn prepare(
     loaded: &Loaded,
     events: UnboundedSender<GenerateEvent>,
 ) -> Result<Job, EngineError> {
-    let sampling = sampling(request)?;
+    let sampling = sampling(request, loaded.pieces.len())?;
     check_stops(&request.stop)?;
     if request.logprobs.is_some_and(|count| count > MAX_LOGPROBS) {
         return Err(EngineError::invalid(
@@ -159,26 +165,87 @@ fn given_tokens(tokens: &[i32], loaded: &Loaded) -> Result<Vec<LlamaToken>, Engi
     }
 }
 
-fn sampling(request: &GenerateRequest) -> Result<Sampling, EngineError> {
-    let temperature = request.temperature.unwrap_or(1.0);
-    if !(0.0..=100.0).contains(&temperature) {
-        return Err(EngineError::invalid(
-            "temperature",
-            format!("temperature must be 0 or more, not {temperature}"),
-        ));
-    }
-    let top_p = request.top_p.unwrap_or(1.0);
-    if !(0.0..=1.0).contains(&top_p) {
-        return Err(EngineError::invalid(
-            "top_p",
-            format!("top_p must be between 0 and 1, not {top_p}"),
-        ));
-    }
+fn sampling(request: &GenerateRequest, vocabulary: usize) -> Result<Sampling, EngineError> {
     Ok(Sampling {
-        temperature,
-        top_p,
+        temperature: within("temperature", request.temperature, 0.0..=100.0, 1.0)?,
+        top_p: within("top_p", request.top_p, 0.0..=1.0, 1.0)?,
         top_k: request.top_k.unwrap_or(0) as usize,
+        min_p: within("min_p", request.min_p, 0.0..=1.0, 0.0)?,
+        adjustment: adjustment(request, vocabulary)?,
     })
+}
+
+fn adjustment(request: &GenerateRequest, vocabulary: usize) -> Result<Option<Adjustment>, EngineError> {
+    let repetition = request.repetition_penalty;
+    if repetition.is_some_and(|penalty| penalty <= 0.0) {
+        let detail = "repetition_penalty must be more than 0; 1 changes nothing";
+        return Err(EngineError::invalid("repetition_penalty", detail));
+    }
+    let adjustment = Adjustment {
+        bias: biases(&request.logit_bias, vocabulary)?,
+        repetition: within("repetition_penalty", repetition, 0.0..=MAX_REPETITION_PENALTY, 1.0)?,
+        frequency: within("frequency_penalty", request.frequency_penalty, -2.0..=2.0, 0.0)?,
+        presence: within("presence_penalty", request.presence_penalty, -2.0..=2.0, 0.0)?,
+    };
+    Ok((!adjustment.is_neutral()).then_some(adjustment))
+}
+
+fn within(
+    field: &str,
+    value: Option<f32>,
+    range: RangeInclusive<f32>,
+    otherwise: f32,
+) -> Result<f32, EngineError> {
+    let value = value.unwrap_or(otherwise);
+    // Not a number lies in no range.
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (least, most) = range.into_inner();
+    Err(EngineError::invalid(
+        field,
+        format!("{field} must be between {least} and {most}, not {value}"),
+    ))
+}
+
+fn biases(given: &[(i32, f32)], vocabulary: usize) -> Result<Vec<(u32, f32)>, EngineError> {
+    let wrong = |detail: String| Err(EngineError::invalid("logit_bias", detail));
+    if given.len() > MAX_BIASES {
+        return wrong(format!(
+            "logit_bias takes at most {MAX_BIASES} tokens, not {}",
+            given.len()
+        ));
+    }
+    let mut biases = Vec::with_capacity(given.len());
+    for (id, bias) in given {
+        let token = u32::try_from(*id)
+            .ok()
+            .filter(|token| (*token as usize) < vocabulary);
+        let Some(token) = token else {
+            return wrong(format!(
+                "logit_bias names {id}, which is not a token of this model: its ids go from 0 to {}",
+                vocabulary.saturating_sub(1)
+            ));
+        };
+        if !(FORBIDDEN..=-FORBIDDEN).contains(bias) {
+            return wrong(format!(
+                "logit_bias of token {id} must be between -100 and 100, not {bias}"
+            ));
+        }
+        let bias = if *bias == FORBIDDEN { f32::NEG_INFINITY } else { *bias };
+        biases.push((token, bias));
+    }
+    let mut forbidden: Vec<u32> = biases
+        .iter()
+        .filter(|(_, bias)| bias.is_infinite())
+        .map(|(token, _)| *token)
+        .collect();
+    forbidden.sort_unstable();
+    forbidden.dedup();
+    if !forbidden.is_empty() && forbidden.len() == vocabulary {
+        return wrong("logit_bias forbids every token of this model".to_owned());
+    }
+    Ok(biases)
 }
 
 fn check_stops(stops: &[String]) -> Result<(), EngineError> {
@@ -216,26 +283,61 @@ mod tests {
 
     #[test]
     fn sampling_out_of_range_is_refused_by_field() {
-        let request = |temperature, top_p| GenerateRequest {
-            temperature,
-            top_p,
-            ..GenerateRequest::default()
-        };
+        type Change = fn(&mut GenerateRequest, f32);
+        let fields: [(&str, Change, &[f32]); 6] = [
+            ("temperature", |request, value| request.temperature = Some(value), &[-0.1, 101.0]),
+            ("top_p", |request, value| request.top_p = Some(value), &[-0.1, 1.1]),
+            ("min_p", |request, value| request.min_p = Some(value), &[-0.1, 1.1]),
+            (
+                "frequency_penalty",
+                |request, value| request.frequency_penalty = Some(value),
+                &[-2.1, 2.1],
+            ),
+            (
+                "presence_penalty",
+                |request, value| request.presence_penalty = Some(value),
+                &[-2.1, 2.1],
+            ),
+            (
+                "repetition_penalty",
+                |request, value| request.repetition_penalty = Some(value),
+                &[-1.0, 0.0, 10.1],
+            ),
+        ];
+        for (field, change, wrong) in fields {
+            for value in wrong.iter().chain(&[f32::NAN, f32::INFINITY]) {
+                let mut request = GenerateRequest::default();
+                change(&mut request, *value);
+                let error = sampling(&request, 10).unwrap_err();
+                assert_eq!(error.field().as_deref(), Some(field), "{value}");
+                assert!(error.to_string().contains(field), "{error}");
+            }
+            let mut request = GenerateRequest::default();
+            change(&mut request, 0.5);
+            sampling(&request, 10).unwrap();
+        }
+        let default = sampling(&GenerateRequest::default(), 10).unwrap();
+        assert_eq!((default.temperature, default.adjustment), (1.0, None));
+    }
+
+    #[test]
+    fn biases_name_tokens_of_the_model_and_exactly_minus_100_forbids() {
+        let read = |given: &[(i32, f32)]| biases(given, 300);
         assert_eq!(
-            sampling(&request(Some(-0.1), None)).unwrap_err().field().unwrap(),
-            "temperature"
+            read(&[(0, -100.0), (299, 100.0), (5, -99.9)]).unwrap(),
+            [(0, f32::NEG_INFINITY), (299, 100.0), (5, -99.9)]
         );
-        assert_eq!(
-            sampling(&request(Some(f32::NAN), None))
-                .unwrap_err()
-                .field()
-                .unwrap(),
-            "temperature"
-        );
-        assert_eq!(
-            sampling(&request(None, Some(1.1))).unwrap_err().field().unwrap(),
-            "top_p"
-        );
-        assert_eq!(sampling(&request(None, None)).unwrap().temperature, 1.0);
+        for (given, says) in [
+            (vec![(300, 1.0)], "0 to 299"),
+            (vec![(-1, 1.0)], "-1"),
+            (vec![(7, 100.5)], "token 7"),
+            (vec![(7, f32::NAN)], "token 7"),
+            (vec![(7, 1.0); 301], "300"),
+            ((0..300).map(|token| (token, -100.0)).collect(), "every token"),
+        ] {
+            let error = read(&given).unwrap_err();
+            assert_eq!(error.field().as_deref(), Some("logit_bias"));
+            assert!(error.to_string().contains(says), "{error}");
+        }
     }
 }

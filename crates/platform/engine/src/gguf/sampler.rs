@@ -8,6 +8,10 @@
 
 use std::cmp::Ordering;
 
+use llama_cpp_2::token::LlamaToken;
+
+use super::adjuster::{Adjuster, Adjustment};
+
 /// How one request samples.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sampling {
@@ -17,6 +21,10 @@ pub(super) struct Sampling {
     pub top_p: f32,
     /// Tokens to keep; 0 keeps all.
     pub top_k: usize,
+    /// Least probability of a token to keep, as a share of the likeliest one's; 0 keeps all.
+    pub min_p: f32,
+    /// Changes of the scores before all that, if there are any.
+    pub adjustment: Option<Adjustment>,
 }
 
 /// Tokens of one block of the running sum that a draw walks through.
@@ -28,6 +36,7 @@ const NUCLEUS_FLOORS: [f32; 4] = [1e-3, 1e-5, 1e-8, 0.0];
 #[derive(Debug)]
 pub(super) struct Sampler {
     sampling: Sampling,
+    adjuster: Option<Adjuster>,
     random: u64,
     /// Weight of every token, relative to the likeliest one's.
     weights: Vec<f32>,
@@ -36,9 +45,13 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    /// The stream of this seed.
-    pub fn new(sampling: Sampling, seed: u64) -> Self {
+    /// The stream of this seed, for an answer to this prompt.
+    pub fn new(mut sampling: Sampling, prompt: &[LlamaToken], seed: u64) -> Self {
         Self {
+            adjuster: sampling
+                .adjustment
+                .take()
+                .map(|wanted| Adjuster::new(wanted, prompt)),
             sampling,
             random: seed,
             weights: Vec::new(),
@@ -48,12 +61,25 @@ impl Sampler {
 
     /// The next token.
     pub fn pick(&mut self, logits: &[f32]) -> usize {
+        let Some(mut adjuster) = self.adjuster.take() else {
+            return self.choose(logits);
+        };
+        let token = self.choose(adjuster.adjust(logits));
+        adjuster.answered(token);
+        self.adjuster = Some(adjuster);
+        token
+    }
+
+    fn choose(&mut self, logits: &[f32]) -> usize {
         let best = highest(logits);
         if self.sampling.temperature <= 0.0 || self.sampling.top_k == 1 {
             return index_of(logits, best);
         }
         weigh(logits, best, 1.0 / self.sampling.temperature, &mut self.weights);
         let whole = self.sampling.top_p >= 1.0;
+        if self.sampling.min_p > 0.0 {
+            return self.draw_above(self.sampling.min_p, whole);
+        }
         match self.sampling.top_k {
             0 if whole => self.draw_from_all(),
             0 => {
@@ -93,17 +119,36 @@ impl Sampler {
         index_of(&self.weights, 1.0)
     }
 
+    /// Draws from the tokens of at least this weight, cut further by `top_k` and, unless `whole`, by `top_p`.
+    fn draw_above(&mut self, floor: f32, whole: bool) -> usize {
+        self.gather_heavy(floor);
+        match self.sampling.top_k {
+            0 => {}
+            keep => keep_likeliest(&mut self.candidates, keep),
+        }
+        let total: f32 = self.candidates.iter().map(|(_, weight)| weight).sum();
+        if whole {
+            return self.draw_from_candidates(total);
+        }
+        self.draw_from_nucleus(total * self.sampling.top_p)
+    }
+
+    /// The tokens of at least this weight.
+    fn gather_heavy(&mut self, floor: f32) {
+        self.candidates.clear();
+        let heavy = self
+            .weights
+            .iter()
+            .enumerate()
+            .filter(|(_, weight)| **weight >= floor);
+        self.candidates
+            .extend(heavy.map(|(token, weight)| (token as u32, *weight)));
+    }
+
     /// The heaviest tokens that together reach `wanted`, and a few more.
     fn gather_nucleus(&mut self, wanted: f32) {
         for floor in NUCLEUS_FLOORS {
-            self.candidates.clear();
-            let heavy = self
-                .weights
-                .iter()
-                .enumerate()
-                .filter(|(_, weight)| **weight >= floor);
-            self.candidates
-                .extend(heavy.map(|(token, weight)| (token as u32, *weight)));
+            self.gather_heavy(floor);
             if self.candidates.iter().map(|(_, weight)| weight).sum::<f32>() >= wanted {
                 break;
             }
@@ -118,10 +163,7 @@ impl Sampler {
                 .enumerate()
                 .map(|(token, weight)| (token as u32, *weight)),
         );
-        if keep < self.candidates.len() {
-            self.candidates.select_nth_unstable_by(keep - 1, heavier_first);
-            self.candidates.truncate(keep);
-        }
+        keep_likeliest(&mut self.candidates, keep);
     }
 
     /// Draws from the heaviest candidates that together reach `wanted`.
@@ -137,7 +179,12 @@ impl Sampler {
             }
         }
         self.candidates.truncate(count);
-        let mut left = self.uniform() * kept;
+        self.draw_from_candidates(kept)
+    }
+
+    /// Draws from the candidates, whose weights sum to `total`.
+    fn draw_from_candidates(&mut self, total: f32) -> usize {
+        let mut left = self.uniform() * total;
         for (token, weight) in &self.candidates {
             left -= weight;
             if left < 0.0 {
@@ -199,6 +246,14 @@ fn sum(values: &[f32]) -> f32 {
     strands.iter().sum::<f32>() + rest
 }
 
+/// Leaves the heaviest `keep` (at least one), in any order.
+fn keep_likeliest(candidates: &mut Vec<(u32, f32)>, keep: usize) {
+    if keep < candidates.len() {
+        candidates.select_nth_unstable_by(keep - 1, heavier_first);
+        candidates.truncate(keep);
+    }
+}
+
 fn heavier_first(left: &(u32, f32), right: &(u32, f32)) -> Ordering {
     right.1.total_cmp(&left.1).then(left.0.cmp(&right.0))
 }
@@ -256,14 +311,19 @@ mod tests {
     use super::*;
 
     fn sampler(temperature: f32, top_p: f32, top_k: usize, seed: u64) -> Sampler {
-        Sampler::new(
-            Sampling {
-                temperature,
-                top_p,
-                top_k,
-            },
-            seed,
-        )
+        let sampling = Sampling {
+            temperature,
+            top_p,
+            top_k,
+            min_p: 0.0,
+            adjustment: None,
+        };
+        Sampler::new(sampling, &[], seed)
+    }
+
+    fn with_min_p(mut sampler: Sampler, min_p: f32) -> Sampler {
+        sampler.sampling.min_p = min_p;
+        sampler
     }
 
     fn counts(mut sampler: Sampler, logits: &[f32], draws: usize) -> Vec<usize> {
@@ -321,6 +381,56 @@ mod tests {
         assert!(drawn[1] > 0 && drawn[2] > 0);
         let drawn = counts(sampler(1.0, 0.5, 0, 7), &logits, 500);
         assert_eq!(drawn, [0, 500, 0, 0], "the likeliest alone holds more than half");
+    }
+
+    #[test]
+    fn min_p_keeps_what_is_near_the_likeliest_and_the_other_cuts_work_on_that() {
+        // Probabilities as 8 : 4 : 2 : 1.
+        let logits: Vec<f32> = [1.0_f32, 8.0, 2.0, 4.0].iter().map(|weight| weight.ln()).collect();
+        let drawn = counts(with_min_p(sampler(1.0, 1.0, 0, 3), 0.2), &logits, 14_000);
+        assert_eq!(drawn[0], 0);
+        for (count, share) in drawn[1..].iter().zip([8_000.0, 2_000.0, 4_000.0]) {
+            assert!((*count as f64 - share).abs() < 400.0, "{drawn:?}");
+        }
+        // Temperature comes first: at 3 all four are within a half of the likeliest.
+        let drawn = counts(with_min_p(sampler(3.0, 1.0, 0, 3), 0.49), &logits, 2_000);
+        assert!(drawn.iter().all(|count| *count > 0), "{drawn:?}");
+        let drawn = counts(with_min_p(sampler(1.0, 1.0, 2, 3), 0.2), &logits, 2_000);
+        assert_eq!((drawn[0], drawn[2]), (0, 0), "{drawn:?}");
+        // 8 + 4 of the 14 that are left reach 0.8 of them.
+        let drawn = counts(with_min_p(sampler(1.0, 0.8, 0, 3), 0.2), &logits, 2_000);
+        assert!(drawn[2] == 0 && drawn[3] > 0, "{drawn:?}");
+        let drawn = counts(with_min_p(sampler(1.0, 1.0, 0, 3), 1.0), &logits, 100);
+        assert_eq!(drawn, [0, 100, 0, 0]);
+    }
+
+    #[test]
+    fn adjusted_scores_are_picked_from_and_what_was_picked_counts() {
+        let adjustment = Adjustment {
+            bias: vec![(2, f32::NEG_INFINITY)],
+            repetition: 1.0,
+            frequency: 1.0,
+            presence: 0.0,
+        };
+        let pick = |temperature| {
+            let sampling = Sampling {
+                temperature,
+                top_p: 1.0,
+                top_k: 0,
+                min_p: 0.0,
+                adjustment: Some(adjustment.clone()),
+            };
+            let mut sampler = Sampler::new(sampling, &[], 9);
+            (0..300)
+                .map(|_| sampler.pick(&[2.5, 1.0, 9.0]))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(pick(0.0)[..5], [0, 0, 1, 0, 1], "2.5, 1.5, then 0.5 is below 1.0");
+        let random = pick(1.0);
+        assert_eq!(random, pick(1.0));
+        assert!(!random.contains(&2));
+        let first = random.iter().filter(|token| **token == 0).count();
+        assert!((145..156).contains(&first), "each is held back by its own count: {first}");
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Sequence {
             computed: 0,
             next: None,
             generated: 0,
-            sampler: Sampler::new(job.sampling.clone(), job.seed),
+            sampler: Sampler::new(job.sampling.clone(), &job.prompt, job.seed),
             text: TextBuffer::new(job.stops.clone()),
             logprobs: Vec::new(),
             finished: None,

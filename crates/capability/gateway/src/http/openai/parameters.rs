@@ -35,8 +35,6 @@ const INSTEAD: &[(&str, &str)] = &[
         "response_format",
         "ask for the format in the system message and check the text",
     ),
-    ("frequency_penalty", "use temperature and top_p"),
-    ("presence_penalty", "use temperature and top_p"),
 ];
 
 /// The members of a request body that have not been looked at yet.
@@ -91,9 +89,6 @@ fn changes_nothing(name: &str, value: &Value) -> bool {
     empty
         || match name {
             "n" | "best_of" => value.as_u64() == Some(1),
-            "presence_penalty" | "frequency_penalty" => value.as_f64() == Some(0.0),
-            "repetition_penalty" => value.as_f64() == Some(1.0),
-            "min_p" => value.as_f64() == Some(0.0),
             "echo" => value.as_bool() == Some(false),
             "response_format" => value["type"] == "text",
             "tool_choice" | "function_call" => value == "none" || value == "auto",
@@ -127,8 +122,8 @@ mod tests {
     #[test]
     fn what_changes_nothing_is_accepted() {
         left(
-            json!({"n": 1, "presence_penalty": 0, "tools": [], "response_format": {"type": "text"},
-            "user": "u", "logit_bias": {}, "suffix": null, "echo": false, "best_of": 1}),
+            json!({"n": 1, "tools": [], "response_format": {"type": "text"},
+            "user": "u", "suffix": null, "echo": false, "best_of": 1}),
         )
         .unwrap();
     }
@@ -137,10 +132,8 @@ mod tests {
     fn what_changes_the_answer_is_refused_by_name() {
         for (name, value) in [
             ("n", json!(2)),
-            ("presence_penalty", json!(0.5)),
             ("tools", json!([{"type": "function"}])),
             ("response_format", json!({"type": "json_object"})),
-            ("logit_bias", json!({"5": 1})),
             ("echo", json!(true)),
             ("temprature", json!(0.5)),
         ] {

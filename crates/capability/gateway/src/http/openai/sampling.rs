@@ -2,6 +2,7 @@
 
 use corliss_engine::protocol::GenerateRequest;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::parameters::{Parameters, invalid};
 use crate::error::GatewayError;
@@ -53,10 +54,34 @@ pub(super) fn take(parameters: &mut Parameters) -> Result<GenerateRequest, Gatew
         temperature,
         top_p,
         top_k: parameters.optional("top_k")?,
+        min_p: parameters.optional("min_p")?,
+        frequency_penalty: parameters.optional("frequency_penalty")?,
+        presence_penalty: parameters.optional("presence_penalty")?,
+        repetition_penalty: parameters.optional("repetition_penalty")?,
+        logit_bias: logit_bias(parameters)?,
         seed,
         stop,
         ..GenerateRequest::default()
     })
+}
+
+/// Token ids are texts there, as members of an object must be. What they may be is for the model to say.
+fn logit_bias(parameters: &mut Parameters) -> Result<Vec<(i32, f32)>, GatewayError> {
+    const NAME: &str = "logit_bias";
+    let given = parameters
+        .optional::<Map<String, Value>>(NAME)
+        .map_err(|_| invalid(NAME, "must be an object of token ids and numbers"))?;
+    let read = |(token, bias): (String, Value)| {
+        let shown: String = token.chars().take(40).collect();
+        let token = token
+            .parse::<i32>()
+            .map_err(|_| invalid(NAME, &format!("'{shown}' is not a token's id")))?;
+        match serde_json::from_value::<f32>(bias) {
+            Ok(bias) => Ok((token, bias)),
+            Err(_) => Err(invalid(NAME, &format!("the bias of token {shown} must be a number"))),
+        }
+    };
+    given.unwrap_or_default().into_iter().map(read).collect()
 }
 
 /// Takes how the answer is sent.
