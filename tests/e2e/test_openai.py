@@ -107,6 +107,90 @@ def test_completions(client: OpenAI) -> None:
     assert "".join(choice.text for part in parts for choice in part.choices) == answer.choices[0].text
 
 
+def test_several_answers_to_several_prompts(client: OpenAI) -> None:
+    prompts = ["The capital of France is", "The capital of Italy is"]
+    answer = client.completions.create(model=MODEL, prompt=prompts, n=2, max_tokens=8, temperature=0)
+    assert [choice.index for choice in answer.choices] == [0, 1, 2, 3]
+    assert ["Paris" in choice.text for choice in answer.choices] == [True, True, False, False]
+    alone = [client.completions.create(model=MODEL, prompt=prompt, max_tokens=8, temperature=0) for prompt in prompts]
+    assert answer.usage.prompt_tokens == sum(one.usage.prompt_tokens for one in alone)
+    assert answer.usage.completion_tokens == 2 * sum(one.usage.completion_tokens for one in alone)
+
+    named = ask(client, "Invent a name for a ship.", n=3, temperature=1.2, seed=5)
+    texts = [choice.message.content for choice in named.choices]
+    assert len(set(texts)) > 1, "every answer has a stream of its own"
+    again = ask(client, "Invent a name for a ship.", temperature=1.2, seed=5)
+    assert texts[0] == again.choices[0].message.content
+
+    parts: dict[int, str] = {}
+    for chunk in ask(client, "Count from one to five.", n=2, stream=True):
+        for choice in chunk.choices:
+            parts[choice.index] = parts.get(choice.index, "") + (choice.delta.content or "")
+    whole = ask(client, "Count from one to five.").choices[0].message.content
+    assert parts == {0: whole, 1: whole}
+
+
+def test_a_bad_prompt_among_good_ones_fails_by_place(client: OpenAI) -> None:
+    for stream in (False, True):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.completions.create(model=MODEL, prompt=[[1, 2], [3, 9_999_999]], max_tokens=4, stream=stream)
+        assert refused.value.param == "prompt[1][1]", refused.value.body
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(client, "x", max_tokens=1, max_completion_tokens=2)
+    assert "max_completion_tokens" in str(refused.value)
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(client, "x", n=1_000_000)
+    assert refused.value.param == "n"
+
+
+def scores(client: OpenAI, prompts: list, context_tokens: list[int]) -> list[tuple[float, bool]]:
+    """As lm-eval's local-completions asks and reads: one token is generated, and left out."""
+    answer = client.completions.create(
+        model=MODEL, prompt=prompts, max_tokens=1, temperature=0, logprobs=1, echo=True, seed=1234
+    )
+    found = []
+    for choice, length in zip(sorted(answer.choices, key=lambda choice: choice.index), context_tokens, strict=True):
+        own = choice.logprobs.token_logprobs[length:-1]
+        likeliest = choice.logprobs.top_logprobs[length:-1]
+        greedy = all(one == max(top.values()) for one, top in zip(own, likeliest, strict=True))
+        found.append((sum(own), greedy))
+    return found
+
+
+def test_a_prompt_is_echoed_with_its_log_probabilities(client: OpenAI) -> None:
+    context = "The capital of France is"
+    echoed = client.completions.create(model=MODEL, prompt=context, max_tokens=0, echo=True, logprobs=2)
+    [choice] = echoed.choices
+    shown = choice.logprobs
+    assert (choice.text, choice.finish_reason) == (context, "length")
+    assert "".join(shown.tokens) == context
+    assert [len("".join(shown.tokens[:at])) for at in range(len(shown.tokens))] == shown.text_offset
+    assert (shown.token_logprobs[0], shown.top_logprobs[0]) == (None, None)
+    assert all(value <= 0 for value in shown.token_logprobs[1:])
+    assert (echoed.usage.prompt_tokens, echoed.usage.completion_tokens) == (len(shown.tokens), 0)
+    plain = client.completions.create(model=MODEL, prompt=context, max_tokens=4, temperature=0, echo=True)
+    assert plain.choices[0].text.startswith(context) and plain.choices[0].logprobs is None
+    parts = client.completions.create(model=MODEL, prompt=context, max_tokens=4, temperature=0, echo=True, stream=True)
+    assert "".join(choice.text for part in parts for choice in part.choices) == plain.choices[0].text
+
+
+def test_what_the_model_would_say_scores_as_greedy_and_nonsense_does_not(client: OpenAI) -> None:
+    context = "The capital of France is"
+    said = client.completions.create(model=MODEL, prompt=context, max_tokens=4, temperature=0, logprobs=0).choices[0]
+    length = len(
+        client.completions.create(model=MODEL, prompt=context, max_tokens=0, echo=True, logprobs=0).choices[0].logprobs.tokens
+    )
+    (own, greedy), (other, chance) = scores(client, [context + said.text, context + " banana the quickly"], [length] * 2)
+    assert greedy and not chance
+    assert own == pytest.approx(sum(said.logprobs.token_logprobs), abs=0.2)
+    assert other < own - 5
+    # Tokens go the same way; a long prompt is scored in parts.
+    arrays = [list(range(500, 520)), list(range(700, 1100))]
+    answer = client.completions.create(model=MODEL, prompt=arrays, max_tokens=1, logprobs=1, echo=True)
+    assert [len(choice.logprobs.token_logprobs) for choice in answer.choices] == [21, 401]
+    assert all(value is not None for choice in answer.choices for value in choice.logprobs.token_logprobs[1:])
+
+
 def test_eight_clients_stream_at_once(served: Corliss) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples/chat/chat.py"), "--json", "--clients", "8", "--max-tokens", "24"],

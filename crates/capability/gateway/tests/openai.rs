@@ -109,10 +109,190 @@ async fn a_completion_takes_text_or_tokens() {
         "abc"
     );
     assert_eq!(events.last().unwrap(), "[DONE]");
-    let (status, answer) = house
-        .ask("/v1/completions", &json!({"model": "m", "prompt": ["x", "y"]}))
+    for prompt in [json!([1, "x"]), json!(["x", 1]), json!({}), json!(vec!["x"; 65])] {
+        let body = json!({"model": "m", "prompt": prompt});
+        let (status, answer) = house.ask("/v1/completions", &body).await;
+        assert_eq!((status, answer["error"]["param"].as_str()), (400, Some("prompt")));
+    }
+}
+
+fn completion(prompt: Value, more: Value) -> Value {
+    let mut body = json!({"model": "m", "prompt": prompt});
+    for (name, value) in more.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+#[tokio::test]
+async fn several_prompts_and_answers_have_indices_by_prompt() {
+    let peers = one(Script::ByPrompt);
+    let house = House::with(Flavor::Gguf, &peers).await;
+    let body = completion(json!(["a", "b"]), json!({"n": 2, "best_of": 2, "seed": 3}));
+    let (status, answer) = house.ask("/v1/completions", &body).await;
+    assert_eq!(status, 200, "{answer}");
+    let choices: Vec<_> = answer["choices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|choice| {
+            (
+                choice["index"].as_u64().unwrap(),
+                choice["text"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(choices, [(0, "a!"), (1, "a!"), (2, "b!"), (3, "b!")]);
+    // Five tokens of each prompt, two of each answer.
+    assert_eq!(
+        answer["usage"],
+        json!({"prompt_tokens": 10, "completion_tokens": 8, "total_tokens": 18})
+    );
+    let mut seeds = peers[0].state.seeds.lock().unwrap().clone();
+    assert!(seeds.contains(&Some(3)) && !seeds.contains(&None));
+    seeds.sort_unstable();
+    seeds.dedup();
+    assert_eq!(seeds.len(), 2, "the same two for each prompt");
+
+    let body = completion(json!([[1, 2], [3]]), json!({}));
+    let (_, answer) = house.ask("/v1/completions", &body).await;
+    assert_eq!(answer["choices"][1]["text"], "[3]!");
+
+    let (_, answer) = house.ask(CHAT, &chat(json!({"n": 3}))).await;
+    assert_eq!(answer["choices"].as_array().unwrap().len(), 3);
+    assert_eq!(answer["choices"][2]["index"], 2);
+    assert_eq!(answer["usage"]["prompt_tokens"], 5);
+}
+
+#[tokio::test]
+async fn a_stream_of_several_answers_names_the_index_of_each_piece() {
+    let peers = one(Script::ByPrompt);
+    let house = House::with(Flavor::Gguf, &peers).await;
+    let more = json!({"n": 2, "stream": true, "stream_options": {"include_usage": true}});
+    let events = house
+        .events("/v1/completions", &completion(json!(["a", "b"]), more.clone()))
         .await;
-    assert_eq!((status, answer["error"]["param"].as_str()), (400, Some("prompt")));
+    assert_eq!(events.last().unwrap(), "[DONE]");
+    let chunks: Vec<Value> = events[..events.len() - 1]
+        .iter()
+        .map(|event| serde_json::from_str(event).unwrap())
+        .collect();
+    let mut texts = vec![String::new(); 4];
+    let mut ended = vec![0; 4];
+    for choice in chunks
+        .iter()
+        .flat_map(|chunk| chunk["choices"].as_array().unwrap())
+    {
+        let index = usize::try_from(choice["index"].as_u64().unwrap()).unwrap();
+        assert_eq!(ended[index], 0, "nothing follows the end of a choice");
+        texts[index].push_str(choice["text"].as_str().unwrap());
+        ended[index] += usize::from(choice["finish_reason"].is_string());
+    }
+    assert_eq!(texts, ["a!", "a!", "b!", "b!"]);
+    assert_eq!(ended, [1; 4]);
+    assert_eq!(
+        chunks.last().unwrap()["usage"],
+        json!({"prompt_tokens": 10, "completion_tokens": 8, "total_tokens": 18})
+    );
+    let mut opened: Vec<u64> = house
+        .events(CHAT, &chat(more))
+        .await
+        .iter()
+        .filter_map(|event| serde_json::from_str::<Value>(event).ok())
+        .filter(|chunk| chunk["choices"][0]["delta"]["role"] == "assistant")
+        .map(|chunk| chunk["choices"][0]["index"].as_u64().unwrap())
+        .collect();
+    opened.sort_unstable();
+    assert_eq!(opened, [0, 1]);
+}
+
+#[tokio::test]
+async fn one_bad_prompt_fails_the_request_with_its_place_and_frees_the_others() {
+    let peers = one(Script::ByPrompt);
+    let house = House::with(Flavor::Gguf, &peers).await;
+    for stream in [false, true] {
+        let body = completion(json!(["hang", "bad"]), json!({"n": 2, "stream": stream}));
+        let (status, answer) = house.ask("/v1/completions", &body).await;
+        assert_eq!(
+            (status, answer["error"]["param"].as_str()),
+            (400, Some("prompt[1][7]")),
+            "{answer}"
+        );
+        eventually("the others are free", || {
+            peers[0].state.running.load(Ordering::SeqCst) == 0 && house.gateway.stats()[0].in_flight[0].1 == 0
+        })
+        .await;
+    }
+    let (_, answer) = house
+        .ask("/v1/completions", &completion(json!("bad"), json!({})))
+        .await;
+    assert_eq!(answer["error"]["param"], "prompt[7]");
+
+    // After the first piece it is an event, and no end follows.
+    let body = completion(json!(["hang", "break"]), json!({"stream": true}));
+    let events = house.events("/v1/completions", &body).await;
+    let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
+    assert!(last["error"]["message"].is_string(), "{last}");
+    eventually("the other is free", || {
+        peers[0].state.running.load(Ordering::SeqCst) == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_frees_every_answer() {
+    let peers = one(Script::ByPrompt);
+    let house = House::with(Flavor::Gguf, &peers).await;
+    for stream in [true, false] {
+        let before = peers[0].requests();
+        let body = completion(json!(["hang", "hang"]), json!({"n": 2, "stream": stream}));
+        let waiting = tokio::spawn(house.post("/v1/completions", &body).send());
+        eventually("all four have begun", || peers[0].requests() == before + 4).await;
+        if stream {
+            drop(waiting.await.unwrap().unwrap());
+        } else {
+            waiting.abort();
+        }
+        eventually("none goes on", || {
+            peers[0].state.running.load(Ordering::SeqCst) == 0 && house.gateway.stats()[0].in_flight[0].1 == 0
+        })
+        .await;
+    }
+    eventually("each is counted", || {
+        house.gateway.stats()[0].cancelled_total == 8
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_contradicts_itself_is_refused_by_name() {
+    let peers = one(Script::Say(vec!["a"]));
+    let house = House::with(Flavor::Gguf, &peers).await;
+    for (more, param) in [
+        (json!({"max_tokens": 1, "max_completion_tokens": 2}), "max_tokens"),
+        (json!({"n": 1_000_000}), "n"),
+        (json!({"n": 2, "best_of": 3}), "best_of"),
+        (json!({"n": 2, "best_of": 1}), "best_of"),
+        (json!({"echo": "yes"}), "echo"),
+        (json!({"logprobs": 6}), "logprobs"),
+    ] {
+        let (status, answer) = house.ask("/v1/completions", &completion(json!("x"), more)).await;
+        assert_eq!((status, answer["error"]["param"].as_str()), (400, Some(param)));
+    }
+    let body = completion(json!(vec!["x"; 64]), json!({"n": 3}));
+    let (status, answer) = house.ask("/v1/completions", &body).await;
+    assert_eq!((status, answer["error"]["param"].as_str()), (400, Some("n")));
+    let (status, answer) = house.ask(CHAT, &chat(json!({"echo": true}))).await;
+    assert_eq!((status, answer["error"]["param"].as_str()), (400, Some("echo")));
+    assert_eq!(peers[0].requests(), 0);
+
+    let body = completion(
+        json!("x"),
+        json!({"echo": true, "max_completion_tokens": 4, "max_tokens": 4}),
+    );
+    assert_eq!(house.ask("/v1/completions", &body).await.0, 200);
+    let sent = peers[0].state.last.lock().unwrap().clone().unwrap();
+    assert_eq!((sent.echo, sent.max_tokens), (true, Some(4)));
 }
 
 #[tokio::test]
@@ -155,7 +335,7 @@ async fn what_is_wrong_is_said_in_openai_s_shape() {
         (status, error["param"].as_str(), error["code"].as_str()),
         (400, Some("tools"), Some("unsupported_parameter"))
     );
-    let (status, error) = ask(chat(json!({"n": 2}))).await;
+    let (status, error) = ask(chat(json!({"n": 17}))).await;
     assert_eq!((status, error["param"].as_str()), (400, Some("n")));
     let (status, error) = ask(chat(json!({"temperature": "hot"}))).await;
     assert_eq!((status, error["param"].as_str()), (400, Some("temperature")));
@@ -193,7 +373,10 @@ async fn how_to_sample_reaches_the_engine_and_a_wrong_type_is_named() {
         assert_eq!(house.ask(path, &body).await.0, 200);
         let sent = peers[0].state.last.lock().unwrap().take().unwrap();
         assert_eq!((sent.min_p, sent.repetition_penalty), (Some(0.1), Some(1.2)));
-        assert_eq!((sent.frequency_penalty, sent.presence_penalty), (Some(0.5), Some(-1.0)));
+        assert_eq!(
+            (sent.frequency_penalty, sent.presence_penalty),
+            (Some(0.5), Some(-1.0))
+        );
         let mut biases = sent.logit_bias;
         biases.sort_by_key(|(token, _)| *token);
         assert_eq!(biases, [(9, 2.5), (17, -100.0)]);

@@ -147,6 +147,10 @@ pub struct GenerateRequest {
     /// Report each token's log-probability and those of this many likeliest tokens (0 to 20).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<u32>,
+    /// Begin the answer with the prompt, and with its log-probabilities if `logprobs` asks for any. Not with
+    /// `messages`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub echo: bool,
 }
 
 /// Why generation ended.
@@ -168,8 +172,9 @@ pub struct TokenLogprob {
     pub text: String,
     /// Its exact bytes.
     pub bytes: Vec<u8>,
-    /// Natural logarithm of its probability, before temperature and truncation.
-    pub logprob: f32,
+    /// Natural logarithm of its probability, before biases, penalties, temperature and truncation; -9999
+    /// where that is less. None for the first token of a prompt, which follows nothing.
+    pub logprob: Option<f32>,
     /// The likeliest tokens at this place, likeliest first; empty in entries of this list itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub top: Vec<TokenLogprob>,
@@ -188,7 +193,7 @@ pub enum GenerateEvent {
     Token {
         /// The text.
         text: String,
-        /// The tokens decoded since the last event, if asked for.
+        /// The tokens read or decoded since the last event, if asked for.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         logprobs: Vec<TokenLogprob>,
     },

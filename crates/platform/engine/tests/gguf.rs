@@ -327,7 +327,7 @@ mod smollm2 {
         for token in &answer.logprobs {
             assert_eq!(token.top.len(), 3);
             assert_eq!(token.top[0].id, token.id, "greedy takes the likeliest");
-            assert!(token.logprob <= 0.0 && token.top[0].logprob >= token.top[2].logprob);
+            assert!(token.logprob <= Some(0.0) && token.top[0].logprob >= token.top[2].logprob);
         }
         let bytes: Vec<u8> = answer
             .logprobs
@@ -335,6 +335,149 @@ mod smollm2 {
             .flat_map(|token| token.bytes.clone())
             .collect();
         assert_eq!(String::from_utf8(bytes).unwrap(), answer.text);
+    }
+
+    /// A prompt of the shape of an evaluation's, and of more than one share of scored tokens.
+    fn passage() -> String {
+        (100..180).map(|number| format!("{number}, ")).collect()
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn an_echoed_prompt_has_the_log_probabilities_that_answering_would_have_had() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let mut request = count_on(1000, 8, 0);
+        request.logprobs = Some(2);
+        let answer = ask(&engine, &request).await;
+        // The same text as one prompt: the model reads what it had written before.
+        let written = request.prompt.clone().unwrap() + &answer.text;
+        let read = GenerateRequest {
+            prompt: Some(written.clone()),
+            echo: true,
+            max_tokens: Some(0),
+            ..request.clone()
+        };
+        let echoed = ask(&engine, &read).await;
+        assert_eq!((echoed.text.as_str(), echoed.tokens), (written.as_str(), 0));
+        assert_eq!(echoed.logprobs.len() as u32, echoed.prompt_tokens);
+        assert_eq!(
+            (echoed.logprobs[0].logprob, echoed.logprobs[0].top.len()),
+            (None, 0)
+        );
+        assert_eq!(echoed.prompt_tokens, answer.prompt_tokens + answer.tokens);
+        let tail = &echoed.logprobs[answer.prompt_tokens as usize..];
+        for (read, wrote) in tail.iter().zip(&answer.logprobs) {
+            assert_eq!((read.id, &read.bytes), (wrote.id, &wrote.bytes));
+            let (read, wrote) = (read.logprob.unwrap(), wrote.logprob.unwrap());
+            // Another batch, another order of sums.
+            assert!((read - wrote).abs() < 0.05, "{read} is not {wrote}");
+        }
+        let bytes: Vec<u8> = echoed
+            .logprobs
+            .iter()
+            .flat_map(|token| token.bytes.clone())
+            .collect();
+        assert_eq!(String::from_utf8(bytes).unwrap(), written);
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn long_prompts_are_scored_in_parts_beside_others_and_tokens_are_echoed_as_given() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let score = |text: String| GenerateRequest {
+            prompt: Some(text),
+            echo: true,
+            max_tokens: Some(1),
+            temperature: Some(0.0),
+            logprobs: Some(1),
+            ..GenerateRequest::default()
+        };
+        let alone = ask(&engine, &score(passage())).await;
+        assert!(alone.prompt_tokens > 256, "{}", alone.prompt_tokens);
+        assert_eq!(alone.logprobs.len() as u32, alone.prompt_tokens + 1);
+        let together: Vec<_> = (0..4)
+            .map(|_| {
+                let (client, request) = (engine.client.clone(), score(passage()));
+                tokio::spawn(async move { collect(client.generate(&request).await.unwrap()).await })
+            })
+            .collect();
+        let counted = ask(&engine, &count_on(300, 24, 0)).await;
+        assert!(
+            counted.text.contains("303"),
+            "a batch-mate answers as ever: {counted:?}"
+        );
+        for other in together {
+            let other = other.await.unwrap();
+            assert_eq!(other.logprobs.len(), alone.logprobs.len());
+            for (one, two) in alone.logprobs.iter().zip(&other.logprobs).skip(1) {
+                assert_eq!(one.id, two.id);
+                assert!((one.logprob.unwrap() - two.logprob.unwrap()).abs() < 0.1);
+            }
+        }
+        // What counts up is likely; what does not follow is not.
+        let mean = |answer: &Answer| {
+            let all: Vec<f32> = answer.logprobs.iter().filter_map(|token| token.logprob).collect();
+            all.iter().sum::<f32>() / all.len() as f32
+        };
+        let odd = ask(
+            &engine,
+            &score("zebra 7 of, quickly ( blue the the Tuesday".to_owned()),
+        )
+        .await;
+        assert!(mean(&alone) > mean(&odd) + 2.0, "{} {}", mean(&alone), mean(&odd));
+
+        let tokens: Vec<i32> = alone.logprobs[..20].iter().map(|token| token.id).collect();
+        let mut given = score(String::new());
+        (given.prompt, given.prompt_tokens, given.logprobs) = (None, Some(tokens), None);
+        given.max_tokens = Some(0);
+        let echoed = ask(&engine, &given).await;
+        assert!(
+            passage().starts_with(&echoed.text) && echoed.text.len() > 30,
+            "{}",
+            echoed.text
+        );
+        assert_eq!((echoed.prompt_tokens, echoed.logprobs.len()), (20, 0));
+        let mut chatting = chat("hello", 1);
+        chatting.echo = true;
+        let refused = engine.client.generate(&chatting).await.err().unwrap();
+        assert_eq!(refused.field().as_deref(), Some("echo"));
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn biases_and_penalties_change_what_is_said() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let mut request = count_on(20, 16, 0);
+        request.logprobs = Some(0);
+        let free = ask(&engine, &request).await;
+        let comma = free
+            .logprobs
+            .iter()
+            .find(|token| token.text == ",")
+            .map(|token| token.id)
+            .unwrap();
+        request.logit_bias = vec![(comma, -100.0)];
+        let without = ask(&engine, &request).await;
+        assert!(
+            without.logprobs.iter().all(|token| token.id != comma),
+            "{without:?}"
+        );
+        request.logit_bias = vec![(comma, 100.0)];
+        let only = ask(&engine, &request).await;
+        assert!(only.logprobs.iter().all(|token| token.id == comma), "{only:?}");
+        request.logit_bias = Vec::new();
+        (request.frequency_penalty, request.presence_penalty) = (Some(2.0), Some(2.0));
+        let varied = ask(&engine, &request).await;
+        let different = |answer: &Answer| {
+            let mut ids: Vec<i32> = answer.logprobs.iter().map(|token| token.id).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            ids.len()
+        };
+        assert!(different(&varied) > different(&free), "{varied:?} {free:?}");
+        (request.frequency_penalty, request.presence_penalty) = (Some(2.5), None);
+        let refused = engine.client.generate(&request).await.err().unwrap();
+        assert_eq!(refused.field().as_deref(), Some("frequency_penalty"));
     }
 
     #[tokio::test]

@@ -43,6 +43,22 @@ pub(crate) struct Generation {
     _admission: Admission,
 }
 
+/// A request on its way to a replica.
+struct Attempt {
+    watch: Watch,
+    tried: Vec<ReplicaId>,
+    admission: Admission,
+}
+
+/// A request that an engine has taken; its first piece has not come.
+pub(crate) struct Taken {
+    attempt: Attempt,
+    stream: GenerateStream,
+    lease: Lease,
+    /// When the first piece must be there.
+    until: tokio::time::Instant,
+}
+
 impl Gateway {
     /// Starts a generation and waits for its first piece, so that whatever can be refused is refused with a
     /// status, and a replica that dies while it reads the prompt is replaced by another.
@@ -64,97 +80,156 @@ impl Gateway {
         request: &GenerateRequest,
         tried: Vec<ReplicaId>,
     ) -> Result<Generation, GatewayError> {
-        let admission = endpoint.admit(self.config.concurrent_max)?;
-        let mut watch = Watch::new(self.sources.clone(), endpoint.clone());
-        let begun = self.begin(&endpoint, request, &mut watch, tried).await;
-        match begun {
-            Ok(begun) => {
-                endpoint.counters.first_token(watch.elapsed());
-                endpoint.counters.prompt_tokens(begun.prompt_tokens);
-                let limit = self.config.generate_timeout;
-                Ok(Generation {
-                    stream: begun.stream,
-                    first: Some(begun.first),
-                    prompt_tokens: begun.prompt_tokens,
-                    lease: begun.lease,
-                    watch,
-                    silence: self.config.silence_timeout,
-                    deadline: tokio::time::Instant::now() + limit,
-                    limit,
-                    _admission: admission,
-                })
-            }
-            Err(error) => {
-                watch.ended(Some(&error));
-                Err(error)
-            }
-        }
+        let taken = self.take_on_besides(endpoint, request, tried).await?;
+        self.first(taken, request).await
     }
 
-    async fn begin(
+    /// Waits until an engine has taken the request, and with that has found nothing wrong in it.
+    ///
+    /// # Errors
+    /// As [`Gateway::generate`].
+    pub(crate) async fn take_on(
         &self,
-        endpoint: &Arc<Endpoint>,
+        endpoint: Arc<Endpoint>,
         request: &GenerateRequest,
-        watch: &mut Watch,
-        mut tried: Vec<ReplicaId>,
-    ) -> Result<Begun, GatewayError> {
+    ) -> Result<Taken, GatewayError> {
+        self.take_on_besides(endpoint, request, Vec::new()).await
+    }
+
+    async fn take_on_besides(
+        &self,
+        endpoint: Arc<Endpoint>,
+        request: &GenerateRequest,
+        tried: Vec<ReplicaId>,
+    ) -> Result<Taken, GatewayError> {
+        let admission = endpoint.admit(self.config.concurrent_max)?;
+        let watch = Watch::new(self.sources.clone(), endpoint);
+        let attempt = Attempt {
+            watch,
+            tried,
+            admission,
+        };
+        self.hand_over(attempt, request).await
+    }
+
+    async fn hand_over(
+        &self,
+        mut attempt: Attempt,
+        request: &GenerateRequest,
+    ) -> Result<Taken, GatewayError> {
+        let endpoint = attempt.watch.endpoint.clone();
         loop {
-            let lease = endpoint.lease(self.sources.clock.now(), &tried)?;
-            let limit = self.config.silence_timeout;
-            let attempt = match tokio::time::timeout(limit, first_piece(&lease, request)).await {
-                Ok(attempt) => attempt,
-                Err(_) => Err(GatewayError::DeadlineExceeded {
-                    name: endpoint.name().to_owned(),
-                    seconds: limit.as_secs(),
-                }),
+            let lease = match endpoint.lease(self.sources.clock.now(), &attempt.tried) {
+                Ok(lease) => lease,
+                Err(error) => {
+                    attempt.watch.ended(Some(&error));
+                    return Err(error);
+                }
             };
-            match attempt {
-                Ok((stream, prompt_tokens, first)) => {
-                    lease.answered();
-                    return Ok(Begun {
+            let until = tokio::time::Instant::now() + self.config.silence_timeout;
+            let taken = match tokio::time::timeout_at(until, lease.client.generate(request)).await {
+                Ok(taken) => taken.map_err(GatewayError::from),
+                Err(_) => Err(self.too_silent(&endpoint)),
+            };
+            match taken {
+                Ok(stream) => {
+                    return Ok(Taken {
+                        attempt,
                         stream,
-                        prompt_tokens,
-                        first,
                         lease,
+                        until,
                     });
                 }
-                Err(error) => watch.again(&lease, error, &mut tried)?,
+                Err(error) => attempt.again(&lease, error)?,
             }
+        }
+    }
+
+    /// Waits for the first piece; the request goes to another replica if this one dies before.
+    ///
+    /// # Errors
+    /// As [`Gateway::generate`].
+    pub(crate) async fn first(
+        &self,
+        mut taken: Taken,
+        request: &GenerateRequest,
+    ) -> Result<Generation, GatewayError> {
+        loop {
+            let endpoint = taken.attempt.watch.endpoint.clone();
+            let begun = match tokio::time::timeout_at(taken.until, first_piece(&mut taken.stream)).await {
+                Ok(begun) => begun,
+                Err(_) => Err(self.too_silent(&endpoint)),
+            };
+            let Taken {
+                mut attempt,
+                stream,
+                lease,
+                ..
+            } = taken;
+            match begun {
+                Ok((prompt_tokens, first)) => {
+                    lease.answered();
+                    endpoint.counters.first_token(attempt.watch.elapsed());
+                    endpoint.counters.prompt_tokens(prompt_tokens);
+                    let limit = self.config.generate_timeout;
+                    return Ok(Generation {
+                        stream,
+                        first: Some(first),
+                        prompt_tokens,
+                        lease,
+                        watch: attempt.watch,
+                        silence: self.config.silence_timeout,
+                        deadline: tokio::time::Instant::now() + limit,
+                        limit,
+                        _admission: attempt.admission,
+                    });
+                }
+                Err(error) => {
+                    drop(stream);
+                    attempt.again(&lease, error)?;
+                    drop(lease);
+                    taken = self.hand_over(attempt, request).await?;
+                }
+            }
+        }
+    }
+
+    fn too_silent(&self, endpoint: &Endpoint) -> GatewayError {
+        GatewayError::DeadlineExceeded {
+            name: endpoint.name().to_owned(),
+            seconds: self.config.silence_timeout.as_secs(),
         }
     }
 }
 
-struct Begun {
-    stream: GenerateStream,
-    prompt_tokens: u32,
-    first: Piece,
-    lease: Lease,
+impl Attempt {
+    /// After a failure: goes on if another replica may do better, else counts the request as ended.
+    fn again(&mut self, lease: &Lease, error: GatewayError) -> Result<(), GatewayError> {
+        let outcome = self.watch.again(lease, error, &mut self.tried);
+        if let Err(error) = &outcome {
+            self.watch.ended(Some(error));
+        }
+        outcome
+    }
 }
 
-async fn first_piece(
-    lease: &Lease,
-    request: &GenerateRequest,
-) -> Result<(GenerateStream, u32, Piece), GatewayError> {
-    let mut stream = lease.client.generate(request).await?;
+async fn first_piece(stream: &mut GenerateStream) -> Result<(u32, Piece), GatewayError> {
     let mut prompt_tokens = 0;
     loop {
-        match next_event(&mut stream).await? {
+        match next_event(stream).await? {
             GenerateEvent::Start { prompt_tokens: count } => prompt_tokens = count,
             GenerateEvent::Token { text, logprobs } => {
-                return Ok((stream, prompt_tokens, Piece::Text { text, logprobs }));
+                return Ok((prompt_tokens, Piece::Text { text, logprobs }));
             }
             GenerateEvent::End {
                 finish_reason,
                 completion_tokens,
             } => {
-                return Ok((
-                    stream,
-                    prompt_tokens,
-                    Piece::End {
-                        finish_reason,
-                        completion_tokens,
-                    },
-                ));
+                let end = Piece::End {
+                    finish_reason,
+                    completion_tokens,
+                };
+                return Ok((prompt_tokens, end));
             }
             GenerateEvent::Error { error } => return Err(GatewayError::Generation(Box::new(error))),
         }

@@ -3,6 +3,7 @@
 pub(crate) mod endpoint;
 pub(crate) mod generate;
 mod infer;
+pub(crate) mod several;
 pub mod stats;
 
 use std::collections::BTreeMap;

@@ -20,7 +20,7 @@ pub struct EndpointStats {
     pub model: String,
     /// Version that takes requests.
     pub version: u32,
-    /// Requests that ended, however.
+    /// Requests that ended, however; one for several answers counts as several.
     pub requests_total: u64,
     /// Of these, how many the endpoint failed to answer.
     pub failed_total: u64,

@@ -40,6 +40,8 @@ pub enum Script {
     SayAndFail(Vec<&'static str>),
     /// Refuses with this status and code.
     Refuse(u16, &'static str),
+    /// Sends the prompt back and `!`, but refuses `bad`, breaks after `break`, and is silent after `hang`.
+    ByPrompt,
 }
 
 pub struct PeerState {
@@ -47,6 +49,7 @@ pub struct PeerState {
     pub requests: AtomicUsize,
     pub cancelled: AtomicUsize,
     pub last: Mutex<Option<GenerateRequest>>,
+    pub seeds: Mutex<Vec<Option<u64>>>,
     pub running: AtomicUsize,
 }
 
@@ -74,6 +77,7 @@ impl Peer {
             requests: AtomicUsize::new(0),
             cancelled: AtomicUsize::new(0),
             last: Mutex::new(None),
+            seeds: Mutex::new(Vec::new()),
             running: AtomicUsize::new(0),
         });
         let app = axum::Router::new()
@@ -134,7 +138,8 @@ async fn infer(State(state): State<Arc<PeerState>>, body: String) -> Response {
 }
 
 fn refusal(status: u16, code: &str) -> Response {
-    let error = json!({"error": {"code": code, "message": format!("refused: {code}"), "retryable": false}});
+    let error = json!({"error": {"code": code, "message": format!("refused: {code}"), "retryable": false,
+        "field": "prompt_tokens[7]"}});
     (StatusCode::from_u16(status).unwrap(), axum::Json(error)).into_response()
 }
 
@@ -158,19 +163,36 @@ async fn generate(
     axum::Json(request): axum::Json<GenerateRequest>,
 ) -> Response {
     state.requests.fetch_add(1, Ordering::SeqCst);
+    let prompt = match (&request.prompt, &request.prompt_tokens) {
+        (Some(text), _) => text.clone(),
+        (_, tokens) => format!("{:?}", tokens.clone().unwrap_or_default()),
+    };
+    state.seeds.lock().unwrap().push(request.seed);
     *state.last.lock().unwrap() = Some(request);
     let script = state.script.lock().unwrap().clone();
+    let owned = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|text| (*text).to_owned())
+            .collect::<Vec<String>>()
+    };
     let (texts, ending) = match &script {
         Script::Refuse(status, code) => return refusal(*status, code),
         Script::Say(texts)
         | Script::SayAndHang(texts)
         | Script::SayAndDie(texts)
-        | Script::SayAndFail(texts) => (texts.clone(), script.clone()),
+        | Script::SayAndFail(texts) => (owned(texts), script.clone()),
+        Script::ByPrompt => match prompt.as_str() {
+            "bad" => return refusal(400, "invalid_request"),
+            "break" => (vec![prompt], Script::SayAndFail(vec![])),
+            "hang" => (vec![prompt], Script::SayAndHang(vec![])),
+            _ => (vec![prompt, "!".to_owned()], Script::Say(vec![])),
+        },
     };
     let mut lines = vec![line(&GenerateEvent::Start { prompt_tokens: 5 })];
     lines.extend(texts.iter().map(|text| {
         line(&GenerateEvent::Token {
-            text: (*text).to_owned(),
+            text: text.clone(),
             logprobs: vec![],
         })
     }));

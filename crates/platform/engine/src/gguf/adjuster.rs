@@ -158,10 +158,22 @@ mod tests {
     fn what_asks_for_nothing_is_neutral() {
         assert!(NEUTRAL.is_neutral());
         for wanted in [
-            Adjustment { bias: vec![(0, 0.5)], ..NEUTRAL },
-            Adjustment { repetition: 1.1, ..NEUTRAL },
-            Adjustment { frequency: 0.1, ..NEUTRAL },
-            Adjustment { presence: -0.1, ..NEUTRAL },
+            Adjustment {
+                bias: vec![(0, 0.5)],
+                ..NEUTRAL
+            },
+            Adjustment {
+                repetition: 1.1,
+                ..NEUTRAL
+            },
+            Adjustment {
+                frequency: 0.1,
+                ..NEUTRAL
+            },
+            Adjustment {
+                presence: -0.1,
+                ..NEUTRAL
+            },
         ] {
             assert!(!wanted.is_neutral());
         }

@@ -94,6 +94,18 @@ impl Loaded {
         })
     }
 
+    /// A token's bytes, and of a control token its name: in answers those have no text.
+    pub fn shown(&self, token: usize) -> Vec<u8> {
+        match self.pieces.get(token) {
+            Some(piece) if !piece.is_empty() => piece.to_vec(),
+            Some(_) => i32::try_from(token).map_or_else(
+                |_| Vec::new(),
+                |id| self.model.vocab().token_to_piece(LlamaToken::new(id), true, None),
+            ),
+            None => Vec::new(),
+        }
+    }
+
     /// Tokens of a text. `special` adds what the model wants at the beginning (BOS).
     pub fn tokenise(&self, text: &str, special: bool) -> Vec<LlamaToken> {
         self.model.vocab().tokenize(text.as_bytes(), special, true)

@@ -8,7 +8,7 @@
 //! - `cache` is where the keys and values of sequences lie;
 //! - `schedule` decides what goes into a batch, and nothing else;
 //! - `sampler` picks tokens, from scores that `adjuster` may have changed;
-//! - `text` and `template` are what their names say.
+//! - `text`, `template`, `logprobs` and `echo` (of a prompt) are what their names say.
 //!
 //! A request reserves its prompt and `max_tokens` in a KV cache when it is admitted, so one that is
 //! running is never thrown out again. Admission is first come, first served: a large request at the head
@@ -16,7 +16,9 @@
 
 mod adjuster;
 mod cache;
+mod echo;
 mod loaded;
+mod logprobs;
 mod queue;
 mod request;
 mod sampler;

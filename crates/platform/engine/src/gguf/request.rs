@@ -9,6 +9,7 @@ use llama_cpp_2::token::LlamaToken;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::adjuster::Adjustment;
+use super::echo::Echo;
 use super::loaded::Loaded;
 use super::sampler::Sampling;
 use crate::EngineError;
@@ -33,6 +34,7 @@ pub(super) struct Job {
     pub seed: u64,
     pub stops: Vec<String>,
     pub logprobs: Option<usize>,
+    pub echo: Option<Echo>,
     pub events: UnboundedSender<GenerateEvent>,
 }
 
@@ -40,6 +42,11 @@ impl Job {
     /// KV cells that it needs at most.
     pub fn reservation(&self) -> usize {
         self.prompt.len() + self.max_tokens as usize
+    }
+
+    /// Whether every token of the prompt must be computed and scored, because its caller is told the scores.
+    pub fn scores_prompt(&self) -> bool {
+        self.echo.is_some() && self.logprobs.is_some()
     }
 }
 
@@ -57,8 +64,14 @@ pub(super) fn prepare(
             format!("logprobs must be at most {MAX_LOGPROBS}"),
         ));
     }
+    if request.echo && request.messages.is_some() {
+        return Err(EngineError::invalid("echo", "a chat cannot be echoed"));
+    }
     let prompt = prompt(request, loaded)?;
     let max_tokens = fit(prompt.len(), request.max_tokens, loaded.limits.context_tokens)?;
+    let echo = request
+        .echo
+        .then(|| Echo::new(&prompt, request.prompt.as_deref(), loaded));
     Ok(Job {
         prompt,
         max_tokens,
@@ -66,6 +79,7 @@ pub(super) fn prepare(
         seed: request.seed.unwrap_or_else(random_seed),
         stops: request.stop.clone(),
         logprobs: request.logprobs.map(|count| count as usize),
+        echo,
         events,
     })
 }
@@ -183,7 +197,12 @@ fn adjustment(request: &GenerateRequest, vocabulary: usize) -> Result<Option<Adj
     }
     let adjustment = Adjustment {
         bias: biases(&request.logit_bias, vocabulary)?,
-        repetition: within("repetition_penalty", repetition, 0.0..=MAX_REPETITION_PENALTY, 1.0)?,
+        repetition: within(
+            "repetition_penalty",
+            repetition,
+            0.0..=MAX_REPETITION_PENALTY,
+            1.0,
+        )?,
         frequency: within("frequency_penalty", request.frequency_penalty, -2.0..=2.0, 0.0)?,
         presence: within("presence_penalty", request.presence_penalty, -2.0..=2.0, 0.0)?,
     };
@@ -232,7 +251,11 @@ fn biases(given: &[(i32, f32)], vocabulary: usize) -> Result<Vec<(u32, f32)>, En
                 "logit_bias of token {id} must be between -100 and 100, not {bias}"
             ));
         }
-        let bias = if *bias == FORBIDDEN { f32::NEG_INFINITY } else { *bias };
+        let bias = if *bias == FORBIDDEN {
+            f32::NEG_INFINITY
+        } else {
+            *bias
+        };
         biases.push((token, bias));
     }
     let mut forbidden: Vec<u32> = biases
@@ -285,9 +308,21 @@ mod tests {
     fn sampling_out_of_range_is_refused_by_field() {
         type Change = fn(&mut GenerateRequest, f32);
         let fields: [(&str, Change, &[f32]); 6] = [
-            ("temperature", |request, value| request.temperature = Some(value), &[-0.1, 101.0]),
-            ("top_p", |request, value| request.top_p = Some(value), &[-0.1, 1.1]),
-            ("min_p", |request, value| request.min_p = Some(value), &[-0.1, 1.1]),
+            (
+                "temperature",
+                |request, value| request.temperature = Some(value),
+                &[-0.1, 101.0],
+            ),
+            (
+                "top_p",
+                |request, value| request.top_p = Some(value),
+                &[-0.1, 1.1],
+            ),
+            (
+                "min_p",
+                |request, value| request.min_p = Some(value),
+                &[-0.1, 1.1],
+            ),
             (
                 "frequency_penalty",
                 |request, value| request.frequency_penalty = Some(value),

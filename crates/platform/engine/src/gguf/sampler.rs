@@ -276,34 +276,53 @@ fn index_of(values: &[f32], wanted: f32) -> usize {
     values.iter().position(|value| *value == wanted).unwrap_or(0)
 }
 
-/// Natural logarithms of probabilities: of one token, and of the likeliest `count`.
+/// Natural logarithms of probabilities: of one token, and of the likeliest `count`, likeliest first.
 pub(super) fn log_probabilities(logits: &[f32], token: usize, count: usize) -> (f32, Vec<(usize, f32)>) {
     let best = highest(logits);
-    let sum: f64 = logits.iter().map(|logit| f64::from(exp(logit - best))).sum();
-    let normaliser = best + sum.ln() as f32;
-    let mut top: Vec<(u32, f32)> = Vec::new();
-    if count > 0 {
-        top = logits
-            .iter()
-            .enumerate()
-            .map(|(token, logit)| (token as u32, *logit))
-            .collect();
-        if count < top.len() {
-            top.select_nth_unstable_by(count - 1, heavier_first);
-            top.truncate(count);
+    let mut weights = [0.0_f32; BLOCK];
+    let mut total = 0.0_f64;
+    for block in logits.chunks(BLOCK) {
+        let weights = &mut weights[..block.len()];
+        for (weight, logit) in weights.iter_mut().zip(block) {
+            *weight = exp(logit - best);
         }
-        top.sort_unstable_by(heavier_first);
+        total += f64::from(sum(weights));
     }
-    let top = top
+    let normaliser = best + total.ln() as f32;
+    let top = likeliest(logits, count)
         .into_iter()
         .map(|(token, logit)| (token as usize, logit - normaliser))
         .collect();
-    (
-        logits
-            .get(token)
-            .map_or(f32::NEG_INFINITY, |logit| logit - normaliser),
-        top,
-    )
+    let own = logits
+        .get(token)
+        .map_or(f32::NEG_INFINITY, |logit| logit - normaliser);
+    (own, top)
+}
+
+/// The `count` highest scores, highest first. Few are asked for, so most blocks are passed over after one
+/// look at their highest.
+fn likeliest(logits: &[f32], count: usize) -> Vec<(u32, f32)> {
+    let mut top: Vec<(u32, f32)> = Vec::with_capacity(count + 1);
+    if count == 0 {
+        return top;
+    }
+    for (block, scores) in logits.chunks(BLOCK).enumerate() {
+        let enters = |top: &[(u32, f32)], score: f32| {
+            top.len() < count || top.last().is_some_and(|(_, least)| score > *least)
+        };
+        if !enters(&top, highest(scores)) {
+            continue;
+        }
+        for (offset, score) in scores.iter().enumerate() {
+            if enters(&top, *score) {
+                let entry = ((block * BLOCK + offset) as u32, *score);
+                let at = top.partition_point(|other| heavier_first(other, &entry) == Ordering::Less);
+                top.insert(at, entry);
+                top.truncate(count);
+            }
+        }
+    }
+    top
 }
 
 #[cfg(test)]
@@ -386,7 +405,10 @@ mod tests {
     #[test]
     fn min_p_keeps_what_is_near_the_likeliest_and_the_other_cuts_work_on_that() {
         // Probabilities as 8 : 4 : 2 : 1.
-        let logits: Vec<f32> = [1.0_f32, 8.0, 2.0, 4.0].iter().map(|weight| weight.ln()).collect();
+        let logits: Vec<f32> = [1.0_f32, 8.0, 2.0, 4.0]
+            .iter()
+            .map(|weight| weight.ln())
+            .collect();
         let drawn = counts(with_min_p(sampler(1.0, 1.0, 0, 3), 0.2), &logits, 14_000);
         assert_eq!(drawn[0], 0);
         for (count, share) in drawn[1..].iter().zip([8_000.0, 2_000.0, 4_000.0]) {
@@ -430,7 +452,10 @@ mod tests {
         assert_eq!(random, pick(1.0));
         assert!(!random.contains(&2));
         let first = random.iter().filter(|token| **token == 0).count();
-        assert!((145..156).contains(&first), "each is held back by its own count: {first}");
+        assert!(
+            (145..156).contains(&first),
+            "each is held back by its own count: {first}"
+        );
     }
 
     #[test]
@@ -454,5 +479,25 @@ mod tests {
         assert_eq!(top[0].0, 1);
         assert_eq!(top[3], (2, chosen));
         assert_eq!(log_probabilities(&logits, 1, 0).1, []);
+    }
+
+    #[test]
+    fn the_likeliest_are_those_that_sorting_finds_and_the_sum_is_that_of_doubles() {
+        let logits: Vec<f32> = (0..5000_u32)
+            .map(|token| (token.wrapping_mul(2_654_435_761) >> 20) as f32 / 200.0)
+            .collect();
+        let mut sorted: Vec<(u32, f32)> = (0..).zip(logits.iter().copied()).collect();
+        sorted.sort_by(heavier_first);
+        for count in [1, 5, 20] {
+            assert_eq!(likeliest(&logits, count), sorted[..count]);
+        }
+        assert_eq!(likeliest(&logits[..3], 20).len(), 3);
+        let exact: f64 = logits.iter().map(|logit| f64::from(*logit).exp()).sum();
+        let (own, _) = log_probabilities(&logits, 7, 1);
+        assert!((f64::from(own) - (f64::from(logits[7]) - exact.ln())).abs() < 1e-4);
+        assert_eq!(
+            log_probabilities(&[0.0, f32::NEG_INFINITY], 1, 0).0,
+            f32::NEG_INFINITY
+        );
     }
 }

@@ -9,11 +9,17 @@ pub(super) const BATCH_TOKENS: usize = 512;
 /// between two of its tokens is bounded by this.
 const PROMPT_TOKENS_BESIDE_ANSWERS: usize = 128;
 
+/// Prompt tokens of one batch that are all scored, at most: llama.cpp keeps a score for every token of the
+/// vocabulary behind each of them, and reading those takes the time of some answers.
+const SCORED_TOKENS: usize = 128;
+
 /// One running sequence, as the schedule sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// So many prompt tokens are not computed yet (at least one).
     Prompt(usize),
+    /// The same, and each is scored.
+    ScoredPrompt(usize),
     /// One token was sampled and is to be computed.
     Answer,
 }
@@ -27,6 +33,7 @@ pub(super) fn shares(phases: &[Phase]) -> Vec<usize> {
     } else {
         room
     };
+    let mut scored_left = SCORED_TOKENS;
     phases
         .iter()
         .map(|phase| match phase {
@@ -34,6 +41,11 @@ pub(super) fn shares(phases: &[Phase]) -> Vec<usize> {
             Phase::Prompt(waiting) => {
                 let share = (*waiting).min(left);
                 left -= share;
+                share
+            }
+            Phase::ScoredPrompt(waiting) => {
+                let share = (*waiting).min(left).min(scored_left);
+                (left, scored_left) = (left - share, scored_left - share);
                 share
             }
         })
@@ -58,18 +70,35 @@ mod tests {
         assert!(shares(&[]).is_empty());
     }
 
+    #[test]
+    fn scored_prompts_share_a_smaller_part_and_others_fill_the_rest() {
+        use Phase::{Answer, Prompt, ScoredPrompt};
+        assert_eq!(
+            shares(&[ScoredPrompt(100), ScoredPrompt(100), Prompt(1000)]),
+            [100, 28, 384]
+        );
+        assert_eq!(shares(&[ScoredPrompt(1000), ScoredPrompt(5)]), [128, 0]);
+        assert_eq!(shares(&[Answer, ScoredPrompt(1000), Prompt(5)]), [1, 128, 0]);
+    }
+
     proptest! {
         #[test]
-        fn a_batch_is_bounded_and_never_idle(prompts in proptest::collection::vec(0_usize..2000, 1..256)) {
-            let phases: Vec<Phase> =
-                prompts.iter().map(|waiting| if *waiting == 0 { Phase::Answer } else { Phase::Prompt(*waiting) }).collect();
+        fn a_batch_is_bounded_and_never_idle(
+            prompts in proptest::collection::vec((0_usize..2000, any::<bool>()), 1..256),
+        ) {
+            let phase = |(waiting, scored): &(usize, bool)| match (*waiting, *scored) {
+                (0, _) => Phase::Answer,
+                (waiting, false) => Phase::Prompt(waiting),
+                (waiting, true) => Phase::ScoredPrompt(waiting),
+            };
+            let phases: Vec<Phase> = prompts.iter().map(phase).collect();
             let shares = shares(&phases);
             prop_assert!(shares.iter().sum::<usize>() <= BATCH_TOKENS);
             prop_assert!(shares.iter().sum::<usize>() > 0);
             for (phase, share) in phases.iter().zip(&shares) {
                 match phase {
                     Phase::Answer => prop_assert_eq!(*share, 1),
-                    Phase::Prompt(waiting) => prop_assert!(share <= waiting),
+                    Phase::Prompt(waiting) | Phase::ScoredPrompt(waiting) => prop_assert!(share <= waiting),
                 }
             }
         }

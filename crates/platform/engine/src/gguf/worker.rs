@@ -1,6 +1,7 @@
 //! The one thread that owns llama.cpp's contexts. Each turn: drop sequences whose caller left, admit new
 //! ones, join everybody's next tokens into one batch for each cache, decode it, then sample and send.
 
+use std::ops::Range;
 use std::sync::{Arc, mpsc};
 
 use corliss_diagnostics::ErrorReport;
@@ -8,9 +9,10 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::cache::{Cache, shapes};
 use super::loaded::{Loaded, unsupported};
+use super::logprobs;
 use super::queue::Queue;
 use super::request::Job;
-use super::sampler::{Sampler, log_probabilities};
+use super::sampler::Sampler;
 use super::schedule::{Phase, shares};
 use super::text::{Piece, TextBuffer};
 use crate::EngineError;
@@ -90,6 +92,16 @@ struct Sequence {
     finished: Option<FinishReason>,
 }
 
+/// What of a sequence is in a batch.
+struct Added {
+    /// Tokens of its prompt.
+    prompt: Range<usize>,
+    /// Where in the batch its first token is, and the scores after it if it has any.
+    first: i32,
+    /// Where the scores are from which its next token is sampled.
+    scores: Option<i32>,
+}
+
 impl Sequence {
     fn new(job: Job, cache: usize, place: usize) -> Self {
         Self {
@@ -109,27 +121,65 @@ impl Sequence {
     fn phase(&self) -> Phase {
         match self.job.prompt.len() - self.computed {
             0 => Phase::Answer,
+            waiting if self.job.scores_prompt() => Phase::ScoredPrompt(waiting),
             waiting => Phase::Prompt(waiting),
         }
     }
 
-    /// Adds the next tokens to the cache's batch; answers where the scores after them will be, if they are
-    /// wanted.
-    fn add_to(&mut self, cache: &mut Cache<'_>, share: usize) -> Result<Option<i32>, String> {
+    /// Adds the next tokens to the cache's batch.
+    fn add_to(&mut self, cache: &mut Cache<'_>, share: usize) -> Result<Added, String> {
         let prompt = &self.job.prompt;
         if let Some(token) = self.next {
             // The token sampled k-th (k from 1) stands k-1 places after the prompt.
             let position = prompt.len() + self.generated as usize - 1;
-            return cache.add(token, position, self.place, true).map(Some);
+            let at = cache.add(token, position, self.place, true)?;
+            return Ok(Added {
+                prompt: prompt.len()..prompt.len(),
+                first: at,
+                scores: Some(at),
+            });
         }
-        let mut scores = None;
-        for position in self.computed..self.computed + share {
+        let all_scored = self.job.scores_prompt();
+        let added = self.computed..self.computed + share;
+        let (mut first, mut scores) = (None, None);
+        for position in added.clone() {
             let last = position + 1 == prompt.len();
-            let at = cache.add(prompt[position], position, self.place, last)?;
+            let at = cache.add(prompt[position], position, self.place, last || all_scored)?;
+            first = first.or(Some(at));
             scores = last.then_some(at);
         }
         self.computed += share;
-        Ok(scores)
+        Ok(Added {
+            prompt: added,
+            first: first.unwrap_or_default(),
+            scores,
+        })
+    }
+
+    /// Sends the part of the prompt that is known now, if it is to be echoed: each token's scores stand
+    /// behind the token before it.
+    fn echo(&mut self, added: &Added, cache: &Cache<'_>, loaded: &Loaded) {
+        let Some(echo) = &mut self.job.echo else {
+            return;
+        };
+        if added.prompt.is_empty() {
+            return;
+        }
+        let prompt = &self.job.prompt;
+        let id = |at: usize| usize::try_from(prompt[at].0).unwrap_or(usize::MAX);
+        let mut known = added.prompt.end;
+        if let Some(count) = self.job.logprobs {
+            if added.prompt.start == 0 {
+                self.logprobs.push(logprobs::unscored(id(0), echo.piece(0)));
+            }
+            known = (known + 1).min(prompt.len());
+            for (scores, at) in (added.first..).zip(added.prompt.start + 1..known) {
+                let scored = logprobs::scored(cache.scores(scores), id(at), echo.piece(at), count, loaded);
+                self.logprobs.push(scored);
+            }
+        }
+        let text = echo.take(known);
+        send_text(self, text);
     }
 
     /// Samples the next token and sends what it adds to the answer; answers whether it added any.
@@ -221,15 +271,18 @@ impl Worker<'_> {
         members.sort_by_key(|at| self.running[*at].place);
         let cache = &mut self.caches[cache];
         cache.begin_batch();
-        let mut scored = Vec::with_capacity(members.len());
+        let mut batched = Vec::with_capacity(members.len());
         for at in &members {
-            let scores = self.running[*at].add_to(cache, shares[*at])?;
-            scored.extend(scores.map(|scores| (*at, scores)));
+            batched.push((*at, self.running[*at].add_to(cache, shares[*at])?));
         }
         cache.decode()?;
         let mut decoded = 0;
-        for (at, scores) in scored {
-            decoded += u64::from(self.running[at].advance(cache.scores(scores), self.loaded));
+        for (at, added) in batched {
+            let sequence = &mut self.running[at];
+            sequence.echo(&added, cache, self.loaded);
+            if let Some(scores) = added.scores {
+                decoded += u64::from(sequence.advance(cache.scores(scores), self.loaded));
+            }
         }
         let size = u32::try_from(members.len()).unwrap_or(u32::MAX);
         self.queue.count(|stats| {
@@ -335,7 +388,9 @@ fn step(sequence: &mut Sequence, logits: &[f32], loaded: &Loaded) -> Option<Fini
     sequence.next = i32::try_from(token).ok().map(LlamaToken::new);
     let bytes = loaded.pieces.get(token).map_or(&[][..], |piece| piece);
     if let Some(count) = sequence.job.logprobs {
-        sequence.logprobs.push(logprob(logits, token, count, loaded));
+        sequence
+            .logprobs
+            .push(logprobs::answered(logits, token, count, loaded));
     }
     let last = sequence.generated >= sequence.job.max_tokens;
     match sequence.text.push(bytes) {
@@ -357,23 +412,4 @@ fn send_text(sequence: &mut Sequence, text: String) {
     }
     let logprobs = std::mem::take(&mut sequence.logprobs);
     sequence.send(GenerateEvent::Token { text, logprobs });
-}
-
-fn logprob(logits: &[f32], token: usize, count: usize, loaded: &Loaded) -> TokenLogprob {
-    let (own, top) = log_probabilities(logits, token, count);
-    let entry = |token: usize, logprob: f32, top: Vec<TokenLogprob>| {
-        let bytes = loaded.pieces.get(token).map_or(&[][..], |piece| piece);
-        TokenLogprob {
-            id: i32::try_from(token).unwrap_or(-1),
-            text: String::from_utf8_lossy(bytes).into_owned(),
-            bytes: bytes.to_vec(),
-            logprob,
-            top,
-        }
-    };
-    let top = top
-        .into_iter()
-        .map(|(token, logprob)| entry(token, logprob, Vec::new()))
-        .collect();
-    entry(token, own, top)
 }

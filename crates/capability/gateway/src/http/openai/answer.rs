@@ -5,6 +5,7 @@ use corliss_engine::protocol::{FinishReason, TokenLogprob};
 use serde_json::{Value, json};
 
 use super::logprobs;
+use super::sampling::Asked;
 use crate::service::generate::Whole;
 
 /// Which of the two APIs is answered.
@@ -21,12 +22,15 @@ pub(super) struct Answer {
     created_s: i64,
     model: String,
     with_logprobs: bool,
-    /// Characters written so far, for the offsets of the older shape.
-    offset: usize,
+    /// Characters of each choice written so far, for the offsets of the older shape.
+    offsets: Vec<usize>,
+    /// Choices that share a prompt, one after another.
+    of_one_prompt: usize,
 }
 
 impl Answer {
-    pub(super) fn new(kind: Kind, model: &str, with_logprobs: bool, sources: &Sources) -> Self {
+    /// To what was asked.
+    pub(super) fn new(kind: Kind, asked: &Asked, sources: &Sources) -> Self {
         let seed = sources.id_seed();
         let random: String = seed.random.iter().map(|byte| format!("{byte:02x}")).collect();
         let prefix = match kind {
@@ -37,73 +41,84 @@ impl Answer {
             kind,
             id: format!("{prefix}-{random}"),
             created_s: seed.at.as_millis() / 1000,
-            model: model.to_owned(),
-            with_logprobs,
-            offset: 0,
+            model: asked.model.clone(),
+            with_logprobs: asked
+                .requests
+                .first()
+                .is_some_and(|request| request.logprobs.is_some()),
+            offsets: vec![0; asked.requests.len()],
+            of_one_prompt: asked.of_one_prompt,
         }
     }
 
     /// The whole answer.
-    pub(super) fn whole(mut self, done: &Whole) -> Value {
-        let logprobs = self.logprobs(&done.logprobs);
-        let finish = done.finish_reason;
-        let choice = match self.kind {
-            Kind::Chat => json!({
-                "index": 0,
-                "message": { "role": "assistant", "content": done.text, "refusal": null },
-                "logprobs": logprobs,
-                "finish_reason": finish,
-            }),
-            Kind::Completion => {
-                json!({ "index": 0, "text": done.text, "logprobs": logprobs, "finish_reason": finish })
-            }
-        };
+    pub(super) fn whole(mut self, done: &[Whole]) -> Value {
+        let mut choices = Vec::with_capacity(done.len());
+        for (index, done) in done.iter().enumerate() {
+            let logprobs = self.logprobs(index, &done.logprobs);
+            let finish = done.finish_reason;
+            choices.push(match self.kind {
+                Kind::Chat => json!({
+                    "index": index,
+                    "message": { "role": "assistant", "content": done.text, "refusal": null },
+                    "logprobs": logprobs,
+                    "finish_reason": finish,
+                }),
+                Kind::Completion => json!({
+                    "index": index, "text": done.text, "logprobs": logprobs, "finish_reason": finish
+                }),
+            });
+        }
         let object = match self.kind {
             Kind::Chat => "chat.completion",
             Kind::Completion => "text_completion",
         };
-        let mut whole = self.envelope(object, vec![choice]);
-        whole["usage"] = usage(done.prompt_tokens, done.completion_tokens);
+        let prompt_tokens: Vec<u32> = done.iter().map(|done| done.prompt_tokens).collect();
+        let completion_tokens = done.iter().map(|done| u64::from(done.completion_tokens)).sum();
+        let mut whole = self.envelope(object, choices);
+        whole["usage"] = self.usage(&prompt_tokens, completion_tokens);
         whole
     }
 
-    /// The piece that opens a chat; completions have none.
-    pub(super) fn opening(&self) -> Option<Value> {
+    /// The piece that opens a choice of a chat; completions have none.
+    pub(super) fn opening(&self, index: usize) -> Option<Value> {
         let delta = json!({ "role": "assistant", "content": "" });
         (self.kind == Kind::Chat).then(|| {
             self.chunk(vec![
-                json!({ "index": 0, "delta": delta, "logprobs": null, "finish_reason": null }),
+                json!({ "index": index, "delta": delta, "logprobs": null, "finish_reason": null }),
             ])
         })
     }
 
     /// A piece with more text.
-    pub(super) fn piece(&mut self, text: &str, tokens: &[TokenLogprob]) -> Value {
-        let logprobs = self.logprobs(tokens);
+    pub(super) fn piece(&mut self, index: usize, text: &str, tokens: &[TokenLogprob]) -> Value {
+        let logprobs = self.logprobs(index, tokens);
         let choice = match self.kind {
             Kind::Chat => json!({
-                "index": 0, "delta": { "content": text }, "logprobs": logprobs, "finish_reason": null
+                "index": index, "delta": { "content": text }, "logprobs": logprobs, "finish_reason": null
             }),
             Kind::Completion => {
-                json!({ "index": 0, "text": text, "logprobs": logprobs, "finish_reason": null })
+                json!({ "index": index, "text": text, "logprobs": logprobs, "finish_reason": null })
             }
         };
         self.chunk(vec![choice])
     }
 
-    /// The piece that says why it ended.
-    pub(super) fn closing(&self, finish: FinishReason) -> Value {
+    /// The piece that says why a choice ended.
+    pub(super) fn closing(&self, index: usize, finish: FinishReason) -> Value {
         let choice = match self.kind {
-            Kind::Chat => json!({ "index": 0, "delta": {}, "logprobs": null, "finish_reason": finish }),
-            Kind::Completion => json!({ "index": 0, "text": "", "logprobs": null, "finish_reason": finish }),
+            Kind::Chat => json!({ "index": index, "delta": {}, "logprobs": null, "finish_reason": finish }),
+            Kind::Completion => {
+                json!({ "index": index, "text": "", "logprobs": null, "finish_reason": finish })
+            }
         };
         self.chunk(vec![choice])
     }
 
-    /// The piece that counts tokens; it has no choices.
-    pub(super) fn counting(&self, prompt_tokens: u32, completion_tokens: u32) -> Value {
+    /// The piece that counts tokens, of each choice's prompt and of all answers; it has no choices.
+    pub(super) fn counting(&self, prompt_tokens: &[u32], completion_tokens: u64) -> Value {
         let mut chunk = self.chunk(Vec::new());
-        chunk["usage"] = usage(prompt_tokens, completion_tokens);
+        chunk["usage"] = self.usage(prompt_tokens, completion_tokens);
         chunk
     }
 
@@ -121,19 +136,22 @@ impl Answer {
         })
     }
 
-    fn logprobs(&mut self, tokens: &[TokenLogprob]) -> Value {
-        match (self.with_logprobs, self.kind) {
-            (false, _) => Value::Null,
-            (true, Kind::Chat) => logprobs::of_chat(tokens),
-            (true, Kind::Completion) => logprobs::of_completion(tokens, &mut self.offset),
+    fn logprobs(&mut self, index: usize, tokens: &[TokenLogprob]) -> Value {
+        match (self.with_logprobs, self.kind, self.offsets.get_mut(index)) {
+            (true, Kind::Chat, _) => logprobs::of_chat(tokens),
+            (true, Kind::Completion, Some(offset)) => logprobs::of_completion(tokens, offset),
+            _ => Value::Null,
         }
     }
-}
 
-fn usage(prompt_tokens: u32, completion_tokens: u32) -> Value {
-    json!({
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion_tokens,
-        "total_tokens": u64::from(prompt_tokens) + u64::from(completion_tokens),
-    })
+    /// A prompt that is answered several times counts once.
+    fn usage(&self, prompt_tokens: &[u32], completion_tokens: u64) -> Value {
+        let prompts = prompt_tokens.iter().step_by(self.of_one_prompt.max(1));
+        let prompt_tokens: u64 = prompts.map(|count| u64::from(*count)).sum();
+        json!({
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+        })
+    }
 }

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use corliss_engine::protocol::GenerateRequest;
 use corliss_http::{ApiError, Json};
 use serde_json::{Map, Value};
 
 use super::answer::{Answer, Kind};
 use super::parameters::{Parameters, invalid};
-use super::sampling::{self, Delivery};
+use super::sampling::{self, Asked};
 use super::{messages, stream};
 use crate::error::GatewayError;
 use crate::service::Gateway;
@@ -24,21 +23,23 @@ pub(super) async fn create(
     answer(&gateway, body).await.map_err(GatewayError::into_api)
 }
 
-async fn answer(gateway: &Gateway, body: Map<String, Value>) -> Result<Response, GatewayError> {
-    let (model, request, delivery) = read(body)?;
-    let endpoint = gateway.language_endpoint(&model)?;
-    let answer = Answer::new(Kind::Chat, &model, request.logprobs.is_some(), gateway.sources());
-    stream::send(gateway, endpoint, &request, answer, delivery).await
+async fn answer(gateway: &Arc<Gateway>, body: Map<String, Value>) -> Result<Response, GatewayError> {
+    let asked = read(body)?;
+    let endpoint = gateway.language_endpoint(&asked.model)?;
+    let answer = Answer::new(Kind::Chat, &asked, gateway.sources());
+    stream::send(gateway, &endpoint, asked, answer)
+        .await
+        .map_err(|(_, error)| error)
 }
 
-fn read(body: Map<String, Value>) -> Result<(String, GenerateRequest, Delivery), GatewayError> {
+fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
     let mut parameters = Parameters::new(body);
     let model: String = parameters.required("model")?;
     let messages = messages::read(parameters.required("messages")?)?;
     let mut request = sampling::take(&mut parameters)?;
     let delivery = sampling::delivery(&mut parameters)?;
-    let older: Option<u32> = parameters.optional("max_tokens")?;
-    let newer: Option<u32> = parameters.optional("max_completion_tokens")?;
+    let limit = sampling::limit(&mut parameters)?;
+    let n = sampling::answers(&mut parameters)?;
     let wanted = parameters.optional::<bool>("logprobs")?.unwrap_or(false);
     let top: Option<u32> = parameters.optional("top_logprobs")?;
     parameters.finish()?;
@@ -49,7 +50,12 @@ fn read(body: Map<String, Value>) -> Result<(String, GenerateRequest, Delivery),
         return Err(invalid("top_logprobs", "is only allowed when logprobs is true"));
     }
     request.messages = Some(messages);
-    request.max_tokens = newer.or(older);
+    request.max_tokens = limit;
     request.logprobs = wanted.then(|| top.unwrap_or(0));
-    Ok((model, request, delivery))
+    Ok(Asked {
+        model,
+        requests: sampling::repeated(vec![request], n)?,
+        of_one_prompt: n,
+        delivery,
+    })
 }

@@ -21,8 +21,6 @@ const HARMLESS: &[&str] = &[
 
 /// What to do instead of some that are not supported.
 const INSTEAD: &[(&str, &str)] = &[
-    ("n", "send the request once for each answer"),
-    ("best_of", "send the request once for each candidate"),
     (
         "tools",
         "describe the tools in the system message and parse the text",
@@ -88,7 +86,7 @@ fn changes_nothing(name: &str, value: &Value) -> bool {
     };
     empty
         || match name {
-            "n" | "best_of" => value.as_u64() == Some(1),
+            "best_of" => value.as_u64() == Some(1),
             "echo" => value.as_bool() == Some(false),
             "response_format" => value["type"] == "text",
             "tool_choice" | "function_call" => value == "none" || value == "auto",
@@ -121,17 +119,15 @@ mod tests {
 
     #[test]
     fn what_changes_nothing_is_accepted() {
-        left(
-            json!({"n": 1, "tools": [], "response_format": {"type": "text"},
-            "user": "u", "suffix": null, "echo": false, "best_of": 1}),
-        )
+        left(json!({"tools": [], "response_format": {"type": "text"},
+            "user": "u", "suffix": null, "echo": false, "best_of": 1}))
         .unwrap();
     }
 
     #[test]
     fn what_changes_the_answer_is_refused_by_name() {
         for (name, value) in [
-            ("n", json!(2)),
+            ("best_of", json!(2)),
             ("tools", json!([{"type": "function"}])),
             ("response_format", json!({"type": "json_object"})),
             ("echo", json!(true)),

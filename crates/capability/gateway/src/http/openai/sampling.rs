@@ -1,4 +1,4 @@
-//! The parameters that both kinds of completion share.
+//! The parameters that both kinds of completion share: how to sample, how much, how often, how to send it.
 
 use corliss_engine::protocol::GenerateRequest;
 use serde::Deserialize;
@@ -6,6 +6,24 @@ use serde_json::{Map, Value};
 
 use super::parameters::{Parameters, invalid};
 use crate::error::GatewayError;
+
+/// Answers to one prompt.
+const N_MAX: u64 = 16;
+/// Answers of one request. Each holds a place in an engine's queue, which is everybody's.
+const ANSWERS_MAX: usize = 128;
+
+/// A request as it was understood.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// Endpoint.
+    pub(super) model: String,
+    /// What to generate: one for each choice, in the order of their indices.
+    pub(super) requests: Vec<GenerateRequest>,
+    /// Choices that share a prompt, one after another.
+    pub(super) of_one_prompt: usize,
+    /// How to send it.
+    pub(super) delivery: Delivery,
+}
 
 /// One stop text, or several.
 #[derive(Deserialize)]
@@ -78,10 +96,68 @@ fn logit_bias(parameters: &mut Parameters) -> Result<Vec<(i32, f32)>, GatewayErr
             .map_err(|_| invalid(NAME, &format!("'{shown}' is not a token's id")))?;
         match serde_json::from_value::<f32>(bias) {
             Ok(bias) => Ok((token, bias)),
-            Err(_) => Err(invalid(NAME, &format!("the bias of token {shown} must be a number"))),
+            Err(_) => Err(invalid(
+                NAME,
+                &format!("the bias of token {shown} must be a number"),
+            )),
         }
     };
     given.unwrap_or_default().into_iter().map(read).collect()
+}
+
+/// Takes the most tokens to generate, which has two names.
+pub(super) fn limit(parameters: &mut Parameters) -> Result<Option<u32>, GatewayError> {
+    let older: Option<u32> = parameters.optional("max_tokens")?;
+    let newer: Option<u32> = parameters.optional("max_completion_tokens")?;
+    match (older, newer) {
+        (Some(older), Some(newer)) if older != newer => Err(invalid(
+            "max_tokens",
+            &format!("is {older}, but max_completion_tokens is {newer}; give one of them"),
+        )),
+        _ => Ok(newer.or(older)),
+    }
+}
+
+/// Takes how many answers each prompt gets.
+pub(super) fn answers(parameters: &mut Parameters) -> Result<usize, GatewayError> {
+    let wrong = || invalid("n", &format!("must be a whole number between 1 and {N_MAX}"));
+    let n = parameters.optional::<u64>("n").map_err(|_| wrong())?.unwrap_or(1);
+    if !(1..=N_MAX).contains(&n) {
+        return Err(wrong());
+    }
+    usize::try_from(n).map_err(|_| wrong())
+}
+
+/// A request for each choice: `n` for each prompt, one prompt after another. A seed gives each answer to a
+/// prompt a stream of its own, the first of which is that of a lone answer.
+pub(super) fn repeated(
+    prompts: Vec<GenerateRequest>,
+    n: usize,
+) -> Result<Vec<GenerateRequest>, GatewayError> {
+    // Odd, so that no two of them meet, and unlike the sampler's own step.
+    const APART: u64 = 0xd134_2543_de82_ef95;
+    if prompts.len() * n > ANSWERS_MAX {
+        return Err(invalid(
+            "n",
+            &format!(
+                "asks for {} answers to {} prompts; one request has at most {ANSWERS_MAX}",
+                prompts.len() * n,
+                prompts.len()
+            ),
+        ));
+    }
+    let mut requests = Vec::with_capacity(prompts.len() * n);
+    for prompt in prompts {
+        for answer in 0..n as u64 {
+            requests.push(GenerateRequest {
+                seed: prompt
+                    .seed
+                    .map(|seed| seed.wrapping_add(answer.wrapping_mul(APART))),
+                ..prompt.clone()
+            });
+        }
+    }
+    Ok(requests)
 }
 
 /// Takes how the answer is sent.
@@ -97,4 +173,84 @@ pub(super) fn delivery(parameters: &mut Parameters) -> Result<Delivery, GatewayE
         stream,
         include_usage,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use corliss_diagnostics::Diagnose;
+    use serde_json::json;
+
+    use super::*;
+
+    fn parameters(body: &Value) -> Parameters {
+        Parameters::new(body.as_object().unwrap().clone())
+    }
+
+    #[test]
+    fn both_names_of_the_limit_are_taken_and_a_contradiction_names_both() {
+        for body in [
+            json!({"max_tokens": 7}),
+            json!({"max_completion_tokens": 7}),
+            json!({"max_tokens": 7, "max_completion_tokens": 7}),
+            json!({"max_tokens": null, "max_completion_tokens": 7}),
+        ] {
+            assert_eq!(limit(&mut parameters(&body)).unwrap(), Some(7));
+        }
+        assert_eq!(limit(&mut parameters(&json!({}))).unwrap(), None);
+        let error = limit(&mut parameters(
+            &json!({"max_tokens": 7, "max_completion_tokens": 8}),
+        ))
+        .unwrap_err();
+        assert_eq!(error.field().as_deref(), Some("max_tokens"));
+        assert!(error.to_string().contains("max_completion_tokens"), "{error}");
+    }
+
+    #[test]
+    fn n_is_bounded_by_name() {
+        assert_eq!(answers(&mut parameters(&json!({}))).unwrap(), 1);
+        assert_eq!(answers(&mut parameters(&json!({"n": 16}))).unwrap(), 16);
+        for wrong in [
+            json!(0),
+            json!(17),
+            json!(1_000_000),
+            json!(-1),
+            json!(1.5),
+            json!("2"),
+            json!(1e30),
+        ] {
+            let error = answers(&mut parameters(&json!({ "n": wrong }))).unwrap_err();
+            assert_eq!(error.field().as_deref(), Some("n"));
+            assert!(error.to_string().contains("16"), "{error}");
+        }
+        let prompts = vec![GenerateRequest::default(); 64];
+        assert_eq!(repeated(prompts.clone(), 2).unwrap().len(), 128);
+        assert_eq!(repeated(prompts, 3).unwrap_err().field().as_deref(), Some("n"));
+    }
+
+    #[test]
+    fn answers_to_a_prompt_lie_together_and_each_has_its_own_seed() {
+        let prompt = |text: &str, seed| GenerateRequest {
+            prompt: Some(text.to_owned()),
+            seed,
+            ..GenerateRequest::default()
+        };
+        let requests = repeated(vec![prompt("a", Some(7)), prompt("b", Some(7))], 3).unwrap();
+        let texts: Vec<_> = requests
+            .iter()
+            .filter_map(|request| request.prompt.as_deref())
+            .collect();
+        assert_eq!(texts, ["a", "a", "a", "b", "b", "b"]);
+        assert_eq!(
+            requests[0].seed,
+            Some(7),
+            "the first is what a lone answer would be"
+        );
+        assert!(requests[1].seed != requests[0].seed && requests[1].seed != requests[2].seed);
+        assert!(
+            repeated(vec![prompt("a", None)], 2)
+                .unwrap()
+                .iter()
+                .all(|request| request.seed.is_none())
+        );
+    }
 }

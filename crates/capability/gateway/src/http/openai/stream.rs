@@ -1,49 +1,52 @@
-//! Sending a generation: collected into one body, or piece by piece as server-sent events ending in `[DONE]`.
+//! Sending generations: collected into one body, or piece by piece as server-sent events ending in `[DONE]`.
 
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
-use corliss_engine::protocol::GenerateRequest;
 use corliss_http::{ApiError, Dialect, Json, SseClosed, SseSender, sse};
 use http_body_util::BodyExt;
 use serde_json::Value;
 
 use super::answer::Answer;
-use super::sampling::Delivery;
-use crate::error::GatewayError;
+use super::sampling::Asked;
 use crate::service::Gateway;
 use crate::service::endpoint::Endpoint;
-use crate::service::generate::{Generation, Piece};
+use crate::service::generate::Piece;
+use crate::service::several::{Failed, Generations};
 
 /// Events that a slow client may leave untaken before the engine is made to wait.
 const EVENTS_MAX: usize = 32;
 
-/// Generates for this request and answers with it.
+/// Generates what was asked for and answers with it.
+///
+/// # Errors
+/// What went wrong, and with which choice.
 pub(super) async fn send(
-    gateway: &Gateway,
-    endpoint: Arc<Endpoint>,
-    request: &GenerateRequest,
+    gateway: &Arc<Gateway>,
+    endpoint: &Arc<Endpoint>,
+    asked: Asked,
     answer: Answer,
-    delivery: Delivery,
-) -> Result<Response, GatewayError> {
+) -> Result<Response, Failed> {
+    let delivery = asked.delivery;
     if !delivery.stream {
-        return Ok(Json(answer.whole(&gateway.generate_whole(endpoint, request).await?)).into_response());
+        let done = gateway.generate_each_whole(endpoint, &asked.requests).await?;
+        return Ok(Json(answer.whole(&done)).into_response());
     }
-    let generation = gateway.generate(endpoint, request).await?;
+    let generations = gateway.generate_each(endpoint, asked.requests).await?;
     let (sender, response) = sse(EVENTS_MAX);
     tokio::spawn(async move {
         let closed = sender.clone();
         tokio::select! {
-            // Dropping the generation closes the engine's connection, which ends its work.
+            // Dropping the generations closes their engines' connections, which ends their work.
             () = closed.closed() => {}
-            _ = pump(generation, answer, delivery.include_usage, sender) => {}
+            _ = pump(generations, answer, delivery.include_usage, sender) => {}
         }
     });
     Ok(response)
 }
 
 async fn pump(
-    mut generation: Generation,
+    mut generations: Generations,
     mut answer: Answer,
     include_usage: bool,
     sender: SseSender,
@@ -55,31 +58,36 @@ async fn pump(
         }
         value.to_string()
     };
-    if let Some(opening) = answer.opening() {
+    for opening in (0..generations.count()).filter_map(|index| answer.opening(index)) {
         sender.data(&event(opening)).await?;
     }
-    loop {
-        match generation.next().await {
-            Ok(Piece::Text { text, logprobs }) => {
-                let piece = answer.piece(&text, &logprobs);
+    let mut total = 0;
+    while !generations.are_done() {
+        match generations.next().await {
+            Ok((index, Piece::Text { text, logprobs })) => {
+                let piece = answer.piece(index, &text, &logprobs);
                 sender.data(&event(piece)).await?;
             }
-            Ok(Piece::End {
-                finish_reason,
-                completion_tokens,
-            }) => {
-                sender.data(&event(answer.closing(finish_reason))).await?;
-                if include_usage {
-                    let counting = answer.counting(generation.prompt_tokens, completion_tokens);
-                    sender.data(&event(counting)).await?;
-                }
-                return sender.data("[DONE]").await;
+            Ok((
+                index,
+                Piece::End {
+                    finish_reason,
+                    completion_tokens,
+                },
+            )) => {
+                total += u64::from(completion_tokens);
+                sender.data(&event(answer.closing(index, finish_reason))).await?;
             }
             // The status is long sent: the error is an event, and no [DONE] follows, so that nobody takes
             // half an answer for a whole one.
-            Err(error) => return sender.data(&body_of(error.into_api()).await).await,
+            Err((_, error)) => return sender.data(&body_of(error.into_api()).await).await,
         }
     }
+    if include_usage {
+        let counting = answer.counting(generations.prompt_tokens(), total);
+        sender.data(&event(counting)).await?;
+    }
+    sender.data("[DONE]").await
 }
 
 async fn body_of(error: ApiError) -> String {
