@@ -176,7 +176,8 @@ def test_a_prompt_is_echoed_with_its_log_probabilities(client: OpenAI) -> None:
 
 def test_what_the_model_would_say_scores_as_greedy_and_nonsense_does_not(client: OpenAI) -> None:
     context = "The capital of France is"
-    said = client.completions.create(model=MODEL, prompt=context, max_tokens=4, temperature=0, logprobs=0).choices[0]
+    said = client.completions.create(model=MODEL, prompt=context, max_tokens=2, temperature=0, logprobs=0).choices[0]
+    assert said.text == " Paris."
     length = len(
         client.completions.create(model=MODEL, prompt=context, max_tokens=0, echo=True, logprobs=0).choices[0].logprobs.tokens
     )
@@ -189,6 +190,28 @@ def test_what_the_model_would_say_scores_as_greedy_and_nonsense_does_not(client:
     answer = client.completions.create(model=MODEL, prompt=arrays, max_tokens=1, logprobs=1, echo=True)
     assert [len(choice.logprobs.token_logprobs) for choice in answer.choices] == [21, 401]
     assert all(value is not None for choice in answer.choices for value in choice.logprobs.token_logprobs[1:])
+
+
+def test_embeddings(client: OpenAI) -> None:
+    texts = ["The cat sat on the mat.", "A cat was sitting on a mat.", "Quarterly revenue rose by nine percent."]
+    answer = client.embeddings.create(model=MODEL, input=texts)
+    assert [entry.index for entry in answer.data] == [0, 1, 2]
+    assert answer.usage.prompt_tokens == answer.usage.total_tokens > 15
+    first, near, far = (entry.embedding for entry in answer.data)
+
+    def cosine(one: list[float], two: list[float]) -> float:
+        return sum(a * b for a, b in zip(one, two, strict=True))
+
+    assert cosine(first, first) == pytest.approx(1, abs=1e-4)
+    assert cosine(first, near) > cosine(first, far)
+    # The client asks for base64 unless told otherwise.
+    plain = client.embeddings.create(model=MODEL, input=texts[0], encoding_format="float", dimensions=len(first))
+    assert cosine(plain.data[0].embedding, first) > 0.999
+    assert len(client.embeddings.create(model=MODEL, input=[[500, 501], [502]]).data) == 2
+    for name, wrong in (("dimensions", {"dimensions": 64}), ("input[1]", {"input": ["x", ""]})):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.embeddings.create(**({"model": MODEL, "input": "x"} | wrong))
+        assert refused.value.param == name, refused.value.body
 
 
 def test_eight_clients_stream_at_once(served: Corliss) -> None:

@@ -464,3 +464,51 @@ async fn a_whole_answer_survives_a_replica_that_dies_half_way() {
         (1, 1, 0)
     );
 }
+
+#[tokio::test]
+async fn embeddings_are_numbers_or_base64_in_order() {
+    const PATH: &str = "/v1/embeddings";
+    let peers = one(Script::Say(vec![]));
+    let house = House::with(Flavor::Gguf, &peers).await;
+    let ask = async |more: Value| {
+        let mut body = json!({"model": "m", "user": "u"});
+        for (name, value) in more.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        house.ask(PATH, &body).await
+    };
+    let (status, answer) = ask(json!({"input": ["a", "b"]})).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(
+        answer,
+        json!({
+            "object": "list",
+            "model": "m",
+            "data": [
+                {"object": "embedding", "index": 0, "embedding": [0.0, 0.5]},
+                {"object": "embedding", "index": 1, "embedding": [1.0, 0.5]},
+            ],
+            "usage": {"prompt_tokens": 11, "total_tokens": 11},
+        })
+    );
+    let (_, answer) = ask(json!({"input": [[1, 2], [3]], "encoding_format": "base64"})).await;
+    assert_eq!(answer["data"][1]["embedding"], "AACAPwAAAD8=");
+    assert_eq!(house.gateway.stats()[0].prompt_tokens_total, 22);
+    for (more, param) in [
+        (json!({}), "input"),
+        (json!({"input": 5}), "input"),
+        (json!({"input": vec!["x"; 2049]}), "input"),
+        (json!({"input": "x", "encoding_format": "hex"}), "encoding_format"),
+        (json!({"input": "x", "dimensions": "few"}), "dimensions"),
+        (json!({"input": "x", "truncate": true}), "truncate"),
+    ] {
+        let (status, answer) = ask(more).await;
+        assert_eq!((status, answer["error"]["param"].as_str()), (400, Some(param)));
+    }
+    assert_eq!(peers[0].requests(), 2);
+    peers[0].says(Script::Refuse(400, "invalid_request"));
+    let (_, answer) = ask(json!({"input": [7, 8]})).await;
+    assert_eq!(answer["error"]["param"], "input[3]");
+    let (_, answer) = ask(json!({"input": [[7, 8]]})).await;
+    assert_eq!(answer["error"]["param"], "input[0][3]");
+}

@@ -20,7 +20,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
 use crate::error::EngineError;
-use crate::protocol::{GenerateEvent, GenerateRequest, Metadata, Ready, Stats};
+use crate::protocol::{EmbedRequest, Embeddings, GenerateEvent, GenerateRequest, Metadata, Ready, Stats};
 
 /// Answers other than streams are held in memory up to this size.
 const ANSWER_LIMIT_BYTES: usize = 256 << 20;
@@ -142,6 +142,19 @@ impl EngineClient {
         let answer = collect(response.into_body()).await?;
         self.keep(connection);
         Err(remote(status, &answer))
+    }
+
+    /// Embeds texts (GGUF). Dropping the future withdraws the request.
+    pub async fn embed(&self, request: &EmbedRequest) -> Result<Embeddings, EngineError> {
+        let body = serde_json::to_vec(request).map_err(|error| EngineError::Protocol {
+            detail: error.to_string(),
+        })?;
+        let (status, answer) = self.call(Method::POST, "/embed", Bytes::from(body)).await?;
+        if status.is_success() {
+            parse(&answer)
+        } else {
+            Err(remote(status, &answer))
+        }
     }
 
     async fn probe(&self, path: &str) -> Result<(StatusCode, Bytes), EngineError> {

@@ -153,6 +153,36 @@ pub struct GenerateRequest {
     pub echo: bool,
 }
 
+/// One text, as it is or in tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmbedInput {
+    /// As it is.
+    Text(String),
+    /// Token ids.
+    Tokens(Vec<i32>),
+}
+
+/// The body of `POST /embed` (GGUF).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EmbedRequest {
+    /// At least one, at most 2048.
+    pub inputs: Vec<EmbedInput>,
+    /// Numbers of each embedding; refused unless it is what the model has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dimensions: Option<u32>,
+}
+
+/// The answer to `POST /embed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Embeddings {
+    /// One for each input, of length one.
+    pub vectors: Vec<Vec<f32>>,
+    /// Tokens of all inputs.
+    pub prompt_tokens: u64,
+}
+
 /// Why generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

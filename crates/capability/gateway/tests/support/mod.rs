@@ -16,7 +16,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use corliss_clock::Sources;
-use corliss_engine::protocol::{GenerateEvent, GenerateRequest};
+use corliss_engine::protocol::{EmbedRequest, GenerateEvent, GenerateRequest};
 use corliss_gateway::{Gateway, GatewayConfig, RouteEndpoint, RouteReplica, RouteTable};
 use corliss_http::serve::{ServeConfig, bind};
 use corliss_http::{AuthFailure, Credential, Denial, Guard};
@@ -84,6 +84,7 @@ impl Peer {
             .route("/metadata", get(metadata))
             .route("/infer", post(infer))
             .route("/generate", post(generate))
+            .route("/embed", post(embed))
             .with_state(state.clone());
         let listener = UnixListener::bind(&socket).unwrap();
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -137,9 +138,29 @@ async fn infer(State(state): State<Arc<PeerState>>, body: String) -> Response {
     }
 }
 
+/// One vector for each input, of its place and one half.
+async fn embed(
+    State(state): State<Arc<PeerState>>,
+    axum::Json(request): axum::Json<EmbedRequest>,
+) -> Response {
+    state.requests.fetch_add(1, Ordering::SeqCst);
+    if let Script::Refuse(status, code) = *state.script.lock().unwrap() {
+        return refusal_of(status, code, "inputs[0][3]");
+    }
+    let vectors: Vec<[f32; 2]> = (0_u8..)
+        .zip(&request.inputs)
+        .map(|(at, _)| [f32::from(at), 0.5])
+        .collect();
+    axum::Json(json!({"vectors": vectors, "prompt_tokens": 11})).into_response()
+}
+
 fn refusal(status: u16, code: &str) -> Response {
+    refusal_of(status, code, "prompt_tokens[7]")
+}
+
+fn refusal_of(status: u16, code: &str, field: &str) -> Response {
     let error = json!({"error": {"code": code, "message": format!("refused: {code}"), "retryable": false,
-        "field": "prompt_tokens[7]"}});
+        "field": field}});
     (StatusCode::from_u16(status).unwrap(), axum::Json(error)).into_response()
 }
 

@@ -94,6 +94,18 @@ impl Loaded {
         })
     }
 
+    /// A value of the file's metadata, as text, by its name within the architecture.
+    pub fn property(&self, name: &str) -> Option<String> {
+        self.model
+            .meta_val_str(&format!("{}.{name}", self.architecture))
+            .ok()
+    }
+
+    /// Numbers of an embedding.
+    pub fn embedding_length(&self) -> u32 {
+        u32::try_from(self.model.n_embd_out()).unwrap_or(0)
+    }
+
     /// A token's bytes, and of a control token its name: in answers those have no text.
     pub fn shown(&self, token: usize) -> Vec<u8> {
         match self.pieces.get(token) {

@@ -5,6 +5,7 @@
 //! - `queue` is the bounded line between the two;
 //! - `worker` is the one thread that computes: each turn it admits, joins every sequence's next tokens
 //!   into one batch, decodes, samples and sends;
+//! - `embedding` is a request for embeddings, `embedder` computes them between the worker's batches;
 //! - `cache` is where the keys and values of sequences lie;
 //! - `schedule` decides what goes into a batch, and nothing else;
 //! - `sampler` picks tokens, from scores that `adjuster` may have changed;
@@ -17,6 +18,8 @@
 mod adjuster;
 mod cache;
 mod echo;
+mod embedder;
+mod embedding;
 mod loaded;
 mod logprobs;
 mod queue;
@@ -30,9 +33,11 @@ mod worker;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::protocol::{GenerateEvent, GenerateRequest, LanguageMetadata, Metadata, Stats};
+use crate::protocol::{
+    EmbedRequest, Embeddings, GenerateEvent, GenerateRequest, LanguageMetadata, Metadata, Stats,
+};
 use crate::{EngineArgs, EngineError};
 use corliss_types::Flavor;
 
@@ -95,6 +100,14 @@ impl GgufEngine {
         let job = request::prepare(request, &self.loaded, events)?;
         self.queue.push(job)?;
         Ok(received)
+    }
+
+    /// Checks and queues a request for embeddings and waits for them. Dropping the future cancels it.
+    pub async fn embed(&self, request: &EmbedRequest) -> Result<Embeddings, EngineError> {
+        let (answer, answered) = oneshot::channel();
+        let job = embedding::prepare(request, &self.loaded, answer)?;
+        self.queue.push_embedding(job)?;
+        answered.await.unwrap_or(Err(EngineError::Stopped))
     }
 
     /// Counters.

@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use corliss_diagnostics::ErrorReport;
 
+use super::embedding::EmbedJob;
 use super::request::Job;
 use crate::EngineError;
 use crate::protocol::{GenerateEvent, Stats};
@@ -12,6 +13,7 @@ use crate::protocol::{GenerateEvent, Stats};
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Job>,
+    embeddings: VecDeque<EmbedJob>,
     stopped: bool,
     failure: Option<String>,
     stats: Stats,
@@ -63,10 +65,34 @@ impl Queue {
         Ok(())
     }
 
+    /// Adds a request for embeddings at the end of their own line, which is as long, or refuses it.
+    pub fn push_embedding(&self, job: EmbedJob) -> Result<(), EngineError> {
+        let mut state = self.lock();
+        if state.stopped {
+            return Err(EngineError::Stopped);
+        }
+        let before = state.embeddings.len();
+        state.embeddings.retain(|job| !job.answer.is_closed());
+        state.stats.cancelled_total += (before - state.embeddings.len()) as u64;
+        if state.embeddings.len() >= self.limit {
+            state.stats.failed_total += 1;
+            return Err(EngineError::QueueFull { limit: self.limit });
+        }
+        state.embeddings.push_back(job);
+        drop(state);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Takes the first request for embeddings.
+    pub fn pop_embedding(&self) -> Option<EmbedJob> {
+        self.lock().embeddings.pop_front()
+    }
+
     /// Waits until there is something to do; false when stopped.
     pub fn wait(&self) -> bool {
         let mut state = self.lock();
-        while state.waiting.is_empty() && !state.stopped {
+        while state.waiting.is_empty() && state.embeddings.is_empty() && !state.stopped {
             state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         !state.stopped
@@ -100,7 +126,7 @@ impl Queue {
     pub fn stats(&self) -> Stats {
         let state = self.lock();
         Stats {
-            waiting: state.waiting.len() as u64,
+            waiting: (state.waiting.len() + state.embeddings.len()) as u64,
             ..state.stats.clone()
         }
     }
@@ -121,12 +147,19 @@ impl Queue {
     }
 
     fn close(&self, failure: Option<String>) {
-        let waiting = {
+        let (waiting, embeddings) = {
             let mut state = self.lock();
             state.stopped = true;
             state.failure = state.failure.take().or(failure);
-            std::mem::take(&mut state.waiting)
+            let state = &mut *state;
+            (
+                std::mem::take(&mut state.waiting),
+                std::mem::take(&mut state.embeddings),
+            )
         };
+        for job in embeddings {
+            let _ = job.answer.send(Err(EngineError::Stopped));
+        }
         for job in waiting {
             let error = ErrorReport::of(&EngineError::Stopped);
             let _ = job.events.send(GenerateEvent::Error { error });

@@ -107,7 +107,7 @@ fn prompt(request: &GenerateRequest, loaded: &Loaded) -> Result<Vec<LlamaToken>,
     let tokens = match (&request.messages, &request.prompt, &request.prompt_tokens) {
         (Some(messages), None, None) => chat(messages, loaded)?,
         (None, Some(text), None) => text_tokens(text, loaded, true)?,
-        (None, None, Some(tokens)) => given_tokens(tokens, loaded)?,
+        (None, None, Some(tokens)) => given_tokens(tokens, "prompt_tokens", loaded)?,
         _ => {
             let detail = "exactly one of messages, prompt and prompt_tokens must be given";
             return Err(EngineError::invalid("prompt", detail));
@@ -141,7 +141,11 @@ fn chat(messages: &[ChatMessage], loaded: &Loaded) -> Result<Vec<LlamaToken>, En
 
 /// Tokenising takes time in proportion to the text, so a text that cannot fit is refused before: no token
 /// of any vocabulary stands for more bytes than its longest piece.
-fn text_tokens(text: &str, loaded: &Loaded, special: bool) -> Result<Vec<LlamaToken>, EngineError> {
+pub(super) fn text_tokens(
+    text: &str,
+    loaded: &Loaded,
+    special: bool,
+) -> Result<Vec<LlamaToken>, EngineError> {
     let longest = loaded
         .pieces
         .iter()
@@ -161,7 +165,12 @@ fn text_tokens(text: &str, loaded: &Loaded, special: bool) -> Result<Vec<LlamaTo
     Ok(loaded.tokenise(text, special))
 }
 
-fn given_tokens(tokens: &[i32], loaded: &Loaded) -> Result<Vec<LlamaToken>, EngineError> {
+/// Tokens that the caller chose, in this field.
+pub(super) fn given_tokens(
+    tokens: &[i32],
+    field: &str,
+    loaded: &Loaded,
+) -> Result<Vec<LlamaToken>, EngineError> {
     let size = loaded.pieces.len();
     match tokens
         .iter()
@@ -169,7 +178,7 @@ fn given_tokens(tokens: &[i32], loaded: &Loaded) -> Result<Vec<LlamaToken>, Engi
     {
         None => Ok(tokens.iter().copied().map(LlamaToken::new).collect()),
         Some(at) => Err(EngineError::invalid(
-            format!("prompt_tokens[{at}]"),
+            format!("{field}[{at}]"),
             format!(
                 "{} is not a token of this model, whose ids go from 0 to {}",
                 tokens[at],

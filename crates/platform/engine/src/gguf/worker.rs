@@ -8,6 +8,7 @@ use corliss_diagnostics::ErrorReport;
 use llama_cpp_2::token::LlamaToken;
 
 use super::cache::{Cache, shapes};
+use super::embedder::Embedder;
 use super::loaded::{Loaded, unsupported};
 use super::logprobs;
 use super::queue::Queue;
@@ -61,6 +62,7 @@ fn run(loaded: &Loaded, queue: &Queue, ready: &mpsc::SyncSender<Result<(), Engin
         queue,
         caches,
         running: Vec::new(),
+        embedder: Embedder::new(loaded),
         failures: 0,
     };
     while worker.turn() {}
@@ -206,13 +208,14 @@ struct Worker<'a> {
     caches: Vec<Cache<'a>>,
     /// Oldest first.
     running: Vec<Sequence>,
+    embedder: Embedder<'a>,
     failures: u32,
 }
 
 impl Worker<'_> {
     /// One iteration; false when it is time to end.
     fn turn(&mut self) -> bool {
-        if self.running.is_empty() && !self.queue.wait() {
+        if self.running.is_empty() && !self.embedder.is_busy() && !self.queue.wait() {
             return false;
         }
         if self.queue.stopped() {
@@ -229,6 +232,7 @@ impl Worker<'_> {
         }
         self.failures = 0;
         self.finish();
+        self.embedder.turn(self.queue);
         true
     }
 
@@ -363,6 +367,7 @@ impl Worker<'_> {
         for sequence in std::mem::take(&mut self.running) {
             sequence.send(GenerateEvent::Error { error: error.clone() });
         }
+        self.embedder.end();
         self.queue.stop();
     }
 }

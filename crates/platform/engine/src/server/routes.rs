@@ -1,4 +1,4 @@
-//! The engine's routes: `/ready`, `/metadata`, `/stats`, and `/infer` or `/generate` by kind of model.
+//! The engine's routes: `/ready`, `/metadata`, `/stats`, and by kind of model `/infer`, or `/generate` and `/embed`.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::{Active, Cell, Engine, generate, status};
 use crate::EngineError;
@@ -53,7 +54,7 @@ async fn route(cell: &Arc<Cell>, request: Request<Incoming>) -> Result<Response<
                 Engine::Gguf(engine) => engine.stats(),
             },
         )),
-        (&Method::POST, "/infer" | "/generate") => {
+        (&Method::POST, "/infer" | "/generate" | "/embed") => {
             let active = cell.admit()?;
             compute(cell, active, request, path).await
         }
@@ -78,13 +79,14 @@ async fn compute(
             ))
         }
         (Engine::Gguf(gguf), "/generate") => {
-            let body = read(request).await?;
-            let wanted = serde_json::from_slice(&body).map_err(|error| {
-                EngineError::invalid("body", format!("the request is not valid: {error}"))
-            })?;
+            let wanted = parse(&read(request).await?)?;
             let events = gguf.generate(&wanted)?;
             let body = generate::EventBody::new(events, active).boxed_unsync();
             Ok(respond(StatusCode::OK, body))
+        }
+        (Engine::Gguf(gguf), "/embed") => {
+            let wanted = parse(&read(request).await?)?;
+            Ok(json(StatusCode::OK, &gguf.embed(&wanted).await?))
         }
         _ => Err(no_route(cell, &Method::POST, path)),
     }
@@ -96,6 +98,11 @@ fn no_route(cell: &Cell, method: &Method, path: String) -> EngineError {
         method: method.to_string(),
         path,
     }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, EngineError> {
+    serde_json::from_slice(body)
+        .map_err(|error| EngineError::invalid("body", format!("the request is not valid: {error}")))
 }
 
 async fn read(request: Request<Incoming>) -> Result<Bytes, EngineError> {

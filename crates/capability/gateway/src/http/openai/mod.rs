@@ -1,14 +1,16 @@
-//! OpenAI's API: models, completions and chat completions, streamed or whole.
+//! OpenAI's API: models, completions and chat completions, streamed or whole, and embeddings.
 
 mod answer;
 mod chat;
 mod completions;
+mod embeddings;
 mod logprobs;
 mod messages;
 mod models;
 mod parameters;
 mod sampling;
 mod stream;
+mod texts;
 
 use std::sync::Arc;
 
@@ -53,6 +55,15 @@ pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
             infer,
             Dialect::OpenAi,
             post(chat::create).with_state(state()),
+        )
+        .body_limit(limit)
+        .streaming()
+        .route(
+            Method::POST,
+            "/v1/embeddings",
+            infer,
+            Dialect::OpenAi,
+            post(embeddings::create).with_state(state()),
         )
         .body_limit(limit)
         .streaming()
