@@ -147,8 +147,8 @@ pub struct GenerateRequest {
     /// Report each token's log-probability and those of this many likeliest tokens (0 to 20).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<u32>,
-    /// Begin the answer with the prompt, and with its log-probabilities if `logprobs` asks for any. Not with
-    /// `messages`.
+    /// Begin the answer with the prompt, and with its log-probabilities if `logprobs` asks for any; then the
+    /// token that ends the answer is reported too. Not with `messages`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub echo: bool,
 }

@@ -432,6 +432,15 @@ mod smollm2 {
         .await;
         assert!(mean(&alone) > mean(&odd) + 2.0, "{} {}", mean(&alone), mean(&odd));
 
+        // An answer that ends at once has its one token too: evaluations count on it.
+        let mut ending = score("The end.".to_owned());
+        ending.logit_bias = vec![(2, 100.0)];
+        let ended = ask(&engine, &ending).await;
+        assert_eq!((ended.tokens, ended.finish), (0, FinishReason::Stop));
+        assert_eq!(ended.logprobs.len() as u32, ended.prompt_tokens + 1);
+        assert_eq!(ended.logprobs.last().unwrap().text, "<|im_end|>");
+        assert_eq!(ended.text, "The end.");
+
         let tokens: Vec<i32> = alone.logprobs[..20].iter().map(|token| token.id).collect();
         let mut given = score(String::new());
         (given.prompt, given.prompt_tokens, given.logprobs) = (None, Some(tokens), None);

@@ -385,6 +385,12 @@ fn take_place(caches: &mut [Cache<'_>], tokens: usize) -> Option<(usize, usize)>
 fn step(sequence: &mut Sequence, logits: &[f32], loaded: &Loaded) -> Option<FinishReason> {
     let token = sequence.sampler.pick(logits);
     if loaded.ends.get(token).copied().unwrap_or(true) {
+        // Whoever scores a prompt counts on one more token behind it, and leaves it out, whatever it is.
+        if let Some(count) = sequence.job.logprobs.filter(|_| sequence.job.echo.is_some()) {
+            let shown = loaded.shown(token);
+            let ending = logprobs::scored(logits, token, &shown, count, loaded);
+            sequence.logprobs.push(ending);
+        }
         let rest = sequence.text.flush();
         send_text(sequence, rest);
         return Some(FinishReason::Stop);
