@@ -5,7 +5,9 @@
 mod support;
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use corliss_gateway::GatewayConfig;
 use corliss_types::Flavor;
 use serde_json::{Value, json};
 use support::{House, Peer, Script, chat, eventually};
@@ -262,6 +264,23 @@ async fn a_client_that_leaves_frees_every_answer() {
         house.gateway.stats()[0].cancelled_total == 8
     })
     .await;
+}
+
+#[tokio::test]
+async fn answers_that_wait_their_turn_are_not_taken_for_silent_ones() {
+    let peers = one(Script::ByPrompt);
+    let config = GatewayConfig {
+        silence_timeout: Duration::from_millis(100),
+        ..GatewayConfig::default()
+    };
+    let house = House::new(config).await;
+    house.route(Flavor::Gguf, &peers);
+    let ask = async |prompt: Value| {
+        let (status, answer) = house.ask("/v1/completions", &completion(prompt, json!({}))).await;
+        (status, answer["choices"][1]["text"].clone())
+    };
+    assert_eq!(ask(json!("slow")).await.0, 504, "a lone one is silent");
+    assert_eq!(ask(json!(["a", "slow"])).await, (200, json!("slow!")));
 }
 
 #[tokio::test]

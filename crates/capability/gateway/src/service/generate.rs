@@ -46,6 +46,8 @@ pub(crate) struct Generation {
 /// A request on its way to a replica.
 struct Attempt {
     watch: Watch,
+    /// How long its first piece may take.
+    patience: Duration,
     tried: Vec<ReplicaId>,
     admission: Admission,
 }
@@ -70,7 +72,9 @@ impl Gateway {
         endpoint: Arc<Endpoint>,
         request: &GenerateRequest,
     ) -> Result<Generation, GatewayError> {
-        self.generate_besides(endpoint, request, Vec::new()).await
+        let patience = self.config.silence_timeout;
+        self.generate_besides(endpoint, request, patience, Vec::new())
+            .await
     }
 
     /// As above, on a replica that is not among `tried`; with any in there, it is the last attempt.
@@ -78,13 +82,15 @@ impl Gateway {
         &self,
         endpoint: Arc<Endpoint>,
         request: &GenerateRequest,
+        patience: Duration,
         tried: Vec<ReplicaId>,
     ) -> Result<Generation, GatewayError> {
-        let taken = self.take_on_besides(endpoint, request, tried).await?;
+        let taken = self.take_on_besides(endpoint, request, patience, tried).await?;
         self.first(taken, request).await
     }
 
-    /// Waits until an engine has taken the request, and with that has found nothing wrong in it.
+    /// Waits until an engine has taken the request, and with that has found nothing wrong in it. Its first
+    /// piece must follow within `patience`.
     ///
     /// # Errors
     /// As [`Gateway::generate`].
@@ -92,20 +98,24 @@ impl Gateway {
         &self,
         endpoint: Arc<Endpoint>,
         request: &GenerateRequest,
+        patience: Duration,
     ) -> Result<Taken, GatewayError> {
-        self.take_on_besides(endpoint, request, Vec::new()).await
+        self.take_on_besides(endpoint, request, patience, Vec::new())
+            .await
     }
 
     async fn take_on_besides(
         &self,
         endpoint: Arc<Endpoint>,
         request: &GenerateRequest,
+        patience: Duration,
         tried: Vec<ReplicaId>,
     ) -> Result<Taken, GatewayError> {
         let admission = endpoint.admit(self.config.concurrent_max)?;
         let watch = Watch::new(self.sources.clone(), endpoint);
         let attempt = Attempt {
             watch,
+            patience,
             tried,
             admission,
         };
@@ -126,10 +136,10 @@ impl Gateway {
                     return Err(error);
                 }
             };
-            let until = tokio::time::Instant::now() + self.config.silence_timeout;
+            let until = tokio::time::Instant::now() + attempt.patience;
             let taken = match tokio::time::timeout_at(until, lease.client.generate(request)).await {
                 Ok(taken) => taken.map_err(GatewayError::from),
-                Err(_) => Err(self.too_silent(&endpoint)),
+                Err(_) => Err(attempt.too_silent()),
             };
             match taken {
                 Ok(stream) => {
@@ -158,7 +168,7 @@ impl Gateway {
             let endpoint = taken.attempt.watch.endpoint.clone();
             let begun = match tokio::time::timeout_at(taken.until, first_piece(&mut taken.stream)).await {
                 Ok(begun) => begun,
-                Err(_) => Err(self.too_silent(&endpoint)),
+                Err(_) => Err(taken.attempt.too_silent()),
             };
             let Taken {
                 mut attempt,
@@ -193,16 +203,16 @@ impl Gateway {
             }
         }
     }
-
-    fn too_silent(&self, endpoint: &Endpoint) -> GatewayError {
-        GatewayError::DeadlineExceeded {
-            name: endpoint.name().to_owned(),
-            seconds: self.config.silence_timeout.as_secs(),
-        }
-    }
 }
 
 impl Attempt {
+    fn too_silent(&self) -> GatewayError {
+        GatewayError::DeadlineExceeded {
+            name: self.watch.endpoint.name().to_owned(),
+            seconds: self.patience.as_secs(),
+        }
+    }
+
     /// After a failure: goes on if another replica may do better, else counts the request as ended.
     fn again(&mut self, lease: &Lease, error: GatewayError) -> Result<(), GatewayError> {
         let outcome = self.watch.again(lease, error, &mut self.tried);
@@ -253,7 +263,8 @@ pub(crate) struct Whole {
 }
 
 impl Gateway {
-    /// Generates to the end before anything is sent, so that a replica that dies half-way is replaced too.
+    /// Generates to the end before anything is sent, so that a replica that dies half-way is replaced too. The
+    /// first piece must come within `patience`.
     ///
     /// # Errors
     /// As [`Gateway::generate`], or if the second attempt breaks as well.
@@ -261,8 +272,11 @@ impl Gateway {
         &self,
         endpoint: Arc<Endpoint>,
         request: &GenerateRequest,
+        patience: Duration,
     ) -> Result<Whole, GatewayError> {
-        let mut generation = self.generate(endpoint.clone(), request).await?;
+        let mut generation = self
+            .generate_besides(endpoint.clone(), request, patience, Vec::new())
+            .await?;
         let error = match generation.collect().await {
             Ok(whole) => return Ok(whole),
             Err(error) => error,
@@ -277,7 +291,7 @@ impl Gateway {
         generation.blame(&error);
         endpoint.counters.retried();
         drop(generation);
-        let mut second = self.generate_besides(endpoint, request, failed).await?;
+        let mut second = self.generate_besides(endpoint, request, patience, failed).await?;
         let result = second.collect().await;
         if let Err(error) = &result {
             second.ended(Err(error));

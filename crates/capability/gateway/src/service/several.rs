@@ -1,6 +1,7 @@
 //! Several generations for one request of a client: a prompt answered more than once, or several prompts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use corliss_engine::EngineError;
 use corliss_engine::protocol::GenerateRequest;
@@ -74,8 +75,9 @@ impl Gateway {
         endpoint: &Arc<Endpoint>,
         requests: Vec<GenerateRequest>,
     ) -> Result<Source, Failed> {
+        let patience = self.patience(requests.len());
         let takings = requests.iter().enumerate().map(|(index, request)| async move {
-            let taken = self.take_on(endpoint.clone(), request).await;
+            let taken = self.take_on(endpoint.clone(), request, patience).await;
             taken.map_err(|error| (index, error))
         });
         let taken = try_join_all(takings).await?;
@@ -99,6 +101,15 @@ impl Gateway {
             pieces,
             _tasks: tasks,
         })
+    }
+
+    /// How long the first piece of each of so many may take: most of many wait their turn behind the others.
+    fn patience(&self, count: usize) -> Duration {
+        if count > 1 {
+            self.config().generate_timeout
+        } else {
+            self.config().silence_timeout
+        }
     }
 
     async fn forward(
@@ -147,8 +158,9 @@ impl Gateway {
         endpoint: &Arc<Endpoint>,
         requests: &[GenerateRequest],
     ) -> Result<Vec<Whole>, Failed> {
+        let patience = self.patience(requests.len());
         let wholes = requests.iter().enumerate().map(|(index, request)| async move {
-            let whole = self.generate_whole(endpoint.clone(), request).await;
+            let whole = self.generate_whole(endpoint.clone(), request, patience).await;
             whole.map_err(|error| (index, error))
         });
         try_join_all(wholes).await

@@ -40,7 +40,8 @@ pub enum Script {
     SayAndFail(Vec<&'static str>),
     /// Refuses with this status and code.
     Refuse(u16, &'static str),
-    /// Sends the prompt back and `!`, but refuses `bad`, breaks after `break`, and is silent after `hang`.
+    /// Sends the prompt back and `!`, but refuses `bad`, breaks after `break`, is silent after `hang`, and
+    /// waits a second before `slow`.
     ByPrompt,
 }
 
@@ -210,6 +211,7 @@ async fn generate(
             _ => (vec![prompt, "!".to_owned()], Script::Say(vec![])),
         },
     };
+    let slow = texts.first().is_some_and(|text| text == "slow");
     let mut lines = vec![line(&GenerateEvent::Start { prompt_tokens: 5 })];
     lines.extend(texts.iter().map(|text| {
         line(&GenerateEvent::Token {
@@ -224,6 +226,9 @@ async fn generate(
         (lines.into_iter(), running, Some(ending)),
         move |(mut lines, mut running, ending)| async move {
             if let Some(line) = lines.next() {
+                if slow && line.contains("slow") {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
                 return Some((Ok(line), (lines, running, ending)));
             }
             match ending? {
