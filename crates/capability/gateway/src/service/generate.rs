@@ -14,6 +14,14 @@ use crate::service::Gateway;
 use crate::service::endpoint::{Admission, Endpoint, Lease};
 use crate::service::stats::Outcome;
 
+/// The prompt of a generation, in tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PromptTokens {
+    pub(crate) all: u32,
+    /// Those of them that were in the replica's cache.
+    pub(crate) cached: u32,
+}
+
 /// What a generation gives, piece by piece.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Piece {
@@ -34,7 +42,7 @@ pub(crate) struct Generation {
     stream: GenerateStream,
     /// Taken when the first piece was read ahead.
     first: Option<Piece>,
-    pub(crate) prompt_tokens: u32,
+    pub(crate) prompt: PromptTokens,
     lease: Lease,
     watch: Watch,
     silence: Duration,
@@ -70,12 +78,12 @@ impl Gateway {
         match begun {
             Ok(begun) => {
                 endpoint.counters.first_token(watch.elapsed());
-                endpoint.counters.prompt_tokens(begun.prompt_tokens);
+                endpoint.counters.prompt_tokens(begun.prompt);
                 let limit = self.config.generate_timeout;
                 Ok(Generation {
                     stream: begun.stream,
                     first: Some(begun.first),
-                    prompt_tokens: begun.prompt_tokens,
+                    prompt: begun.prompt,
                     lease: begun.lease,
                     watch,
                     silence: self.config.silence_timeout,
@@ -109,11 +117,11 @@ impl Gateway {
                 }),
             };
             match attempt {
-                Ok((stream, prompt_tokens, first)) => {
+                Ok((stream, prompt, first)) => {
                     lease.answered();
                     return Ok(Begun {
                         stream,
-                        prompt_tokens,
+                        prompt,
                         first,
                         lease,
                     });
@@ -126,7 +134,7 @@ impl Gateway {
 
 struct Begun {
     stream: GenerateStream,
-    prompt_tokens: u32,
+    prompt: PromptTokens,
     first: Piece,
     lease: Lease,
 }
@@ -134,14 +142,17 @@ struct Begun {
 async fn first_piece(
     lease: &Lease,
     request: &GenerateRequest,
-) -> Result<(GenerateStream, u32, Piece), GatewayError> {
+) -> Result<(GenerateStream, PromptTokens, Piece), GatewayError> {
     let mut stream = lease.client.generate(request).await?;
-    let mut prompt_tokens = 0;
+    let mut prompt = PromptTokens::default();
     loop {
         match next_event(&mut stream).await? {
-            GenerateEvent::Start { prompt_tokens: count } => prompt_tokens = count,
+            GenerateEvent::Start {
+                prompt_tokens: all,
+                cached_tokens: cached,
+            } => prompt = PromptTokens { all, cached },
             GenerateEvent::Token { text, logprobs } => {
-                return Ok((stream, prompt_tokens, Piece::Text { text, logprobs }));
+                return Ok((stream, prompt, Piece::Text { text, logprobs }));
             }
             GenerateEvent::End {
                 finish_reason,
@@ -149,7 +160,7 @@ async fn first_piece(
             } => {
                 return Ok((
                     stream,
-                    prompt_tokens,
+                    prompt,
                     Piece::End {
                         finish_reason,
                         completion_tokens,
@@ -173,7 +184,7 @@ pub(crate) struct Whole {
     pub(crate) text: String,
     pub(crate) logprobs: Vec<TokenLogprob>,
     pub(crate) finish_reason: FinishReason,
-    pub(crate) prompt_tokens: u32,
+    pub(crate) prompt: PromptTokens,
     pub(crate) completion_tokens: u32,
 }
 
@@ -229,7 +240,7 @@ impl Generation {
                         text: whole_text,
                         logprobs: whole_logprobs,
                         finish_reason,
-                        prompt_tokens: self.prompt_tokens,
+                        prompt: self.prompt,
                         completion_tokens,
                     });
                 }

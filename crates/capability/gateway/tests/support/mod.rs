@@ -167,7 +167,10 @@ async fn generate(
         | Script::SayAndDie(texts)
         | Script::SayAndFail(texts) => (texts.clone(), script.clone()),
     };
-    let mut lines = vec![line(&GenerateEvent::Start { prompt_tokens: 5 })];
+    let mut lines = vec![line(&GenerateEvent::Start {
+        prompt_tokens: 5,
+        cached_tokens: 3,
+    })];
     lines.extend(texts.iter().map(|text| {
         line(&GenerateEvent::Token {
             text: (*text).to_owned(),

@@ -6,6 +6,7 @@
 //! - `worker` is the one thread that computes: each turn it admits, joins every sequence's next tokens
 //!   into one batch, decodes, samples and sends;
 //! - `cache` is where the keys and values of sequences lie;
+//! - `prefix` says what of them a new request goes on from;
 //! - `schedule` decides what goes into a batch, and nothing else;
 //! - `sampler`, `text` and `template` are what their names say.
 //!
@@ -15,6 +16,7 @@
 
 mod cache;
 mod loaded;
+mod prefix;
 mod queue;
 mod request;
 mod sampler;

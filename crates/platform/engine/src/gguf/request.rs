@@ -25,6 +25,8 @@ pub(super) struct Job {
     pub max_tokens: u32,
     pub sampling: Sampling,
     pub seed: u64,
+    /// Whether the caller chose the seed.
+    pub is_seeded: bool,
     pub stops: Vec<String>,
     pub logprobs: Option<usize>,
     pub events: UnboundedSender<GenerateEvent>,
@@ -34,6 +36,16 @@ impl Job {
     /// KV cells that it needs at most.
     pub fn reservation(&self) -> usize {
         self.prompt.len() + self.max_tokens as usize
+    }
+
+    /// Tokens of the prompt, from its beginning, that need not be computed for this request where they are in a cache.
+    /// After the last one scores are wanted. Whoever gives a seed wants the same again: what is computed in other pieces
+    /// differs in its last bits.
+    pub fn reusable(&self) -> usize {
+        if self.is_seeded {
+            return 0;
+        }
+        self.prompt.len().saturating_sub(1)
     }
 }
 
@@ -58,6 +70,7 @@ pub(super) fn prepare(
         max_tokens,
         sampling,
         seed: request.seed.unwrap_or_else(random_seed),
+        is_seeded: request.seed.is_some(),
         stops: request.stop.clone(),
         logprobs: request.logprobs.map(|count| count as usize),
         events,

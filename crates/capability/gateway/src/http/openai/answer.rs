@@ -5,7 +5,7 @@ use corliss_engine::protocol::{FinishReason, TokenLogprob};
 use serde_json::{Value, json};
 
 use super::logprobs;
-use crate::service::generate::Whole;
+use crate::service::generate::{PromptTokens, Whole};
 
 /// Which of the two APIs is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Answer {
             Kind::Completion => "text_completion",
         };
         let mut whole = self.envelope(object, vec![choice]);
-        whole["usage"] = usage(done.prompt_tokens, done.completion_tokens);
+        whole["usage"] = usage(done.prompt, done.completion_tokens);
         whole
     }
 
@@ -101,9 +101,9 @@ impl Answer {
     }
 
     /// The piece that counts tokens; it has no choices.
-    pub(super) fn counting(&self, prompt_tokens: u32, completion_tokens: u32) -> Value {
+    pub(super) fn counting(&self, prompt: PromptTokens, completion_tokens: u32) -> Value {
         let mut chunk = self.chunk(Vec::new());
-        chunk["usage"] = usage(prompt_tokens, completion_tokens);
+        chunk["usage"] = usage(prompt, completion_tokens);
         chunk
     }
 
@@ -130,10 +130,11 @@ impl Answer {
     }
 }
 
-fn usage(prompt_tokens: u32, completion_tokens: u32) -> Value {
+fn usage(prompt: PromptTokens, completion_tokens: u32) -> Value {
     json!({
-        "prompt_tokens": prompt_tokens,
+        "prompt_tokens": prompt.all,
         "completion_tokens": completion_tokens,
-        "total_tokens": u64::from(prompt_tokens) + u64::from(completion_tokens),
+        "total_tokens": u64::from(prompt.all) + u64::from(completion_tokens),
+        "prompt_tokens_details": { "cached_tokens": prompt.cached },
     })
 }

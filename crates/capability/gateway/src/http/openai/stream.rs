@@ -70,7 +70,7 @@ async fn pump(
             }) => {
                 sender.data(&event(answer.closing(finish_reason))).await?;
                 if include_usage {
-                    let counting = answer.counting(generation.prompt_tokens, completion_tokens);
+                    let counting = answer.counting(generation.prompt, completion_tokens);
                     sender.data(&event(counting)).await?;
                 }
                 return sender.data("[DONE]").await;
