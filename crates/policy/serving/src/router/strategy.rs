@@ -111,7 +111,9 @@ impl Default for Settings {
 /// How far affinity to a cached prefix may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PrefixLimits {
-    /// A replica may have so many outstanding tokens more than the least busy one and still be preferred.
+    /// A replica may have so many outstanding tokens more than the least busy one and still be preferred:
+    /// what it computes in the seconds that a cached prompt may wait. The default is right for some thousand
+    /// tokens a second; `corliss simulate` compares others.
     pub slack_tokens: u64,
     /// Or so many more, in percent of what the least busy one has, if that is more.
     pub slack_percent: u64,
@@ -125,7 +127,7 @@ pub struct PrefixLimits {
 impl Default for PrefixLimits {
     fn default() -> Self {
         Self {
-            slack_tokens: 32_768,
+            slack_tokens: 65_536,
             slack_percent: 50,
             least_hit_percent: 10,
             blocks_per_replica: 16_384,
