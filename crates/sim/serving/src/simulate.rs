@@ -24,7 +24,7 @@ const FIRST_GUESS: u64 = 256;
 pub struct Setup {
     /// By what the router picks.
     pub strategy: Strategy,
-    /// What bounds its choice.
+    /// What bounds its choice; how many blocks it remembers is what the engine's memory holds.
     pub settings: Settings,
     /// How many replicas, 1 to 1,000.
     pub replicas: u32,
@@ -157,7 +157,15 @@ impl<'t> World<'t> {
             })
         };
         let ids: Vec<ReplicaId> = (0..setup.replicas).map(id).collect();
-        let mut router = Router::with(setup.strategy, setup.settings);
+        let mut settings = setup.settings;
+        if let Some(blocks) = setup
+            .engine
+            .kv_tokens
+            .checked_div(u64::from(trace.block_tokens()))
+        {
+            settings.prefix.blocks_per_replica = usize::try_from(blocks).unwrap_or(usize::MAX);
+        }
+        let mut router = Router::with(setup.strategy, settings);
         router.on_event(RouterEvent::Replicas(&ids));
         let mut replicas = Vec::new();
         for (index, id) in ids.iter().enumerate() {

@@ -120,7 +120,8 @@ pub struct PrefixLimits {
     /// A shorter hit, in percent of the prompt's blocks, is none: a system prompt that all requests share
     /// would send all of them to one replica.
     pub least_hit_percent: u64,
-    /// How many blocks of each replica are remembered; the oldest are forgotten first.
+    /// How many blocks of each replica are remembered, the oldest forgotten first: as many as its memory
+    /// holds. Whoever remembers more sends requests after blocks that are gone.
     pub blocks_per_replica: usize,
 }
 
@@ -130,7 +131,7 @@ impl Default for PrefixLimits {
             slack_tokens: 65_536,
             slack_percent: 50,
             least_hit_percent: 10,
-            blocks_per_replica: 16_384,
+            blocks_per_replica: 1_024,
         }
     }
 }
