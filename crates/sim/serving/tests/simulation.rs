@@ -140,6 +140,37 @@ fn a_request_alone_takes_what_the_engine_says() {
 }
 
 #[test]
+fn a_hot_prefix_is_shared_out_by_the_bound() {
+    // Nine of ten requests begin with the same ten blocks; one replica alone could not answer them all.
+    let mut trace = Trace::new(512);
+    for request in 0..600_u64 {
+        let own = 1_000 + request * 10;
+        let first = if request % 10 == 0 { own } else { 0 };
+        let mut blocks: Vec<u64> = (first..first + 10).collect();
+        blocks.push(own + 500_000);
+        trace.push(request * 40_000_000, 11 * 512, 100, &blocks);
+    }
+    let slack = |tokens| {
+        let mut setup = Setup {
+            replicas: 4,
+            ..Setup::new(Router::PrefixAware)
+        };
+        setup.settings.prefix.slack_tokens = tokens;
+        simulate(&trace, &setup).unwrap()
+    };
+    let (bounded, unbounded) = (slack(8_192), slack(u64::MAX));
+    assert!(bounded.reasons["imbalance_bound"] > 0);
+    assert!(bounded.requests_per_replica.min_of_max > unbounded.requests_per_replica.min_of_max);
+    assert!(
+        bounded.ttft_ms.p99 < unbounded.ttft_ms.p99 / 2.0,
+        "{:?}\n{:?}",
+        bounded.ttft_ms,
+        unbounded.ttft_ms
+    );
+    assert!(bounded.prefill_tokens.saved > bounded.prefill_tokens.computed);
+}
+
+#[test]
 fn what_fits_no_replica_is_refused_and_the_rest_goes_on() {
     let mut trace = Trace::new(0);
     trace.push(0, 1_999, 2, &[]);
