@@ -408,6 +408,45 @@ fn a_replica_that_fails_more_often_than_its_peers_is_ejected_and_returns() {
 }
 
 #[test]
+fn comparing_ejects_no_more_than_the_bound() {
+    let mut router = router(Strategy::RoundRobin, 4);
+    router.pick(&request(0)).unwrap();
+    rounds(&mut router, 4, &[1, 2, 3], 20, NOW);
+    let later = NOW + DurationMs::from_secs(10);
+    let pick = router.pick(&Request {
+        now: later,
+        ..request(0)
+    });
+    assert_eq!(router.ejected(later), [id(1), id(2)]);
+    assert!(!router.ejected(later).contains(&pick.unwrap().replica));
+}
+
+#[test]
+fn a_clean_window_takes_an_ejection_back() {
+    let mut router = router(Strategy::RoundRobin, 4);
+    let at = |seconds: u64| NOW + DurationMs::from_secs(seconds);
+    let fail = |router: &mut Router, seconds| {
+        for _ in 0..8 {
+            router.on_event(RouterEvent::Failed(&id(2), at(seconds)));
+        }
+    };
+    router.pick(&request(0)).unwrap();
+    fail(&mut router, 0);
+    assert_eq!(router.aside(at(29)), [(id(2), at(30))]);
+    for seconds in [31, 41] {
+        router.on_event(RouterEvent::Answered(&id(2)));
+        let now = at(seconds);
+        router.pick(&Request { now, ..request(0) }).unwrap();
+    }
+    fail(&mut router, 42);
+    assert_eq!(
+        router.aside(at(71)),
+        [(id(2), at(72))],
+        "thirty seconds again, not sixty"
+    );
+}
+
+#[test]
 fn nobody_is_ejected_when_all_fail_alike() {
     let mut router = router(Strategy::RoundRobin, 4);
     router.pick(&request(0)).unwrap();
@@ -454,4 +493,17 @@ fn one_probe_after_a_rest() {
     }
     router.on_event(RouterEvent::Answered(&probe));
     assert_eq!(router.pick(&rested).unwrap().replica, id(0));
+    // One that ends without a word about the replica makes room for the next.
+    router.on_event(RouterEvent::Refused(&id(0), rested.now));
+    let rested = Request {
+        now: rested.now + DurationMs(250),
+        ..rested
+    };
+    for _ in 0..2 {
+        let picks: Vec<ReplicaId> = (0..2).map(|_| router.pick(&rested).unwrap().replica).collect();
+        assert!(picks.contains(&id(0)), "{picks:?}");
+        router.on_event(RouterEvent::Started(&id(0)));
+        assert_eq!(router.pick(&rested).unwrap().replica, id(1));
+        router.on_event(RouterEvent::Finished(&id(0)));
+    }
 }

@@ -171,6 +171,34 @@ fn a_hot_prefix_is_shared_out_by_the_bound() {
 }
 
 #[test]
+fn the_router_remembers_no_more_than_the_replica() {
+    // Five prompts of twenty blocks, of which memory for three is there, and the first one again.
+    let mut trace = Trace::new(16);
+    for (order, topic) in (0_u64..).zip([0, 1, 2, 3, 4, 0]) {
+        let blocks: Vec<u64> = (topic * 100..topic * 100 + 20).collect();
+        trace.push(order * 10_000_000_000, 20 * 16 + 1, 2, &blocks);
+    }
+    let at = |kv_tokens| {
+        let engine = Engine {
+            kv_tokens,
+            ..Engine::default()
+        };
+        let setup = Setup {
+            replicas: 1,
+            engine,
+            ..Setup::new(Router::PrefixAware)
+        };
+        let report = simulate(&trace, &setup).unwrap();
+        (
+            report.reasons.get("prefix_hit").copied(),
+            report.prefill_tokens.saved,
+        )
+    };
+    assert_eq!(at(1_000), (None, 0));
+    assert_eq!(at(10_000), (Some(1), 320));
+}
+
+#[test]
 fn what_fits_no_replica_is_refused_and_the_rest_goes_on() {
     let mut trace = Trace::new(0);
     trace.push(0, 1_999, 2, &[]);
