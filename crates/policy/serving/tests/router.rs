@@ -240,6 +240,24 @@ proptest! {
 }
 
 #[test]
+fn a_replica_whose_weight_becomes_nothing_takes_no_more() {
+    let mut router = router(Strategy::Weighted, 2);
+    assert_eq!(router.pick(&request(0)).unwrap().replica, id(0));
+    let none = Profile {
+        weight: 0,
+        ..Profile::default()
+    };
+    // Its turn was due.
+    router.on_event(RouterEvent::Profile(&id(1), none));
+    for _ in 0..3 {
+        assert_eq!(router.pick(&request(0)).unwrap().replica, id(0));
+    }
+    router.on_event(RouterEvent::Profile(&id(0), none));
+    let turns = [(); 2].map(|()| router.pick(&request(0)).unwrap().replica);
+    assert!(turns.contains(&id(1)), "where all have none, they take turns");
+}
+
+#[test]
 fn a_session_finds_its_way_back() {
     let mut router = router(Strategy::SessionAffinity, 3);
     let of_session = Request {

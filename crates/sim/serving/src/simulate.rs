@@ -294,3 +294,43 @@ fn moment(at_ns: u64) -> Timestamp {
 fn scaled(arrival_ns: u64, rate: f64) -> u64 {
     (arrival_ns as f64 / rate).round() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_router_is_told_of_every_token_once() {
+        let mut trace = Trace::new(16);
+        for request in 0..200_u64 {
+            let blocks: Vec<u64> = (0..request % 7).collect();
+            let output = 1 + u32::try_from(request * 37 % 600).unwrap();
+            trace.push(request * 30_000_000, 400, output, &blocks);
+        }
+        for strategy in Strategy::ALL {
+            let setup = Setup {
+                replicas: 2,
+                ..Setup::new(strategy)
+            };
+            let mut world = World::new(&trace, &setup);
+            for (number, request) in trace.requests().iter().enumerate() {
+                world.arrive(number, request);
+                let mut outstanding = [0, 0];
+                for outcome in world.tally.outcomes.iter().flatten() {
+                    outstanding[outcome.replica] += outcome.charged;
+                }
+                let told = world.router.tokens();
+                assert_eq!([told[0].1, told[1].1], outstanding, "{strategy}");
+            }
+            world.advance(u64::MAX);
+            assert!(world.router.tokens().iter().all(|(_, tokens)| *tokens == 0));
+            assert!(
+                world
+                    .router
+                    .in_flight()
+                    .iter()
+                    .all(|(_, requests)| *requests == 0)
+            );
+        }
+    }
+}

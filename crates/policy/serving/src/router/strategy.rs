@@ -162,4 +162,18 @@ mod tests {
         assert_eq!("fastest".parse::<Strategy>(), Err(UnknownStrategy));
         assert!(UnknownStrategy.to_string().contains("least_tokens"));
     }
+
+    #[test]
+    fn the_bound_is_the_larger_of_two() {
+        let limits = PrefixLimits {
+            slack_tokens: 100,
+            slack_percent: 50,
+            ..PrefixLimits::default()
+        };
+        assert_eq!(
+            [0, 100, 1_000].map(|least| limits.bound(least)),
+            [100, 200, 1_500]
+        );
+        assert_eq!(limits.bound(u64::MAX), u64::MAX);
+    }
 }
