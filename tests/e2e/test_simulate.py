@@ -100,7 +100,7 @@ def test_a_wrong_command_line_names_the_fix(trace: Path) -> None:
         (["--trace", "azure-llm:nowhere.csv"], "set CORLISS_TRACES"),
         ([*usual, "--router", "least_token"], "did you mean least_tokens?"),
         ([*usual, "--replicas", "0"], "0 is not in 1..=1000"),
-        ([*usual, "--rate", "0"], "give 0.001 to 1000"),
+        ([*usual, "--rate", "0"], "give 0.01 to 1000"),
         ([*usual, "--speeds", "1,2"], "give one speed for each replica"),
         ([*usual, "--batch-tokens", "8"], "more tokens than sequences"),
         ([*usual, "--kv-token-us=-1"], "give microseconds"),

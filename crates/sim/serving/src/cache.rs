@@ -1,40 +1,30 @@
 //! The blocks of prompts that a replica holds: those in use, and those kept for the next prompt that begins
 //! with them. The least recently used goes first, the end of a prompt before its beginning.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-/// What is known of one block.
+/// What is known of a block that is there.
 #[derive(Debug, Clone, Copy, Default)]
 struct Block {
-    resident: bool,
     users: u32,
     /// Which of its entries in `unused` counts.
     stamp: u64,
 }
 
-/// Blocks by number, which are dense.
+/// The blocks that are there, by number.
 #[derive(Debug, Default)]
 pub(crate) struct BlockCache {
-    blocks: Vec<Block>,
+    blocks: BTreeMap<u64, Block>,
     /// Those without users in the order in which they will go; an entry with an old stamp is void.
     unused: VecDeque<(u64, u64)>,
     stamp: u64,
-    resident: u64,
     in_use: u64,
 }
 
 impl BlockCache {
-    /// An empty cache for blocks numbered below `count`.
-    pub(crate) fn new(count: usize) -> Self {
-        Self {
-            blocks: vec![Block::default(); count],
-            ..Self::default()
-        }
-    }
-
     /// How many blocks it holds.
     pub(crate) fn resident(&self) -> u64 {
-        self.resident
+        self.blocks.len() as u64
     }
 
     /// How many of them are in use and cannot go.
@@ -44,44 +34,34 @@ impl BlockCache {
 
     /// How many blocks at a prompt's beginning are there, and how many of those nobody uses now.
     pub(crate) fn matched(&self, blocks: &[u64]) -> (usize, u64) {
-        let mut unused = 0;
-        let there = blocks.iter().take_while(|block| {
-            let block = self.block(**block);
-            unused += u64::from(block.resident && block.users == 0);
-            block.resident
-        });
-        (there.count(), unused)
+        let there = blocks.iter().map_while(|number| self.blocks.get(number));
+        there.fold((0, 0), |(there, unused), block| {
+            (there + 1, unused + u64::from(block.users == 0))
+        })
     }
 
     /// One more user of a block, which is there from now on.
     pub(crate) fn enter(&mut self, number: u64) {
-        let Some(block) = self.block_mut(number) else {
-            return;
-        };
+        let block = self.blocks.entry(number).or_default();
         block.users += 1;
-        let (first_user, new) = (block.users == 1, !block.resident);
-        block.resident = true;
-        self.in_use += u64::from(first_user);
-        self.resident += u64::from(new);
+        self.in_use += u64::from(block.users == 1);
     }
 
     /// One user less of each; the blocks stay as long as there is room.
     pub(crate) fn leave(&mut self, blocks: &[u64]) {
         for number in blocks.iter().rev() {
-            self.stamp += 1;
-            let stamp = self.stamp;
-            let Some(block) = self.block_mut(*number) else {
+            let Some(block) = self.blocks.get_mut(number) else {
                 continue;
             };
             block.users = block.users.saturating_sub(1);
-            if block.users > 0 {
-                continue;
+            if block.users == 0 {
+                self.stamp += 1;
+                block.stamp = self.stamp;
+                self.in_use -= 1;
+                self.unused.push_back((self.stamp, *number));
             }
-            block.stamp = stamp;
-            self.in_use -= 1;
-            self.unused.push_back((stamp, *number));
         }
-        if self.unused.len() as u64 > 2 * self.resident + 64 {
+        if self.unused.len() > 2 * self.blocks.len() + 64 {
             let blocks = &self.blocks;
             self.unused.retain(|entry| is_current(blocks, *entry));
         }
@@ -91,31 +71,18 @@ impl BlockCache {
     pub(crate) fn evict(&mut self) -> bool {
         while let Some(entry) = self.unused.pop_front() {
             if is_current(&self.blocks, entry) {
-                if let Some(block) = self.block_mut(entry.1) {
-                    block.resident = false;
-                }
-                self.resident -= 1;
+                self.blocks.remove(&entry.1);
                 return true;
             }
         }
         false
     }
-
-    fn block(&self, number: u64) -> Block {
-        let at = usize::try_from(number).unwrap_or(usize::MAX);
-        self.blocks.get(at).copied().unwrap_or_default()
-    }
-
-    fn block_mut(&mut self, number: u64) -> Option<&mut Block> {
-        self.blocks.get_mut(usize::try_from(number).ok()?)
-    }
 }
 
-fn is_current(blocks: &[Block], (stamp, number): (u64, u64)) -> bool {
-    let at = usize::try_from(number).unwrap_or(usize::MAX);
+fn is_current(blocks: &BTreeMap<u64, Block>, (stamp, number): (u64, u64)) -> bool {
     blocks
-        .get(at)
-        .is_some_and(|block| block.resident && block.users == 0 && block.stamp == stamp)
+        .get(&number)
+        .is_some_and(|block| block.users == 0 && block.stamp == stamp)
 }
 
 #[cfg(test)]
@@ -124,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_is_used_stays_and_the_oldest_goes_first() {
-        let mut cache = BlockCache::new(6);
+        let mut cache = BlockCache::default();
         for block in [0, 1, 2] {
             cache.enter(block);
         }

@@ -63,11 +63,6 @@ pub(crate) struct Replica<'t> {
 
 impl<'t> Replica<'t> {
     pub(crate) fn new(trace: &'t Trace, engine: Engine) -> Self {
-        let blocks = if engine.prefix_cache {
-            trace.distinct_blocks()
-        } else {
-            0
-        };
         Self {
             trace,
             engine,
@@ -75,7 +70,7 @@ impl<'t> Replica<'t> {
             ends_ns: None,
             waiting: VecDeque::new(),
             running: Vec::new(),
-            cache: BlockCache::new(blocks),
+            cache: BlockCache::default(),
             own: 0,
         }
     }

@@ -64,11 +64,11 @@ impl Setup {
                 format!("give 1 to {MAX_REPLICAS}"),
             ));
         }
-        if !(0.001..=1000.0).contains(&self.rate) {
+        if !(0.01..=1000.0).contains(&self.rate) {
             return Err(SimError::setup(
                 "rate",
                 format!("a rate of {} is out of range", self.rate),
-                "give 0.001 to 1000; 2 lets requests arrive twice as fast",
+                "give 0.01 to 1000; 2 lets requests arrive twice as fast",
             ));
         }
         if !self.speeds.is_empty() && self.speeds.len() != self.replicas as usize {
@@ -289,7 +289,7 @@ fn moment(at_ns: u64) -> Timestamp {
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "times of a trace are at most ten years, and rates are in range"
+    reason = "times of a trace are at most a year, and rates are in range"
 )]
 fn scaled(arrival_ns: u64, rate: f64) -> u64 {
     (arrival_ns as f64 / rate).round() as u64

@@ -110,7 +110,7 @@ fn what_is_wrong_is_told_with_its_line_and_a_fix() {
             azure(&csv("0,1,1\n1e300,1,1\n")),
             3,
             Some("arrived_at"),
-            "more than ten years",
+            "more than a year",
         ),
         (
             azure(&csv("0,-3,1\n")),

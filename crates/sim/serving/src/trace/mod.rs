@@ -14,8 +14,8 @@ use crate::error::SimError;
 pub const MAX_REQUESTS: usize = 5_000_000;
 /// Most tokens of one prompt or answer: ten times the longest context that any model is sold with.
 pub const MAX_TOKENS: u32 = 10_000_000;
-/// Latest arrival after the first one, in seconds: ten years.
-const MAX_SECONDS: f64 = 315_360_000.0;
+/// Latest arrival after the first one, in seconds: a year.
+const MAX_SECONDS: f64 = 31_536_000.0;
 
 /// The form of a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +187,7 @@ impl Collector {
             return Err(SimError::value(
                 line.number,
                 self.arrival,
-                format!("{} is more than ten years after the first request", self.arrival),
+                format!("{} is more than a year after the first request", self.arrival),
                 "give times in the unit of this kind of trace, relative to one start",
             ));
         }
