@@ -10,6 +10,7 @@
 //! - `schedule` decides what goes into a batch, and nothing else;
 //! - `sampler`, `text` and `template` are what their names say.
 //!
+//! What a request has computed stays in its place, and a later one with the same beginning goes on from there.
 //! A request reserves its prompt and `max_tokens` in a KV cache when it is admitted, so one that is
 //! running is never thrown out again. Admission is first come, first served: a large request at the head
 //! waits for room and is not overtaken, so none starves.
