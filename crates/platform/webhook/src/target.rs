@@ -1,6 +1,6 @@
 //! Where a request goes: a URL that was checked.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use reqwest::Url;
@@ -8,7 +8,6 @@ use reqwest::Url;
 use crate::{Reach, WebhookError};
 
 const URL_MAX_BYTES: usize = 2_000;
-const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A checked address: http or https, with a host, and without user, password or fragment.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,16 +26,12 @@ impl Target {
         self.0.origin().ascii_serialization()
     }
 
-    /// Refuses an IP address that must not be reached, and the names that are always this machine's. Any other name is
-    /// judged when it is connected to.
+    /// Refuses an IP address that must not be reached. A name is judged when it is connected to.
     ///
     /// # Errors
     /// It is one.
     pub fn check(&self, reach: &Reach) -> Result<(), WebhookError> {
-        let address = self
-            .address()
-            .or_else(|| self.is_this_machine().then_some(LOOPBACK));
-        match address {
+        match self.address() {
             Some(address) if !reach.permits(self.host(), address) => Err(WebhookError::Forbidden { address }),
             _ => Ok(()),
         }
@@ -61,12 +56,6 @@ impl Target {
     pub(crate) fn host(&self) -> &str {
         let host = self.0.host_str().unwrap_or_default();
         host.trim_start_matches('[').trim_end_matches(']')
-    }
-
-    /// Whether its name is one of those that RFC 6761 (6.3) keeps for the machine itself.
-    fn is_this_machine(&self) -> bool {
-        let name = self.host().trim_end_matches('.');
-        name == "localhost" || name.ends_with(".localhost")
     }
 
     /// The IP address, if there is one in place of a name. Odd spellings such as `0x7f.1` are gone: parsing a URL
@@ -153,9 +142,6 @@ mod tests {
             "http://[::ffff:127.0.0.1]/",
             "http://[::1]/",
             "http://①②⑦.0.0.1/",
-            "https://localhost/",
-            "https://LOCALHOST.:8443/x",
-            "https://hooks.localhost/",
         ] {
             let target: Target = spelt.parse().unwrap();
             assert!(target.check(&Reach::default()).is_err(), "{spelt}");
