@@ -3,6 +3,8 @@ names that are not taken; stores are made by the real mlflow client."""
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 from typing import Iterator
 
@@ -37,7 +39,7 @@ def test_files_of_a_folders_runs_lie_where_it_says(shared: Corliss, tmp_path: Pa
     for arguments in (["--dry-run"], []):
         moved = report(shared, "mlflow", str(store), *arguments, code=1)
         told = "\n".join(moved["differences"])
-        assert "the artifacts of 1 runs or models cannot be reached from here" in told, told
+        assert "the artifacts of 1 run or model cannot be reached from here" in told, told
         assert f"version 1 of model '{name}'" in told and "an address that cannot be reached" in told, told
     tmp_path.joinpath("gone").rename(place)
     moved = report(shared, "mlflow", str(store))
@@ -112,3 +114,44 @@ def test_an_artifact_that_is_not_taken_is_told_once(shared: Corliss, tmp_path: P
     for _ in range(2):
         [told] = report(shared, "mlflow", str(folder), code=1)["differences"]
         assert f"run {run} (run 0): the artifact 'a\\b.txt' is not taken: " in told, told
+
+
+def test_a_model_that_was_moved_on_here_is_not_as_in_the_source(shared: Corliss, tmp_path: Path) -> None:
+    name = "moved on"
+    store, _, source, ids = sqlite_store(tmp_path, name)
+    source.create_registered_model(name)
+    for run in ids:
+        source.create_model_version(name, source.get_run(run).info.artifact_uri, run)
+    source.set_registered_model_alias(name, "live", "1")
+    assert report(shared, "mlflow", store)["differences"] == []
+    # Another alias and a stage are set there, and here the alias is moved on.
+    source.set_registered_model_alias(name, "next", "2")
+    source.transition_model_version_stage(name, "2", "Staging")
+    shared.cli("models", "alias", name, "live", "2")
+    shared.cli("models", "protect", name, "--approvals", "1")
+    stays = [
+        f"the alias 'live' of model '{name}' points at version 1 in the source, at version 2 here",
+        f"the stage of version 2 of model '{name}' is Staging in the source, None here",
+    ]
+    refused = f"the alias 'next' of model '{name}' points at version 2 in the source, at nothing here"
+    assert sorted(report(shared, "mlflow", store, code=1)["differences"]) == sorted([*stays, refused])
+    shared.cli("models", "unprotect", name)
+    for arguments in (["--dry-run"], []):
+        assert sorted(report(shared, "mlflow", store, *arguments, code=1)["differences"]) == sorted(stays)
+
+
+def test_who_may_not_move_models_in_moves_runs_in(shared: Corliss, tmp_path: Path) -> None:
+    name = "runs of a scientist"
+    store, _, source, ids = sqlite_store(tmp_path, name)
+    source.create_registered_model(name)
+    source.create_model_version(name, source.get_run(ids[0]).info.artifact_uri, ids[0])
+    made = json.loads(shared.cli("admin", "token", "create", "mover", "--role", "data-scientist", "--json"))
+    done = subprocess.run(
+        [shared.binary, "experiments", "import", "mlflow", store, "--json"], check=False, capture_output=True, text=True,
+        env=shared.environment | {"CORLISS_URL": shared.url, "CORLISS_TOKEN": made["token"]}, timeout=120,
+    )
+    assert done.returncode == 1, done.stderr
+    moved = json.loads(done.stdout)
+    assert [moved["here"][what] for what in ("runs", "artifacts", "registered_models")] == [2, 2, 0], moved
+    (told,) = moved["differences"]
+    assert told.startswith(f"model '{name}': ") and "models.promote" in told, told

@@ -176,6 +176,7 @@ fn carry_out(context: &Context, command: &Command) -> CliResult {
         Command::Env => commands::env::run(context),
         Command::Run(args) => run::run(context, args),
         Command::Check(args) => commands::check::run(context, args),
+        Command::Simulate(args) => commands::simulate::run(context, args),
         Command::Runs(command) => commands::runs::run(context, command),
         Command::Jobs(command) => commands::jobs::run(context, command),
         Command::Logs(args) => commands::logs::run(context, args),

@@ -34,7 +34,10 @@ async fn a_chat_is_answered_whole() {
     assert_eq!(answer["choices"][0]["finish_reason"], "stop");
     assert_eq!(
         answer["usage"],
-        json!({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7})
+        json!({
+            "prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7,
+            "prompt_tokens_details": {"cached_tokens": 3}
+        })
     );
     let sent = peers[0].state.last.lock().unwrap().clone().unwrap();
     assert_eq!(

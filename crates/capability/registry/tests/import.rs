@@ -66,6 +66,11 @@ async fn versions_keep_their_numbers_and_come_once() {
             let moved = registry.import_registered(wish.clone()).await.unwrap();
             assert_eq!(moved.here, [3, 7]);
             assert_eq!(
+                moved.stages,
+                BTreeMap::from([(3, Stage::Staging), (7, Stage::Staging)])
+            );
+            assert_eq!(moved.aliases, BTreeMap::from([("live".to_owned(), 3)]));
+            assert_eq!(
                 (moved.refused.len(), moved.refused[0].0),
                 (1, 8),
                 "{:?}",

@@ -138,7 +138,8 @@ pub struct GenerateRequest {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logit_bias: Vec<(i32, f32)>,
     /// Makes sampling repeatable. Other requests in the same batch may change the last bits of the
-    /// logits, so a repeat is exact only when the batches are the same (always so for a lone client).
+    /// logits, so a repeat is exact only when the batches are the same (always so for a lone client). For the
+    /// same reason nothing of its prompt is taken from the cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// Generation ends before any of these texts. At most 16, of at most 256 bytes.
@@ -218,6 +219,9 @@ pub enum GenerateEvent {
     Start {
         /// Tokens of the prompt, after the template.
         prompt_tokens: u32,
+        /// How many of these were computed for an earlier request and are taken from the cache.
+        #[serde(default)]
+        cached_tokens: u32,
     },
     /// More text; never a torn character, never part of a stop text.
     Token {
@@ -257,6 +261,10 @@ pub struct Stats {
     pub cancelled_total: u64,
     /// Prompt tokens computed (GGUF).
     pub prompt_tokens_total: u64,
+    /// Prompt tokens of the requests that were given a place (GGUF).
+    pub admitted_prompt_tokens_total: u64,
+    /// Of these, how many were in the cache and were not computed again (GGUF).
+    pub cached_prompt_tokens_total: u64,
     /// Tokens generated (GGUF).
     pub decoded_tokens_total: u64,
     /// Tokens reserved in the KV caches now (GGUF).

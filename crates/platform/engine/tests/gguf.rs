@@ -55,6 +55,7 @@ mod smollm2 {
     #[derive(Debug, PartialEq)]
     struct Answer {
         prompt_tokens: u32,
+        cached_tokens: u32,
         text: String,
         logprobs: Vec<TokenLogprob>,
         finish: FinishReason,
@@ -64,6 +65,7 @@ mod smollm2 {
     async fn collect(mut stream: GenerateStream) -> Answer {
         let mut answer = Answer {
             prompt_tokens: 0,
+            cached_tokens: 0,
             text: String::new(),
             logprobs: vec![],
             finish: FinishReason::Stop,
@@ -72,7 +74,10 @@ mod smollm2 {
         let mut ended = false;
         while let Some(event) = stream.next().await {
             match event.unwrap() {
-                GenerateEvent::Start { prompt_tokens } => answer.prompt_tokens = prompt_tokens,
+                GenerateEvent::Start {
+                    prompt_tokens,
+                    cached_tokens,
+                } => (answer.prompt_tokens, answer.cached_tokens) = (prompt_tokens, cached_tokens),
                 GenerateEvent::Token { text, logprobs } => {
                     answer.text.push_str(&text);
                     answer.logprobs.extend(logprobs);
@@ -117,11 +122,9 @@ mod smollm2 {
             first.prompt_tokens > 10,
             "the template was not applied: {first:?}"
         );
-        assert_eq!(
-            ask(&engine, &request).await,
-            first,
-            "a lone greedy request repeats itself"
-        );
+        let again = ask(&engine, &request).await;
+        assert_eq!(again.text, first.text, "a lone greedy request repeats itself");
+        assert_eq!(again.cached_tokens, first.prompt_tokens - 1);
         let language = engine.client.metadata().await.unwrap().language.unwrap();
         assert!(language.chat_template);
         assert_eq!(
@@ -172,6 +175,86 @@ mod smollm2 {
             stats.batch_sizes.keys().max() > Some(&4),
             "sequences were not batched: {stats:?}"
         );
+    }
+
+    fn turns(texts: &[&str], max_tokens: u32) -> GenerateRequest {
+        let roles = ["user", "assistant"].into_iter().cycle();
+        let messages = roles.zip(texts).map(|(role, content)| ChatMessage {
+            role: role.to_owned(),
+            content: (*content).to_owned(),
+        });
+        GenerateRequest {
+            messages: Some(messages.collect()),
+            max_tokens: Some(max_tokens),
+            temperature: Some(0.0),
+            ..GenerateRequest::default()
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn what_was_computed_is_not_computed_again() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let question = "Name the capital of France, and say in one sentence what it is known for.";
+        let first = ask(&engine, &turns(&[question], 24)).await;
+        assert_eq!(first.cached_tokens, 0);
+        // The next turn goes on behind the answer, whose last token was never computed.
+        let next = turns(&[question, &first.text, "And of Italy?"], 24);
+        let second = ask(&engine, &next).await;
+        assert!(
+            second.cached_tokens + 2 >= first.prompt_tokens + first.tokens,
+            "{first:?} then {second:?}"
+        );
+        assert!(second.text.contains("Rome"), "{second:?}");
+        // Who gives a seed gets the same answer bit by bit, so nothing is taken up.
+        let seeded = GenerateRequest {
+            seed: Some(1),
+            ..next.clone()
+        };
+        assert_eq!(ask(&engine, &seeded).await.cached_tokens, 0);
+        let stats = stats_until(&engine, |stats| stats.running == 0).await;
+        assert_eq!(stats.cached_prompt_tokens_total, u64::from(second.cached_tokens));
+        assert_eq!(
+            stats.prompt_tokens_total + stats.cached_prompt_tokens_total,
+            stats.admitted_prompt_tokens_total
+        );
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn those_that_begin_alike_share_it_and_each_gets_its_own_answer() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let numbers: Vec<String> = (1..60).map(|number| number.to_string()).collect();
+        // Own cells and the pool.
+        for padding in [numbers.join(" "), numbers.join(" ").repeat(8)] {
+            let about = |country: &str| {
+                turns(
+                    &[&format!(
+                        "Ignore these numbers: {padding}. What is the capital of {country}?"
+                    )],
+                    16,
+                )
+            };
+            let first = ask(&engine, &about("Japan")).await;
+            let asked = [("France", "Paris"), ("Italy", "Rome"), ("Japan", "Tokyo")];
+            let running: Vec<_> = asked
+                .iter()
+                .cycle()
+                .take(6)
+                .map(|(country, capital)| {
+                    let (client, request) = (engine.client.clone(), about(country));
+                    let capital = *capital;
+                    tokio::spawn(
+                        async move { (collect(client.generate(&request).await.unwrap()).await, capital) },
+                    )
+                })
+                .collect();
+            for answer in running {
+                let (answer, capital) = answer.await.unwrap();
+                assert!(answer.cached_tokens * 10 > first.prompt_tokens * 8, "{answer:?}");
+                assert!(answer.text.contains(capital), "{answer:?} lacks {capital}");
+            }
+        }
     }
 
     /// Goes on counting from `first`, for so many tokens; `prompt_tokens` makes the prompt about that long.

@@ -2,11 +2,15 @@
 //!
 //! What is left of the body would stand where the next request should, so the connection is closed. A client that is
 //! not told so keeps it for its next request, which then fails for no reason that it could see.
+//!
+//! It is not closed at once, though: to one who is still sending, that would be a reset, on which many clients give up
+//! without looking at the answer. So what comes is taken for a while and thrown away (RFC 9112, section 9.6).
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -14,6 +18,12 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderValue, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
+
+/// The largest rest of a body that is taken and thrown away.
+const THROWN_AWAY_BYTES: u64 = 16 * 1024 * 1024;
+/// How long it may take.
+const THROWN_AWAY_IN: Duration = Duration::from_secs(2);
 
 /// Whether the body of a request was read to its end.
 pub(crate) struct Watch {
@@ -28,6 +38,8 @@ pub(crate) fn watch(request: &mut Request) -> Option<Watch> {
     let was_read = Arc::new(AtomicBool::new(false));
     let body = Watched {
         body: std::mem::take(request.body_mut()),
+        // Who waits to be told to go on has not begun to send.
+        is_coming: !request.headers().contains_key(header::EXPECT),
         was_read: Arc::clone(&was_read),
     };
     *request.body_mut() = Body::new(body);
@@ -45,6 +57,7 @@ impl Watch {
 
 struct Watched {
     body: Body,
+    is_coming: bool,
     was_read: Arc<AtomicBool>,
 }
 
@@ -69,5 +82,28 @@ impl http_body::Body for Watched {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let is_small = self.body.size_hint().lower() <= THROWN_AWAY_BYTES;
+        if self.was_read.load(Ordering::Acquire) || !self.is_coming || !is_small {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let body = std::mem::take(&mut self.body);
+            runtime.spawn(tokio::time::timeout(THROWN_AWAY_IN, throw_away(body)));
+        }
+    }
+}
+
+async fn throw_away(mut body: Body) {
+    let mut taken = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        taken += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if taken > THROWN_AWAY_BYTES {
+            return;
+        }
     }
 }

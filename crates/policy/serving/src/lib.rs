@@ -1,7 +1,7 @@
-//! Pure decisions about endpoints: which replicas to start, drain and stop.
+//! Pure decisions about endpoints: which replicas to start, drain and stop, and which takes a request.
 //!
-//! The problem is restated small in this crate's README; [`decide`] is its answer and
-//! [`invariants::check`] what every answer must satisfy.
+//! Both problems are restated small in this crate's README. [`decide`] answers the first, and
+//! [`invariants::check`] is what every answer must satisfy; [`router::Router`] answers the second.
 
 mod decide;
 pub mod invariants;

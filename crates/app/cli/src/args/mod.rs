@@ -4,6 +4,7 @@ mod data;
 mod experiments;
 mod hooks;
 mod models;
+mod simulate;
 
 use std::path::PathBuf;
 
@@ -45,6 +46,7 @@ pub use data::{AddArgs, BranchArgs, DataCommand, ImportArgs, JoinArgs, TransferA
 pub use experiments::{ExperimentsCommand, ImportFrom, ImportMlflowArgs, ImportTensorboardArgs};
 pub use hooks::{AddHookArgs, HookArgs, HooksCommand, SetHookArgs, WhichHook};
 pub use models::{MAX_EVENTS, ModelsCommand, VersionArgs};
+pub use simulate::{Recorded, Recording, SimulateArgs};
 
 /// The AI infrastructure stack in one binary: data, pipelines, jobs, tracking, registry, serving.
 #[derive(Debug, Parser)]
@@ -88,6 +90,11 @@ pub enum Command {
     /// Check a project file without running it
     #[command(after_help = "Examples:\n  corliss check\n  corliss check examples/digits/corliss.yaml --json")]
     Check(CheckArgs),
+    /// Let recorded requests arrive at modelled replicas, and compare how they are routed
+    #[command(
+        after_help = "Examples:\n  corliss simulate --trace azure-llm:conv_2023.csv --router least_tokens --replicas 8 --json\n  corliss simulate --trace mooncake:synthetic_trace.jsonl\n  corliss simulate --trace azure-llm:conv_2023.csv --rate 5 --router round_robin --router least_tokens\n\nNeeds no server. The same trace, options and seed give the same numbers on every machine."
+    )]
+    Simulate(Box<SimulateArgs>),
     /// Pipeline runs
     #[command(subcommand)]
     Runs(RunsCommand),

@@ -12,6 +12,7 @@ pub mod logs;
 pub mod models;
 pub mod queue;
 pub mod runs;
+pub mod simulate;
 pub mod status;
 pub mod up;
 mod versions;

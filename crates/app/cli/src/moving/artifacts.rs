@@ -15,6 +15,7 @@ use super::server::{FileHere, Server};
 use crate::api::segment;
 use crate::error::{CliResult, EXIT_BAD_INPUT, cause};
 use crate::parallel::on_threads;
+use crate::units;
 
 /// Files that are sent at once.
 const THREADS: usize = 4;
@@ -89,10 +90,10 @@ impl Artifacts {
     pub fn tell(&self, report: &mut Report) {
         let (owners, example) = &self.unreached;
         if !owners.is_empty() {
-            let count = owners.len();
+            let count = units::plural_of(owners.len() as u64, "run or model", "runs or models");
             report.differences.add(&format!(
-                "the artifacts of {count} runs or models cannot be reached from here, such as those at {example}: copy \
-                 them to a folder and name it with --artifacts"
+                "the artifacts of {count} cannot be reached from here, such as those at {example}: copy them to a folder \
+                 and name it with --artifacts, or if there are none, leave artifacts out with --no-artifacts"
             ));
         }
     }

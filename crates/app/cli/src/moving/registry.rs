@@ -11,7 +11,7 @@ use super::artifacts::Artifacts;
 use super::failed;
 use super::mover::Mover;
 use super::server::pairs;
-use crate::error::{CliResult, EXIT_BAD_INPUT};
+use crate::error::{CliResult, EXIT_BAD_INPUT, EXIT_DENIED};
 
 /// Versions of one call.
 const VERSIONS: usize = 100;
@@ -25,6 +25,8 @@ const PROMPT: &str = "mlflow.prompt.is_prompt";
 struct Answer {
     has_model: bool,
     here: Vec<i64>,
+    stages: BTreeMap<i64, String>,
+    aliases: BTreeMap<String, i64>,
     refused: Vec<Refused>,
 }
 
@@ -129,6 +131,7 @@ fn send(
                     tell_without_files(mover, model, version, UNREACHED);
                 }
             }
+            compare(mover, model, some, &before);
             tell(mover, model, before.refused);
             continue;
         }
@@ -157,6 +160,7 @@ fn send(
         mover.report.here.model_versions += answer.here.len() as u64;
         let new = answer.here.iter().filter(|number| !before.here.contains(number));
         mover.report.sent.model_versions += new.count() as u64;
+        compare(mover, model, some, &answer);
         // Of one whose files cannot be reached, the server knows only that they are not there.
         let (unreached, others): (Vec<Refused>, Vec<Refused>) =
             answer.refused.into_iter().partition(|refused| {
@@ -173,6 +177,41 @@ fn send(
         tell(mover, model, others);
     }
     Ok(is_here)
+}
+
+/// Tells which of the versions that are here have another stage or other aliases than in the source. What an import has
+/// brought can be moved on here, and a protected model takes none of it without approval.
+fn compare(mover: &mut Mover<'_>, model: &RegisteredModel, versions: &[(ModelVersion, Made)], here: &Answer) {
+    const NO_STAGE: &str = "None";
+    let name = &model.name;
+    for (version, _) in versions {
+        let number = version.version;
+        let Some(stage) = here.stages.get(&number) else {
+            continue;
+        };
+        let wanted = if version.stage.is_empty() {
+            NO_STAGE
+        } else {
+            &version.stage
+        };
+        if !stage.eq_ignore_ascii_case(wanted) {
+            mover.report.differences.add(&format!(
+                "the stage of version {number} of model '{name}' is {wanted} in the source, {stage} here"
+            ));
+        }
+        for (alias, _) in model.aliases.iter().filter(|(_, to)| **to == number) {
+            let told = match here.aliases.get(alias) {
+                Some(to) if *to == number => continue,
+                Some(to) => format!("version {to} here"),
+                // The next import sets it.
+                None if mover.way.dry_run => continue,
+                None => "nothing here".to_owned(),
+            };
+            mover.report.differences.add(&format!(
+                "the alias '{alias}' of model '{name}' points at version {number} in the source, at {told}"
+            ));
+        }
+    }
 }
 
 /// Whether a version is nothing without files of its own.
@@ -207,7 +246,7 @@ fn call(
     });
     match mover.server.api.post_list("/api/v1/registry/import", &wish) {
         Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.exit_code == EXIT_BAD_INPUT => {
+        Err(error) if matches!(error.exit_code, EXIT_BAD_INPUT | EXIT_DENIED) => {
             let told = format!("model '{}': {}", model.name, error.report.message);
             mover.report.differences.add(&told);
             Ok(None)

@@ -7,7 +7,7 @@ use corliss_engine::protocol::{EmbedRequest, Embeddings};
 use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::endpoint::Endpoint;
-use crate::service::generate::Watch;
+use crate::service::generate::{PromptTokens, Watch};
 
 impl Gateway {
     /// Embeds the inputs. Dropping the future withdraws the request.
@@ -43,8 +43,10 @@ impl Gateway {
             }),
         };
         if let Ok(embeddings) = &result {
-            let tokens = u32::try_from(embeddings.prompt_tokens).unwrap_or(u32::MAX);
-            endpoint.counters.prompt_tokens(tokens);
+            endpoint.counters.prompt_tokens(PromptTokens {
+                all: u32::try_from(embeddings.prompt_tokens).unwrap_or(u32::MAX),
+                cached: 0,
+            });
         }
         watch.ended(result.as_ref().err());
         result

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use corliss_engine::client::EngineClient;
-use corliss_policy_serving::router::{Router, RouterEvent};
+use corliss_policy_serving::router::{Request, Router, RouterEvent};
 use corliss_types::{Flavor, ReplicaId, Timestamp};
 
 use crate::error::GatewayError;
@@ -162,9 +162,9 @@ impl Endpoint {
         tried: &[ReplicaId],
     ) -> Result<Lease, GatewayError> {
         let mut state = self.state();
-        let picked = state.router.pick(now, tried).and_then(|id| {
-            let client = state.clients.get(&id).cloned()?;
-            Some((id, client))
+        let picked = state.router.pick(&Request::new(now, tried)).and_then(|pick| {
+            let client = state.clients.get(&pick.replica).cloned()?;
+            Some((pick.replica, client))
         });
         let Some((replica, client)) = picked else {
             let reason = state

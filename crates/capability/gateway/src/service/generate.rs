@@ -14,6 +14,14 @@ use crate::service::Gateway;
 use crate::service::endpoint::{Admission, Endpoint, Lease};
 use crate::service::stats::Outcome;
 
+/// The prompt of a generation, in tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PromptTokens {
+    pub(crate) all: u32,
+    /// Those of them that were in the replica's cache.
+    pub(crate) cached: u32,
+}
+
 /// What a generation gives, piece by piece.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Piece {
@@ -34,7 +42,7 @@ pub(crate) struct Generation {
     stream: GenerateStream,
     /// Taken when the first piece was read ahead.
     first: Option<Piece>,
-    pub(crate) prompt_tokens: u32,
+    pub(crate) prompt: PromptTokens,
     lease: Lease,
     watch: Watch,
     silence: Duration,
@@ -177,15 +185,15 @@ impl Gateway {
                 ..
             } = taken;
             match begun {
-                Ok((prompt_tokens, first)) => {
+                Ok((prompt, first)) => {
                     lease.answered();
                     endpoint.counters.first_token(attempt.watch.elapsed());
-                    endpoint.counters.prompt_tokens(prompt_tokens);
+                    endpoint.counters.prompt_tokens(prompt);
                     let limit = self.config.generate_timeout;
                     return Ok(Generation {
                         stream,
                         first: Some(first),
-                        prompt_tokens,
+                        prompt,
                         lease,
                         watch: attempt.watch,
                         silence: self.config.silence_timeout,
@@ -223,13 +231,16 @@ impl Attempt {
     }
 }
 
-async fn first_piece(stream: &mut GenerateStream) -> Result<(u32, Piece), GatewayError> {
-    let mut prompt_tokens = 0;
+async fn first_piece(stream: &mut GenerateStream) -> Result<(PromptTokens, Piece), GatewayError> {
+    let mut prompt = PromptTokens::default();
     loop {
         match next_event(stream).await? {
-            GenerateEvent::Start { prompt_tokens: count } => prompt_tokens = count,
+            GenerateEvent::Start {
+                prompt_tokens: all,
+                cached_tokens: cached,
+            } => prompt = PromptTokens { all, cached },
             GenerateEvent::Token { text, logprobs } => {
-                return Ok((prompt_tokens, Piece::Text { text, logprobs }));
+                return Ok((prompt, Piece::Text { text, logprobs }));
             }
             GenerateEvent::End {
                 finish_reason,
@@ -239,7 +250,7 @@ async fn first_piece(stream: &mut GenerateStream) -> Result<(u32, Piece), Gatewa
                     finish_reason,
                     completion_tokens,
                 };
-                return Ok((prompt_tokens, end));
+                return Ok((prompt, end));
             }
             GenerateEvent::Error { error } => return Err(GatewayError::Generation(Box::new(error))),
         }
@@ -258,7 +269,7 @@ pub(crate) struct Whole {
     pub(crate) text: String,
     pub(crate) logprobs: Vec<TokenLogprob>,
     pub(crate) finish_reason: FinishReason,
-    pub(crate) prompt_tokens: u32,
+    pub(crate) prompt: PromptTokens,
     pub(crate) completion_tokens: u32,
 }
 
@@ -318,7 +329,7 @@ impl Generation {
                         text: whole_text,
                         logprobs: whole_logprobs,
                         finish_reason,
-                        prompt_tokens: self.prompt_tokens,
+                        prompt: self.prompt,
                         completion_tokens,
                     });
                 }

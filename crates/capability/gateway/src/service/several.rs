@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::endpoint::Endpoint;
-use crate::service::generate::{Generation, Piece, Taken, Whole};
+use crate::service::generate::{Generation, Piece, PromptTokens, Taken, Whole};
 
 /// Pieces that may wait to be sent before the generations are made to wait.
 const PIECES_MAX: usize = 32;
@@ -23,7 +23,7 @@ pub(crate) type Failed = (usize, GatewayError);
 /// Generations under way, whose pieces come as they are made. Dropping it cancels them all.
 pub(crate) struct Generations {
     source: Source,
-    prompt_tokens: Vec<u32>,
+    prompts: Vec<PromptTokens>,
     open: usize,
 }
 
@@ -39,7 +39,7 @@ enum Source {
 
 struct Made {
     index: usize,
-    prompt_tokens: u32,
+    prompt: PromptTokens,
     piece: Result<Piece, GatewayError>,
 }
 
@@ -55,17 +55,20 @@ impl Gateway {
         requests: Vec<GenerateRequest>,
     ) -> Result<Generations, Failed> {
         let count = requests.len();
-        let (source, prompt_tokens) = if let [request] = requests.as_slice() {
+        let (source, prompts) = if let [request] = requests.as_slice() {
             let generation = self.generate(endpoint.clone(), request).await;
             let generation = generation.map_err(|error| (0, error))?;
-            let prompt_tokens = vec![generation.prompt_tokens];
-            (Source::One(Box::new(generation)), prompt_tokens)
+            let prompts = vec![generation.prompt];
+            (Source::One(Box::new(generation)), prompts)
         } else {
-            (self.side_by_side(endpoint, requests).await?, vec![0; count])
+            (
+                self.side_by_side(endpoint, requests).await?,
+                vec![PromptTokens::default(); count],
+            )
         };
         Ok(Generations {
             source,
-            prompt_tokens,
+            prompts,
             open: count,
         })
     }
@@ -119,7 +122,6 @@ impl Gateway {
         request: &GenerateRequest,
         made: &mpsc::Sender<Made>,
     ) {
-        let mut prompt_tokens = 0;
         let mut generation = match self.first(taken, request).await {
             Ok(generation) => generation,
             Err(error) => {
@@ -127,22 +129,18 @@ impl Gateway {
                 let _ = made
                     .send(Made {
                         index,
-                        prompt_tokens,
+                        prompt: PromptTokens::default(),
                         piece,
                     })
                     .await;
                 return;
             }
         };
-        prompt_tokens = generation.prompt_tokens;
+        let prompt = generation.prompt;
         loop {
             let piece = generation.next().await;
             let ends = !matches!(piece, Ok(Piece::Text { .. }));
-            let piece = Made {
-                index,
-                prompt_tokens,
-                piece,
-            };
+            let piece = Made { index, prompt, piece };
             if made.send(piece).await.is_err() || ends {
                 return;
             }
@@ -170,7 +168,7 @@ impl Gateway {
 impl Generations {
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
-        self.prompt_tokens.len()
+        self.prompts.len()
     }
 
     /// Whether all have ended: nothing more comes.
@@ -179,8 +177,8 @@ impl Generations {
     }
 
     /// Tokens of each one's prompt; known of those that have made a piece.
-    pub(crate) fn prompt_tokens(&self) -> &[u32] {
-        &self.prompt_tokens
+    pub(crate) fn prompts(&self) -> &[PromptTokens] {
+        &self.prompts
     }
 
     /// The next piece of any of them, and whose it is. Nothing follows an error.
@@ -199,8 +197,8 @@ impl Generations {
                 let Some(made) = made else {
                     return Err((0, EngineError::Stopped.into()));
                 };
-                if let Some(count) = self.prompt_tokens.get_mut(made.index) {
-                    *count = made.prompt_tokens;
+                if let Some(prompt) = self.prompts.get_mut(made.index) {
+                    *prompt = made.prompt;
                 }
                 (made.index, made.piece)
             }

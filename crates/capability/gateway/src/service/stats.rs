@@ -6,6 +6,8 @@ use std::time::Duration;
 use corliss_types::ReplicaId;
 use serde::Serialize;
 
+use super::generate::PromptTokens;
+
 /// Upper bounds of the latency histograms, in milliseconds; a last bucket holds the rest.
 pub const LATENCY_BUCKETS_MS: [u64; 14] = [
     1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000,
@@ -34,6 +36,8 @@ pub struct EndpointStats {
     pub retries_total: u64,
     /// Tokens of prompts.
     pub prompt_tokens_total: u64,
+    /// Of these, how many were in a replica's cache.
+    pub cached_tokens_total: u64,
     /// Tokens generated.
     pub completion_tokens_total: u64,
     /// Sum of the times from request to end, in milliseconds.
@@ -81,6 +85,7 @@ pub(crate) struct Counters {
     refused: AtomicU64,
     retries: AtomicU64,
     prompt_tokens: AtomicU64,
+    cached_tokens: AtomicU64,
     completion_tokens: AtomicU64,
     latency_ms: AtomicU64,
     latency: Histogram,
@@ -100,8 +105,9 @@ impl Counters {
         self.first_token.observe(millis(after));
     }
 
-    pub(crate) fn prompt_tokens(&self, count: u32) {
-        add(&self.prompt_tokens, u64::from(count));
+    pub(crate) fn prompt_tokens(&self, prompt: PromptTokens) {
+        add(&self.prompt_tokens, u64::from(prompt.all));
+        add(&self.cached_tokens, u64::from(prompt.cached));
     }
 
     pub(crate) fn completion_tokens(&self, count: u32) {
@@ -139,6 +145,7 @@ impl Counters {
             refused_total: get(&self.refused),
             retries_total: get(&self.retries),
             prompt_tokens_total: get(&self.prompt_tokens),
+            cached_tokens_total: get(&self.cached_tokens),
             completion_tokens_total: get(&self.completion_tokens),
             latency_ms_sum: get(&self.latency_ms),
             latency_buckets: self.latency.values(),

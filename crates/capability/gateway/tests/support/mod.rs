@@ -212,7 +212,10 @@ async fn generate(
         },
     };
     let slow = texts.first().is_some_and(|text| text == "slow");
-    let mut lines = vec![line(&GenerateEvent::Start { prompt_tokens: 5 })];
+    let mut lines = vec![line(&GenerateEvent::Start {
+        prompt_tokens: 5,
+        cached_tokens: 3,
+    })];
     lines.extend(texts.iter().map(|text| {
         line(&GenerateEvent::Token {
             text: text.clone(),

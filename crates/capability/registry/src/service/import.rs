@@ -72,6 +72,10 @@ pub struct RegisteredMoved {
     pub has_model: bool,
     /// Those that are here now, or were already.
     pub here: Vec<i64>,
+    /// The stages that these have here.
+    pub stages: BTreeMap<i64, Stage>,
+    /// What each alias of the model points at here.
+    pub aliases: BTreeMap<String, i64>,
     /// Those that were not taken, and why.
     pub refused: Vec<(i64, String)>,
 }
@@ -101,15 +105,7 @@ impl Registry {
             let (model, by) = (import.clone(), self.by());
             self.store.write(move |tx| put_model(tx, &by, &model)).await?;
         }
-        let name = import.name.clone();
-        let mut moved = RegisteredMoved {
-            has_model: self
-                .store
-                .read(move |tx| store::model(tx, &name))
-                .await?
-                .is_some(),
-            ..RegisteredMoved::default()
-        };
+        let mut moved = RegisteredMoved::default();
         for version in &import.versions {
             match self.import_version(&import, version).await {
                 Ok(true) => moved.here.push(version.version),
@@ -120,9 +116,10 @@ impl Registry {
         }
         if !import.dry_run {
             let by = self.by();
+            let import = import.clone();
             self.store.write(move |tx| put_aliases(tx, &by, &import)).await?;
         }
-        Ok(moved)
+        self.store.read(move |tx| look(tx, &import, moved.clone())).await
     }
 
     /// Takes a version; answers whether it is here.
@@ -218,6 +215,23 @@ fn is_known(tx: &mut dyn Tx, key: &str, name: &str, number: i64) -> Result<bool,
             version: number,
         }),
     }
+}
+
+/// Adds what the model and its versions are here.
+fn look(
+    tx: &mut dyn Tx,
+    import: &ImportRegistered,
+    mut moved: RegisteredMoved,
+) -> Result<RegisteredMoved, RegistryError> {
+    let model = store::model(tx, &import.name)?;
+    moved.has_model = model.is_some();
+    moved.aliases = model.map(|model| model.aliases).unwrap_or_default();
+    for number in &moved.here {
+        if let Some(version) = store::by_registration(tx, &key_of(import, *number))? {
+            moved.stages.insert(*number, version.stage);
+        }
+    }
+    Ok(moved)
 }
 
 fn put_model(tx: &mut dyn Tx, by: &By, import: &ImportRegistered) -> Result<(), RegistryError> {

@@ -152,15 +152,19 @@ impl Registry {
         // Before anything is made of the source, and again when it is registered.
         let looked_up = new.model.clone();
         self.store.read(move |tx| existing(tx, &looked_up)).await?;
-        if let Source::Version(name, which) = read {
-            return self.draft_of_copy(new, name, which, by).await;
-        }
+        let read = match read {
+            Source::Version(name, which) => return self.draft_of_copy(new, name, which, by).await,
+            read => read,
+        };
         let field = if model_id.is_some() { "model_id" } else { "run_id" };
-        let is_ours = read != Source::Elsewhere;
         match self.ports.sources.pin(&new.source).await? {
             Some(pinned) => Ok(foreign_draft(new, Some(pinned), by)),
-            None if is_ours => Err(source::outside(&new.source.source, field)),
-            None => Err(RegistryError::Source(new.source.source)),
+            None => Err(match read {
+                Source::Elsewhere => RegistryError::Source(new.source.source),
+                // Whose they are was compared already.
+                Source::Run(_) | Source::LoggedModel(_) => source::empty(&new.source.source),
+                _ => source::outside(&new.source.source, field),
+            }),
         }
     }
 

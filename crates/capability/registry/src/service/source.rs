@@ -62,6 +62,11 @@ pub(super) fn outside(source: &str, field: &str) -> RegistryError {
     refusal(source, &reason)
 }
 
+/// The refusal of a source that is part of what the request names and holds no files: a version is its files.
+pub(super) fn empty(source: &str) -> RegistryError {
+    refusal(source, "There are no files at it.")
+}
+
 /// The refusal of a copy that is said to come from elsewhere than its original.
 pub(super) fn other_lineage(source: &str) -> RegistryError {
     let reason = "The run_id and model_id request parameters must match the referenced model version.";

@@ -17,6 +17,7 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 
 use super::loaded::{Limits, Loaded, backend, unsupported};
+use super::prefix::{Cells, Change, Places};
 use super::schedule::BATCH_TOKENS;
 use crate::EngineError;
 
@@ -41,6 +42,14 @@ impl Shape {
         match self {
             Self::Own(each) => each.saturating_mul(sequences),
             Self::Pool(cells) => cells,
+        }
+    }
+
+    /// Sequences that it tells apart.
+    fn places(self, sequences: u32) -> u32 {
+        match self {
+            Self::Own(_) => sequences,
+            Self::Pool(_) => sequences.saturating_mul(PLACES_OF_POOL).min(PLACES_MAX),
         }
     }
 
@@ -81,18 +90,20 @@ fn round_up(cells: u32) -> u32 {
         .unwrap_or(u32::MAX / CELLS_MULTIPLE * CELLS_MULTIPLE)
 }
 
+/// Places of a pool for each request that is decoded at once: what they held stays as long as the pool has room.
+const PLACES_OF_POOL: u32 = 2;
+/// llama.cpp's own bound on sequences.
+const PLACES_MAX: u32 = 256;
+
 /// A cache, its places (sequence ids of llama.cpp) and the next batch over them.
 ///
-/// Places in use are always the first ones: llama.cpp computes sequences with cells of their own in one
-/// pass over the weights only if their ids follow each other.
+/// llama.cpp computes sequences with cells of their own in one pass over the weights only if their ids follow
+/// each other; so gaps between running ones are closed.
 pub(super) struct Cache<'model> {
     context: LlamaContext<'model>,
     batch: LlamaBatch<'static>,
     shape: Shape,
-    places: usize,
-    /// Cells promised to the places in use.
-    reserved: usize,
-    in_use: usize,
+    places: Places,
 }
 
 impl<'model> Cache<'model> {
@@ -107,9 +118,14 @@ impl<'model> Cache<'model> {
             context,
             batch: LlamaBatch::new(BATCH_TOKENS, 1),
             shape,
-            places: limits.max_sequences as usize,
-            reserved: 0,
-            in_use: 0,
+            places: Places::new(
+                shape.places(limits.max_sequences) as usize,
+                match shape {
+                    Shape::Own(each) => Cells::Own(each as usize),
+                    Shape::Pool(all) => Cells::Shared(all as usize),
+                },
+                !loaded.model.is_recurrent() && !loaded.model.is_hybrid(),
+            ),
         };
         cache
             .add(LlamaToken::new(0), 0, 0, true)
@@ -124,53 +140,52 @@ impl<'model> Cache<'model> {
         tokens <= self.shape.longest() as usize
     }
 
-    /// Takes a place for so many tokens, if there is one now.
-    pub fn take(&mut self, tokens: usize) -> Option<usize> {
-        let taken = match self.shape {
-            Shape::Own(_) => 0,
-            Shape::Pool(_) => self.reserved,
-        };
-        if self.in_use == self.places || !self.takes(tokens + taken) {
-            return None;
+    /// Takes a place for a request that needs `cells`, if there is one now; answers the place and how many tokens of the
+    /// prompt are there already, of the first `reusable`.
+    pub fn take(&mut self, prompt: &[LlamaToken], reusable: usize, cells: usize) -> Option<(usize, usize)> {
+        let taken = self.places.take(prompt, reusable, cells)?;
+        self.apply(&taken.changes);
+        Some((taken.place, taken.cached))
+    }
+
+    /// Gives a place back; what was computed there stays until the place is needed.
+    pub fn give_back(&mut self, place: usize) {
+        self.places.give_back(place);
+    }
+
+    /// Moves a sequence, if that makes running ones lie side by side; answers from where to where.
+    pub fn close_gap(&mut self) -> Option<(usize, usize)> {
+        let (from, to, changes) = self.places.close_gap()?;
+        self.apply(&changes);
+        Some((from, to))
+    }
+
+    fn apply(&mut self, changes: &[Change]) {
+        for change in changes {
+            // Neither can fail: positions lie within i32, and no part is taken off a model that cannot go back.
+            match *change {
+                Change::Copy { from, to } => {
+                    let _ = self.context.kv_cache_seq_rm(id(to), None, None);
+                    let _ = self.context.copy_kv_cache_seq(id(from), id(to), None, None);
+                }
+                Change::Keep { place, tokens } => {
+                    let beyond = u32::try_from(tokens).ok().filter(|tokens| *tokens > 0);
+                    let _ = self.context.kv_cache_seq_rm(id(place), beyond, None);
+                }
+            }
         }
-        self.reserved += tokens;
-        self.in_use += 1;
-        Some(self.in_use - 1)
     }
 
-    /// Gives a place back with the tokens it was taken for. Answers the place, if any, whose sequence has
-    /// moved to it.
-    pub fn give_back(&mut self, place: usize, tokens: usize) -> Option<usize> {
-        self.reserved -= tokens;
-        self.in_use -= 1;
-        let last = self.in_use;
-        self.forget(place);
-        if place == last {
-            return None;
-        }
-        // Fails only for positions beyond i32, and none is given.
-        let _ = self.context.copy_kv_cache_seq(id(last), id(place), None, None);
-        self.forget(last);
-        Some(last)
-    }
-
-    fn forget(&mut self, place: usize) {
-        // Removing a whole sequence cannot fail: only partial removals can, on recurrent models.
-        let _ = self
-            .context
-            .clear_kv_cache_seq(u32::try_from(place).ok(), None, None);
-    }
-
-    /// Gives all places back.
+    /// Gives all places back, empty.
     pub fn clear(&mut self) {
         self.context.clear_kv_cache();
         self.batch.clear();
-        (self.reserved, self.in_use) = (0, 0);
+        self.places.clear();
     }
 
-    /// Tokens promised to the places in use.
+    /// Cells promised to running requests.
     pub fn reserved(&self) -> usize {
-        self.reserved
+        self.places.promised()
     }
 
     /// Empties the batch.
@@ -187,10 +202,11 @@ impl<'model> Cache<'model> {
         scores: bool,
     ) -> Result<i32, String> {
         let at = self.batch.n_tokens();
-        let position = i32::try_from(position).map_err(|error| error.to_string())?;
+        let stands = i32::try_from(position).map_err(|error| error.to_string())?;
         self.batch
-            .add(token, position, &[id(place)], scores)
+            .add(token, stands, &[id(place)], scores)
             .map_err(|error| error.to_string())?;
+        self.places.note(place, position, token);
         Ok(at)
     }
 
@@ -217,7 +233,7 @@ fn context_params(limits: Limits, shape: Shape) -> LlamaContextParams {
         .with_n_ctx(NonZeroU32::new(shape.cells(limits.max_sequences)))
         .with_n_batch(BATCH_TOKENS as u32)
         .with_n_ubatch(BATCH_TOKENS as u32)
-        .with_n_seq_max(limits.max_sequences)
+        .with_n_seq_max(shape.places(limits.max_sequences))
         .with_kv_unified(matches!(shape, Shape::Pool(_)))
         .with_n_threads(limits.threads)
         .with_n_threads_batch(limits.threads)

@@ -7,10 +7,12 @@
 //!   into one batch, decodes, samples and sends;
 //! - `embedding` is a request for embeddings, `embedder` computes them between the worker's batches;
 //! - `cache` is where the keys and values of sequences lie;
+//! - `prefix` says what of them a new request goes on from;
 //! - `schedule` decides what goes into a batch, and nothing else;
 //! - `sampler` picks tokens, from scores that `adjuster` may have changed;
 //! - `text`, `template`, `logprobs` and `echo` (of a prompt) are what their names say.
 //!
+//! What a request has computed stays in its place, and a later one with the same beginning goes on from there.
 //! A request reserves its prompt and `max_tokens` in a KV cache when it is admitted, so one that is
 //! running is never thrown out again. Admission is first come, first served: a large request at the head
 //! waits for room and is not overtaken, so none starves.
@@ -22,6 +24,7 @@ mod embedder;
 mod embedding;
 mod loaded;
 mod logprobs;
+mod prefix;
 mod queue;
 mod request;
 mod sampler;

@@ -32,6 +32,8 @@ pub(super) struct Job {
     pub max_tokens: u32,
     pub sampling: Sampling,
     pub seed: u64,
+    /// Whether the caller chose the seed.
+    pub is_seeded: bool,
     pub stops: Vec<String>,
     pub logprobs: Option<usize>,
     pub echo: Option<Echo>,
@@ -47,6 +49,16 @@ impl Job {
     /// Whether every token of the prompt must be computed and scored, because its caller is told the scores.
     pub fn scores_prompt(&self) -> bool {
         self.echo.is_some() && self.logprobs.is_some()
+    }
+
+    /// Tokens of the prompt, from its beginning, that need not be computed for this request where they are in a cache.
+    /// After the last one scores are wanted. Whoever gives a seed wants the same again: what is computed in other pieces
+    /// differs in its last bits. And what is not computed has no scores.
+    pub fn reusable(&self) -> usize {
+        if self.is_seeded || self.scores_prompt() {
+            return 0;
+        }
+        self.prompt.len().saturating_sub(1)
     }
 }
 
@@ -77,6 +89,7 @@ pub(super) fn prepare(
         max_tokens,
         sampling,
         seed: request.seed.unwrap_or_else(random_seed),
+        is_seeded: request.seed.is_some(),
         stops: request.stop.clone(),
         logprobs: request.logprobs.map(|count| count as usize),
         echo,

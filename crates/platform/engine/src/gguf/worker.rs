@@ -105,11 +105,11 @@ struct Added {
 }
 
 impl Sequence {
-    fn new(job: Job, cache: usize, place: usize) -> Self {
+    fn new(job: Job, at: Admitted) -> Self {
         Self {
-            cache,
-            place,
-            computed: 0,
+            cache: at.cache,
+            place: at.place,
+            computed: at.cached,
             next: None,
             generated: 0,
             sampler: Sampler::new(job.sampling.clone(), &job.prompt, job.seed),
@@ -223,6 +223,7 @@ impl Worker<'_> {
         }
         self.drop_cancelled();
         self.admit();
+        self.close_gaps();
         let phases: Vec<Phase> = self.running.iter().map(Sequence::phase).collect();
         let shares = shares(&phases);
         for cache in 0..self.caches.len() {
@@ -249,18 +250,37 @@ impl Worker<'_> {
             let mut taken = None;
             let caches = &mut self.caches;
             let job = self.queue.pop_if(|job| {
-                taken = take_place(caches, job.reservation());
+                taken = take_place(caches, job);
                 taken.is_some()
             });
-            let (Some(job), Some((cache, place))) = (job, taken) else {
+            let (Some(job), Some(at)) = (job, taken) else {
                 break;
             };
-            let sequence = Sequence::new(job, cache, place);
-            let prompt_tokens = u32::try_from(sequence.job.prompt.len()).unwrap_or(u32::MAX);
-            sequence.send(GenerateEvent::Start { prompt_tokens });
+            let sequence = Sequence::new(job, at);
+            let count = |tokens: usize| u32::try_from(tokens).unwrap_or(u32::MAX);
+            sequence.send(GenerateEvent::Start {
+                prompt_tokens: count(sequence.job.prompt.len()),
+                cached_tokens: count(at.cached),
+            });
+            self.queue.count(|stats| {
+                stats.admitted_prompt_tokens_total += sequence.job.prompt.len() as u64;
+                stats.cached_prompt_tokens_total += at.cached as u64;
+            });
             self.running.push(sequence);
         }
         self.note_reservations();
+    }
+
+    fn close_gaps(&mut self) {
+        for (at, cache) in self.caches.iter_mut().enumerate() {
+            let Some((from, to)) = cache.close_gap() else {
+                continue;
+            };
+            let moved = |one: &&mut Sequence| one.cache == at && one.place == from;
+            if let Some(sequence) = self.running.iter_mut().find(moved) {
+                sequence.place = to;
+            }
+        }
     }
 
     /// Decodes the next tokens of one cache's sequences, given each sequence's share of the turn, and goes
@@ -280,10 +300,11 @@ impl Worker<'_> {
             batched.push((*at, self.running[*at].add_to(cache, shares[*at])?));
         }
         cache.decode()?;
-        let mut decoded = 0;
+        let (mut decoded, mut prompts) = (0, 0);
         for (at, added) in batched {
             let sequence = &mut self.running[at];
             sequence.echo(&added, cache, self.loaded);
+            prompts += added.prompt.len() as u64;
             if let Some(scores) = added.scores {
                 decoded += u64::from(sequence.advance(cache.scores(scores), self.loaded));
             }
@@ -291,6 +312,7 @@ impl Worker<'_> {
         let size = u32::try_from(members.len()).unwrap_or(u32::MAX);
         self.queue.count(|stats| {
             *stats.batch_sizes.entry(size).or_default() += 1;
+            stats.prompt_tokens_total += prompts;
             stats.decoded_tokens_total += decoded;
         });
         Ok(())
@@ -300,11 +322,8 @@ impl Worker<'_> {
     fn finish(&mut self) {
         let ended = self.release(|sequence| sequence.finished.is_some());
         self.note_reservations();
-        let prompt_tokens: usize = ended.iter().map(|sequence| sequence.job.prompt.len()).sum();
-        self.queue.count(|stats| {
-            stats.completed_total += ended.len() as u64;
-            stats.prompt_tokens_total += prompt_tokens as u64;
-        });
+        self.queue
+            .count(|stats| stats.completed_total += ended.len() as u64);
         for sequence in ended {
             if let Some(finish_reason) = sequence.finished {
                 sequence.send(GenerateEvent::End {
@@ -320,11 +339,7 @@ impl Worker<'_> {
         let mut left = Vec::new();
         while let Some(at) = self.running.iter().position(&leaves) {
             let gone = self.running.remove(at);
-            let moved = self.caches[gone.cache].give_back(gone.place, gone.job.reservation());
-            let in_moved = |other: &&mut Sequence| other.cache == gone.cache && Some(other.place) == moved;
-            if let Some(other) = self.running.iter_mut().find(in_moved) {
-                other.place = gone.place;
-            }
+            self.caches[gone.cache].give_back(gone.place);
             left.push(gone);
         }
         left
@@ -372,13 +387,27 @@ impl Worker<'_> {
     }
 }
 
-/// A place for so many tokens, in the first cache that takes as many.
-fn take_place(caches: &mut [Cache<'_>], tokens: usize) -> Option<(usize, usize)> {
+/// Where a request runs, and how much of its prompt is there.
+#[derive(Clone, Copy)]
+struct Admitted {
+    cache: usize,
+    place: usize,
+    cached: usize,
+}
+
+/// A place for a request, in the first cache that takes as many tokens.
+fn take_place(caches: &mut [Cache<'_>], job: &Job) -> Option<Admitted> {
+    let cells = job.reservation();
     let (at, cache) = caches
         .iter_mut()
         .enumerate()
-        .find(|(_, cache)| cache.takes(tokens))?;
-    Some((at, cache.take(tokens)?))
+        .find(|(_, cache)| cache.takes(cells))?;
+    let (place, cached) = cache.take(&job.prompt, job.reusable(), cells)?;
+    Some(Admitted {
+        cache: at,
+        place,
+        cached,
+    })
 }
 
 /// Samples one token and sends what it adds to the answer.

@@ -8,6 +8,9 @@ const LONGEST: usize = 250;
 /// Those that stand for what is cut off of a tag that is longer.
 const DIGEST: usize = 16;
 
+/// Characters of a tag that are told.
+const SHOWN: usize = 80;
+
 /// The names that tags got.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -39,7 +42,10 @@ impl Names {
     pub fn told(&self) -> Vec<String> {
         let changed = self.by_tag.iter().filter(|(tag, name)| tag != name);
         changed
-            .map(|(tag, name)| format!("the tag '{tag}' is the metric '{name}'"))
+            .map(|(tag, name)| match tag.char_indices().nth(SHOWN) {
+                Some((end, _)) => format!("the tag '{}…' is the metric '{name}'", &tag[..end]),
+                None => format!("the tag '{tag}' is the metric '{name}'"),
+            })
             .collect()
     }
 }

@@ -36,18 +36,18 @@ pub(super) fn read(source: &dyn RandomRead) -> Result<ParquetMetaData, TabularEr
             ));
         }
     };
-    if length > FOOTER_BYTES {
-        return Err(TabularError::too_large(
-            format!("a footer of {length} bytes"),
-            format!("{FOOTER_BYTES} bytes"),
-        ));
-    }
     let start = (size - TAIL as u64)
         .checked_sub(length as u64)
         .filter(|start| *start >= PARQUET_MAGIC.len() as u64)
         .ok_or_else(|| {
             TabularError::parquet(format!("its footer claims {length} bytes of a file of {size}"))
         })?;
+    if length > FOOTER_BYTES {
+        return Err(TabularError::too_large(
+            format!("a footer of {length} bytes"),
+            format!("{FOOTER_BYTES} bytes"),
+        ));
+    }
     let bytes = read_exact(source, start, length)?;
     check(&bytes)?;
     guarded(Guarded::Footer, || {

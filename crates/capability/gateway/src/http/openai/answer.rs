@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::logprobs;
 use super::sampling::Asked;
-use crate::service::generate::Whole;
+use crate::service::generate::{PromptTokens, Whole};
 
 /// Which of the two APIs is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,10 +73,10 @@ impl Answer {
             Kind::Chat => "chat.completion",
             Kind::Completion => "text_completion",
         };
-        let prompt_tokens: Vec<u32> = done.iter().map(|done| done.prompt_tokens).collect();
+        let prompts: Vec<PromptTokens> = done.iter().map(|done| done.prompt).collect();
         let completion_tokens = done.iter().map(|done| u64::from(done.completion_tokens)).sum();
         let mut whole = self.envelope(object, choices);
-        whole["usage"] = self.usage(&prompt_tokens, completion_tokens);
+        whole["usage"] = self.usage(&prompts, completion_tokens);
         whole
     }
 
@@ -116,9 +116,9 @@ impl Answer {
     }
 
     /// The piece that counts tokens, of each choice's prompt and of all answers; it has no choices.
-    pub(super) fn counting(&self, prompt_tokens: &[u32], completion_tokens: u64) -> Value {
+    pub(super) fn counting(&self, prompts: &[PromptTokens], completion_tokens: u64) -> Value {
         let mut chunk = self.chunk(Vec::new());
-        chunk["usage"] = self.usage(prompt_tokens, completion_tokens);
+        chunk["usage"] = self.usage(prompts, completion_tokens);
         chunk
     }
 
@@ -145,13 +145,15 @@ impl Answer {
     }
 
     /// A prompt that is answered several times counts once.
-    fn usage(&self, prompt_tokens: &[u32], completion_tokens: u64) -> Value {
-        let prompts = prompt_tokens.iter().step_by(self.of_one_prompt.max(1));
-        let prompt_tokens: u64 = prompts.map(|count| u64::from(*count)).sum();
+    fn usage(&self, prompts: &[PromptTokens], completion_tokens: u64) -> Value {
+        let counted = prompts.iter().step_by(self.of_one_prompt.max(1));
+        let prompt_tokens: u64 = counted.clone().map(|prompt| u64::from(prompt.all)).sum();
+        let cached_tokens: u64 = counted.map(|prompt| u64::from(prompt.cached)).sum();
         json!({
             "prompt_tokens": prompt_tokens,
             "completion_tokens": completion_tokens,
             "total_tokens": prompt_tokens + completion_tokens,
+            "prompt_tokens_details": { "cached_tokens": cached_tokens },
         })
     }
 }

@@ -84,7 +84,7 @@ async fn pump(
         }
     }
     if include_usage {
-        let counting = answer.counting(generations.prompt_tokens(), total);
+        let counting = answer.counting(generations.prompts(), total);
         sender.data(&event(counting)).await?;
     }
     sender.data("[DONE]").await

@@ -78,6 +78,10 @@ struct Answer {
     has_model: bool,
     /// Numbers of versions that are here.
     here: Vec<i64>,
+    /// MLflow's stages of these.
+    stages: BTreeMap<i64, &'static str>,
+    /// What each alias of the model points at.
+    aliases: BTreeMap<String, i64>,
     refused: Vec<Refused>,
 }
 
@@ -142,6 +146,12 @@ async fn import(Acting(registry): Acting, Json(sent): Json<Sent>) -> Result<Json
     Ok(Json(Answer {
         has_model: moved.has_model,
         here: moved.here,
+        stages: moved
+            .stages
+            .into_iter()
+            .map(|(version, stage)| (version, stage.as_str()))
+            .collect(),
+        aliases: moved.aliases,
         refused: refused
             .map(|(version, message)| Refused { version, message })
             .collect(),

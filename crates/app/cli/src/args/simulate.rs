@@ -1,0 +1,313 @@
+//! `corliss simulate`
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use corliss_policy_serving::router::Strategy;
+use corliss_sim_serving::trace::TraceKind;
+
+use super::up_to;
+
+/// Most replicas that are simulated.
+const MAX_REPLICAS: u32 = 1_000;
+/// Largest cost that an option takes, in microseconds.
+const MAX_US: f64 = 1e9;
+
+/// `corliss simulate`
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// What was recorded: azure-llm or mooncake, and a file; a name that is no path is looked for in the
+    /// folder that CORLISS_TRACES names [default folder: ../shared/data/traces]
+    #[arg(long, value_name = "KIND:FILE", value_parser = recording)]
+    pub trace: Recording,
+    /// How a replica is chosen: round_robin, weighted, least_connections, least_response_time, least_tokens,
+    /// prefix_aware, session_affinity, or all; may be given several times
+    #[arg(long = "router", value_name = "NAME", default_value = "all", value_parser = routers)]
+    pub routers: Vec<Routers>,
+    /// How many replicas, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = up_to(MAX_REPLICAS))]
+    pub replicas: u32,
+    /// What random draws are made of
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Let requests arrive so many times as fast as they were recorded
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub rate: f64,
+    /// Only the first N requests
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
+    pub requests: Option<u32>,
+    /// The speed of each replica against the engine's own; also its weight. Such as 1,1,0.5
+    #[arg(long, value_name = "SPEED", value_delimiter = ',', value_parser = percent)]
+    pub speeds: Vec<u32>,
+    /// What counts as good: longest time to the first token
+    #[arg(long, value_name = "MS", default_value_t = 2_000)]
+    pub ttft_ms: u64,
+    /// What counts as good: longest time for each further token, averaged over an answer
+    #[arg(long, value_name = "MS", default_value_t = 200)]
+    pub tpot_ms: u64,
+    /// prefix_aware: so many outstanding tokens more than the least busy replica may the one have that has the
+    /// prompt's beginning
+    #[arg(long, value_name = "TOKENS")]
+    pub prefix_slack: Option<u64>,
+    /// What a replica can do.
+    #[command(flatten)]
+    pub engine: EngineOptions,
+}
+
+/// What a replica can do. The defaults are arithmetic for an 8B model in 16 bits on an A100.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Replica")]
+pub struct EngineOptions {
+    /// What each iteration costs
+    #[arg(long, value_name = "US", default_value = "7900", value_parser = nanoseconds)]
+    pub iteration_us: Nanoseconds,
+    /// What each token of a prompt adds
+    #[arg(long, value_name = "US", default_value = "103", value_parser = nanoseconds)]
+    pub prefill_token_us: Nanoseconds,
+    /// What each decoding sequence adds
+    #[arg(long, value_name = "US", default_value = "50", value_parser = nanoseconds)]
+    pub sequence_us: Nanoseconds,
+    /// What each token of context adds that is read
+    #[arg(long, value_name = "US", default_value = "0.064", value_parser = nanoseconds)]
+    pub kv_token_us: Nanoseconds,
+    /// Tokens whose keys and values fit its memory
+    #[arg(long, value_name = "TOKENS", default_value_t = 426_000)]
+    pub kv_tokens: u64,
+    /// Most tokens of an iteration
+    #[arg(long, value_name = "TOKENS", default_value_t = 2_048)]
+    pub batch_tokens: u32,
+    /// Most sequences at once
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub max_sequences: u32,
+    /// Compute every prompt as a whole
+    #[arg(long)]
+    pub no_prefix_cache: bool,
+}
+
+/// A file of recorded work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recording {
+    /// What was recorded.
+    pub kind: Recorded,
+    /// The file, as the user named it.
+    pub file: PathBuf,
+}
+
+/// What was recorded. Each sort has its own simulator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// Requests to a language model.
+    Requests(TraceKind),
+}
+
+impl Recorded {
+    /// The word before the colon, and the folder of such files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Requests(kind) => kind.name(),
+        }
+    }
+}
+
+impl fmt::Display for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind.name(), self.file.display())
+    }
+}
+
+/// One router, or all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Routers {
+    /// Every one.
+    All,
+    /// This one.
+    One(Strategy),
+}
+
+impl SimulateArgs {
+    /// The routers to compare, each once, in the order in which they were given.
+    #[must_use]
+    pub fn strategies(&self) -> Vec<Strategy> {
+        let mut strategies: Vec<Strategy> = Vec::new();
+        for routers in &self.routers {
+            let named = match routers {
+                Routers::All => Strategy::ALL.to_vec(),
+                Routers::One(strategy) => vec![*strategy],
+            };
+            for strategy in named {
+                if !strategies.contains(&strategy) {
+                    strategies.push(strategy);
+                }
+            }
+        }
+        strategies
+    }
+}
+
+/// Microseconds on the command line, exact inside.
+pub type Nanoseconds = u64;
+
+fn recording(text: &str) -> Result<Recording, String> {
+    let kinds = TraceKind::ALL.map(TraceKind::name).join(" or ");
+    let Some((kind, file)) = text.split_once(':').filter(|(_, file)| !file.is_empty()) else {
+        return Err(format!("give KIND:FILE; KIND is {kinds}"));
+    };
+    let requests = kind.parse().map(Recorded::Requests);
+    Ok(Recording {
+        kind: requests.map_err(|_| format!("'{kind}' is no kind of trace: give {kinds}"))?,
+        file: PathBuf::from(file),
+    })
+}
+
+fn routers(text: &str) -> Result<Routers, String> {
+    if text == "all" {
+        return Ok(Routers::All);
+    }
+    // `round-robin` can only mean one thing.
+    let strategy = text.replace('-', "_").parse().map(Routers::One);
+    strategy.map_err(|error| {
+        let names = Strategy::ALL.map(Strategy::name);
+        match corliss_diagnostics::nearest(text, names) {
+            Some(near) => format!("{error}, or all; did you mean {near}?"),
+            None => format!("{error}, or all"),
+        }
+    })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked"
+)]
+fn nanoseconds(text: &str) -> Result<Nanoseconds, String> {
+    match text.parse::<f64>() {
+        Ok(us) if (0.0..=MAX_US).contains(&us) => Ok((us * 1000.0).round() as u64),
+        _ => Err(format!("give microseconds, 0 to {MAX_US}")),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked"
+)]
+fn percent(text: &str) -> Result<u32, String> {
+    match text.trim().parse::<f64>() {
+        Ok(speed) if (0.01..=100.0).contains(&speed) => Ok((speed * 100.0).round() as u32),
+        _ => Err("give speeds of 0.01 to 100; 1 is the engine's own".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn parse(words: &[&str]) -> Result<SimulateArgs, String> {
+        let all = ["corliss", "simulate"].iter().chain(words);
+        match Cli::try_parse_from(all) {
+            Ok(Cli {
+                command: Command::Simulate(args),
+                ..
+            }) => Ok(*args),
+            Ok(_) => Err("another command".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn a_trace_is_a_kind_and_a_file() {
+        let args = parse(&["--trace", "mooncake:a:b.jsonl"]).unwrap();
+        assert_eq!(args.trace.kind, Recorded::Requests(TraceKind::Mooncake));
+        assert_eq!(args.trace.file, PathBuf::from("a:b.jsonl"));
+        assert_eq!(args.trace.to_string(), "mooncake:a:b.jsonl");
+        for bad in ["conv_2023.csv", "azure-llm:", "azure:conv.csv"] {
+            let said = parse(&["--trace", bad]).unwrap_err();
+            assert!(said.contains("azure-llm or mooncake"), "{said}");
+        }
+    }
+
+    #[test]
+    fn routers_are_compared_once_each() {
+        let trace = ["--trace", "mooncake:x"];
+        let strategies = |more: &[&str]| {
+            let words: Vec<&str> = trace.iter().chain(more).copied().collect();
+            parse(&words).map(|args| args.strategies())
+        };
+        assert_eq!(strategies(&[]).unwrap(), Strategy::ALL);
+        let two = [
+            "--router",
+            "least_tokens",
+            "--router",
+            "round-robin",
+            "--router",
+            "least_tokens",
+        ];
+        assert_eq!(
+            strategies(&two).unwrap(),
+            [Strategy::LeastTokens, Strategy::RoundRobin]
+        );
+        let said = strategies(&["--router", "least_token"]).unwrap_err();
+        assert!(said.contains("did you mean least_tokens?"), "{said}");
+    }
+
+    #[test]
+    fn the_defaults_are_the_simulators() {
+        let args = parse(&["--trace", "mooncake:x"]).unwrap();
+        let engine = corliss_sim_serving::Engine::default();
+        let options = &args.engine;
+        let costs = [
+            options.iteration_us,
+            options.prefill_token_us,
+            options.sequence_us,
+            options.kv_token_us,
+        ];
+        let defaults = [
+            engine.iteration_ns,
+            engine.prefill_token_ns,
+            engine.sequence_ns,
+            engine.kv_token_ns,
+        ];
+        assert_eq!(costs, defaults);
+        let sizes = (options.kv_tokens, options.batch_tokens, options.max_sequences);
+        assert_eq!(
+            sizes,
+            (engine.kv_tokens, engine.batch_tokens, engine.max_sequences)
+        );
+        let objectives = corliss_sim_serving::Objectives::default();
+        assert_eq!(
+            (args.ttft_ms, args.tpot_ms),
+            (objectives.ttft_ms, objectives.tpot_ms)
+        );
+        assert_eq!(
+            args.replicas,
+            corliss_sim_serving::Setup::new(Strategy::default()).replicas
+        );
+        let slow = parse(&[
+            "--trace",
+            "mooncake:x",
+            "--speeds",
+            "1,0.5",
+            "--iteration-us",
+            "2.5",
+        ])
+        .unwrap();
+        assert_eq!((slow.speeds, slow.engine.iteration_us), (vec![100, 50], 2_500));
+        for bad in [
+            ["--speeds", "0"],
+            ["--iteration-us", "-1"],
+            ["--kv-token-us", "NaN"],
+            ["--requests", "0"],
+        ] {
+            assert!(
+                parse(&["--trace", "mooncake:x", bad[0], bad[1]]).is_err(),
+                "{bad:?}"
+            );
+        }
+    }
+}

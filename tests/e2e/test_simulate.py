@@ -1,0 +1,118 @@
+"""`corliss simulate`, which needs no server: what it prints, what it refuses, and what the recorded traces show."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.server import ROOT, default_binary
+
+ROUTERS = ["round_robin", "weighted", "least_connections", "least_response_time", "least_tokens", "prefix_aware",
+           "session_affinity"]
+TRACES = Path(os.environ.get("CORLISS_TRACES") or ROOT.parent / "shared/data/traces")
+
+
+def simulate(*arguments: str | Path, traces: Path = TRACES) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "CORLISS_TRACES": str(traces)}
+    return subprocess.run(
+        [str(default_binary()), "simulate", *map(str, arguments)], env=environment, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, timeout=120, check=False,
+    )
+
+
+def answer(*arguments: str | Path) -> dict:
+    done = simulate(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def recorded(kind: str, name: str) -> str:
+    if not (TRACES / kind / name).exists():
+        pytest.skip(f"{TRACES / kind / name} is not there; CORLISS_TRACES names the folder of traces")
+    return f"{kind}:{name}"
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.csv"
+    rows = [f"{n * 0.1:.1f},{100 + n},{10 + n % 7}" for n in range(50)]
+    path.write_text("\n".join(["arrived_at,num_prefill_tokens,num_decode_tokens", *rows, ""]))
+    return path
+
+
+def test_the_command_of_the_guide_on_azures_trace() -> None:
+    trace = recorded("azure-llm", "conv_2023.csv")
+    told = answer("--trace", trace, "--router", "least_tokens", "--replicas", "8")
+    (result,) = told["results"]
+    assert told["trace"]["requests"] == result["requests"] == 19366
+    assert (result["router"], result["refused"]) == ("least_tokens", 0)
+    assert result["prefill_tokens"] == {"computed": 22361870, "saved": 0}
+    assert result["reasons"] == {"fewest_tokens": 19366}
+    assert result["requests_per_replica"]["min_of_max"] > 0.9
+
+
+def test_prefix_aware_beats_round_robin_on_mooncakes_trace() -> None:
+    trace = recorded("mooncake", "synthetic_trace.jsonl")
+    told = answer("--trace", trace, "--router", "round_robin", "--router", "prefix_aware")
+    in_turn, prefix_aware = told["results"]
+    assert prefix_aware["prefill_tokens"]["computed"] < in_turn["prefill_tokens"]["computed"]
+    assert prefix_aware["ttft_ms"]["p99"] < in_turn["ttft_ms"]["p99"]
+
+
+def test_all_are_compared_and_a_seed_repeats_itself(trace: Path) -> None:
+    arguments = ["--trace", f"azure-llm:{trace}", "--replicas", "3", "--seed", "7"]
+    told = answer(*arguments)
+    assert [result["router"] for result in told["results"]] == ROUTERS
+    assert told == answer(*arguments)
+    table = simulate(*arguments)
+    assert [line.split()[0] for line in table.stdout.splitlines()[3:]] == ROUTERS
+    one = simulate(*arguments, "--router", "least_tokens").stdout
+    assert "50 requests" in one and "fewest_tokens 50" in one
+
+
+@pytest.mark.parametrize(("text", "said", "field"), [
+    ("", "line 1: the first line, which names the columns, is empty", None),
+    ("arrived_at,num_decode_tokens\n0,1\n", "line 1: there is no column num_prefill_tokens", "num_prefill_tokens"),
+    ("arrived_at,num_prefill_tokens,num_decode_tokens\n", "line 1: the file has no request", None),
+    ("arrived_at,num_prefill_tokens,num_decode_tokens\n2,1,1\n1,1,1\n", "line 3: arrived_at is earlier", "arrived_at"),
+    ("arrived_at,num_prefill_tokens,num_decode_tokens\n0,-5,1\n", "line 2: num_prefill_tokens is -5", "num_prefill_tokens"),
+])
+def test_a_bad_trace_is_told_by_line(tmp_path: Path, text: str, said: str, field: str | None) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    done = simulate("--trace", f"azure-llm:{path}", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    error = json.loads(done.stderr)["error"]
+    assert error["message"].startswith(f"{path}: {said}")
+    assert (error["code"], error.get("field")) == ("trace_invalid", field)
+    assert error["hint"]
+
+
+def test_a_wrong_command_line_names_the_fix(trace: Path) -> None:
+    usual = ["--trace", f"azure-llm:{trace}"]
+    for arguments, said in [
+        (["--trace", "mine.csv"], "give KIND:FILE"),
+        (["--trace", "philly:mine.csv"], "give azure-llm or mooncake"),
+        (["--trace", "azure-llm:nowhere.csv"], "set CORLISS_TRACES"),
+        ([*usual, "--router", "least_token"], "did you mean least_tokens?"),
+        ([*usual, "--replicas", "0"], "0 is not in 1..=1000"),
+        ([*usual, "--rate", "0"], "give 0.01 to 1000"),
+        ([*usual, "--speeds", "1,2"], "give one speed for each replica"),
+        ([*usual, "--batch-tokens", "8"], "more tokens than sequences"),
+        ([*usual, "--kv-token-us=-1"], "give microseconds"),
+    ]:
+        done = simulate(*arguments)
+        assert (done.returncode, done.stdout) == (2, ""), arguments
+        assert said in done.stderr, done.stderr
+
+
+def test_what_fits_no_replica_is_counted(trace: Path) -> None:
+    told = answer("--trace", f"azure-llm:{trace}", "--router", "least_tokens", "--kv-tokens", "130")
+    (result,) = told["results"]
+    assert 0 < result["refused"] < result["requests"] == 50
+    done = simulate("--trace", f"azure-llm:{trace}", "--router", "least_tokens", "--kv-tokens", "130")
+    assert f"{result['refused']} requests refused" in done.stdout
