@@ -151,7 +151,10 @@ async fn several_prompts_and_answers_have_indices_by_prompt() {
     // Five tokens of each prompt, two of each answer.
     assert_eq!(
         answer["usage"],
-        json!({"prompt_tokens": 10, "completion_tokens": 8, "total_tokens": 18})
+        json!({
+            "prompt_tokens": 10, "completion_tokens": 8, "total_tokens": 18,
+            "prompt_tokens_details": {"cached_tokens": 6}
+        })
     );
     let mut seeds = peers[0].state.seeds.lock().unwrap().clone();
     assert!(seeds.contains(&Some(3)) && !seeds.contains(&None));
@@ -197,7 +200,10 @@ async fn a_stream_of_several_answers_names_the_index_of_each_piece() {
     assert_eq!(ended, [1; 4]);
     assert_eq!(
         chunks.last().unwrap()["usage"],
-        json!({"prompt_tokens": 10, "completion_tokens": 8, "total_tokens": 18})
+        json!({
+            "prompt_tokens": 10, "completion_tokens": 8, "total_tokens": 18,
+            "prompt_tokens_details": {"cached_tokens": 6}
+        })
     );
     let mut opened: Vec<u64> = house
         .events(CHAT, &chat(more))
