@@ -1,12 +1,12 @@
 //! Tensor requests: passed through unread, because the engine checks names, types, and shapes against data.
 
 use bytes::Bytes;
+use corliss_engine::client::EngineClient;
 use corliss_engine::protocol::Metadata;
 use corliss_types::Flavor;
 
 use crate::error::GatewayError;
 use crate::service::Gateway;
-use crate::service::generate::Watch;
 
 impl Gateway {
     /// Sends an Open Inference Protocol request to a replica of the endpoint and returns its answer.
@@ -30,31 +30,12 @@ impl Gateway {
                 use_path: "POST /v1/chat/completions",
             });
         }
-        let _admission = endpoint.admit(self.config.concurrent_max)?;
-        let mut watch = Watch::new(self.sources.clone(), endpoint.clone());
         let limit = self.config.infer_timeout;
-        let attempts = async {
-            let mut tried = Vec::new();
-            loop {
-                let lease = endpoint.lease(self.sources.clock.now(), &tried)?;
-                match lease.client.infer(body.clone()).await {
-                    Ok(answer) => {
-                        lease.answered();
-                        return Ok(answer);
-                    }
-                    Err(error) => watch.again(&lease, error.into(), &mut tried)?,
-                }
-            }
+        let question = |client: EngineClient| {
+            let body = body.clone();
+            async move { client.infer(body).await }
         };
-        let result = match tokio::time::timeout(limit, attempts).await {
-            Ok(result) => result,
-            Err(_) => Err(GatewayError::DeadlineExceeded {
-                name: name.to_owned(),
-                seconds: limit.as_secs(),
-            }),
-        };
-        watch.ended(result.as_ref().err());
-        result
+        self.ask(&endpoint, limit, question).await
     }
 
     /// What the endpoint's model takes and gives, as one of its replicas says.

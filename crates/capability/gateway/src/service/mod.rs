@@ -1,5 +1,6 @@
 //! The service: find the endpoint, admit the request, pick a replica, and try again once where that is safe.
 
+mod ask;
 mod embed;
 pub(crate) mod endpoint;
 pub(crate) mod generate;

@@ -49,17 +49,9 @@ impl Queue {
         if state.stopped {
             return Err(EngineError::Stopped);
         }
-        // Callers that went away must not hold places against those that are still there.
-        if state.waiting.len() >= self.limit {
-            let before = state.waiting.len();
-            state.waiting.retain(|job| !job.events.is_closed());
-            state.stats.cancelled_total += (before - state.waiting.len()) as u64;
-        }
-        if state.waiting.len() >= self.limit {
-            state.stats.failed_total += 1;
-            return Err(EngineError::QueueFull { limit: self.limit });
-        }
-        state.waiting.push_back(job);
+        let State { waiting, stats, .. } = &mut *state;
+        make_room(waiting, self.limit, stats, |job| job.events.is_closed())?;
+        waiting.push_back(job);
         drop(state);
         self.arrived.notify_one();
         Ok(())
@@ -71,14 +63,11 @@ impl Queue {
         if state.stopped {
             return Err(EngineError::Stopped);
         }
-        let before = state.embeddings.len();
-        state.embeddings.retain(|job| !job.answer.is_closed());
-        state.stats.cancelled_total += (before - state.embeddings.len()) as u64;
-        if state.embeddings.len() >= self.limit {
-            state.stats.failed_total += 1;
-            return Err(EngineError::QueueFull { limit: self.limit });
-        }
-        state.embeddings.push_back(job);
+        let State {
+            embeddings, stats, ..
+        } = &mut *state;
+        make_room(embeddings, self.limit, stats, |job| job.answer.is_closed())?;
+        embeddings.push_back(job);
         drop(state);
         self.arrived.notify_one();
         Ok(())
@@ -170,4 +159,23 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Refuses what a full line cannot take. Callers that went away must not hold places against those that are still there.
+fn make_room<J>(
+    line: &mut VecDeque<J>,
+    limit: usize,
+    stats: &mut Stats,
+    is_gone: impl Fn(&J) -> bool,
+) -> Result<(), EngineError> {
+    if line.len() >= limit {
+        let before = line.len();
+        line.retain(|job| !is_gone(job));
+        stats.cancelled_total += (before - line.len()) as u64;
+    }
+    if line.len() >= limit {
+        stats.failed_total += 1;
+        return Err(EngineError::QueueFull { limit });
+    }
+    Ok(())
 }
