@@ -22,7 +22,7 @@ use corliss_clock::Sources;
 use corliss_metastore::Metastore;
 use corliss_reconcile::Shutdown;
 use corliss_types::RunId;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Mutex, Semaphore, broadcast};
 
 use crate::config::PipelinesConfig;
 use crate::error::PipelinesError;
@@ -52,6 +52,8 @@ pub(crate) struct Context {
     pub(crate) shutdown: Shutdown,
     preparing: Semaphore,
     publishing: Semaphore,
+    /// One sweeps at a time.
+    sweeping: Mutex<()>,
     /// Where a test kills the process.
     #[cfg(test)]
     pub(crate) gate: std::sync::Arc<crate::tests::Gate>,
@@ -74,6 +76,7 @@ impl Context {
             shutdown,
             preparing: Semaphore::new(PREPARING),
             publishing: Semaphore::new(PUBLISHING),
+            sweeping: Mutex::default(),
             #[cfg(test)]
             gate: std::sync::Arc::default(),
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_types::{AttemptNumber, JobId, TrackingRunId, VersionId};
 
 use super::Context;
@@ -139,6 +140,22 @@ async fn request(
 type LaidOut = (AttemptFolders, BTreeMap<String, String>, Option<PathBuf>);
 
 async fn lay_out(
+    context: &Context,
+    run: &Fixed,
+    step: &Step,
+    preparation: &Preparation,
+) -> Result<LaidOut, PipelinesError> {
+    match lay_out_once(context, run, step, preparation).await {
+        Err(error) if error.meaning() == Meaning::StorageFull => {
+            // What ended runs have left stands in nobody's way.
+            context.sweep().await?;
+            lay_out_once(context, run, step, preparation).await
+        }
+        laid_out => laid_out,
+    }
+}
+
+async fn lay_out_once(
     context: &Context,
     run: &Fixed,
     step: &Step,

@@ -35,6 +35,27 @@ impl Reconciler for Sweeper {
     }
 
     async fn reconcile(&self) -> Result<Outcome, BoxedDiagnose> {
+        let swept = self.context.sweep().await?;
+        let progress = format!("{} swept", counted(swept.folders, "work folder", "work folders"));
+        Ok(if swept.more {
+            Outcome::again_after(progress, std::time::Duration::ZERO)
+        } else {
+            Outcome::done(progress)
+        })
+    }
+}
+
+/// What one round did.
+pub(super) struct Swept {
+    folders: usize,
+    /// There may be more to sweep.
+    more: bool,
+}
+
+impl Context {
+    /// One round. The sweeper comes some time after a run has ended; who finds the disk full does not wait for it.
+    pub(super) async fn sweep(&self) -> Result<Swept, PipelinesError> {
+        let _turn = self.sweeping.lock().await;
         let fresh = self.sweepable(UNSWEPT, 0).await?;
         for (run, state) in &fresh {
             let succeeded = *state == RunState::Succeeded;
@@ -43,39 +64,31 @@ impl Reconciler for Sweeper {
             } else {
                 (Keep::Evidence, TRIMMED)
             };
-            self.sweep(run, keep, stage).await?;
+            self.sweep_run(run, keep, stage).await?;
         }
         let old = self.sweepable(TRIMMED, KEPT).await?;
         for (run, _) in &old {
-            self.sweep(run, Keep::Nothing, GONE).await?;
+            self.sweep_run(run, Keep::Nothing, GONE).await?;
         }
-        let swept = fresh.len() + old.len();
-        let progress = format!("{} swept", counted(swept, "work folder", "work folders"));
-        let more = fresh.len().max(old.len()) >= BATCH as usize;
-        Ok(if more {
-            Outcome::again_after(progress, std::time::Duration::ZERO)
-        } else {
-            Outcome::done(progress)
+        Ok(Swept {
+            folders: fresh.len() + old.len(),
+            more: fresh.len().max(old.len()) >= BATCH as usize,
         })
     }
-}
 
-impl Sweeper {
     async fn sweepable(&self, stage: i64, skip: u32) -> Result<Vec<(RunId, RunState)>, PipelinesError> {
-        self.context
-            .store
+        self.store
             .read::<_, PipelinesError, _>(move |tx| Ok(store::sweepable(tx, stage, skip, BATCH)?))
             .await
     }
 
     /// Removes first and records then: done twice it does no harm.
-    async fn sweep(&self, run: &RunId, keep: Keep, stage: i64) -> Result<(), PipelinesError> {
-        let folder = work::run_folder(&self.context.config.work, run);
+    async fn sweep_run(&self, run: &RunId, keep: Keep, stage: i64) -> Result<(), PipelinesError> {
+        let folder = work::run_folder(&self.config.work, run);
         work::blocking(move || work::trim(&folder, keep)).await?;
-        self.context.ports.datasets.release(run).await?;
+        self.ports.datasets.release(run).await?;
         let run = run.clone();
-        self.context
-            .store
+        self.store
             .write::<_, PipelinesError, _>(move |tx| Ok(store::set_swept(tx, &run, stage)?))
             .await
     }
