@@ -430,3 +430,17 @@ async fn who_may_not_promote_or_deploy_by_hand_may_not_by_a_file() {
         "registered"
     );
 }
+
+#[tokio::test]
+async fn what_an_ended_run_still_holds_does_not_fill_the_disk_for_the_next() {
+    let (server, world) = server().await;
+    world.state().holds_one_run = true;
+    let reads = "project: reads\nsteps:\n  read: {run: 'read 1', inputs: [raw]}\n";
+    // The sweeper is as fast as the next run sometimes.
+    for number in 0..20 {
+        let file = reads.replace('1', &number.to_string());
+        let run = server.run_to_end(&world, &file).await;
+        assert_eq!(run.summary.state, RunState::Succeeded, "run {number}: {run:#?}");
+        assert_eq!(run.steps[0].attempts.len(), 1);
+    }
+}

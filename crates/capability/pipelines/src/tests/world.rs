@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) datasets: BTreeMap<String, VersionId>,
     /// Which run reads which version.
     pub(super) held: BTreeSet<(RunId, VersionId)>,
+    /// Whether the disk has no room for what a second run reads.
+    pub(super) holds_one_run: bool,
     pub(super) lineage: BTreeSet<LineageEdge>,
     pub(super) jobs: BTreeMap<JobId, (JobRequest, JobState)>,
     pub(super) by_key: BTreeMap<StepKey, JobId>,
@@ -248,6 +250,19 @@ impl corliss_diagnostics::Diagnose for Down {
     }
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("the disk is full")]
+struct Full;
+
+impl corliss_diagnostics::Diagnose for Full {
+    fn code(&self) -> &'static str {
+        "storage_full"
+    }
+    fn meaning(&self) -> corliss_diagnostics::Meaning {
+        corliss_diagnostics::Meaning::StorageFull
+    }
+}
+
 /// A person has to say something first.
 #[derive(Debug, thiserror::Error)]
 #[error("it has 0 of the 1 approvals that it needs")]
@@ -334,7 +349,16 @@ impl Datasets for Port {
     }
     async fn hold(&self, version: &VersionId, run: &RunId) -> Result<PathBuf, PortError> {
         let held = (run.clone(), version.clone());
-        self.effect("hold", |state| state.held.insert(held)).await?;
+        let is_full = self
+            .effect("hold", |state| {
+                let others = state.held.iter().any(|(holder, _)| holder != run);
+                state.held.insert(held);
+                state.holds_one_run && others
+            })
+            .await?;
+        if is_full {
+            return Err(PortError::of(&Full));
+        }
         let folder = self.world.home.path().join("inputs").join(version.as_str());
         self.materialise(version, &folder).await?;
         Ok(folder)
