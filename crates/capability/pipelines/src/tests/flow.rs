@@ -435,7 +435,7 @@ async fn who_may_not_promote_or_deploy_by_hand_may_not_by_a_file() {
 async fn what_an_ended_run_still_holds_does_not_fill_the_disk_for_the_next() {
     let (server, world) = server().await;
     world.state().holds_one_run = true;
-    let reads = "project: reads\nsteps:\n  read: {run: 'read 1', inputs: [raw]}\n";
+    let reads = "project: reads\ndata: {raw: raw}\nsteps:\n  read: {run: 'read 1', inputs: [raw]}\n";
     // The sweeper is as fast as the next run sometimes.
     for number in 0..20 {
         let file = reads.replace('1', &number.to_string());
