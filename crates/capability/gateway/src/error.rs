@@ -1,5 +1,7 @@
 //! Why a request is not answered.
 
+use std::time::Duration;
+
 use corliss_diagnostics::{Diagnose, ErrorReport, Meaning};
 use corliss_engine::EngineError;
 use corliss_http::ApiError;
@@ -54,7 +56,15 @@ pub enum GatewayError {
         /// Endpoint.
         name: String,
         /// The limit.
-        seconds: u64,
+        seconds: f64,
+    },
+    /// One replica took longer than an attempt may.
+    #[error("a replica of endpoint '{name}' gave no first answer within {millis} ms")]
+    AttemptTimedOut {
+        /// Endpoint.
+        name: String,
+        /// The limit of one attempt.
+        millis: u64,
     },
     /// A parameter that is not supported and cannot be ignored.
     #[error("the parameter '{parameter}' is not supported")]
@@ -88,7 +98,7 @@ impl Diagnose for GatewayError {
             Self::WrongKind { .. } => "model_kind_mismatch",
             Self::NotReady { .. } => "endpoint_not_ready",
             Self::Busy { .. } => "endpoint_busy",
-            Self::DeadlineExceeded { .. } => "inference_timed_out",
+            Self::DeadlineExceeded { .. } | Self::AttemptTimedOut { .. } => "inference_timed_out",
             Self::UnsupportedParameter { .. } => "unsupported_parameter",
             Self::InvalidParameter { .. } => "invalid_parameter",
             Self::Engine(error) => error.code(),
@@ -104,7 +114,7 @@ impl Diagnose for GatewayError {
             }
             Self::NotReady { .. } => Meaning::Unavailable,
             Self::Busy { .. } => Meaning::ResourceExhausted,
-            Self::DeadlineExceeded { .. } => Meaning::DeadlineExceeded,
+            Self::DeadlineExceeded { .. } | Self::AttemptTimedOut { .. } => Meaning::DeadlineExceeded,
             Self::Engine(error) => error.meaning(),
             Self::Generation(report) if report.retryable => Meaning::Unavailable,
             Self::Generation(_) => Meaning::Internal,
@@ -137,6 +147,14 @@ impl Diagnose for GatewayError {
 }
 
 impl GatewayError {
+    /// That an endpoint gave no answer within this time.
+    pub(crate) fn deadline(name: String, allowed: Duration) -> Self {
+        Self::DeadlineExceeded {
+            name,
+            seconds: allowed.as_secs_f64(),
+        }
+    }
+
     /// As an answer, with the time after which trying again makes sense.
     pub(crate) fn into_api(self) -> ApiError {
         let error = ApiError::of(&self);
@@ -164,18 +182,40 @@ impl GatewayError {
                     | "engine_stopped"
             ),
             Self::Generation(report) => report.code == "engine_stopped",
+            Self::AttemptTimedOut { .. } => true,
             _ => false,
         }
     }
 
-    /// Whether it says that the replica itself is in no state to answer.
-    pub(crate) fn blames_replica(&self) -> bool {
+    /// Whether it says that the replica takes no requests: it could not be reached, or said so.
+    pub(crate) fn is_refusal_by_replica(&self) -> bool {
         matches!(
             self,
-            Self::Engine(error) if matches!(
-                error.code(),
-                "engine_unreachable" | "engine_connection_lost" | "engine_not_ready" | "engine_stopped"
-            )
+            Self::Engine(error) if matches!(error.code(), "engine_unreachable" | "engine_not_ready")
         )
+    }
+
+    /// Whether the replica failed a request by its own fault.
+    pub(crate) fn is_failure_of_replica(&self) -> bool {
+        match self {
+            Self::AttemptTimedOut { .. } => true,
+            Self::Generation(report) => report.code == "engine_stopped",
+            Self::Engine(error) => matches!(error.code(), "engine_connection_lost" | "engine_stopped"),
+            _ => false,
+        }
+    }
+
+    /// Whether another endpoint may answer what this one did not.
+    pub(crate) fn allows_fallback(&self) -> bool {
+        matches!(
+            self.meaning(),
+            Meaning::Unavailable | Meaning::ResourceExhausted | Meaning::DeadlineExceeded | Meaning::Internal
+        )
+    }
+}
+
+impl AsRef<Self> for GatewayError {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }

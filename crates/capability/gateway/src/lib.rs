@@ -1,8 +1,9 @@
 //! Inference requests in the dialects that clients speak (OpenAI, Open Inference Protocol), each given to
-//! the least-loaded replica of its endpoint. The endpoint's name is the model name of the request.
+//! a replica of its endpoint. The endpoint's name is the model name of the request.
 //!
 //! Invariants:
-//! - A request is tried on a second replica at most once, and only while nothing was sent to its client.
+//! - A request is given to another replica only while nothing was sent to its client, and only within the
+//!   endpoint's budget of further attempts.
 //! - A client that goes away ends its work in the engine.
 //! - A parameter that would change the answer and is not supported is refused by name, never ignored.
 //! - Every request has a deadline, every endpoint a bound on requests at once; beyond it the answer is 429.
@@ -18,4 +19,5 @@ pub use config::GatewayConfig;
 pub use error::GatewayError;
 pub use ports::{RouteEndpoint, RouteReplica, RouteTable};
 pub use service::Gateway;
+pub use service::record::{EngineTimes, Outcome, RequestRecord};
 pub use service::stats::{EndpointStats, LATENCY_BUCKETS_MS};

@@ -1,7 +1,9 @@
 //! What the gateway is told by serving, through the server's wiring: a snapshot of who takes requests.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use corliss_policy_serving::Routing;
 use corliss_types::{Flavor, ReplicaId};
 
 /// A snapshot of everything that may take requests. The newest one is read from a watch channel whose
@@ -27,6 +29,8 @@ pub struct RouteEndpoint {
     pub flavor: Flavor,
     /// Why it is not ready, in a sentence.
     pub reason: Option<String>,
+    /// How its requests are routed.
+    pub routing: Arc<Routing>,
     /// Replicas that take requests.
     pub replicas: Vec<RouteReplica>,
 }
@@ -36,6 +40,8 @@ pub struct RouteEndpoint {
 pub struct RouteReplica {
     /// Id.
     pub id: ReplicaId,
+    /// Version of the model that it serves.
+    pub version: u32,
     /// Where its engine listens.
     pub socket: PathBuf,
 }

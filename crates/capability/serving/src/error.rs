@@ -42,7 +42,7 @@ pub enum ServingError {
     #[error("{field} {problem}")]
     Invalid {
         /// Which.
-        field: &'static str,
+        field: String,
         /// What is wrong with it.
         problem: String,
     },
@@ -83,7 +83,7 @@ impl Diagnose for ServingError {
     fn field(&self) -> Option<String> {
         match self {
             Self::Port(error) => error.report().field.clone(),
-            Self::Invalid { field, .. } => Some((*field).to_owned()),
+            Self::Invalid { field, .. } => Some(field.clone()),
             Self::NoEngine { .. } => Some("model".to_owned()),
             _ => None,
         }

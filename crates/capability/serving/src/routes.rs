@@ -1,7 +1,9 @@
 //! What may take requests, as a snapshot with a generation: what the gateway routes by.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use corliss_policy_serving::Routing;
 use corliss_types::{Flavor, ModelName, ReplicaId};
 
 /// A snapshot of everything that may take requests.
@@ -26,6 +28,8 @@ pub struct RouteEndpoint {
     pub flavor: Flavor,
     /// Why it is not ready, in a sentence.
     pub reason: Option<String>,
+    /// How its requests are routed.
+    pub routing: Arc<Routing>,
     /// Replicas that take requests.
     pub replicas: Vec<RouteReplica>,
 }
@@ -35,6 +39,8 @@ pub struct RouteEndpoint {
 pub struct RouteReplica {
     /// Id.
     pub id: ReplicaId,
+    /// Version of the model that it serves.
+    pub version: u32,
     /// Where its engine listens.
     pub socket: PathBuf,
 }

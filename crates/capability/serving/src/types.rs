@@ -1,5 +1,6 @@
 //! Requests and answers of the native API.
 
+use corliss_policy_serving::Routing;
 use corliss_types::{Flavor, JobId, ModelName, ReplicaId, Resources, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +123,8 @@ pub struct EndpointView {
     pub replicas_ready: u32,
     /// What each of them holds.
     pub resources: Resources,
+    /// How its requests are routed.
+    pub routing: Routing,
     /// Whether a pickle may lie beside what it serves.
     pub allow_pickle: bool,
     /// Who said last what it should be, if known.

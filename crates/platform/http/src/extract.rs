@@ -93,9 +93,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Presented {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PeerAddress(pub(crate) SocketAddr);
 
-/// The id under which this request appears in the log and in `x-request-id`.
-#[derive(Debug, Clone)]
-pub(crate) struct RequestId(pub(crate) String);
+/// The id under which this request appears in the log and in `x-request-id`; empty in tests that call the
+/// router directly.
+#[derive(Debug, Clone, Default)]
+pub struct RequestId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    }
+}
 
 /// The address at the other end of the connection; absent in tests that call the router directly.
 #[derive(Debug, Clone, Copy)]

@@ -26,7 +26,7 @@ mod unread;
 pub use assets::{Asset, Assets};
 pub use dialect::Dialect;
 pub use error::{ApiError, HttpError};
-pub use extract::{Authority, Caller, Json, Path, Peer, Presented, Query, RawBody};
+pub use extract::{Authority, Caller, Json, Path, Peer, Presented, Query, RawBody, RequestId};
 pub use guard::{AuthFailure, Credential, Denial, Guard, RequestEvent, SESSION_COOKIE};
 pub use list::{List, PageQuery};
 pub use perimeter::Perimeter;

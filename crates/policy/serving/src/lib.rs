@@ -8,8 +8,10 @@ pub mod invariants;
 pub mod lifecycle;
 mod plan;
 pub mod router;
+mod routing;
 mod view;
 
 pub use decide::decide;
 pub use plan::{Action, Phase, Plan, Reason};
+pub use routing::{Retry, Routing, RoutingProblem};
 pub use view::{Crashes, Desired, Limits, Replica, ReplicaState, View};

@@ -26,11 +26,13 @@ fn translate(table: &serving::RouteTable) -> RouteTable {
         version: endpoint.version,
         flavor: endpoint.flavor,
         reason: endpoint.reason.clone(),
+        routing: endpoint.routing.clone(),
         replicas: endpoint
             .replicas
             .iter()
             .map(|replica| RouteReplica {
                 id: replica.id.clone(),
+                version: replica.version,
                 socket: replica.socket.clone(),
             })
             .collect(),

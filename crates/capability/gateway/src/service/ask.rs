@@ -1,53 +1,143 @@
-//! One question, one answer: asked of a replica, and of another where that may do better.
+//! One question, one answer: asked of a replica, and of others where they may do better.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use corliss_engine::EngineError;
 use corliss_engine::client::EngineClient;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::GatewayError;
 use crate::service::Gateway;
-use crate::service::endpoint::Endpoint;
-use crate::service::generate::Watch;
+use crate::service::call::Call;
+use crate::service::endpoint::{Lease, Load};
+use crate::service::hedge::hedged;
+use crate::service::timing::{PromptTokens, Watch};
 
 impl Gateway {
-    /// Asks within the limit, which all attempts share.
+    /// Asks within the limit, which all attempts share; `size` says how much an answer took.
     ///
     /// # Errors
     /// If no replica answers in time, or the request is wrong.
     pub(super) async fn ask<T, F>(
         &self,
-        endpoint: &Arc<Endpoint>,
+        call: &Call,
         limit: Duration,
         question: impl Fn(EngineClient) -> F,
+        size: impl Fn(&T) -> PromptTokens,
     ) -> Result<T, GatewayError>
     where
         F: Future<Output = Result<T, EngineError>>,
     {
-        let _admission = endpoint.admit(self.config.concurrent_max)?;
-        let mut watch = Watch::new(self.sources.clone(), endpoint.clone());
-        let attempts = async {
-            let mut tried = Vec::new();
-            loop {
-                let lease = endpoint.lease(self.sources.clock.now(), &tried)?;
-                match question(lease.client.clone()).await {
-                    Ok(answer) => {
-                        lease.answered();
-                        return Ok(answer);
-                    }
-                    Err(error) => watch.again(&lease, error.into(), &mut tried)?,
-                }
-            }
-        };
-        let result = match tokio::time::timeout(limit, attempts).await {
+        self.with_fallback(call, |call| self.ask_one(call, limit, &question, &size))
+            .await
+    }
+
+    async fn ask_one<T, F>(
+        &self,
+        call: Call,
+        limit: Duration,
+        question: &impl Fn(EngineClient) -> F,
+        size: &impl Fn(&T) -> PromptTokens,
+    ) -> Result<T, GatewayError>
+    where
+        F: Future<Output = Result<T, EngineError>>,
+    {
+        let _admission = self.admit(&call)?;
+        let limit = call.patience(limit);
+        let mut watch = Watch::new(self.sources.clone(), call);
+        let result = match timeout(limit, self.attempts(&mut watch, question)).await {
             Ok(result) => result,
-            Err(_) => Err(GatewayError::DeadlineExceeded {
-                name: endpoint.name().to_owned(),
-                seconds: limit.as_secs(),
-            }),
+            Err(_) => Err(GatewayError::deadline(watch.endpoint().name().to_owned(), limit)),
         };
-        watch.ended(result.as_ref().err());
+        match &result {
+            Ok(answer) => {
+                watch.first(size(answer));
+                watch.whole(0, None);
+            }
+            Err(error) => watch.ended(Some(error)),
+        }
         result
+    }
+
+    async fn attempts<T, F>(
+        &self,
+        watch: &mut Watch,
+        question: &impl Fn(EngineClient) -> F,
+    ) -> Result<T, GatewayError>
+    where
+        F: Future<Output = Result<T, EngineError>>,
+    {
+        loop {
+            let lease = self.lease(watch)?;
+            watch.asks(&lease);
+            let after = watch.call.hedge_after();
+            let mut beside = None;
+            let answered = hedged(self.put(lease, watch, question), after, || {
+                if !watch.may_ask_another(self.sources.clock.now()) {
+                    return None;
+                }
+                let lease = self.lease(watch).ok()?;
+                watch.endpoint().counters.hedged();
+                beside = Some(lease.replica.clone());
+                let asked = self.put(lease, watch, question);
+                Some(async move {
+                    let failed = |(lease, error): (Lease, GatewayError)| {
+                        lease.blamed(&error, self.sources.clock.now());
+                    };
+                    asked.await.map_err(failed).ok()
+                })
+            })
+            .await;
+            if let Some(replica) = &beside {
+                watch.hedges(replica);
+            }
+            match answered {
+                Ok((lease, answer)) => {
+                    watch.answers(&lease);
+                    return Ok(answer);
+                }
+                Err((lease, error)) => watch.again(&lease, error)?,
+            }
+        }
+    }
+
+    /// Puts the question to one replica.
+    async fn put<T, F>(
+        &self,
+        lease: Lease,
+        watch: &Watch,
+        question: &impl Fn(EngineClient) -> F,
+    ) -> Result<(Lease, T), (Lease, GatewayError)>
+    where
+        F: Future<Output = Result<T, EngineError>>,
+    {
+        let at = Instant::now();
+        let asked = question(lease.client.clone());
+        let answered = match watch.call.attempt_timeout() {
+            None => asked.await.map_err(GatewayError::from),
+            Some(own) => match timeout_at(at + own, asked).await {
+                Ok(answered) => answered.map_err(GatewayError::from),
+                Err(_) => Err(GatewayError::AttemptTimedOut {
+                    name: watch.endpoint().name().to_owned(),
+                    millis: u64::try_from(own.as_millis()).unwrap_or(u64::MAX),
+                }),
+            },
+        };
+        match answered {
+            Ok(answer) => {
+                lease.answered(at.elapsed(), self.sources.clock.now());
+                Ok((lease, answer))
+            }
+            Err(error) => Err((lease, error)),
+        }
+    }
+
+    fn lease(&self, watch: &Watch) -> Result<Lease, GatewayError> {
+        let load = Load {
+            random: self.random(),
+            ..Load::default()
+        };
+        let now = self.sources.clock.now();
+        watch.endpoint().lease(&watch.call, &load, now, watch.tried())
     }
 }

@@ -1,15 +1,20 @@
 //! One endpoint as the gateway sees it: its replicas' clients, the router between them, and its counters.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use corliss_engine::client::EngineClient;
-use corliss_policy_serving::router::{Request, Router, RouterEvent};
+use corliss_policy_serving::Routing;
+use corliss_policy_serving::router::{Among, Profile, Reason, Request, RetryBudget, Router, RouterEvent};
 use corliss_types::{Flavor, ReplicaId, Timestamp};
 
 use crate::error::GatewayError;
 use crate::ports::RouteEndpoint;
+use crate::service::call::Call;
+use crate::service::prompt;
+use crate::service::record::Records;
 use crate::service::stats::{Counters, EndpointStats};
 
 /// An endpoint. The lock is held for a pick or an update, never across an await.
@@ -19,6 +24,7 @@ pub(crate) struct Endpoint {
     state: Mutex<State>,
     admitted: AtomicUsize,
     pub(crate) counters: Counters,
+    pub(crate) records: Records,
 }
 
 struct State {
@@ -26,8 +32,28 @@ struct State {
     model: String,
     version: u32,
     reason: Option<String>,
+    routing: Arc<Routing>,
     router: Router,
-    clients: BTreeMap<ReplicaId, EngineClient>,
+    budget: RetryBudget,
+    replicas: BTreeMap<ReplicaId, Replica>,
+}
+
+struct Replica {
+    client: EngineClient,
+    version: u32,
+}
+
+/// What a request brings to the choice of its replica.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Load<'a> {
+    /// Tokens of its prompt, about.
+    pub(crate) prompt_tokens: u64,
+    /// Tokens that its answer is expected to have.
+    pub(crate) answer_tokens: u64,
+    /// The prompt's blocks.
+    pub(crate) blocks: &'a [u64],
+    /// 64 random bits.
+    pub(crate) random: u64,
 }
 
 /// A request's place at an endpoint; dropping it makes room.
@@ -43,33 +69,51 @@ impl Drop for Admission {
 pub(crate) struct Lease {
     endpoint: Arc<Endpoint>,
     pub(crate) replica: ReplicaId,
+    pub(crate) version: u32,
+    pub(crate) reason: Reason,
     pub(crate) client: EngineClient,
+    /// Tokens of the prompt that were charged to the replica.
+    prompt_tokens: u64,
+    /// Tokens that were charged and are not settled.
+    charged: AtomicU64,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.endpoint
-            .state()
-            .router
-            .on_event(RouterEvent::Finished(&self.replica));
+        let mut state = self.endpoint.state();
+        let rest = self.charged.load(Ordering::Relaxed);
+        state.router.on_event(RouterEvent::Settled(&self.replica, rest));
+        state.router.on_event(RouterEvent::Finished(&self.replica));
     }
 }
 
 impl Lease {
-    /// Tells the router how it went.
-    pub(crate) fn answered(&self) {
-        self.endpoint
-            .state()
-            .router
-            .on_event(RouterEvent::Answered(&self.replica));
+    /// Tells the router that the first of an answer is there, so long after it was asked for: the prompt is
+    /// computed.
+    pub(crate) fn answered(&self, after: Duration, now: Timestamp) {
+        let mut state = self.endpoint.state();
+        let latency_us = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
+        self.charged.fetch_sub(self.prompt_tokens, Ordering::Relaxed);
+        let settled = RouterEvent::Settled(&self.replica, self.prompt_tokens);
+        for event in [
+            RouterEvent::Answered(&self.replica),
+            RouterEvent::Measured(&self.replica, latency_us, now),
+            settled,
+        ] {
+            state.router.on_event(event);
+        }
     }
 
-    /// Sets the replica aside for a while.
-    pub(crate) fn refused(&self, now: Timestamp) {
-        self.endpoint
-            .state()
-            .router
-            .on_event(RouterEvent::Refused(&self.replica, now));
+    /// Tells the router what the replica is to blame for.
+    pub(crate) fn blamed(&self, error: &GatewayError, now: Timestamp) {
+        let event = if error.is_refusal_by_replica() {
+            RouterEvent::Refused(&self.replica, now)
+        } else if error.is_failure_of_replica() {
+            RouterEvent::Failed(&self.replica, now)
+        } else {
+            return;
+        };
+        self.endpoint.state().router.on_event(event);
     }
 }
 
@@ -83,28 +127,42 @@ impl Endpoint {
                 model: String::new(),
                 version: 0,
                 reason: None,
+                routing: Arc::default(),
                 router: Router::new(),
-                clients: BTreeMap::new(),
+                budget: RetryBudget::default(),
+                replicas: BTreeMap::new(),
             }),
             admitted: AtomicUsize::new(0),
             counters: Counters::default(),
+            records: Records::default(),
         })
     }
 
     /// Takes over what the table says; replicas that stay keep their connections and counts.
     pub(crate) fn update(&self, route: &RouteEndpoint) {
         let mut state = self.state();
-        let mut clients = BTreeMap::new();
+        let mut replicas = BTreeMap::new();
         for replica in &route.replicas {
-            let client = match state.clients.remove(&replica.id) {
-                Some(client) if client.socket() == replica.socket => client,
+            let client = match state.replicas.remove(&replica.id) {
+                Some(known) if known.client.socket() == replica.socket => known.client,
                 _ => EngineClient::unix(replica.socket.clone()),
             };
-            clients.insert(replica.id.clone(), client);
+            let version = replica.version;
+            replicas.insert(replica.id.clone(), Replica { client, version });
         }
-        let ids: Vec<ReplicaId> = clients.keys().cloned().collect();
+        let ids: Vec<ReplicaId> = replicas.keys().cloned().collect();
+        let routing = &route.routing;
+        state.router.set(routing.router, routing.settings());
         state.router.on_event(RouterEvent::Replicas(&ids));
-        state.clients = clients;
+        for (id, replica) in &replicas {
+            let profile = Profile {
+                version: replica.version,
+                weight: routing.weight(replica.version),
+            };
+            state.router.on_event(RouterEvent::Profile(id, profile));
+        }
+        state.routing = routing.clone();
+        state.replicas = replicas;
         state.flavor = route.flavor;
         state.model.clone_from(&route.model);
         state.version = route.version;
@@ -123,16 +181,31 @@ impl Endpoint {
         self.state().flavor
     }
 
-    pub(crate) fn version(&self) -> u32 {
-        self.state().version
+    /// Refuses a request for text where tensors are served.
+    pub(crate) fn must_serve_language(&self) -> Result<(), GatewayError> {
+        match self.flavor() {
+            Flavor::Gguf => Ok(()),
+            _ => Err(GatewayError::WrongKind {
+                name: self.name.clone(),
+                serves: "tensors",
+                use_path: "POST /v2/models/{name}/infer",
+            }),
+        }
     }
 
-    /// Refuses a version other than the one that takes requests.
-    pub(crate) fn check_version(&self, asked: &str) -> Result<(), GatewayError> {
-        if asked == self.version().to_string() {
-            return Ok(());
-        }
-        Err(GatewayError::VersionNotFound {
+    /// How its requests are routed.
+    pub(crate) fn routing(&self) -> Arc<Routing> {
+        self.state().routing.clone()
+    }
+
+    /// The version that a request asks for by name; refused unless a replica serves it.
+    pub(crate) fn version_asked(&self, asked: &str) -> Result<u32, GatewayError> {
+        let served = asked.parse().ok().filter(|asked| {
+            let state = self.state();
+            let mut served = state.replicas.values().map(|replica| replica.version);
+            state.version == *asked || served.any(|version| version == *asked)
+        });
+        served.ok_or_else(|| GatewayError::VersionNotFound {
             name: self.name.clone(),
             version: asked.chars().take(40).collect(),
         })
@@ -145,6 +218,7 @@ impl Endpoint {
     /// Lets one more request in.
     pub(crate) fn admit(self: &Arc<Self>, limit: usize) -> Result<Admission, GatewayError> {
         let admission = Admission(self.clone());
+        self.state().deposit_attempt();
         if self.admitted.fetch_add(1, Ordering::Relaxed) >= limit {
             self.counters.refused();
             return Err(GatewayError::Busy {
@@ -155,38 +229,66 @@ impl Endpoint {
         Ok(admission)
     }
 
-    /// The least-loaded replica, other than those in `tried`.
+    /// A replica for the call, other than those in `tried`.
     pub(crate) fn lease(
         self: &Arc<Self>,
+        call: &Call,
+        load: &Load<'_>,
         now: Timestamp,
         tried: &[ReplicaId],
     ) -> Result<Lease, GatewayError> {
         let mut state = self.state();
-        let picked = state.router.pick(&Request::new(now, tried)).and_then(|pick| {
-            let client = state.clients.get(&pick.replica).cloned()?;
-            Some((pick.replica, client))
-        });
-        let Some((replica, client)) = picked else {
-            let reason = state
-                .reason
-                .clone()
-                .unwrap_or_else(|| "no replica takes requests yet".to_owned());
-            return Err(GatewayError::NotReady {
-                name: self.name.clone(),
-                reason,
-            });
+        let request = Request {
+            now,
+            tried,
+            among: call.among(),
+            session: call.session(),
+            blocks: load.blocks,
+            random: load.random,
         };
-        state.router.on_event(RouterEvent::Started(&replica));
+        let picked = state.router.pick(&request).and_then(|pick| {
+            let replica = state.replicas.get(&pick.replica)?;
+            Some((pick, replica.client.clone(), replica.version))
+        });
+        let Some((pick, client, version)) = picked else {
+            return Err(state.not_ready(&self.name, &call.among()));
+        };
+        let cached = match pick.reason {
+            Reason::PrefixHit { blocks } => u64::from(blocks) * prompt::block_tokens(),
+            _ => 0,
+        };
+        let prompt_tokens = load.prompt_tokens.saturating_sub(cached);
+        let charged = prompt_tokens + load.answer_tokens;
+        for event in [
+            RouterEvent::Started(&pick.replica),
+            RouterEvent::Charged(&pick.replica, charged),
+            RouterEvent::Cached(&pick.replica, load.blocks),
+        ] {
+            state.router.on_event(event);
+        }
         Ok(Lease {
             endpoint: self.clone(),
-            replica,
+            replica: pick.replica,
+            version,
+            reason: pick.reason,
             client,
+            prompt_tokens,
+            charged: AtomicU64::new(charged),
         })
     }
 
-    /// Whether a replica takes requests that is not among these.
-    pub(crate) fn has_other(&self, tried: &[ReplicaId]) -> bool {
-        self.state().clients.keys().any(|id| !tried.contains(id))
+    /// Whether a replica takes requests that this call may go to and that is not among these.
+    pub(crate) fn has_other(&self, call: &Call, tried: &[ReplicaId]) -> bool {
+        let (state, among) = (self.state(), call.among());
+        let mut replicas = state.replicas.iter();
+        replicas.any(|(id, replica)| !tried.contains(id) && admits(&among, id, replica.version))
+    }
+
+    /// Takes one further attempt out of the budget; false if there is none.
+    pub(crate) fn withdraw_attempt(&self, now: Timestamp) -> bool {
+        let mut state = self.state();
+        let percent = state.routing.retry.budget_percent;
+        state.budget.withdraw(percent, now)
     }
 
     pub(crate) fn stats(&self) -> EndpointStats {
@@ -200,5 +302,38 @@ impl Endpoint {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Every request pays its share of an attempt.
+    fn deposit_attempt(&mut self) {
+        let percent = self.routing.retry.budget_percent;
+        self.budget.deposit(percent);
+    }
+
+    fn not_ready(&self, name: &str, among: &Among<'_>) -> GatewayError {
+        let reason = match (among, &self.reason) {
+            (Among::Version(version), _) if !self.replicas.is_empty() => {
+                format!("no replica of version {version} takes requests")
+            }
+            (Among::These(_), _) if !self.replicas.is_empty() => {
+                "none of the replicas that its routing sends this request to takes requests".to_owned()
+            }
+            (_, Some(reason)) => reason.clone(),
+            (_, None) => "no replica takes requests yet".to_owned(),
+        };
+        GatewayError::NotReady {
+            name: name.to_owned(),
+            reason,
+        }
+    }
+}
+
+fn admits(among: &Among<'_>, id: &ReplicaId, version: u32) -> bool {
+    match among {
+        Among::All => true,
+        Among::Version(wanted) => version == *wanted,
+        Among::These(ids) => ids.contains(id),
     }
 }

@@ -1,26 +1,21 @@
-//! Generation: started on one replica, or on a second one as long as nothing was sent to the client.
+//! Generation: started on one replica, or on further ones as long as nothing was sent to the client.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use corliss_clock::Sources;
-use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_engine::client::GenerateStream;
 use corliss_engine::protocol::{FinishReason, GenerateEvent, GenerateRequest, TokenLogprob};
-use corliss_types::ReplicaId;
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::GatewayError;
 use crate::service::Gateway;
-use crate::service::endpoint::{Admission, Endpoint, Lease};
-use crate::service::stats::Outcome;
+use crate::service::call::Call;
+use crate::service::endpoint::{Admission, Lease, Load};
+use crate::service::hedge::hedged;
+use crate::service::prompt;
+use crate::service::timing::{PromptTokens, Watch};
 
-/// The prompt of a generation, in tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct PromptTokens {
-    pub(crate) all: u32,
-    /// Those of them that were in the replica's cache.
-    pub(crate) cached: u32,
-}
+/// Tokens that an answer is expected to have if its request does not bound it lower.
+const ANSWER_TOKENS: u32 = 256;
 
 /// What a generation gives, piece by piece.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,29 +39,54 @@ pub(crate) struct Generation {
     first: Option<Piece>,
     pub(crate) prompt: PromptTokens,
     lease: Lease,
-    watch: Watch,
+    attempt: Attempt,
     silence: Duration,
-    deadline: tokio::time::Instant,
+    deadline: Instant,
     limit: Duration,
-    _admission: Admission,
 }
 
 /// A request on its way to a replica.
 struct Attempt {
     watch: Watch,
-    /// How long its first piece may take.
+    load: PromptLoad,
+    /// How long all attempts together may take until the first piece.
     patience: Duration,
-    tried: Vec<ReplicaId>,
-    admission: Admission,
+    /// When that is over.
+    until: Instant,
+    _admission: Admission,
+}
+
+/// What its prompt brings to the choice of a replica.
+struct PromptLoad {
+    prompt_tokens: u64,
+    answer_tokens: u64,
+    blocks: Vec<u64>,
 }
 
 /// A request that an engine has taken; its first piece has not come.
 pub(crate) struct Taken {
     attempt: Attempt,
+    asked: Asked,
+}
+
+/// A replica that has taken a request.
+struct Asked {
     stream: GenerateStream,
     lease: Lease,
-    /// When the first piece must be there.
-    until: tokio::time::Instant,
+    at: Instant,
+}
+
+/// A replica that has begun to answer.
+struct Begun {
+    asked: Asked,
+    prompt: PromptTokens,
+    first: Piece,
+}
+
+/// A replica that did not begin to answer.
+struct Broken {
+    lease: Lease,
+    error: GatewayError,
 }
 
 impl Gateway {
@@ -74,26 +94,14 @@ impl Gateway {
     /// status, and a replica that dies while it reads the prompt is replaced by another.
     ///
     /// # Errors
-    /// If there is no such endpoint, no replica answers, or the request is wrong.
+    /// If no replica answers, or the request is wrong.
     pub(crate) async fn generate(
         &self,
-        endpoint: Arc<Endpoint>,
-        request: &GenerateRequest,
-    ) -> Result<Generation, GatewayError> {
-        let patience = self.config.silence_timeout;
-        self.generate_besides(endpoint, request, patience, Vec::new())
-            .await
-    }
-
-    /// As above, on a replica that is not among `tried`; with any in there, it is the last attempt.
-    async fn generate_besides(
-        &self,
-        endpoint: Arc<Endpoint>,
+        call: Call,
         request: &GenerateRequest,
         patience: Duration,
-        tried: Vec<ReplicaId>,
     ) -> Result<Generation, GatewayError> {
-        let taken = self.take_on_besides(endpoint, request, patience, tried).await?;
+        let taken = self.take_on(call, request, patience).await?;
         self.first(taken, request).await
     }
 
@@ -104,66 +112,59 @@ impl Gateway {
     /// As [`Gateway::generate`].
     pub(crate) async fn take_on(
         &self,
-        endpoint: Arc<Endpoint>,
+        call: Call,
         request: &GenerateRequest,
         patience: Duration,
     ) -> Result<Taken, GatewayError> {
-        self.take_on_besides(endpoint, request, patience, Vec::new())
-            .await
-    }
-
-    async fn take_on_besides(
-        &self,
-        endpoint: Arc<Endpoint>,
-        request: &GenerateRequest,
-        patience: Duration,
-        tried: Vec<ReplicaId>,
-    ) -> Result<Taken, GatewayError> {
-        let admission = endpoint.admit(self.config.concurrent_max)?;
-        let watch = Watch::new(self.sources.clone(), endpoint);
+        let admission = self.admit(&call)?;
+        let patience = call.patience(patience);
+        let load = PromptLoad {
+            prompt_tokens: prompt::tokens(request),
+            answer_tokens: u64::from(request.max_tokens.unwrap_or(ANSWER_TOKENS).min(ANSWER_TOKENS)),
+            blocks: if call.wants_blocks() {
+                prompt::blocks(request)
+            } else {
+                Vec::new()
+            },
+        };
         let attempt = Attempt {
-            watch,
+            watch: Watch::new(self.sources.clone(), call),
+            load,
             patience,
-            tried,
-            admission,
+            until: Instant::now() + patience,
+            _admission: admission,
         };
         self.hand_over(attempt, request).await
     }
 
+    /// Gives it to one replica after another until one has taken it.
     async fn hand_over(
         &self,
         mut attempt: Attempt,
         request: &GenerateRequest,
     ) -> Result<Taken, GatewayError> {
-        let endpoint = attempt.watch.endpoint.clone();
         loop {
-            let lease = match endpoint.lease(self.sources.clock.now(), &attempt.tried) {
-                Ok(lease) => lease,
-                Err(error) => {
-                    attempt.watch.ended(Some(&error));
-                    return Err(error);
-                }
-            };
-            let until = tokio::time::Instant::now() + attempt.patience;
-            let taken = match tokio::time::timeout_at(until, lease.client.generate(request)).await {
+            let lease = attempt
+                .lease(self.random())
+                .map_err(|error| attempt.failed(error))?;
+            attempt.watch.asks(&lease);
+            let at = Instant::now();
+            let taken = match timeout_at(attempt.must_begin(at), lease.client.generate(request)).await {
                 Ok(taken) => taken.map_err(GatewayError::from),
                 Err(_) => Err(attempt.too_silent()),
             };
             match taken {
                 Ok(stream) => {
-                    return Ok(Taken {
-                        attempt,
-                        stream,
-                        lease,
-                        until,
-                    });
+                    let asked = Asked { stream, lease, at };
+                    return Ok(Taken { attempt, asked });
                 }
                 Err(error) => attempt.again(&lease, error)?,
             }
         }
     }
 
-    /// Waits for the first piece; the request goes to another replica if this one dies before.
+    /// Waits for the first piece; the request goes to another replica if this one dies before, and also if it
+    /// takes long and the endpoint hedges.
     ///
     /// # Errors
     /// As [`Gateway::generate`].
@@ -173,61 +174,130 @@ impl Gateway {
         request: &GenerateRequest,
     ) -> Result<Generation, GatewayError> {
         loop {
-            let endpoint = taken.attempt.watch.endpoint.clone();
-            let begun = match tokio::time::timeout_at(taken.until, first_piece(&mut taken.stream)).await {
-                Ok(begun) => begun,
-                Err(_) => Err(taken.attempt.too_silent()),
-            };
-            let Taken {
-                mut attempt,
-                stream,
-                lease,
-                ..
-            } = taken;
+            let Taken { mut attempt, asked } = taken;
+            let after = attempt.watch.call.hedge_after();
+            let first = begin(asked, &attempt);
+            let mut beside = None;
+            let begun = hedged(first, after, || {
+                let lease = attempt.lease_beside(self.random())?;
+                beside = Some(lease.replica.clone());
+                Some(self.ask_beside(lease, &attempt, request))
+            })
+            .await;
+            if let Some(replica) = &beside {
+                attempt.watch.hedges(replica);
+            }
             match begun {
-                Ok((prompt, first)) => {
-                    lease.answered();
-                    endpoint.counters.first_token(attempt.watch.elapsed());
-                    endpoint.counters.prompt_tokens(prompt);
-                    let limit = self.config.generate_timeout;
-                    return Ok(Generation {
-                        stream,
-                        first: Some(first),
-                        prompt,
-                        lease,
-                        watch: attempt.watch,
-                        silence: self.config.silence_timeout,
-                        deadline: tokio::time::Instant::now() + limit,
-                        limit,
-                        _admission: attempt.admission,
-                    });
-                }
-                Err(error) => {
-                    drop(stream);
-                    attempt.again(&lease, error)?;
-                    drop(lease);
+                Ok(begun) => return Ok(self.under_way(attempt, begun)),
+                Err(broken) => {
+                    attempt.again(&broken.lease, broken.error)?;
+                    drop(broken.lease);
                     taken = self.hand_over(attempt, request).await?;
                 }
             }
         }
     }
+
+    /// Asks a second replica beside the first; what goes wrong with it is held against it and nothing else.
+    async fn ask_beside(&self, lease: Lease, attempt: &Attempt, request: &GenerateRequest) -> Option<Begun> {
+        let at = Instant::now();
+        let taken = timeout_at(attempt.must_begin(at), lease.client.generate(request)).await;
+        let broken = match taken.ok()? {
+            Ok(stream) => match begin(Asked { stream, lease, at }, attempt).await {
+                Ok(begun) => return Some(begun),
+                Err(broken) => broken,
+            },
+            Err(error) => Broken {
+                lease,
+                error: error.into(),
+            },
+        };
+        broken.lease.blamed(&broken.error, self.sources.clock.now());
+        None
+    }
+
+    fn under_way(&self, mut attempt: Attempt, begun: Begun) -> Generation {
+        let Begun { asked, prompt, first } = begun;
+        asked.lease.answered(asked.at.elapsed(), self.sources.clock.now());
+        attempt.watch.answers(&asked.lease);
+        attempt.watch.first(prompt);
+        let limit = self.config.generate_timeout;
+        Generation {
+            stream: asked.stream,
+            first: Some(first),
+            prompt,
+            lease: asked.lease,
+            attempt,
+            silence: self.config.silence_timeout,
+            deadline: Instant::now() + limit,
+            limit,
+        }
+    }
+}
+
+/// Waits for the first piece.
+async fn begin(mut asked: Asked, attempt: &Attempt) -> Result<Begun, Broken> {
+    let begun = match timeout_at(attempt.must_begin(asked.at), first_piece(&mut asked.stream)).await {
+        Ok(begun) => begun,
+        Err(_) => Err(attempt.too_silent()),
+    };
+    match begun {
+        Ok((prompt, first)) => Ok(Begun { asked, prompt, first }),
+        Err(error) => Err(Broken {
+            lease: asked.lease,
+            error,
+        }),
+    }
 }
 
 impl Attempt {
+    fn lease(&self, random: u64) -> Result<Lease, GatewayError> {
+        let load = Load {
+            prompt_tokens: self.load.prompt_tokens,
+            answer_tokens: self.load.answer_tokens,
+            blocks: &self.load.blocks,
+            random,
+        };
+        let now = self.watch.sources.clock.now();
+        let endpoint = self.watch.endpoint();
+        endpoint.lease(&self.watch.call, &load, now, self.watch.tried())
+    }
+
+    /// Another replica, if one more may be asked.
+    fn lease_beside(&self, random: u64) -> Option<Lease> {
+        if !self.watch.may_ask_another(self.watch.sources.clock.now()) {
+            return None;
+        }
+        let lease = self.lease(random).ok()?;
+        self.watch.endpoint().counters.hedged();
+        Some(lease)
+    }
+
+    /// When a replica that was asked then must have begun to answer.
+    fn must_begin(&self, asked: Instant) -> Instant {
+        let own = self.watch.call.attempt_timeout();
+        own.map_or(self.until, |own| (asked + own).min(self.until))
+    }
+
     fn too_silent(&self) -> GatewayError {
-        GatewayError::DeadlineExceeded {
-            name: self.watch.endpoint.name().to_owned(),
-            seconds: self.patience.as_secs(),
+        let name = self.watch.endpoint().name().to_owned();
+        match self.watch.call.attempt_timeout() {
+            Some(own) if Instant::now() < self.until => GatewayError::AttemptTimedOut {
+                name,
+                millis: u64::try_from(own.as_millis()).unwrap_or(u64::MAX),
+            },
+            _ => GatewayError::deadline(name, self.patience),
         }
     }
 
     /// After a failure: goes on if another replica may do better, else counts the request as ended.
     fn again(&mut self, lease: &Lease, error: GatewayError) -> Result<(), GatewayError> {
-        let outcome = self.watch.again(lease, error, &mut self.tried);
-        if let Err(error) = &outcome {
-            self.watch.ended(Some(error));
-        }
-        outcome
+        self.watch.again(lease, error).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&mut self, error: GatewayError) -> GatewayError {
+        self.watch.ended(Some(&error));
+        error
     }
 }
 
@@ -278,36 +348,32 @@ impl Gateway {
     /// first piece must come within `patience`.
     ///
     /// # Errors
-    /// As [`Gateway::generate`], or if the second attempt breaks as well.
+    /// As [`Gateway::generate`], or if the last attempt breaks as well.
     pub(crate) async fn generate_whole(
         &self,
-        endpoint: Arc<Endpoint>,
+        call: Call,
         request: &GenerateRequest,
         patience: Duration,
     ) -> Result<Whole, GatewayError> {
-        let mut generation = self
-            .generate_besides(endpoint.clone(), request, patience, Vec::new())
-            .await?;
-        let error = match generation.collect().await {
-            Ok(whole) => return Ok(whole),
-            Err(error) => error,
-        };
-        let failed = vec![generation.lease.replica.clone()];
-        if generation.watch.retried || !error.elsewhere() || !endpoint.has_other(&failed) {
-            generation.ended(Err(&error));
-            return Err(error);
+        let mut generation = self.generate(call, request, patience).await?;
+        loop {
+            let error = match generation.collect().await {
+                Ok(whole) => return Ok(whole),
+                Err(error) => error,
+            };
+            let Generation {
+                stream,
+                lease,
+                mut attempt,
+                ..
+            } = generation;
+            drop(stream);
+            attempt.again(&lease, error)?;
+            drop(lease);
+            attempt.until = Instant::now() + attempt.patience;
+            let taken = self.hand_over(attempt, request).await?;
+            generation = self.first(taken, request).await?;
         }
-        // One request of the client's is one in the counters, however many attempts it took.
-        generation.watch.open = false;
-        generation.blame(&error);
-        endpoint.counters.retried();
-        drop(generation);
-        let mut second = self.generate_besides(endpoint, request, patience, failed).await?;
-        let result = second.collect().await;
-        if let Err(error) = &result {
-            second.ended(Err(error));
-        }
-        result
     }
 }
 
@@ -324,7 +390,7 @@ impl Generation {
                     finish_reason,
                     completion_tokens,
                 } => {
-                    self.ended(Ok(completion_tokens));
+                    self.attempt.watch.whole(completion_tokens, None);
                     return Ok(Whole {
                         text: whole_text,
                         logprobs: whole_logprobs,
@@ -347,8 +413,12 @@ impl Generation {
             Ok(Piece::Text { .. }) => {}
             Ok(Piece::End {
                 completion_tokens, ..
-            }) => self.ended(Ok(*completion_tokens)),
-            Err(error) => self.ended(Err(error)),
+            }) => self.attempt.watch.whole(*completion_tokens, None),
+            Err(error) => {
+                let watch = &mut self.attempt.watch;
+                self.lease.blamed(error, watch.sources.clock.now());
+                watch.ended(Some(error));
+            }
         }
         piece
     }
@@ -360,38 +430,19 @@ impl Generation {
         }
     }
 
-    fn ended(&mut self, outcome: Result<u32, &GatewayError>) {
-        match outcome {
-            Ok(completion_tokens) => {
-                self.watch.endpoint.counters.completion_tokens(completion_tokens);
-                self.watch.ended(None);
-            }
-            Err(error) => {
-                self.blame(error);
-                self.watch.ended(Some(error));
-            }
-        }
-    }
-
-    fn blame(&self, error: &GatewayError) {
-        if error.blames_replica() {
-            self.lease.refused(self.watch.sources.clock.now());
-        }
-    }
-
     async fn read(&mut self) -> Result<Piece, GatewayError> {
-        let now = tokio::time::Instant::now();
-        let (until, seconds) = if now + self.silence < self.deadline {
-            (now + self.silence, self.silence.as_secs())
+        let now = Instant::now();
+        let (until, allowed) = if now + self.silence < self.deadline {
+            (now + self.silence, self.silence)
         } else {
-            (self.deadline, self.limit.as_secs())
+            (self.deadline, self.limit)
         };
         loop {
-            let event = match tokio::time::timeout_at(until, next_event(&mut self.stream)).await {
+            let event = match timeout_at(until, next_event(&mut self.stream)).await {
                 Ok(event) => event?,
                 Err(_) => {
-                    let name = self.watch.endpoint.name().to_owned();
-                    return Err(GatewayError::DeadlineExceeded { name, seconds });
+                    let name = self.attempt.watch.endpoint().name().to_owned();
+                    return Err(GatewayError::deadline(name, allowed));
                 }
             };
             return match event {
@@ -406,77 +457,6 @@ impl Generation {
                 }),
                 GenerateEvent::Error { error } => Err(GatewayError::Generation(Box::new(error))),
             };
-        }
-    }
-}
-
-/// Times a request and counts its end exactly once; one that is dropped before its end was cancelled.
-pub(crate) struct Watch {
-    sources: Sources,
-    endpoint: Arc<Endpoint>,
-    started: Duration,
-    open: bool,
-    /// Whether a second attempt was made.
-    retried: bool,
-}
-
-impl Watch {
-    pub(crate) fn new(sources: Sources, endpoint: Arc<Endpoint>) -> Self {
-        let started = sources.clock.monotonic();
-        Self {
-            sources,
-            endpoint,
-            started,
-            open: true,
-            retried: false,
-        }
-    }
-
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.sources.clock.monotonic().saturating_sub(self.started)
-    }
-
-    /// After a failed attempt: goes on if another replica may do better and none was tried before.
-    pub(crate) fn again(
-        &mut self,
-        lease: &Lease,
-        error: GatewayError,
-        tried: &mut Vec<ReplicaId>,
-    ) -> Result<(), GatewayError> {
-        if error.blames_replica() {
-            lease.refused(self.sources.clock.now());
-        }
-        if !error.elsewhere() || !tried.is_empty() {
-            return Err(error);
-        }
-        tried.push(lease.replica.clone());
-        // Without another replica the first error says more than "none is left".
-        if !self.endpoint.has_other(tried) {
-            return Err(error);
-        }
-        self.retried = true;
-        self.endpoint.counters.retried();
-        Ok(())
-    }
-
-    pub(crate) fn ended(&mut self, error: Option<&GatewayError>) {
-        if !self.open {
-            return;
-        }
-        self.open = false;
-        let outcome = match error.map(Diagnose::meaning) {
-            None => Outcome::Answered,
-            Some(Meaning::InvalidInput | Meaning::NotFound | Meaning::TooLarge) => Outcome::Invalid,
-            Some(_) => Outcome::Failed,
-        };
-        self.endpoint.counters.ended(outcome, self.elapsed());
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if self.open {
-            self.endpoint.counters.ended(Outcome::Cancelled, self.elapsed());
         }
     }
 }

@@ -7,6 +7,9 @@ use corliss_types::Flavor;
 
 use crate::error::GatewayError;
 use crate::service::Gateway;
+use crate::service::call::{Call, Origin};
+use crate::service::endpoint::Load;
+use crate::service::timing::PromptTokens;
 
 impl Gateway {
     /// Sends an Open Inference Protocol request to a replica of the endpoint and returns its answer.
@@ -17,25 +20,31 @@ impl Gateway {
         &self,
         name: &str,
         version: Option<&str>,
+        origin: Origin,
         body: Bytes,
     ) -> Result<Bytes, GatewayError> {
-        let endpoint = self.endpoint(name)?;
-        if let Some(version) = version {
-            endpoint.check_version(version)?;
-        }
-        if endpoint.flavor() == Flavor::Gguf {
+        let call = self.tensor_call(name, version, origin)?;
+        let question = |client: EngineClient| {
+            let body = body.clone();
+            async move { client.infer(body).await }
+        };
+        let size = |_: &Bytes| PromptTokens::default();
+        self.ask(&call, self.config.infer_timeout, question, size).await
+    }
+
+    fn tensor_call(&self, name: &str, version: Option<&str>, origin: Origin) -> Result<Call, GatewayError> {
+        let asked = version
+            .map(|asked| self.endpoint(name)?.version_asked(asked))
+            .transpose()?;
+        let call = self.call(name, asked, origin, 0)?;
+        if call.endpoint.flavor() == Flavor::Gguf {
             return Err(GatewayError::WrongKind {
                 name: name.to_owned(),
                 serves: "a language model",
                 use_path: "POST /v1/chat/completions",
             });
         }
-        let limit = self.config.infer_timeout;
-        let question = |client: EngineClient| {
-            let body = body.clone();
-            async move { client.infer(body).await }
-        };
-        self.ask(&endpoint, limit, question).await
+        Ok(call)
     }
 
     /// What the endpoint's model takes and gives, as one of its replicas says.
@@ -43,14 +52,18 @@ impl Gateway {
     /// # Errors
     /// If there is no such endpoint or version, or no replica answers.
     pub(crate) async fn metadata(&self, name: &str, version: Option<&str>) -> Result<Metadata, GatewayError> {
-        let endpoint = self.endpoint(name)?;
-        if let Some(version) = version {
-            endpoint.check_version(version)?;
-        }
-        let lease = endpoint.lease(self.sources.clock.now(), &[])?;
+        let asked = version
+            .map(|asked| self.endpoint(name)?.version_asked(asked))
+            .transpose()?;
+        let call = self.call(name, asked, Origin::default(), 0)?;
+        let load = Load {
+            random: self.random(),
+            ..Load::default()
+        };
+        let lease = call.endpoint.lease(&call, &load, self.sources.clock.now(), &[])?;
         let mut metadata = lease.client.metadata().await?;
         metadata.name = name.to_owned();
-        metadata.versions = vec![endpoint.version().to_string()];
+        metadata.versions = vec![lease.version.to_string()];
         Ok(metadata)
     }
 }

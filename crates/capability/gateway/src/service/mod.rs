@@ -1,25 +1,30 @@
 //! The service: find the endpoint, admit the request, pick a replica, and try again once where that is safe.
 
 mod ask;
+pub(crate) mod call;
 mod embed;
 pub(crate) mod endpoint;
 pub(crate) mod generate;
+mod hedge;
 mod infer;
+pub(crate) mod prompt;
+pub mod record;
 pub(crate) mod several;
 pub mod stats;
+pub(crate) mod timing;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use corliss_clock::Sources;
-use corliss_types::Flavor;
 use tokio::sync::watch;
 
 use crate::config::GatewayConfig;
 use crate::error::GatewayError;
 use crate::ports::RouteTable;
 
-use endpoint::Endpoint;
+use call::Call;
+use endpoint::{Admission, Endpoint};
 use stats::EndpointStats;
 
 /// Gives inference requests to replicas; shared behind an [`Arc`].
@@ -94,14 +99,22 @@ impl Gateway {
     /// The endpoint of this name if it serves a language model.
     pub(crate) fn language_endpoint(&self, name: &str) -> Result<Arc<Endpoint>, GatewayError> {
         let endpoint = self.endpoint(name)?;
-        match endpoint.flavor() {
-            Flavor::Gguf => Ok(endpoint),
-            _ => Err(GatewayError::WrongKind {
-                name: name.to_owned(),
-                serves: "tensors",
-                use_path: "POST /v2/models/{name}/infer",
-            }),
-        }
+        endpoint.must_serve_language()?;
+        Ok(endpoint)
+    }
+
+    /// Lets one more request in.
+    fn admit(&self, call: &Call) -> Result<Admission, GatewayError> {
+        let own = call.routing.concurrent_max;
+        let limit = own.map_or(self.config.concurrent_max, |own| own as usize);
+        call.endpoint.admit(limit)
+    }
+
+    /// 64 random bits, for choices that are left to chance.
+    fn random(&self) -> u64 {
+        let mut bytes = [0_u8; 8];
+        self.sources.entropy.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
     }
 
     /// Takes over a newer table, if there is one. The usual case is one comparison under a shared lock.

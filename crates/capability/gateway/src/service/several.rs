@@ -11,14 +11,22 @@ use tokio::task::JoinSet;
 
 use crate::error::GatewayError;
 use crate::service::Gateway;
-use crate::service::endpoint::Endpoint;
-use crate::service::generate::{Generation, Piece, PromptTokens, Taken, Whole};
+use crate::service::call::Call;
+use crate::service::generate::{Generation, Piece, Taken, Whole};
+use crate::service::timing::PromptTokens;
 
 /// Pieces that may wait to be sent before the generations are made to wait.
 const PIECES_MAX: usize = 32;
 
 /// What went wrong, and with which of the generations.
-pub(crate) type Failed = (usize, GatewayError);
+#[derive(Debug)]
+pub(crate) struct Failed(pub(crate) usize, pub(crate) GatewayError);
+
+impl AsRef<GatewayError> for Failed {
+    fn as_ref(&self) -> &GatewayError {
+        &self.1
+    }
+}
 
 /// Generations under way, whose pieces come as they are made. Dropping it cancels them all.
 pub(crate) struct Generations {
@@ -51,18 +59,28 @@ impl Gateway {
     /// As [`Gateway::generate`], with the place of the request that failed.
     pub(crate) async fn generate_each(
         self: &Arc<Self>,
-        endpoint: &Arc<Endpoint>,
-        requests: Vec<GenerateRequest>,
+        call: &Call,
+        requests: &[GenerateRequest],
+    ) -> Result<Generations, Failed> {
+        self.with_fallback(call, |call| self.start_each(call, requests))
+            .await
+    }
+
+    async fn start_each(
+        self: &Arc<Self>,
+        call: Call,
+        requests: &[GenerateRequest],
     ) -> Result<Generations, Failed> {
         let count = requests.len();
-        let (source, prompts) = if let [request] = requests.as_slice() {
-            let generation = self.generate(endpoint.clone(), request).await;
-            let generation = generation.map_err(|error| (0, error))?;
+        let patience = self.patience(count);
+        let (source, prompts) = if let [request] = requests {
+            let generation = self.generate(call, request, patience).await;
+            let generation = generation.map_err(|error| Failed(0, error))?;
             let prompts = vec![generation.prompt];
             (Source::One(Box::new(generation)), prompts)
         } else {
             (
-                self.side_by_side(endpoint, requests).await?,
+                self.side_by_side(&call, requests, patience).await?,
                 vec![PromptTokens::default(); count],
             )
         };
@@ -75,19 +93,19 @@ impl Gateway {
 
     async fn side_by_side(
         self: &Arc<Self>,
-        endpoint: &Arc<Endpoint>,
-        requests: Vec<GenerateRequest>,
+        call: &Call,
+        requests: &[GenerateRequest],
+        patience: Duration,
     ) -> Result<Source, Failed> {
-        let patience = self.patience(requests.len());
         let takings = requests.iter().enumerate().map(|(index, request)| async move {
-            let taken = self.take_on(endpoint.clone(), request, patience).await;
-            taken.map_err(|error| (index, error))
+            let taken = self.take_on(call.clone(), request, patience).await;
+            taken.map_err(|error| Failed(index, error))
         });
         let taken = try_join_all(takings).await?;
         let (sender, mut pieces) = mpsc::channel(PIECES_MAX);
         let mut tasks = JoinSet::new();
         for (index, (taken, request)) in taken.into_iter().zip(requests).enumerate() {
-            let (gateway, sender) = (self.clone(), sender.clone());
+            let (gateway, sender, request) = (self.clone(), sender.clone(), request.clone());
             tasks.spawn(async move { gateway.forward(index, taken, &request, &sender).await });
         }
         drop(sender);
@@ -96,7 +114,7 @@ impl Gateway {
                 index,
                 piece: Err(error),
                 ..
-            }) => return Err((index, error)),
+            }) => return Err(Failed(index, error)),
             first => first,
         };
         Ok(Source::Several {
@@ -153,15 +171,19 @@ impl Gateway {
     /// As [`Gateway::generate_whole`], with the place of the request that failed.
     pub(crate) async fn generate_each_whole(
         &self,
-        endpoint: &Arc<Endpoint>,
+        call: &Call,
         requests: &[GenerateRequest],
     ) -> Result<Vec<Whole>, Failed> {
         let patience = self.patience(requests.len());
-        let wholes = requests.iter().enumerate().map(|(index, request)| async move {
-            let whole = self.generate_whole(endpoint.clone(), request, patience).await;
-            whole.map_err(|error| (index, error))
-        });
-        try_join_all(wholes).await
+        let attempt = |call: Call| async move {
+            let call = &call;
+            let wholes = requests.iter().enumerate().map(|(index, request)| async move {
+                let whole = self.generate_whole(call.clone(), request, patience).await;
+                whole.map_err(|error| Failed(index, error))
+            });
+            try_join_all(wholes).await
+        };
+        self.with_fallback(call, attempt).await
     }
 }
 
@@ -195,7 +217,7 @@ impl Generations {
                 };
                 // They end without a last word only if their task was ended.
                 let Some(made) = made else {
-                    return Err((0, EngineError::Stopped.into()));
+                    return Err(Failed(0, EngineError::Stopped.into()));
                 };
                 if let Some(prompt) = self.prompts.get_mut(made.index) {
                     *prompt = made.prompt;
@@ -203,7 +225,7 @@ impl Generations {
                 (made.index, made.piece)
             }
         };
-        let piece = piece.map_err(|error| (index, error))?;
+        let piece = piece.map_err(|error| Failed(index, error))?;
         if matches!(piece, Piece::End { .. }) {
             self.open = self.open.saturating_sub(1);
         }

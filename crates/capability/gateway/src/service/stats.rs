@@ -6,7 +6,8 @@ use std::time::Duration;
 use corliss_types::ReplicaId;
 use serde::Serialize;
 
-use super::generate::PromptTokens;
+use super::record::Outcome;
+use super::timing::PromptTokens;
 
 /// Upper bounds of the latency histograms, in milliseconds; a last bucket holds the rest.
 pub const LATENCY_BUCKETS_MS: [u64; 14] = [
@@ -32,8 +33,12 @@ pub struct EndpointStats {
     pub cancelled_total: u64,
     /// Requests not let in because there were too many at once; not part of `requests_total`.
     pub refused_total: u64,
-    /// Second attempts on another replica.
+    /// Further attempts on another replica.
     pub retries_total: u64,
+    /// Further attempts beside the first one, because that took long; not part of `retries_total`.
+    pub hedges_total: u64,
+    /// Requests that were given to another endpoint because this one could not answer.
+    pub fallbacks_total: u64,
     /// Tokens of prompts.
     pub prompt_tokens_total: u64,
     /// Of these, how many were in a replica's cache.
@@ -66,15 +71,6 @@ impl Histogram {
     }
 }
 
-/// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Answered,
-    Failed,
-    Invalid,
-    Cancelled,
-}
-
 /// The counters themselves.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -84,6 +80,8 @@ pub(crate) struct Counters {
     cancelled: AtomicU64,
     refused: AtomicU64,
     retries: AtomicU64,
+    hedges: AtomicU64,
+    fallbacks: AtomicU64,
     prompt_tokens: AtomicU64,
     cached_tokens: AtomicU64,
     completion_tokens: AtomicU64,
@@ -99,6 +97,14 @@ impl Counters {
 
     pub(crate) fn retried(&self) {
         add(&self.retries, 1);
+    }
+
+    pub(crate) fn hedged(&self) {
+        add(&self.hedges, 1);
+    }
+
+    pub(crate) fn fell_back(&self) {
+        add(&self.fallbacks, 1);
     }
 
     pub(crate) fn first_token(&self, after: Duration) {
@@ -144,6 +150,8 @@ impl Counters {
             cancelled_total: get(&self.cancelled),
             refused_total: get(&self.refused),
             retries_total: get(&self.retries),
+            hedges_total: get(&self.hedges),
+            fallbacks_total: get(&self.fallbacks),
             prompt_tokens_total: get(&self.prompt_tokens),
             cached_tokens_total: get(&self.cached_tokens),
             completion_tokens_total: get(&self.completion_tokens),

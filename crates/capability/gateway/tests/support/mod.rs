@@ -20,6 +20,7 @@ use corliss_engine::protocol::{EmbedRequest, GenerateEvent, GenerateRequest};
 use corliss_gateway::{Gateway, GatewayConfig, RouteEndpoint, RouteReplica, RouteTable};
 use corliss_http::serve::{ServeConfig, bind};
 use corliss_http::{AuthFailure, Credential, Denial, Guard};
+use corliss_policy_serving::Routing;
 use corliss_types::{Flavor, IdSeed, Permission, Principal, PrincipalId, ReplicaId, Role, Timestamp};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -329,26 +330,25 @@ impl House {
 
     /// Says that the endpoint `m` is served by these peers.
     pub fn route(&self, flavor: Flavor, peers: &[Peer]) {
+        self.route_each(vec![endpoint("m", flavor, peers, Routing::default())]);
+    }
+
+    /// Says that these are the endpoints.
+    pub fn route_each(&self, endpoints: Vec<RouteEndpoint>) {
         let generation = self.tables.borrow().generation + 1;
-        let replicas = peers
-            .iter()
-            .map(|peer| RouteReplica {
-                id: peer.id.clone(),
-                socket: peer.socket.clone(),
-            })
-            .collect();
-        let endpoint = RouteEndpoint {
-            name: "m".to_owned(),
-            model: "digits".to_owned(),
-            version: 3,
-            flavor,
-            reason: peers.is_empty().then(|| "its replica is starting".to_owned()),
-            replicas,
-        };
         self.tables.send_replace(Arc::new(RouteTable {
             generation,
-            endpoints: vec![endpoint],
+            endpoints,
         }));
+    }
+
+    /// The newest request of an endpoint that has ended.
+    pub async fn newest(&self, endpoint: &str) -> Value {
+        let (status, newest) = self
+            .get(&format!("/api/v1/endpoints/{endpoint}/requests?limit=1"))
+            .await;
+        assert_eq!(status, 200, "{newest}");
+        newest["items"][0].clone()
     }
 
     pub fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
@@ -392,6 +392,24 @@ impl House {
             .filter(|event| !event.is_empty())
             .map(|event| event.strip_prefix("data: ").unwrap().to_owned())
             .collect()
+    }
+}
+
+/// An endpoint of version 3, served by these peers, of which those after the first two serve version 4.
+pub fn endpoint(name: &str, flavor: Flavor, peers: &[Peer], routing: Routing) -> RouteEndpoint {
+    let replicas = peers.iter().enumerate().map(|(index, peer)| RouteReplica {
+        id: peer.id.clone(),
+        version: if index < 2 { 3 } else { 4 },
+        socket: peer.socket.clone(),
+    });
+    RouteEndpoint {
+        name: name.to_owned(),
+        model: "digits".to_owned(),
+        version: 3,
+        flavor,
+        reason: peers.is_empty().then(|| "its replica is starting".to_owned()),
+        routing: Arc::new(routing),
+        replicas: replicas.collect(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::routing::{delete, get, put};
 use corliss_http::{ApiError, Authority, Caller, Dialect, Json, List, Path, Routes};
+use corliss_policy_serving::Routing;
 use corliss_types::{Access, Permission};
 use http::{Method, StatusCode};
 
@@ -15,6 +16,7 @@ const READ: Access = Access::Requires(Permission::EndpointsRead);
 const WRITE: Access = Access::Requires(Permission::EndpointsWrite);
 const ALL: &str = "/api/v1/endpoints";
 const ONE: &str = "/api/v1/endpoints/{name}";
+const ROUTING: &str = "/api/v1/endpoints/{name}/routing";
 
 impl Serving {
     /// The routes of this capability.
@@ -42,6 +44,13 @@ impl Serving {
                 WRITE,
                 Dialect::Native,
                 put(deploy).with_state(state()),
+            )
+            .route(
+                Method::PUT,
+                ROUTING,
+                WRITE,
+                Dialect::Native,
+                put(route).with_state(state()),
             )
             .route(
                 Method::DELETE,
@@ -76,6 +85,14 @@ async fn deploy(
     }
     let endpoint = serving.deploy(&name, request, &caller.name).await?;
     Ok((StatusCode::ACCEPTED, Json(endpoint)))
+}
+
+async fn route(
+    State(serving): State<Arc<Serving>>,
+    Path(name): Path<String>,
+    Json(routing): Json<Routing>,
+) -> Result<Json<EndpointView>, ApiError> {
+    Ok(Json(serving.set_routing(&name, routing).await?))
 }
 
 async fn remove(

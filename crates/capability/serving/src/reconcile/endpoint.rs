@@ -203,9 +203,11 @@ impl EndpointReconciler {
                 .unwrap_or(live.row.desired.version),
             flavor: live.row.desired.flavor,
             reason,
+            routing: Arc::new(live.row.routing.clone()),
             replicas: ready()
                 .map(|replica| RouteReplica {
                     id: replica.id.clone(),
+                    version: replica.version,
                     socket: socket(replica),
                 })
                 .collect(),

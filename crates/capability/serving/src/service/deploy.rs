@@ -2,6 +2,7 @@
 
 use corliss_diagnostics::nearest;
 use corliss_engine::{EngineError, model_dir};
+use corliss_policy_serving::{Routing, RoutingProblem};
 use corliss_types::{Flavor, ModelName};
 
 use super::Serving;
@@ -46,6 +47,27 @@ impl Serving {
                 Ok::<_, ServingError>(())
             })
             .await?;
+        self.wake.signal();
+        self.get(name).await
+    }
+
+    /// Stores how an endpoint's requests are routed. Its replicas go on as they are, and so do requests on their way.
+    pub async fn set_routing(&self, name: &str, routing: Routing) -> Result<EndpointView, ServingError> {
+        let checked = routing.check(name);
+        checked.map_err(|RoutingProblem { field, problem }| ServingError::Invalid { field, problem })?;
+        let (owned, now) = (name.to_owned(), self.parts.sources.clock.now());
+        let text = serde_json::to_string(&routing).map_err(|error| ServingError::Invalid {
+            field: "rules".to_owned(),
+            problem: error.to_string(),
+        })?;
+        let found = self
+            .parts
+            .store
+            .write(move |tx| Ok::<_, ServingError>(store::set_routing(tx, &owned, &text, now)?))
+            .await?;
+        if !found {
+            return Err(self.not_found(name).await);
+        }
         self.wake.signal();
         self.get(name).await
     }
@@ -100,7 +122,10 @@ impl Serving {
 }
 
 fn check(name: &str, request: &DeployRequest) -> Result<(), ServingError> {
-    let invalid = |field, problem: String| Err(ServingError::Invalid { field, problem });
+    let invalid = |field: &str, problem: String| {
+        let field = field.to_owned();
+        Err(ServingError::Invalid { field, problem })
+    };
     if let Err(error) = name.parse::<ModelName>() {
         return invalid("name", error.to_string());
     }

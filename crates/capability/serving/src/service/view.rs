@@ -55,6 +55,7 @@ impl Serving {
             reason: row.reason,
             replicas_desired: row.desired.replicas,
             resources: row.desired.resources,
+            routing: row.routing,
             allow_pickle: row.desired.allow_pickle,
             deployed_by: row.deployed_by,
             created_ms: row.created,

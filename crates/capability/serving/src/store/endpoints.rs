@@ -2,6 +2,7 @@
 //! acts on what it read names the generation, and a stale one changes nothing.
 
 use corliss_metastore::{Row, StoreError, Tx, Value};
+use corliss_policy_serving::Routing;
 use corliss_types::{Flavor, ModelName, Resources, Timestamp, VersionId};
 
 use crate::types::EndpointPhase;
@@ -54,6 +55,8 @@ pub struct EndpointRow {
     pub deployed_by: Option<String>,
     /// What of it the model's log was told, see [`EndpointRow::order`].
     pub logged: String,
+    /// How its requests are routed.
+    pub routing: Routing,
 }
 
 impl EndpointRow {
@@ -94,6 +97,15 @@ fn phase_of(name: &str) -> EndpointPhase {
         .unwrap_or(EndpointPhase::Deploying)
 }
 
+/// As stored. What cannot be read, which a newer version may have written, must not keep the endpoint from being
+/// served: it is routed as one of which nothing is said.
+fn routing(text: &str) -> Routing {
+    serde_json::from_str(text).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the routing of an endpoint is not understood; the default is used");
+        Routing::default()
+    })
+}
+
 fn count(row: &Row, column: &str) -> Result<u32, StoreError> {
     Ok(u32::try_from(row.unsigned(column)?).unwrap_or(u32::MAX))
 }
@@ -125,6 +137,7 @@ fn endpoint(row: &Row) -> Result<EndpointRow, StoreError> {
         updated: row.timestamp("updated_ms")?,
         deployed_by: row.opt_text("deployed_by")?,
         logged: row.text("logged")?,
+        routing: routing(&row.text("routing")?),
     })
 }
 
@@ -202,6 +215,15 @@ pub fn redirect(
             to.flavor.as_str().into(),
             now.into(),
         ],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Stores how an endpoint's requests are routed; false if there is no such endpoint.
+pub fn set_routing(tx: &mut dyn Tx, name: &str, routing: &str, now: Timestamp) -> Result<bool, StoreError> {
+    let changed = tx.execute(
+        "UPDATE serving_endpoints SET routing = $2, updated_ms = $3 WHERE name = $1 AND deleting = 0",
+        &[name.into(), routing.into(), now.into()],
     )?;
     Ok(changed == 1)
 }

@@ -7,7 +7,7 @@ use corliss_metastore::Migrations;
 
 pub use endpoints::{
     Desired, EndpointRow, delete_endpoint, get_endpoint, list_endpoints, mark_deleting, record_crash,
-    redirect, set_logged, set_phase, upsert_endpoint,
+    redirect, set_logged, set_phase, set_routing, upsert_endpoint,
 };
 pub use replicas::{
     ReplicaRow, insert_replica, last_failure, list_replicas, live_replicas, prune_ended, set_job,
@@ -61,6 +61,9 @@ pub const MIGRATIONS: Migrations = Migrations {
     ALTER TABLE serving_endpoints ADD COLUMN deployed_by TEXT;
     ALTER TABLE serving_endpoints ADD COLUMN logged TEXT NOT NULL DEFAULT '';
     UPDATE serving_endpoints SET logged = reference || ' ' || model || '/' || CAST(version AS TEXT) || ' 0';
+    ",
+        "
+    ALTER TABLE serving_endpoints ADD COLUMN routing TEXT NOT NULL DEFAULT '{}';
     ",
     ],
 };

@@ -15,49 +15,43 @@ use super::{Among, Request, Strategy};
 /// One replica that may be picked; the list of them is never empty.
 type Candidates<'a> = &'a [usize];
 
-/// Picks by a strategy. `turn` is the place after the one that was picked last.
+/// Picks by a strategy.
 pub(super) fn choose(
     strategy: Strategy,
     slots: &mut [Slot],
     candidates: Candidates<'_>,
-    turn: usize,
     request: &Request<'_>,
     settings: &Settings,
 ) -> Option<(usize, Reason)> {
     match strategy {
-        Strategy::RoundRobin => in_turn(slots, candidates, turn),
-        Strategy::Weighted => by_weight(slots, candidates, turn),
-        Strategy::LeastConnections => least_connections(slots, candidates, turn),
+        Strategy::RoundRobin => in_turn(slots, candidates),
+        Strategy::Weighted => by_weight(slots, candidates),
+        Strategy::LeastConnections => least_connections(slots, candidates),
         Strategy::LeastResponseTime => faster_of_two(slots, candidates, request, settings),
-        Strategy::LeastTokens => least_tokens(slots, candidates, turn),
+        Strategy::LeastTokens => least_tokens(slots, candidates),
         Strategy::PrefixAware => prefix_aware(slots, candidates, request, settings),
         Strategy::SessionAffinity => match request.session {
             Some(session) => session_affinity(slots, candidates, session, &request.among),
-            None => least_connections(slots, candidates, turn),
+            None => least_connections(slots, candidates),
         },
     }
 }
 
-/// How far a place is from the turn, going round.
-pub(super) fn from_turn(index: usize, turn: usize, count: usize) -> usize {
-    (index + count - turn % count.max(1)) % count.max(1)
-}
-
-fn in_turn(slots: &[Slot], candidates: Candidates<'_>, turn: usize) -> Option<(usize, Reason)> {
-    let next = candidates
-        .iter()
-        .min_by_key(|index| from_turn(**index, turn, slots.len()))?;
+/// Who was picked longest ago. That is a round where all may be picked, and fair too where requests that may go to
+/// some only come in between.
+fn in_turn(slots: &[Slot], candidates: Candidates<'_>) -> Option<(usize, Reason)> {
+    let next = candidates.iter().min_by_key(|index| slots[**index].picked)?;
     Some((*next, Reason::Turn))
 }
 
 /// Smooth weighted round robin, as nginx has it: each is owed its weight, the one that is owed most takes the
 /// request and pays the sum of all. Over as many requests as that sum each gets exactly its weight, spread out
 /// instead of in runs.
-fn by_weight(slots: &mut [Slot], candidates: Candidates<'_>, turn: usize) -> Option<(usize, Reason)> {
+fn by_weight(slots: &mut [Slot], candidates: Candidates<'_>) -> Option<(usize, Reason)> {
     let weight = |slot: &Slot| i64::from(slot.profile.weight);
     let total: i64 = candidates.iter().map(|index| weight(&slots[*index])).sum();
     if total == 0 {
-        return in_turn(slots, candidates, turn);
+        return in_turn(slots, candidates);
     }
     for index in candidates {
         let slot = &mut slots[*index];
@@ -77,18 +71,18 @@ fn by_weight(slots: &mut [Slot], candidates: Candidates<'_>, turn: usize) -> Opt
 
 /// Among equals they take turns: "the first of the equals" would send everything to one replica whenever the
 /// load is low, which is most of the time.
-fn least_connections(slots: &[Slot], candidates: Candidates<'_>, turn: usize) -> Option<(usize, Reason)> {
+fn least_connections(slots: &[Slot], candidates: Candidates<'_>) -> Option<(usize, Reason)> {
     let least = candidates
         .iter()
-        .min_by_key(|index| (slots[**index].in_flight, from_turn(**index, turn, slots.len())))?;
+        .min_by_key(|index| (slots[**index].in_flight, slots[**index].picked))?;
     let in_flight = slots[*least].in_flight;
     Some((*least, Reason::FewestInFlight { in_flight }))
 }
 
-fn least_tokens(slots: &[Slot], candidates: Candidates<'_>, turn: usize) -> Option<(usize, Reason)> {
+fn least_tokens(slots: &[Slot], candidates: Candidates<'_>) -> Option<(usize, Reason)> {
     let least = candidates.iter().min_by_key(|index| {
         let slot = &slots[**index];
-        (slot.tokens, slot.in_flight, from_turn(**index, turn, slots.len()))
+        (slot.tokens, slot.in_flight, slot.picked)
     })?;
     let tokens = slots[*least].tokens;
     Some((*least, Reason::FewestTokens { tokens }))

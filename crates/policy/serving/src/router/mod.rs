@@ -11,6 +11,7 @@
 //! A pick is O(n) in the replicas; under [`Strategy::PrefixAware`] times the logarithm of the prompt's blocks.
 
 pub mod breaker;
+mod budget;
 mod choice;
 pub mod ejection;
 mod hash;
@@ -23,6 +24,7 @@ mod strategy;
 
 use corliss_types::{ReplicaId, Timestamp};
 
+pub use budget::RetryBudget;
 pub use hash::{mix, stable_hash};
 pub use reason::{Pick, Reason};
 pub use slot::Profile;
@@ -119,8 +121,8 @@ pub struct Router {
     settings: Settings,
     /// Ordered by id.
     slots: Vec<Slot>,
-    /// Where the turn begins among equals.
-    turn: usize,
+    /// Picks so far.
+    picks: u64,
     /// When the window began in which successes are counted; `None` before the first pick.
     window_since: Option<Timestamp>,
     /// Places of the slots that a pick is made among; kept so that a pick allocates nothing.
@@ -150,9 +152,10 @@ impl Router {
         self.strategy
     }
 
-    /// Picks by another strategy from now on; what is known of the replicas is kept.
-    pub fn set_strategy(&mut self, strategy: Strategy) {
+    /// Picks by another strategy and other bounds from now on; what is known of the replicas is kept.
+    pub fn set(&mut self, strategy: Strategy, settings: Settings) {
         self.strategy = strategy;
+        self.settings = settings;
     }
 
     /// Takes note. Events about unknown replicas (gone since) change nothing.
@@ -210,13 +213,19 @@ impl Router {
         let chosen = if candidates.is_empty() {
             self.last_resort(request)
         } else {
-            let (slots, turn) = (&mut self.slots, self.turn);
-            choice::choose(self.strategy, slots, &candidates, turn, request, &self.settings)
+            choice::choose(
+                self.strategy,
+                &mut self.slots,
+                &candidates,
+                request,
+                &self.settings,
+            )
         };
         self.candidates = candidates;
         let (index, reason) = chosen?;
-        self.turn = (index + 1) % self.slots.len();
+        self.picks += 1;
         let slot = self.slots.get_mut(index)?;
+        slot.picked = self.picks;
         slot.breaker.picked(request.now);
         Some(Pick {
             replica: slot.id.clone(),
@@ -271,14 +280,10 @@ impl Router {
 
     /// The one that returns first of those that may take it.
     fn last_resort(&self, request: &Request<'_>) -> Option<(usize, Reason)> {
-        let count = self.slots.len();
         let aside = self.slots.iter().enumerate();
         let (index, _) = aside
             .filter(|(_, slot)| request.among.admits(slot) && !request.tried.contains(&slot.id))
-            .min_by_key(|(index, slot)| {
-                let until = slot.aside_until(request.now);
-                (until, slot.in_flight, choice::from_turn(*index, self.turn, count))
-            })?;
+            .min_by_key(|(_, slot)| (slot.aside_until(request.now), slot.in_flight, slot.picked))?;
         Some((index, Reason::LastResort))
     }
 
@@ -364,6 +369,24 @@ mod tests {
             counts[(0..3).position(|n| id(n) == picked).unwrap()] += 1;
         }
         assert_eq!(counts, [100, 100, 100]);
+    }
+
+    #[test]
+    fn requests_that_may_go_to_some_only_do_not_skew_the_others() {
+        let mut router = router(3);
+        let some = [id(0), id(1)];
+        let mut counts = [0_u32; 3];
+        for round in 0..300 {
+            let last = [id(2)];
+            let among = Among::These(if round % 2 == 0 { &some } else { &last });
+            let request = Request {
+                among,
+                ..Request::new(NOW, &[])
+            };
+            let picked = router.pick(&request).unwrap().replica;
+            counts[(0..3).position(|n| id(n) == picked).unwrap()] += 1;
+        }
+        assert_eq!(counts, [75, 75, 150]);
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(super) struct Slot {
     pub(super) seed: u64,
     pub(super) profile: Profile,
     pub(super) in_flight: u64,
+    /// Which pick it was picked last by; 0 if it never was.
+    pub(super) picked: u64,
     /// Tokens still to be computed of what is in flight.
     pub(super) tokens: u64,
     /// What smooth weighted round robin owes it.
@@ -51,6 +53,7 @@ impl Slot {
             id,
             profile: Profile::default(),
             in_flight: 0,
+            picked: 0,
             tokens: 0,
             credit: 0,
             latency: PeakEwma::default(),

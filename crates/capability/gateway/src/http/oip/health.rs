@@ -25,7 +25,7 @@ pub(super) async fn model_ready(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let endpoint = gateway.endpoint(&target.model).map_err(GatewayError::into_api)?;
     if let Some(version) = &target.version {
-        endpoint.check_version(version).map_err(GatewayError::into_api)?;
+        endpoint.version_asked(version).map_err(GatewayError::into_api)?;
     }
     Ok(answer(endpoint.is_ready(), json!({ "name": endpoint.name() })))
 }

@@ -7,21 +7,22 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use corliss_diagnostics::Meaning;
 use corliss_http::{ApiError, Path, RawBody};
-use http::{HeaderMap, header};
+use http::header;
 
 use super::Target;
 use crate::error::GatewayError;
 use crate::service::Gateway;
+use crate::service::call::Origin;
 
 const BINARY_HEADER: &str = "inference-header-content-length";
 
 pub(super) async fn infer(
     State(gateway): State<Arc<Gateway>>,
     Path(target): Path<Target>,
-    headers: HeaderMap,
+    origin: Origin,
     RawBody(body): RawBody,
 ) -> Result<Response, ApiError> {
-    if headers.contains_key(BINARY_HEADER) {
+    if origin.headers.contains_key(BINARY_HEADER) {
         return Err(ApiError::new(
             Meaning::InvalidInput,
             "binary_tensors_unsupported",
@@ -30,7 +31,7 @@ pub(super) async fn infer(
         .with_hint("send JSON; with tritonclient, binary_data=False for inputs and outputs"));
     }
     let answer: Bytes = gateway
-        .infer(&target.model, target.version.as_deref(), body)
+        .infer(&target.model, target.version.as_deref(), origin, body)
         .await
         .map_err(GatewayError::into_api)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], answer).into_response())

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::logprobs;
 use super::sampling::Asked;
-use crate::service::generate::{PromptTokens, Whole};
+use crate::service::generate::Whole;
+use crate::service::timing::PromptTokens;
 
 /// Which of the two APIs is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

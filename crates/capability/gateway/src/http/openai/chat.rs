@@ -13,23 +13,32 @@ use super::sampling::{self, Asked};
 use super::{messages, stream};
 use crate::error::GatewayError;
 use crate::service::Gateway;
+use crate::service::call::Origin;
+use crate::service::several::Failed;
 
 const TOP_LOGPROBS_MAX: u32 = 20;
 
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
+    origin: Origin,
     Json(body): Json<Map<String, Value>>,
 ) -> Result<Response, ApiError> {
-    answer(&gateway, body).await.map_err(GatewayError::into_api)
+    answer(&gateway, origin, body)
+        .await
+        .map_err(GatewayError::into_api)
 }
 
-async fn answer(gateway: &Arc<Gateway>, body: Map<String, Value>) -> Result<Response, GatewayError> {
+async fn answer(
+    gateway: &Arc<Gateway>,
+    origin: Origin,
+    body: Map<String, Value>,
+) -> Result<Response, GatewayError> {
     let asked = read(body)?;
-    let endpoint = gateway.language_endpoint(&asked.model)?;
+    let call = gateway.language_call(&asked.model, origin, asked.prompt_tokens())?;
     let answer = Answer::new(Kind::Chat, &asked, gateway.sources());
-    stream::send(gateway, &endpoint, asked, answer)
+    stream::send(gateway, &call, asked, answer)
         .await
-        .map_err(|(_, error)| error)
+        .map_err(|Failed(_, error)| error)
 }
 
 fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {

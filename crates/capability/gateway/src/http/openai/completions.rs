@@ -15,6 +15,8 @@ use super::stream;
 use super::texts::{self, Text};
 use crate::error::GatewayError;
 use crate::service::Gateway;
+use crate::service::call::Origin;
+use crate::service::several::Failed;
 
 /// What this API generates when no limit is given.
 const MAX_TOKENS: u32 = 16;
@@ -23,19 +25,26 @@ const PROMPTS_MAX: usize = 64;
 
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
+    origin: Origin,
     Json(body): Json<Map<String, Value>>,
 ) -> Result<Response, ApiError> {
-    answer(&gateway, body).await.map_err(GatewayError::into_api)
+    answer(&gateway, origin, body)
+        .await
+        .map_err(GatewayError::into_api)
 }
 
-async fn answer(gateway: &Arc<Gateway>, body: Map<String, Value>) -> Result<Response, GatewayError> {
+async fn answer(
+    gateway: &Arc<Gateway>,
+    origin: Origin,
+    body: Map<String, Value>,
+) -> Result<Response, GatewayError> {
     let (asked, listed) = read(body)?;
-    let endpoint = gateway.language_endpoint(&asked.model)?;
+    let call = gateway.language_call(&asked.model, origin, asked.prompt_tokens())?;
     let answer = Answer::new(Kind::Completion, &asked, gateway.sources());
     let n = asked.of_one_prompt;
-    stream::send(gateway, &endpoint, asked, answer)
+    stream::send(gateway, &call, asked, answer)
         .await
-        .map_err(|(index, error)| {
+        .map_err(|Failed(index, error)| {
             let fields = ["prompt", "prompt_tokens"];
             texts::renamed(error, &fields, "prompt", listed.then(|| index / n))
         })

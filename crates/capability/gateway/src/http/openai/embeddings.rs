@@ -14,6 +14,7 @@ use super::parameters::{Parameters, invalid};
 use super::texts::{self, Text};
 use crate::error::GatewayError;
 use crate::service::Gateway;
+use crate::service::call::Origin;
 
 const INPUTS_MAX: usize = 2048;
 
@@ -27,15 +28,16 @@ enum Encoding {
 
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
+    origin: Origin,
     Json(body): Json<Map<String, Value>>,
 ) -> Result<Json<Value>, ApiError> {
-    answer(&gateway, body)
+    answer(&gateway, origin, body)
         .await
         .map(Json)
         .map_err(GatewayError::into_api)
 }
 
-async fn answer(gateway: &Gateway, body: Map<String, Value>) -> Result<Value, GatewayError> {
+async fn answer(gateway: &Gateway, origin: Origin, body: Map<String, Value>) -> Result<Value, GatewayError> {
     let mut parameters = Parameters::new(body);
     let model: String = parameters.required("model")?;
     let input = texts::take(&mut parameters, "input", INPUTS_MAX)?;
@@ -45,7 +47,7 @@ async fn answer(gateway: &Gateway, body: Map<String, Value>) -> Result<Value, Ga
         .unwrap_or(Encoding::Float);
     let dimensions: Option<u32> = parameters.optional("dimensions")?;
     parameters.finish()?;
-    let endpoint = gateway.language_endpoint(&model)?;
+    let call = gateway.language_call(&model, origin, 0)?;
     let inputs = input.all.into_iter().map(|text| match text {
         Text::Plain(text) => EmbedInput::Text(text),
         Text::Tokens(tokens) => EmbedInput::Tokens(tokens),
@@ -55,7 +57,7 @@ async fn answer(gateway: &Gateway, body: Map<String, Value>) -> Result<Value, Ga
         dimensions,
     };
     let embeddings = gateway
-        .embed(&endpoint, &request)
+        .embed(&call, &request)
         .await
         .map_err(|error| named(error, input.listed))?;
     let data: Vec<Value> = embeddings

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::parameters::{Parameters, invalid};
 use crate::error::GatewayError;
+use crate::service::prompt;
 
 /// Answers to one prompt.
 const N_MAX: u64 = 16;
@@ -23,6 +24,13 @@ pub(super) struct Asked {
     pub(super) of_one_prompt: usize,
     /// How to send it.
     pub(super) delivery: Delivery,
+}
+
+impl Asked {
+    /// Tokens of its longest prompt, about.
+    pub(super) fn prompt_tokens(&self) -> u64 {
+        self.requests.iter().map(prompt::tokens).max().unwrap_or_default()
+    }
 }
 
 /// One stop text, or several.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::answer::Answer;
 use super::sampling::Asked;
 use crate::service::Gateway;
-use crate::service::endpoint::Endpoint;
+use crate::service::call::Call;
 use crate::service::generate::Piece;
 use crate::service::several::{Failed, Generations};
 
@@ -23,16 +23,16 @@ const EVENTS_MAX: usize = 32;
 /// What went wrong, and with which choice.
 pub(super) async fn send(
     gateway: &Arc<Gateway>,
-    endpoint: &Arc<Endpoint>,
+    call: &Call,
     asked: Asked,
     answer: Answer,
 ) -> Result<Response, Failed> {
     let delivery = asked.delivery;
     if !delivery.stream {
-        let done = gateway.generate_each_whole(endpoint, &asked.requests).await?;
+        let done = gateway.generate_each_whole(call, &asked.requests).await?;
         return Ok(Json(answer.whole(&done)).into_response());
     }
-    let generations = gateway.generate_each(endpoint, asked.requests).await?;
+    let generations = gateway.generate_each(call, &asked.requests).await?;
     let (sender, response) = sse(EVENTS_MAX);
     tokio::spawn(async move {
         let closed = sender.clone();
@@ -80,7 +80,7 @@ async fn pump(
             }
             // The status is long sent: the error is an event, and no [DONE] follows, so that nobody takes
             // half an answer for a whole one.
-            Err((_, error)) => return sender.data(&body_of(error.into_api()).await).await,
+            Err(Failed(_, error)) => return sender.data(&body_of(error.into_api()).await).await,
         }
     }
     if include_usage {

@@ -1,0 +1,71 @@
+//! Native routes: what the gateway did with the requests of an endpoint.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::get;
+use corliss_http::{ApiError, Dialect, Json, List, Path, Query, Routes};
+use corliss_types::{Access, Permission};
+use http::Method;
+use serde::Deserialize;
+
+use crate::error::GatewayError;
+use crate::service::Gateway;
+use crate::service::record::RequestRecord;
+use crate::service::stats::EndpointStats;
+
+const READ: Access = Access::Requires(Permission::EndpointsRead);
+const LIMIT: usize = 100;
+const LIMIT_MAX: usize = 1_000;
+
+pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
+    let state = || gateway.clone();
+    Routes::new()
+        .route(
+            Method::GET,
+            "/api/v1/endpoints/{name}/stats",
+            READ,
+            Dialect::Native,
+            get(stats).with_state(state()),
+        )
+        .route(
+            Method::GET,
+            "/api/v1/endpoints/{name}/requests",
+            READ,
+            Dialect::Native,
+            get(requests).with_state(state()),
+        )
+}
+
+async fn stats(
+    State(gateway): State<Arc<Gateway>>,
+    Path(name): Path<String>,
+) -> Result<Json<EndpointStats>, ApiError> {
+    let endpoint = gateway.endpoint(&name).map_err(GatewayError::into_api)?;
+    Ok(Json(endpoint.stats()))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Newest {
+    /// How many at most.
+    limit: Option<usize>,
+}
+
+/// The newest requests that have ended, newest first.
+async fn requests(
+    State(gateway): State<Arc<Gateway>>,
+    Path(name): Path<String>,
+    Query(newest): Query<Newest>,
+) -> Result<Json<List<RequestRecord>>, ApiError> {
+    let endpoint = gateway.endpoint(&name).map_err(GatewayError::into_api)?;
+    let limit = newest.limit.unwrap_or(LIMIT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        let error = GatewayError::InvalidParameter {
+            parameter: "limit".to_owned(),
+            reason: format!("must lie between 1 and {LIMIT_MAX}"),
+        };
+        return Err(error.into_api());
+    }
+    Ok(Json(List::all(endpoint.records.newest(limit))))
+}

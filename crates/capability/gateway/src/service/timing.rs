@@ -1,0 +1,179 @@
+//! A request from its coming to its end: which replicas were asked for it, what came back, and one record of it
+//! all, whatever way it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use corliss_clock::Sources;
+use corliss_diagnostics::{Diagnose, Meaning};
+use corliss_policy_serving::router::Reason;
+use corliss_types::{ReplicaId, Timestamp};
+
+use crate::error::GatewayError;
+use crate::service::call::Call;
+use crate::service::endpoint::{Endpoint, Lease};
+use crate::service::record::{EngineTimes, Outcome, RequestRecord};
+
+/// The prompt of a generation, in tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PromptTokens {
+    pub(crate) all: u32,
+    /// Those of them that were in the replica's cache.
+    pub(crate) cached: u32,
+}
+
+/// Times a request and records its end exactly once; one that is dropped before its end was cancelled.
+pub(crate) struct Watch {
+    pub(crate) sources: Sources,
+    pub(crate) call: Call,
+    at: Timestamp,
+    started: Duration,
+    open: bool,
+    tried: Vec<ReplicaId>,
+    hedged: bool,
+    asked: Option<(ReplicaId, Reason, u32)>,
+    first: Option<Duration>,
+    prompt: PromptTokens,
+    completion_tokens: u32,
+    engine: Option<EngineTimes>,
+}
+
+impl Watch {
+    pub(crate) fn new(sources: Sources, call: Call) -> Self {
+        Self {
+            at: sources.clock.now(),
+            started: sources.clock.monotonic(),
+            sources,
+            call,
+            open: true,
+            tried: Vec::new(),
+            hedged: false,
+            asked: None,
+            first: None,
+            prompt: PromptTokens::default(),
+            completion_tokens: 0,
+            engine: None,
+        }
+    }
+
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.call.endpoint
+    }
+
+    /// Replicas that were asked.
+    pub(crate) fn tried(&self) -> &[ReplicaId] {
+        &self.tried
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.sources.clock.monotonic().saturating_sub(self.started)
+    }
+
+    /// A replica is asked.
+    pub(crate) fn asks(&mut self, lease: &Lease) {
+        self.tried.push(lease.replica.clone());
+        self.answers(lease);
+    }
+
+    /// A second replica is asked beside the first.
+    pub(crate) fn hedges(&mut self, replica: &ReplicaId) {
+        self.hedged = true;
+        self.tried.push(replica.clone());
+    }
+
+    /// This is the replica whose answer is heard.
+    pub(crate) fn answers(&mut self, lease: &Lease) {
+        self.asked = Some((lease.replica.clone(), lease.reason, lease.version));
+    }
+
+    /// The first of the answer is there.
+    pub(crate) fn first(&mut self, prompt: PromptTokens) {
+        let after = self.elapsed();
+        self.first = Some(after);
+        self.prompt = prompt;
+        self.endpoint().counters.first_token(after);
+        self.endpoint().counters.prompt_tokens(prompt);
+    }
+
+    /// The answer is whole.
+    pub(crate) fn whole(&mut self, completion_tokens: u32, engine: Option<EngineTimes>) {
+        self.completion_tokens = completion_tokens;
+        self.engine = engine;
+        self.endpoint().counters.completion_tokens(completion_tokens);
+        self.ended(None);
+    }
+
+    /// After a failed attempt: goes on if another replica may do better and there is one that may be asked.
+    ///
+    /// # Errors
+    /// The failure, if not.
+    pub(crate) fn again(&mut self, lease: &Lease, error: GatewayError) -> Result<(), GatewayError> {
+        let now = self.sources.clock.now();
+        lease.blamed(&error, now);
+        if !error.elsewhere() || !self.may_ask_another(now) {
+            return Err(error);
+        }
+        self.endpoint().counters.retried();
+        Ok(())
+    }
+
+    /// Whether one more replica is there that may be asked; takes it out of the endpoint's budget of attempts.
+    pub(crate) fn may_ask_another(&self, now: Timestamp) -> bool {
+        let attempts = self.call.routing.retry.attempts as usize;
+        self.tried.len() < attempts
+            && self.endpoint().has_other(&self.call, &self.tried)
+            && self.endpoint().withdraw_attempt(now)
+    }
+
+    /// It ended. Said again it changes nothing.
+    pub(crate) fn ended(&mut self, error: Option<&GatewayError>) {
+        let outcome = match error.map(Diagnose::meaning) {
+            None => Outcome::Answered,
+            Some(Meaning::InvalidInput | Meaning::NotFound | Meaning::TooLarge) => Outcome::Invalid,
+            Some(_) => Outcome::Failed,
+        };
+        self.record(outcome, error.map(Diagnose::code));
+    }
+
+    fn record(&mut self, outcome: Outcome, error: Option<&'static str>) {
+        if !std::mem::take(&mut self.open) {
+            return;
+        }
+        let total = self.elapsed();
+        self.endpoint().counters.ended(outcome, total);
+        let (replica, reason, version) = match self.asked.take() {
+            Some((replica, reason, version)) => (Some(replica), Some(reason), Some(version)),
+            None => (None, None, None),
+        };
+        self.endpoint().records.push(RequestRecord {
+            id: self.call.origin.request.clone(),
+            at_ms: self.at,
+            caller: self.call.origin.caller.clone(),
+            instead_of: self.call.instead_of.clone(),
+            rule: self.call.rule,
+            replica,
+            reason,
+            version,
+            attempts: u32::try_from(self.tried.len()).unwrap_or(u32::MAX),
+            hedged: self.hedged,
+            first_us: self.first.map(micros),
+            total_us: micros(total),
+            prompt_tokens: self.prompt.all,
+            cached_tokens: self.prompt.cached,
+            completion_tokens: self.completion_tokens,
+            engine: self.engine,
+            outcome,
+            error,
+        });
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.record(Outcome::Cancelled, None);
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
