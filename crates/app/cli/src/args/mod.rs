@@ -1,6 +1,7 @@
 //! Every command, flag and example that `--help` shows.
 
 mod data;
+mod endpoints;
 mod experiments;
 mod hooks;
 mod models;
@@ -43,6 +44,7 @@ fn some_text() -> NonEmptyStringValueParser {
 }
 
 pub use data::{AddArgs, BranchArgs, DataCommand, ImportArgs, JoinArgs, TransferArgs};
+pub use endpoints::{EndpointsCommand, OrNone, RoutingArgs};
 pub use experiments::{ExperimentsCommand, ImportFrom, ImportMlflowArgs, ImportTensorboardArgs};
 pub use hooks::{AddHookArgs, HookArgs, HooksCommand, SetHookArgs, WhichHook};
 pub use models::{MAX_EVENTS, ModelsCommand, VersionArgs};
@@ -292,49 +294,6 @@ pub struct WhyArgs {
     /// A job, or RUN/STEP
     #[arg(value_name = "JOB|RUN/STEP", value_parser = some_text())]
     pub target: String,
-}
-
-/// `corliss endpoints …`
-#[derive(Debug, Subcommand)]
-pub enum EndpointsCommand {
-    /// List endpoints
-    List,
-    /// Show an endpoint and its replicas
-    Show {
-        /// The endpoint's name
-        #[arg(value_parser = some_text())]
-        name: String,
-    },
-    /// Deploy a model, or change what an endpoint serves
-    #[command(
-        after_help = "Example:\n  corliss endpoints deploy digits --model digits@champion --replicas 2"
-    )]
-    Deploy {
-        /// The endpoint's name
-        #[arg(value_parser = some_text())]
-        name: String,
-        /// NAME@ALIAS or NAME/VERSION
-        #[arg(long, value_parser = some_text())]
-        model: String,
-        /// How many engine processes
-        #[arg(long, default_value_t = 1)]
-        replicas: u32,
-        /// Serve its ONNX or GGUF file even if a pickle, which is never loaded, lies beside it; for platform-admins
-        #[arg(long)]
-        allow_pickle: bool,
-        /// Return at once instead of waiting until it is ready
-        #[arg(long, short)]
-        detach: bool,
-    },
-    /// Remove an endpoint
-    Delete {
-        /// The endpoint's name
-        #[arg(value_parser = some_text())]
-        name: String,
-        /// Do not ask
-        #[arg(long, short)]
-        yes: bool,
-    },
 }
 
 /// `corliss admin …`

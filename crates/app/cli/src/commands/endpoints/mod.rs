@@ -1,4 +1,7 @@
-//! `corliss endpoints …`: list, show, deploy, delete.
+//! `corliss endpoints …`: list, show, deploy, delete; how requests are routed, and what became of them.
+
+mod requests;
+mod routing;
 
 use std::time::Instant;
 
@@ -34,6 +37,8 @@ pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
             deploy(context, name, &body, *detach)
         }
         EndpointsCommand::Delete { name, yes } => delete(context, name, *yes),
+        EndpointsCommand::Routing(args) => routing::run(context, args),
+        EndpointsCommand::Requests { name, limit } => requests::run(context, name, *limit),
     }
 }
 

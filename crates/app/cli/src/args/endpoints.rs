@@ -1,0 +1,145 @@
+//! `corliss endpoints …`: what is served, and how its requests are routed.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use corliss_policy_serving::router::Strategy;
+
+use super::{some_text, up_to};
+
+/// Most requests of an endpoint that the server remembers.
+const MAX_REQUESTS: u32 = 1_000;
+
+/// `corliss endpoints …`
+#[derive(Debug, Subcommand)]
+pub enum EndpointsCommand {
+    /// List endpoints
+    List,
+    /// Show an endpoint and its replicas
+    Show {
+        /// The endpoint's name
+        #[arg(value_parser = some_text())]
+        name: String,
+    },
+    /// Deploy a model, or change what an endpoint serves
+    #[command(
+        after_help = "Example:\n  corliss endpoints deploy digits --model digits@champion --replicas 2"
+    )]
+    Deploy {
+        /// The endpoint's name
+        #[arg(value_parser = some_text())]
+        name: String,
+        /// NAME@ALIAS or NAME/VERSION
+        #[arg(long, value_parser = some_text())]
+        model: String,
+        /// How many engine processes
+        #[arg(long, default_value_t = 1)]
+        replicas: u32,
+        /// Serve its ONNX or GGUF file even if a pickle, which is never loaded, lies beside it; for platform-admins
+        #[arg(long)]
+        allow_pickle: bool,
+        /// Return at once instead of waiting until it is ready
+        #[arg(long, short)]
+        detach: bool,
+    },
+    /// Remove an endpoint
+    Delete {
+        /// The endpoint's name
+        #[arg(value_parser = some_text())]
+        name: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Show or change how an endpoint's requests are routed
+    ///
+    /// Without options it shows it. An option changes its own setting and leaves the others; the replicas go on as
+    /// they are.
+    #[command(after_help = "Examples:
+  corliss endpoints routing chat
+  corliss endpoints routing chat --router prefix_aware
+  corliss endpoints routing chat --attempts 3 --hedge-after-ms 200
+  corliss endpoints routing chat --fallback chat-small
+  corliss endpoints routing chat --json > routing.json
+  corliss endpoints routing chat --file routing.json
+  corliss endpoints routing chat --reset")]
+    Routing(RoutingArgs),
+    /// Show the newest requests: who answered, why that replica, how long it took
+    #[command(
+        after_help = "Examples:\n  corliss endpoints requests chat\n  corliss endpoints requests chat --limit 500 --json"
+    )]
+    Requests {
+        /// The endpoint's name
+        #[arg(value_parser = some_text())]
+        name: String,
+        /// How many at most, newest first
+        #[arg(long, short = 'n', default_value_t = 20, value_parser = up_to(MAX_REQUESTS))]
+        limit: u32,
+    },
+}
+
+/// `corliss endpoints routing`
+#[derive(Debug, Args)]
+pub struct RoutingArgs {
+    /// The endpoint's name
+    #[arg(value_parser = some_text())]
+    pub name: String,
+    /// By what a replica is chosen
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Strategy::ALL.map(Strategy::name)))]
+    pub router: Option<String>,
+    /// The header that names a request's session, for session_affinity
+    #[arg(long, value_name = "NAME", value_parser = some_text())]
+    pub session_header: Option<String>,
+    /// The share of a version, for weighted; may be given again
+    #[arg(long = "weight", value_name = "VERSION=SHARE", value_parser = weight)]
+    pub weights: Vec<(u32, u32)>,
+    /// How many replicas a request is given to at most, one after another
+    #[arg(long, value_name = "N")]
+    pub attempts: Option<u32>,
+    /// Further attempts in percent of the requests
+    #[arg(long, value_name = "PERCENT")]
+    pub retry_budget: Option<u32>,
+    /// Ask a second replica too if the first gave no answer for so long; none for never
+    #[arg(long, value_name = "MS", value_parser = or_none)]
+    pub hedge_after_ms: Option<OrNone>,
+    /// Give a replica up that gave no first answer for so long; none for no such limit
+    #[arg(long, value_name = "MS", value_parser = or_none)]
+    pub attempt_timeout_ms: Option<OrNone>,
+    /// Give up after so long without a first answer; none for the server's limit
+    #[arg(long, value_name = "MS", value_parser = or_none)]
+    pub timeout_ms: Option<OrNone>,
+    /// Requests at once, beyond which they are refused; none for the server's limit
+    #[arg(long, value_name = "N", value_parser = or_none)]
+    pub concurrent_max: Option<OrNone>,
+    /// Endpoints to ask when this one cannot answer, in this order; empty for none
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub fallback: Option<Vec<String>>,
+    /// All settings from a JSON file, - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "reset")]
+    pub file: Option<PathBuf>,
+    /// Back to the defaults
+    #[arg(long)]
+    pub reset: bool,
+}
+
+/// A number, or the word that takes a setting away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrNone(pub Option<u64>);
+
+fn or_none(text: &str) -> Result<OrNone, String> {
+    if text == "none" {
+        return Ok(OrNone(None));
+    }
+    let number = text.parse();
+    number
+        .map(|number| OrNone(Some(number)))
+        .map_err(|_| "not a whole number, nor none".to_owned())
+}
+
+fn weight(text: &str) -> Result<(u32, u32), String> {
+    let parts = text
+        .split_once('=')
+        .and_then(|(version, share)| Some((version.parse().ok()?, share.parse().ok()?)));
+    parts.ok_or_else(|| "not VERSION=SHARE, as 3=9".to_owned())
+}
