@@ -1,11 +1,14 @@
-//! Pure decisions about endpoints: which replicas to start, drain and stop, and which takes a request.
+//! Pure decisions about endpoints: which replicas to start, drain and stop, which takes a request, and whether its
+//! caller may use what it asks for.
 //!
-//! Both problems are restated small in this crate's README. [`decide`] answers the first, and
-//! [`invariants::check`] is what every answer must satisfy; [`router::Router`] answers the second.
+//! The first two problems are restated small in this crate's README. [`decide`] answers the first, and
+//! [`invariants::check`] is what every answer must satisfy; [`router::Router`] answers the second, [`limits::Limits`]
+//! the third.
 
 mod decide;
 pub mod invariants;
 pub mod lifecycle;
+pub mod limits;
 mod plan;
 pub mod router;
 mod routing;
@@ -13,5 +16,5 @@ mod view;
 
 pub use decide::decide;
 pub use plan::{Action, Phase, Plan, Reason};
-pub use routing::{Retry, Routing, RoutingProblem};
+pub use routing::{Price, Retry, Routing, RoutingProblem};
 pub use view::{Crashes, Desired, Limits, Replica, ReplicaState, View};

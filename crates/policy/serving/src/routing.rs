@@ -51,6 +51,44 @@ pub struct Routing {
     pub concurrent_max: Option<u32>,
     /// Endpoints that are asked one after another when this one cannot answer.
     pub fallback: Vec<String>,
+    /// What its answers cost, for the budgets of callers.
+    pub price: Price,
+}
+
+/// What answers cost, in millionths of the unit that budgets are given in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Price {
+    /// A million tokens of prompts.
+    pub prompt_micros: u64,
+    /// A million tokens of prompts that were in a cache; the price of others if it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cached_micros: Option<u64>,
+    /// A million tokens of answers.
+    pub answer_micros: u64,
+    /// A request.
+    pub request_micros: u64,
+}
+
+impl Price {
+    /// The cost of so many requests with so many tokens of prompts, of which so many were cached, and of answers;
+    /// in millionths, rounded up.
+    #[must_use]
+    pub fn micros(&self, requests: u64, prompt: u64, cached: u64, answer: u64) -> u64 {
+        let cached = cached.min(prompt);
+        let cached_micros = self.cached_micros.unwrap_or(self.prompt_micros);
+        let parts = [
+            (prompt - cached, self.prompt_micros),
+            (cached, cached_micros),
+            (answer, self.answer_micros),
+        ];
+        let sum: u128 = parts
+            .into_iter()
+            .map(|(count, price)| u128::from(count) * u128::from(price))
+            .sum();
+        let tokens = u64::try_from(sum.div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        tokens.saturating_add(requests.saturating_mul(self.request_micros))
+    }
 }
 
 impl Default for Routing {
@@ -67,6 +105,7 @@ impl Default for Routing {
             timeout_ms: None,
             concurrent_max: None,
             fallback: Vec::new(),
+            price: Price::default(),
         }
     }
 }
@@ -223,6 +262,23 @@ mod tests {
         change(&mut routing);
         let problem = routing.check("chat").unwrap_err();
         format!("{} {}", problem.field, problem.problem)
+    }
+
+    #[test]
+    fn costs_are_rounded_up() {
+        let price = Price {
+            prompt_micros: 150_000,
+            cached_micros: Some(75_000),
+            answer_micros: 600_000,
+            request_micros: 3,
+        };
+        assert_eq!(
+            price.micros(1, 1_000_000, 400_000, 1_000_000),
+            3 + 90_000 + 30_000 + 600_000
+        );
+        assert_eq!(price.micros(0, 1, 0, 0), 1);
+        assert_eq!(price.micros(0, 0, 5, 0), 0);
+        assert_eq!(price.micros(u64::MAX, u64::MAX, 0, u64::MAX), u64::MAX);
     }
 
     #[test]
