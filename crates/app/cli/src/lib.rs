@@ -15,6 +15,7 @@ mod home;
 mod instance;
 mod interrupt;
 mod link;
+mod money;
 mod moving;
 mod output;
 mod parallel;

@@ -153,7 +153,9 @@ impl Rooms {
         .map_err(ServerError::room("serving"))?;
         jobs.also_wake(serving.wake());
         let table = wiring::gateway::route_table(serving.route_table());
-        let gateway = Gateway::new(GatewayConfig::default(), sources.clone(), table);
+        let gateway = Gateway::open(GatewayConfig::default(), store.clone(), sources.clone(), table)
+            .await
+            .map_err(ServerError::room("gateway"))?;
         let inputs = InputCache::new(data.clone(), home.work().join("inputs"), config.input_cache_bytes);
         let ports = Ports {
             datasets: Arc::new(wiring::pipelines::Versions {
@@ -226,6 +228,11 @@ impl Rooms {
     pub async fn drain_submitters(&self) {
         self.pipelines.drain().await;
     }
+
+    /// Waits until what requests have used is written down; for after the listener.
+    pub async fn drain_gateway(&self) {
+        self.gateway.drain().await;
+    }
 }
 
 const MIGRATIONS: &[corliss_metastore::Migrations] = &[
@@ -236,6 +243,7 @@ const MIGRATIONS: &[corliss_metastore::Migrations] = &[
     corliss_registry::MIGRATIONS,
     corliss_jobs::MIGRATIONS,
     corliss_serving::MIGRATIONS,
+    corliss_gateway::MIGRATIONS,
     corliss_pipelines::MIGRATIONS,
 ];
 

@@ -81,6 +81,7 @@ pub async fn run(config: &Config, home: &Home) -> Result<(), ServerError> {
     }
     drained.trigger();
     let _ = serving.await;
+    rooms.drain_gateway().await;
     rest.trigger();
     let late = workers.drain(WORKERS_PATIENCE).await;
     if !late.is_empty() {

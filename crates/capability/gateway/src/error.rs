@@ -5,6 +5,9 @@ use std::time::Duration;
 use corliss_diagnostics::{Diagnose, ErrorReport, Meaning};
 use corliss_engine::EngineError;
 use corliss_http::ApiError;
+use corliss_metastore::StoreError;
+use corliss_policy_serving::limits::{Denied, Period};
+use corliss_types::Timestamp;
 
 /// An error of this capability.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +69,41 @@ pub enum GatewayError {
         /// The limit of one attempt.
         millis: u64,
     },
+    /// A caller's limit does not allow it now.
+    #[error("{reason}")]
+    Limited {
+        /// Which limit, and how far it is reached.
+        reason: String,
+        /// After how many seconds it would be allowed; none if waiting does not help soon.
+        wait_s: Option<u64>,
+        /// Whether it is the budget.
+        is_budget: bool,
+    },
+    /// A caller has as many requests on their way as it may.
+    #[error("'{caller}' has {limit} requests on their way already, which is its limit")]
+    TooManyAtOnce {
+        /// Who.
+        caller: String,
+        /// The limit.
+        limit: u32,
+    },
+    /// A request that no limit of its caller would ever allow.
+    #[error("the request may use {asked} tokens, more than the {limit} a minute that its caller may use")]
+    TooManyTokens {
+        /// Tokens of prompt and answer.
+        asked: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Nobody of this name has limits.
+    #[error("'{name}' has no limits")]
+    NoLimits {
+        /// As asked for.
+        name: String,
+    },
+    /// The record of what callers use could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A parameter that is not supported and cannot be ignored.
     #[error("the parameter '{parameter}' is not supported")]
     UnsupportedParameter {
@@ -99,6 +137,11 @@ impl Diagnose for GatewayError {
             Self::NotReady { .. } => "endpoint_not_ready",
             Self::Busy { .. } => "endpoint_busy",
             Self::DeadlineExceeded { .. } | Self::AttemptTimedOut { .. } => "inference_timed_out",
+            Self::Limited { is_budget: true, .. } => "insufficient_quota",
+            Self::Limited { .. } | Self::TooManyAtOnce { .. } => "rate_limit_exceeded",
+            Self::TooManyTokens { .. } => "request_exceeds_limit",
+            Self::NoLimits { .. } => "limits_not_found",
+            Self::Store(error) => error.code(),
             Self::UnsupportedParameter { .. } => "unsupported_parameter",
             Self::InvalidParameter { .. } => "invalid_parameter",
             Self::Engine(error) => error.code(),
@@ -108,7 +151,12 @@ impl Diagnose for GatewayError {
 
     fn meaning(&self) -> Meaning {
         match self {
-            Self::ModelNotFound { .. } | Self::VersionNotFound { .. } => Meaning::NotFound,
+            Self::ModelNotFound { .. } | Self::VersionNotFound { .. } | Self::NoLimits { .. } => {
+                Meaning::NotFound
+            }
+            Self::Limited { .. } | Self::TooManyAtOnce { .. } => Meaning::ResourceExhausted,
+            Self::TooManyTokens { .. } => Meaning::InvalidInput,
+            Self::Store(error) => error.meaning(),
             Self::WrongKind { .. } | Self::UnsupportedParameter { .. } | Self::InvalidParameter { .. } => {
                 Meaning::InvalidInput
             }
@@ -137,6 +185,13 @@ impl Diagnose for GatewayError {
         match self {
             Self::ModelNotFound { .. } => Some("list endpoints with: corliss endpoints list".to_owned()),
             Self::WrongKind { use_path, .. } => Some(format!("use {use_path}")),
+            Self::Limited { is_budget: true, .. } => {
+                Some("wait for the next period, or ask an administrator for more".to_owned())
+            }
+            Self::TooManyAtOnce { .. } => Some("wait until one of them has ended".to_owned()),
+            Self::TooManyTokens { .. } => Some("shorten the prompt, or set max_tokens lower".to_owned()),
+            Self::NoLimits { .. } => Some("list limits with: corliss admin limits list".to_owned()),
+            Self::Store(error) => error.hint(),
             Self::Busy { .. } => Some("try again shortly, or add replicas".to_owned()),
             Self::UnsupportedParameter { instead, .. } => Some(instead.unwrap_or("leave it out").to_owned()),
             Self::Engine(error) => error.hint(),
@@ -155,17 +210,65 @@ impl GatewayError {
         }
     }
 
+    /// That the limits of a caller do not allow a request now.
+    pub(crate) fn limited(caller: &str, denied: Denied, now: Timestamp) -> Self {
+        let (reason, wait, is_budget) = match denied {
+            Denied::TooManyTokens { limit, asked } => return Self::TooManyTokens { asked, limit },
+            Denied::Requests { limit, wait } => (
+                format!("'{caller}' may make {limit} requests a minute"),
+                Some(wait),
+                false,
+            ),
+            Denied::Tokens { limit, wait } => (
+                format!("'{caller}' may use {limit} tokens a minute"),
+                Some(wait),
+                false,
+            ),
+            Denied::Budget {
+                budget,
+                left_micros,
+                until,
+            } => {
+                let period = match budget.period {
+                    Period::Day => " a day",
+                    Period::Month => " a month",
+                    Period::Ever => "",
+                };
+                let (whole, left) = (Micros(budget.micros), Micros(left_micros));
+                let reason = format!(
+                    "'{caller}' may spend {whole}{period}; {left} is left, and the request may cost more"
+                );
+                (reason, until.map(|until| until.since(now)), true)
+            }
+        };
+        Self::Limited {
+            reason,
+            wait_s: wait.map(|wait| wait.0.div_ceil(1_000).max(1)),
+            is_budget,
+        }
+    }
+
     /// As an answer, with the time after which trying again makes sense.
     pub(crate) fn into_api(self) -> ApiError {
         let error = ApiError::of(&self);
         let known = self.code();
-        let error = match self.meaning() {
-            Meaning::ResourceExhausted | Meaning::Unavailable => error.with_retry_after(1),
+        let error = match (&self, self.meaning()) {
+            (Self::Limited { wait_s: None, .. }, _) => error,
+            (
+                Self::Limited {
+                    wait_s: Some(seconds),
+                    ..
+                },
+                _,
+            ) => error.with_retry_after(*seconds),
+            (_, Meaning::ResourceExhausted | Meaning::Unavailable) => error.with_retry_after(1),
             _ => error,
         };
-        // These two are codes that OpenAI's clients look at; ours are the same words.
+        // These are codes that OpenAI's clients look at; ours are the same words.
         match known {
-            "model_not_found" | "context_length_exceeded" => error.with_foreign_code(known),
+            "model_not_found" | "context_length_exceeded" | "insufficient_quota" | "rate_limit_exceeded" => {
+                error.with_foreign_code(known)
+            }
             _ => error,
         }
     }
@@ -217,5 +320,31 @@ impl GatewayError {
 impl AsRef<Self> for GatewayError {
     fn as_ref(&self) -> &Self {
         self
+    }
+}
+
+/// An amount of money, of which it is a millionth.
+struct Micros(u64);
+
+impl std::fmt::Display for Micros {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (whole, rest) = (self.0 / 1_000_000, self.0 % 1_000_000);
+        let rest = format!("{rest:06}");
+        let rest = rest.trim_end_matches('0');
+        write!(f, "{whole}.{rest:0<2}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_is_written_with_two_digits_or_as_many_as_it_has() {
+        let written = |micros| Micros(micros).to_string();
+        assert_eq!(
+            [0, 1, 1_500_000, 12_345_600].map(written),
+            ["0.00", "0.000001", "1.50", "12.3456"]
+        );
     }
 }

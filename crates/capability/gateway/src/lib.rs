@@ -7,13 +7,15 @@
 //! - A client that goes away ends its work in the engine.
 //! - A parameter that would change the answer and is not supported is refused by name, never ignored.
 //! - Every request has a deadline, every endpoint a bound on requests at once; beyond it the answer is 429.
-//! - Routing reads a snapshot; no request waits for a reconciler or a database.
+//! - Routing reads a snapshot; no request waits for a reconciler, and none for a database whose caller has no limits.
+//! - What a request of a caller with limits may use is durable before it is begun.
 
 mod config;
 mod error;
 mod http;
 mod ports;
 mod service;
+mod store;
 
 pub use config::GatewayConfig;
 pub use error::GatewayError;
@@ -21,3 +23,4 @@ pub use ports::{RouteEndpoint, RouteReplica, RouteTable};
 pub use service::Gateway;
 pub use service::record::{EngineTimes, Outcome, RequestRecord};
 pub use service::stats::{EndpointStats, LATENCY_BUCKETS_MS};
+pub use store::MIGRATIONS;

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use corliss_policy_serving::router::Strategy;
 
 use super::{some_text, up_to};
+use crate::money;
 
 /// Most requests of an endpoint that the server remembers.
 const MAX_REQUESTS: u32 = 1_000;
@@ -64,7 +65,7 @@ pub enum EndpointsCommand {
   corliss endpoints routing chat --json > routing.json
   corliss endpoints routing chat --file routing.json
   corliss endpoints routing chat --reset")]
-    Routing(RoutingArgs),
+    Routing(Box<RoutingArgs>),
     /// Show the newest requests: who answered, why that replica, how long it took
     #[command(
         after_help = "Examples:\n  corliss endpoints requests chat\n  corliss endpoints requests chat --limit 500 --json"
@@ -115,6 +116,18 @@ pub struct RoutingArgs {
     /// Endpoints to ask when this one cannot answer, in this order; empty for none
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub fallback: Option<Vec<String>>,
+    /// What a million tokens of prompts cost, for the budgets of callers
+    #[arg(long, value_name = "AMOUNT", value_parser = money::parse)]
+    pub price_prompt: Option<u64>,
+    /// What a million tokens of prompts cost that were in a cache; as others if it is not set
+    #[arg(long, value_name = "AMOUNT", value_parser = money::parse)]
+    pub price_cached: Option<u64>,
+    /// What a million tokens of answers cost
+    #[arg(long, value_name = "AMOUNT", value_parser = money::parse)]
+    pub price_answer: Option<u64>,
+    /// What a request costs
+    #[arg(long, value_name = "AMOUNT", value_parser = money::parse)]
+    pub price_request: Option<u64>,
     /// All settings from a JSON file, - for standard input
     #[arg(long, value_name = "FILE", conflicts_with = "reset")]
     pub file: Option<PathBuf>,

@@ -4,6 +4,7 @@ mod data;
 mod endpoints;
 mod experiments;
 mod hooks;
+mod limits;
 mod models;
 mod simulate;
 
@@ -47,6 +48,7 @@ pub use data::{AddArgs, BranchArgs, DataCommand, ImportArgs, JoinArgs, TransferA
 pub use endpoints::{EndpointsCommand, OrNone, RoutingArgs};
 pub use experiments::{ExperimentsCommand, ImportFrom, ImportMlflowArgs, ImportTensorboardArgs};
 pub use hooks::{AddHookArgs, HookArgs, HooksCommand, SetHookArgs, WhichHook};
+pub use limits::{LimitsCommand, SetLimitsArgs};
 pub use models::{MAX_EVENTS, ModelsCommand, VersionArgs};
 pub use simulate::{Recorded, Recording, SimulateArgs};
 
@@ -305,6 +307,9 @@ pub enum AdminCommand {
     /// List and change the keys that seal what is stored
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Limit what callers of models may use: requests, tokens, money
+    #[command(subcommand)]
+    Limits(LimitsCommand),
 }
 
 /// `corliss admin keys …`

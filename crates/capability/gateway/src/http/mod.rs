@@ -1,5 +1,6 @@
 //! The dialects.
 
+mod limits;
 mod native;
 mod oip;
 mod openai;
@@ -18,5 +19,6 @@ impl Gateway {
         openai::routes(self)
             .merge(oip::routes(self))
             .merge(native::routes(self))
+            .merge(limits::routes(self))
     }
 }

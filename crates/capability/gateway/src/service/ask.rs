@@ -11,10 +11,12 @@ use crate::service::Gateway;
 use crate::service::call::Call;
 use crate::service::endpoint::{Lease, Load};
 use crate::service::hedge::hedged;
+use crate::service::quota::Bound;
 use crate::service::timing::{PromptTokens, Watch};
 
 impl Gateway {
-    /// Asks within the limit, which all attempts share; `size` says how much an answer took.
+    /// Asks within the limit, which all attempts share; `bound` says how much it may take, `size` how much an answer
+    /// took.
     ///
     /// # Errors
     /// If no replica answers in time, or the request is wrong.
@@ -22,14 +24,23 @@ impl Gateway {
         &self,
         call: &Call,
         limit: Duration,
+        bound: Bound,
         question: impl Fn(EngineClient) -> F,
         size: impl Fn(&T) -> PromptTokens,
     ) -> Result<T, GatewayError>
     where
         F: Future<Output = Result<T, EngineError>>,
     {
-        self.with_fallback(call, |call| self.ask_one(call, limit, &question, &size))
-            .await
+        let mut meter = self.meter(call, bound).await?;
+        let ask = |call: Call| async {
+            let price = call.routing.price;
+            let answer = self.ask_one(call, limit, &question, &size).await?;
+            Ok::<_, GatewayError>((answer, price))
+        };
+        let (answer, price) = self.with_fallback(call, ask).await?;
+        meter.answered_at(price);
+        meter.prompts(&[size(&answer)], 1);
+        Ok(answer)
     }
 
     async fn ask_one<T, F>(

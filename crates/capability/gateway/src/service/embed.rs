@@ -1,11 +1,13 @@
 //! Embeddings, from whichever replica of a language model answers.
 
 use corliss_engine::client::EngineClient;
-use corliss_engine::protocol::{EmbedRequest, Embeddings};
+use corliss_engine::protocol::{EmbedInput, EmbedRequest, Embeddings};
 
 use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::call::Call;
+use crate::service::prompt;
+use crate::service::quota::Bound;
 use crate::service::timing::PromptTokens;
 
 impl Gateway {
@@ -23,6 +25,12 @@ impl Gateway {
             all: u32::try_from(embeddings.prompt_tokens).unwrap_or(u32::MAX),
             cached: 0,
         };
-        self.ask(call, self.config.generate_timeout, question, size).await
+        let bytes = request.inputs.iter().map(|input| match input {
+            EmbedInput::Text(text) => text.len() as u64,
+            EmbedInput::Tokens(tokens) => prompt::bytes_of(tokens.len() as u64),
+        });
+        let bound = Bound::of_bytes(bytes.sum());
+        self.ask(call, self.config.generate_timeout, bound, question, size)
+            .await
     }
 }

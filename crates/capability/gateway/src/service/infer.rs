@@ -9,6 +9,7 @@ use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::call::{Call, Origin};
 use crate::service::endpoint::Load;
+use crate::service::quota::Bound;
 use crate::service::timing::PromptTokens;
 
 impl Gateway {
@@ -29,7 +30,8 @@ impl Gateway {
             async move { client.infer(body).await }
         };
         let size = |_: &Bytes| PromptTokens::default();
-        self.ask(&call, self.config.infer_timeout, question, size).await
+        self.ask(&call, self.config.infer_timeout, Bound::default(), question, size)
+            .await
     }
 
     fn tensor_call(&self, name: &str, version: Option<&str>, origin: Origin) -> Result<Call, GatewayError> {

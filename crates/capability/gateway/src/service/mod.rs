@@ -8,6 +8,7 @@ pub(crate) mod generate;
 mod hedge;
 mod infer;
 pub(crate) mod prompt;
+pub(crate) mod quota;
 pub mod record;
 pub(crate) mod several;
 pub mod stats;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use corliss_clock::Sources;
+use corliss_metastore::Metastore;
 use tokio::sync::watch;
 
 use crate::config::GatewayConfig;
@@ -25,6 +27,7 @@ use crate::ports::RouteTable;
 
 use call::Call;
 use endpoint::{Admission, Endpoint};
+use quota::Quotas;
 use stats::EndpointStats;
 
 /// Gives inference requests to replicas; shared behind an [`Arc`].
@@ -32,6 +35,7 @@ pub struct Gateway {
     config: GatewayConfig,
     sources: Sources,
     tables: watch::Receiver<Arc<RouteTable>>,
+    quotas: Quotas,
     known: RwLock<Known>,
 }
 
@@ -42,19 +46,32 @@ struct Known {
 }
 
 impl Gateway {
-    /// A gateway that follows the newest table of the channel.
-    #[must_use]
-    pub fn new(
+    /// A gateway that follows the newest table of the channel, and holds callers to their limits.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub async fn open(
         config: GatewayConfig,
+        store: Metastore,
         sources: Sources,
         tables: watch::Receiver<Arc<RouteTable>>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Result<Arc<Self>, GatewayError> {
+        Ok(Arc::new(Self {
             config,
+            quotas: Quotas::open(store, sources.clone()).await?,
             sources,
             tables,
             known: RwLock::default(),
-        })
+        }))
+    }
+
+    /// Waits until what ended requests have used is written down; call it when no request is on its way.
+    pub async fn drain(&self) {
+        self.quotas.drain().await;
+    }
+
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     /// What each endpoint has done since the server started or the endpoint was made.

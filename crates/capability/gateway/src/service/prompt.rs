@@ -13,18 +13,47 @@ const BLOCK_TOKENS: usize = BLOCK_BYTES / TOKEN_BYTES;
 /// Of a longer prompt the beginning is looked at only; it is what prompts share.
 const BLOCKS_MAX: usize = 4_096;
 
+/// What a model's template may put around a chat, in tokens: its own instructions and the marks of each message.
+const TEMPLATE_TOKENS: u64 = 256;
+const MESSAGE_TOKENS: u64 = 16;
+
 /// About how many tokens the prompt has.
 pub(crate) fn tokens(request: &GenerateRequest) -> u64 {
-    let text = match (&request.prompt_tokens, &request.prompt, &request.messages) {
-        (Some(tokens), ..) => return tokens.len() as u64,
-        (_, Some(text), _) => text.len(),
-        (.., Some(messages)) => messages
+    match &request.prompt_tokens {
+        Some(tokens) => tokens.len() as u64,
+        None => tokens_in(text_bytes(request)),
+    }
+}
+
+/// More tokens than this no prompt has: a token is a byte at least.
+pub(crate) fn tokens_max(request: &GenerateRequest) -> u64 {
+    let messages = request.messages.as_ref().map_or(0, Vec::len) as u64;
+    match &request.prompt_tokens {
+        Some(tokens) => tokens.len() as u64 + MESSAGE_TOKENS,
+        None => text_bytes(request) + TEMPLATE_TOKENS + MESSAGE_TOKENS * messages,
+    }
+}
+
+/// About how many tokens so many bytes of text have.
+pub(crate) const fn tokens_in(bytes: u64) -> u64 {
+    bytes.div_ceil(TOKEN_BYTES as u64)
+}
+
+/// About how many bytes of text so many tokens have.
+pub(crate) const fn bytes_of(tokens: u64) -> u64 {
+    tokens.saturating_mul(TOKEN_BYTES as u64)
+}
+
+fn text_bytes(request: &GenerateRequest) -> u64 {
+    let text = match (&request.prompt, &request.messages) {
+        (Some(text), _) => text.len(),
+        (_, Some(messages)) => messages
             .iter()
             .map(|message| message.role.len() + message.content.len())
             .sum(),
         _ => 0,
     };
-    text.div_ceil(TOKEN_BYTES) as u64
+    text as u64
 }
 
 /// About how many tokens a block of [`blocks`] stands for.

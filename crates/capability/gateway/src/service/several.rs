@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use corliss_engine::EngineError;
 use corliss_engine::protocol::GenerateRequest;
+use corliss_policy_serving::Price;
 use futures_util::future::try_join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -13,6 +14,7 @@ use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::call::Call;
 use crate::service::generate::{Generation, Piece, Taken, Whole};
+use crate::service::quota::{Bound, Meter};
 use crate::service::timing::PromptTokens;
 
 /// Pieces that may wait to be sent before the generations are made to wait.
@@ -32,7 +34,11 @@ impl AsRef<GatewayError> for Failed {
 pub(crate) struct Generations {
     source: Source,
     prompts: Vec<PromptTokens>,
+    of_one_prompt: usize,
+    /// Tokens of each answer: pieces, until its end says how many they were.
+    answers: Vec<u64>,
     open: usize,
+    meter: Meter,
 }
 
 enum Source {
@@ -61,34 +67,48 @@ impl Gateway {
         self: &Arc<Self>,
         call: &Call,
         requests: &[GenerateRequest],
+        of_one_prompt: usize,
     ) -> Result<Generations, Failed> {
-        self.with_fallback(call, |call| self.start_each(call, requests))
-            .await
+        let mut meter = self.metered(call, requests, of_one_prompt).await?;
+        let (source, prompts, price) = self
+            .with_fallback(call, |call| self.start_each(call, requests))
+            .await?;
+        meter.answered_at(price);
+        Ok(Generations {
+            source,
+            open: prompts.len(),
+            answers: vec![0; prompts.len()],
+            prompts,
+            of_one_prompt,
+            meter,
+        })
+    }
+
+    async fn metered(
+        &self,
+        call: &Call,
+        requests: &[GenerateRequest],
+        of_one_prompt: usize,
+    ) -> Result<Meter, Failed> {
+        let bound = Bound::of(requests, of_one_prompt);
+        self.meter(call, bound).await.map_err(|error| Failed(0, error))
     }
 
     async fn start_each(
         self: &Arc<Self>,
         call: Call,
         requests: &[GenerateRequest],
-    ) -> Result<Generations, Failed> {
-        let count = requests.len();
+    ) -> Result<(Source, Vec<PromptTokens>, Price), Failed> {
+        let (count, price) = (requests.len(), call.routing.price);
         let patience = self.patience(count);
-        let (source, prompts) = if let [request] = requests {
+        if let [request] = requests {
             let generation = self.generate(call, request, patience).await;
             let generation = generation.map_err(|error| Failed(0, error))?;
             let prompts = vec![generation.prompt];
-            (Source::One(Box::new(generation)), prompts)
-        } else {
-            (
-                self.side_by_side(&call, requests, patience).await?,
-                vec![PromptTokens::default(); count],
-            )
-        };
-        Ok(Generations {
-            source,
-            prompts,
-            open: count,
-        })
+            return Ok((Source::One(Box::new(generation)), prompts, price));
+        }
+        let source = self.side_by_side(&call, requests, patience).await?;
+        Ok((source, vec![PromptTokens::default(); count], price))
     }
 
     async fn side_by_side(
@@ -173,7 +193,9 @@ impl Gateway {
         &self,
         call: &Call,
         requests: &[GenerateRequest],
+        of_one_prompt: usize,
     ) -> Result<Vec<Whole>, Failed> {
+        let mut meter = self.metered(call, requests, of_one_prompt).await?;
         let patience = self.patience(requests.len());
         let attempt = |call: Call| async move {
             let call = &call;
@@ -181,9 +203,19 @@ impl Gateway {
                 let whole = self.generate_whole(call.clone(), request, patience).await;
                 whole.map_err(|error| Failed(index, error))
             });
-            try_join_all(wholes).await
+            Ok((try_join_all(wholes).await?, call.routing.price))
         };
-        self.with_fallback(call, attempt).await
+        let (wholes, price) = self.with_fallback(call, attempt).await?;
+        let prompts: Vec<PromptTokens> = wholes.iter().map(|whole| whole.prompt).collect();
+        meter.answered_at(price);
+        meter.prompts(&prompts, of_one_prompt);
+        meter.answers(
+            wholes
+                .iter()
+                .map(|whole| u64::from(whole.completion_tokens))
+                .sum(),
+        );
+        Ok(wholes)
     }
 }
 
@@ -226,9 +258,24 @@ impl Generations {
             }
         };
         let piece = piece.map_err(|error| Failed(index, error))?;
+        self.account(index, &piece);
+        Ok((index, piece))
+    }
+
+    /// Whoever goes away before the end has used what was sent so far.
+    fn account(&mut self, index: usize, piece: &Piece) {
+        if let Some(answer) = self.answers.get_mut(index) {
+            match piece {
+                Piece::Text { .. } => *answer += 1,
+                Piece::End {
+                    completion_tokens, ..
+                } => *answer = u64::from(*completion_tokens),
+            }
+        }
         if matches!(piece, Piece::End { .. }) {
             self.open = self.open.saturating_sub(1);
         }
-        Ok((index, piece))
+        self.meter.prompts(&self.prompts, self.of_one_prompt);
+        self.meter.answers(self.answers.iter().sum());
     }
 }

@@ -20,6 +20,7 @@ use corliss_engine::protocol::{EmbedRequest, GenerateEvent, GenerateRequest};
 use corliss_gateway::{Gateway, GatewayConfig, RouteEndpoint, RouteReplica, RouteTable};
 use corliss_http::serve::{ServeConfig, bind};
 use corliss_http::{AuthFailure, Credential, Denial, Guard};
+use corliss_metastore::Metastore;
 use corliss_policy_serving::Routing;
 use corliss_types::{Flavor, IdSeed, Permission, Principal, PrincipalId, ReplicaId, Role, Timestamp};
 use http::StatusCode;
@@ -305,7 +306,22 @@ impl Drop for House {
 impl House {
     pub async fn new(config: GatewayConfig) -> Self {
         let (tables, watched) = watch::channel(Arc::new(RouteTable::default()));
-        let gateway = Gateway::new(config, Sources::system(), watched);
+        let store = Metastore::in_memory(&[corliss_gateway::MIGRATIONS])
+            .await
+            .unwrap();
+        Self::over(config, store, tables, watched).await
+    }
+
+    /// A house over a store that may outlive it.
+    pub async fn over(
+        config: GatewayConfig,
+        store: Metastore,
+        tables: watch::Sender<Arc<RouteTable>>,
+        watched: watch::Receiver<Arc<RouteTable>>,
+    ) -> Self {
+        let gateway = Gateway::open(config, store, Sources::system(), watched)
+            .await
+            .unwrap();
         let router = gateway.routes().into_router(Arc::new(Open)).unwrap();
         let listener = bind(ServeConfig::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))
             .await

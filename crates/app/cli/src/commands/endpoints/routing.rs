@@ -3,14 +3,14 @@
 use std::io::Read;
 use std::path::Path;
 
-use corliss_policy_serving::Routing;
+use corliss_policy_serving::{Price, Routing};
 use serde_json::{Value, json};
 
 use crate::args::{OrNone, RoutingArgs};
 use crate::context::{Context, typed};
 use crate::error::{CliError, CliResult};
-use crate::output;
 use crate::readiness::path;
+use crate::{money, output};
 
 /// Most of a settings file; the server takes no more rules than fit into it.
 const FILE_MAX: u64 = 1 << 20;
@@ -66,6 +66,17 @@ fn settings(args: &RoutingArgs) -> Vec<(&'static [&'static str], Value)> {
     say(&["concurrent_max"], or_none(args.concurrent_max));
     let names = |names: &Vec<String>| json!(names.iter().filter(|name| !name.is_empty()).collect::<Vec<_>>());
     say(&["fallback"], args.fallback.as_ref().map(names));
+    for (member, price) in [
+        (
+            &["price", "prompt_micros"] as &'static [&'static str],
+            args.price_prompt,
+        ),
+        (&["price", "cached_micros"], args.price_cached),
+        (&["price", "answer_micros"], args.price_answer),
+        (&["price", "request_micros"], args.price_request),
+    ] {
+        say(member, price.map(|micros| json!(micros)));
+    }
     if !args.weights.is_empty() {
         let weights: serde_json::Map<String, Value> = args
             .weights
@@ -140,6 +151,25 @@ fn words(routing: &Routing) -> String {
         routing.fallback.join(", ")
     };
     line("fallback", fallback);
+    if routing.price != Price::default() {
+        let Price {
+            prompt_micros,
+            cached_micros,
+            answer_micros,
+            request_micros,
+        } = routing.price;
+        let cached = cached_micros.unwrap_or(prompt_micros);
+        line(
+            "price",
+            format!(
+                "{} a million tokens of prompts ({} if cached), {} of answers; {} a request",
+                money::show(prompt_micros),
+                money::show(cached),
+                money::show(answer_micros),
+                money::show(request_micros)
+            ),
+        );
+    }
     for (number, rule) in routing.rules.iter().enumerate() {
         let rule = serde_json::to_string(rule).unwrap_or_default();
         line(&format!("rule {number}"), rule);

@@ -29,10 +29,14 @@ pub(super) async fn send(
 ) -> Result<Response, Failed> {
     let delivery = asked.delivery;
     if !delivery.stream {
-        let done = gateway.generate_each_whole(call, &asked.requests).await?;
+        let done = gateway
+            .generate_each_whole(call, &asked.requests, asked.of_one_prompt)
+            .await?;
         return Ok(Json(answer.whole(&done)).into_response());
     }
-    let generations = gateway.generate_each(call, &asked.requests).await?;
+    let generations = gateway
+        .generate_each(call, &asked.requests, asked.of_one_prompt)
+        .await?;
     let (sender, response) = sse(EVENTS_MAX);
     tokio::spawn(async move {
         let closed = sender.clone();

@@ -1,4 +1,6 @@
-//! `corliss admin token …`: create, list, revoke; `corliss admin keys …`: list, rotate, destroy.
+//! `corliss admin token …`: create, list, revoke; `corliss admin keys …`: list, rotate, destroy; limits of callers.
+
+mod limits;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,6 +21,7 @@ pub fn run(context: &Context, command: &AdminCommand) -> CliResult {
     match command {
         AdminCommand::Token(command) => token(context, command),
         AdminCommand::Keys(command) => keys(context, command),
+        AdminCommand::Limits(command) => limits::run(context, command),
     }
 }
 

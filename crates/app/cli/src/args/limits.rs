@@ -1,0 +1,58 @@
+//! `corliss admin limits …`: what callers of models may use.
+
+use clap::{Args, Subcommand};
+
+use super::some_text;
+use crate::money;
+
+/// `corliss admin limits …`
+#[derive(Debug, Subcommand)]
+pub enum LimitsCommand {
+    /// Show who has limits, and what of them is used
+    List,
+    /// Show the limits of a caller, and what of them it has used; everybody may see their own
+    Show {
+        /// The name of its tokens
+        #[arg(value_parser = some_text())]
+        name: String,
+    },
+    /// Limit what a caller may use; * for everybody who has no limits of their own
+    ///
+    /// Sets all limits of the caller: one that is not given does not bind any more. What was used stays used.
+    #[command(after_help = "Examples:
+  corliss admin limits set ana --requests-per-minute 60 --tokens-per-minute 100000
+  corliss admin limits set ana --budget 25.00 --per month
+  corliss admin limits set '*' --at-once 4
+  corliss endpoints routing chat --price-prompt 0.15 --price-answer 0.60")]
+    Set(SetLimitsArgs),
+    /// Take the limits of a caller away
+    Remove {
+        /// The name of its tokens
+        #[arg(value_parser = some_text())]
+        name: String,
+    },
+}
+
+/// `corliss admin limits set`
+#[derive(Debug, Args)]
+#[group(id = "limits", multiple = true)]
+pub struct SetLimitsArgs {
+    /// The name of its tokens
+    #[arg(value_parser = some_text())]
+    pub name: String,
+    /// Requests a minute
+    #[arg(long, value_name = "N", required_unless_present_any = ["tokens_per_minute", "at_once", "budget"])]
+    pub requests_per_minute: Option<u64>,
+    /// Tokens a minute, of prompts and answers together
+    #[arg(long, value_name = "N")]
+    pub tokens_per_minute: Option<u64>,
+    /// Requests at once
+    #[arg(long, value_name = "N")]
+    pub at_once: Option<u32>,
+    /// Money, in the unit of the prices that endpoints have
+    #[arg(long, value_name = "AMOUNT", value_parser = money::parse)]
+    pub budget: Option<u64>,
+    /// What the budget is for
+    #[arg(long, value_name = "PERIOD", default_value = "month", value_parser = ["day", "month", "ever"], requires = "budget")]
+    pub per: String,
+}
