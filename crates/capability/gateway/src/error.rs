@@ -107,6 +107,8 @@ impl Diagnose for GatewayError {
             Self::DeadlineExceeded { .. } => Meaning::DeadlineExceeded,
             Self::Engine(error) => error.meaning(),
             Self::Generation(report) if report.retryable => Meaning::Unavailable,
+            // Only while it was followed did the engine find that a format is too much work.
+            Self::Generation(report) if report.code == "invalid_request" => Meaning::InvalidInput,
             Self::Generation(_) => Meaning::Internal,
         }
     }

@@ -97,6 +97,22 @@ pub struct ChatMessage {
     pub content: String,
 }
 
+/// What an answer must be. It is cut only where `max_tokens` ends it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerFormat {
+    /// A JSON object.
+    JsonObject,
+    /// JSON that satisfies this schema, its members in the schema's order.
+    JsonSchema(serde_json::Value),
+    /// A text that this regular expression matches as a whole.
+    Regex(String),
+    /// One of these texts.
+    Choice(Vec<String>),
+    /// A text of this grammar, in llguidance's variant of Lark.
+    Lark(String),
+}
+
 /// The body of `POST /generate`. Exactly one of `messages`, `prompt` and `prompt_tokens` is given.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -152,6 +168,9 @@ pub struct GenerateRequest {
     /// token that ends the answer is reported too. Not with `messages`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub echo: bool,
+    /// What the answer must be. Not with `stop`, which would cut it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<AnswerFormat>,
 }
 
 /// One text, as it is or in tokens.

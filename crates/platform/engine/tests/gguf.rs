@@ -20,8 +20,8 @@ mod smollm2 {
     use corliss_engine::EngineArgs;
     use corliss_engine::client::GenerateStream;
     use corliss_engine::protocol::{
-        ChatMessage, EmbedInput, EmbedRequest, EngineState, FinishReason, GenerateEvent, GenerateRequest,
-        Stats, TokenLogprob,
+        AnswerFormat, ChatMessage, EmbedInput, EmbedRequest, EngineState, FinishReason, GenerateEvent,
+        GenerateRequest, Stats, TokenLogprob,
     };
     use corliss_types::Flavor;
 
@@ -641,6 +641,114 @@ mod smollm2 {
         assert_eq!(field(engine.client.embed(&shorter).await), "dimensions");
         let stats = stats_until(&engine, |stats| stats.running == 0).await;
         assert_eq!((stats.completed_total, stats.failed_total), (7, 0), "{stats:?}");
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn an_answer_with_a_format_is_complete_or_cut_and_nothing_else() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let mut request = chat("Describe the city of Paris.", 200);
+        let schema = serde_json::json!({
+            "type": "object", "required": ["city", "people", "sights"], "additionalProperties": false,
+            "properties": {
+                "city": {"type": "string", "maxLength": 20},
+                "people": {"type": "integer", "minimum": 0, "maximum": 99_999_999},
+                "sights": {"type": "array", "items": {"enum": ["tower", "river"]}, "minItems": 1, "maxItems": 3},
+            },
+        });
+        request.format = Some(AnswerFormat::JsonSchema(schema));
+        // Greedy, hot and hotter: what the model would rather say does not matter.
+        for (temperature, seed) in [(0.0, None), (1.5, Some(1)), (5.0, Some(2)), (5.0, Some(3))] {
+            (request.temperature, request.seed) = (Some(temperature), seed);
+            let answer = ask(&engine, &request).await;
+            assert_eq!(answer.finish, FinishReason::Stop, "{answer:?}");
+            let value: serde_json::Value = serde_json::from_str(&answer.text).unwrap();
+            let names: Vec<_> = value.as_object().unwrap().keys().collect();
+            assert_eq!(names, ["city", "people", "sights"]);
+            assert!(value["people"].is_u64(), "{value}");
+            assert!(
+                (1..=3).contains(&value["sights"].as_array().unwrap().len()),
+                "{value}"
+            );
+        }
+        request.max_tokens = Some(6);
+        assert_eq!(ask(&engine, &request).await.finish, FinishReason::Length);
+
+        for (format, fits) in [
+            (
+                AnswerFormat::Choice(vec!["yes".to_owned(), "no".to_owned()]),
+                (|text| text == "yes" || text == "no") as fn(&str) -> bool,
+            ),
+            (AnswerFormat::Regex("[A-Z][a-z]{2,5}!".to_owned()), |text| {
+                text.len() <= 7 && text.ends_with('!')
+            }),
+            (
+                AnswerFormat::Lark("start: \"<\" /[a-z]{1,8}/ \">\"".to_owned()),
+                |text| text.starts_with('<') && text.ends_with('>'),
+            ),
+        ] {
+            let mut request = chat("Is water wet?", 60);
+            request.format = Some(format);
+            // A bias cannot break the promise, and penalties and log-probabilities work beside it.
+            (request.repetition_penalty, request.logprobs) = (Some(1.3), Some(2));
+            let answer = ask(&engine, &request).await;
+            assert!(fits(&answer.text), "{answer:?}");
+            assert_eq!(answer.finish, FinishReason::Stop);
+            assert_eq!(answer.logprobs.len() as u32, answer.tokens);
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn a_format_built_to_explode_is_refused_and_nobody_beside_it_notices() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let counting = {
+            let (client, request) = (engine.client.clone(), count_on(300, 200, 0));
+            tokio::spawn(async move { collect(client.generate(&request).await.unwrap()).await })
+        };
+        let string = |pattern: &str| serde_json::json!({"type": "string", "pattern": pattern});
+        let json = serde_json::json!({"not": {}});
+        let mut nested = serde_json::json!({"type": "integer"});
+        for _ in 0..40 {
+            nested = serde_json::json!({"type": "array", "items": nested});
+        }
+        let formats = [
+            AnswerFormat::JsonSchema(json),
+            AnswerFormat::JsonSchema(nested),
+            AnswerFormat::JsonSchema(serde_json::json!({"type": "array", "minItems": 1_000_000_000})),
+            AnswerFormat::JsonSchema(string("(a|b)*a(a|b){4000}x{1,5000}")),
+            AnswerFormat::Regex("((((a{100}){100}){100}){100}){100}".to_owned()),
+            AnswerFormat::Regex("(".to_owned()),
+            AnswerFormat::Regex("x".repeat(1 << 20)),
+            AnswerFormat::Lark("start: start start".to_owned()),
+            AnswerFormat::Choice(vec![]),
+        ];
+        for format in formats {
+            let mut request = chat("x", 8);
+            request.format = Some(format);
+            match engine.client.generate(&request).await {
+                Err(error) => {
+                    assert_eq!(error.field().as_deref(), Some("format"), "{error}");
+                    assert_eq!(error.meaning().http_status(), 400);
+                }
+                // What can be followed after all is answered.
+                Ok(mut stream) => while stream.next().await.is_some() {},
+            }
+        }
+        let mut cut = chat("x", 8);
+        (cut.format, cut.stop) = (Some(AnswerFormat::JsonObject), vec!["}".to_owned()]);
+        assert_eq!(
+            engine
+                .client
+                .generate(&cut)
+                .await
+                .err()
+                .unwrap()
+                .field()
+                .as_deref(),
+            Some("stop")
+        );
+        assert_eq!(counting.await.unwrap().tokens, 200);
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@
 //! - `cache` is where the keys and values of sequences lie;
 //! - `prefix` says what of them a new request goes on from;
 //! - `schedule` decides what goes into a batch, and nothing else;
-//! - `sampler` picks tokens, from scores that `adjuster` may have changed;
+//! - `sampler` picks tokens, from scores that `adjuster` may have changed, among those that a `constraint` allows;
 //! - `text`, `template`, `logprobs` and `echo` (of a prompt) are what their names say.
 //!
 //! What a request has computed stays in its place, and a later one with the same beginning goes on from there.
@@ -19,6 +19,7 @@
 
 mod adjuster;
 mod cache;
+mod constraint;
 mod echo;
 mod embedder;
 mod embedding;
@@ -44,6 +45,7 @@ use crate::protocol::{
 use crate::{EngineArgs, EngineError};
 use corliss_types::Flavor;
 
+use constraint::Compiler;
 use loaded::Loaded;
 use queue::Queue;
 
@@ -53,6 +55,7 @@ pub(crate) struct GgufEngine {
     version: String,
     loaded: Arc<Loaded>,
     queue: Arc<Queue>,
+    compiler: Compiler,
 }
 
 impl GgufEngine {
@@ -65,6 +68,7 @@ impl GgufEngine {
         Ok(Self {
             name: args.name.clone(),
             version: args.version.clone(),
+            compiler: Compiler::new(Arc::clone(&loaded)),
             loaded,
             queue,
         })
@@ -93,14 +97,18 @@ impl GgufEngine {
 
     /// Checks and queues a request; its events follow. Dropping the receiver cancels it before the next
     /// token.
-    pub fn generate(
+    pub async fn generate(
         &self,
         request: &GenerateRequest,
     ) -> Result<mpsc::UnboundedReceiver<GenerateEvent>, EngineError> {
         // Unbounded, yet bounded: a request sends at most its own max_tokens events, and the one thread
         // that computes for everybody must never wait for a slow reader.
         let (events, received) = mpsc::unbounded_channel();
-        let job = request::prepare(request, &self.loaded, events)?;
+        let constraint = match &request.format {
+            None => None,
+            Some(format) => Some(self.compiler.compile(format).await?),
+        };
+        let job = request::prepare(request, &self.loaded, constraint, events)?;
         self.queue.push(job)?;
         Ok(received)
     }

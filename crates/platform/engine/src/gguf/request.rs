@@ -9,6 +9,7 @@ use llama_cpp_2::token::LlamaToken;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::adjuster::Adjustment;
+use super::constraint::Constraint;
 use super::echo::Echo;
 use super::loaded::Loaded;
 use super::sampler::Sampling;
@@ -37,6 +38,8 @@ pub(super) struct Job {
     pub stops: Vec<String>,
     pub logprobs: Option<usize>,
     pub echo: Option<Echo>,
+    /// What the answer must be.
+    pub constraint: Option<Constraint>,
     pub events: UnboundedSender<GenerateEvent>,
 }
 
@@ -62,10 +65,11 @@ impl Job {
     }
 }
 
-/// Checks a request against the model.
+/// Checks a request against the model. `constraint` is what its `format` was compiled to.
 pub(super) fn prepare(
     request: &GenerateRequest,
     loaded: &Loaded,
+    constraint: Option<Constraint>,
     events: UnboundedSender<GenerateEvent>,
 ) -> Result<Job, EngineError> {
     let sampling = sampling(request, loaded.pieces.len())?;
@@ -78,6 +82,13 @@ pub(super) fn prepare(
     }
     if request.echo && request.messages.is_some() {
         return Err(EngineError::invalid("echo", "a chat cannot be echoed"));
+    }
+    if request.format.is_some() && request.stop.iter().any(|stop| !stop.is_empty()) {
+        return Err(EngineError::invalid_hint(
+            "stop",
+            "a stop text would cut an answer that has a format",
+            "leave out stop: the answer ends where it is complete",
+        ));
     }
     let prompt = prompt(request, loaded)?;
     let max_tokens = fit(prompt.len(), request.max_tokens, loaded.limits.context_tokens)?;
@@ -93,6 +104,7 @@ pub(super) fn prepare(
         stops: request.stop.clone(),
         logprobs: request.logprobs.map(|count| count as usize),
         echo,
+        constraint,
         events,
     })
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, mpsc};
 
 use corliss_diagnostics::ErrorReport;
 use llama_cpp_2::token::LlamaToken;
+use llguidance::toktrie::SimpleVob;
 
 use super::cache::{Cache, shapes};
 use super::embedder::Embedder;
@@ -91,7 +92,14 @@ struct Sequence {
     sampler: Sampler,
     text: TextBuffer,
     logprobs: Vec<TokenLogprob>,
-    finished: Option<FinishReason>,
+    finished: Option<Ending>,
+}
+
+/// How an answer ended.
+enum Ending {
+    Complete(FinishReason),
+    /// Its format took too much work to follow.
+    Lost(String),
 }
 
 /// What of a sequence is in a batch.
@@ -187,11 +195,14 @@ impl Sequence {
     /// Samples the next token and sends what it adds to the answer; answers whether it added any.
     fn advance(&mut self, scores: &[f32], loaded: &Loaded) -> bool {
         if self.job.max_tokens == 0 {
-            self.finished = Some(FinishReason::Length);
+            self.finished = Some(Ending::Complete(FinishReason::Length));
             return false;
         }
         let before = self.generated;
-        self.finished = step(self, scores, loaded);
+        self.finished = match step(self, scores, loaded) {
+            Ok(finished) => finished.map(Ending::Complete),
+            Err(reason) => Some(Ending::Lost(reason)),
+        };
         self.generated > before
     }
 
@@ -322,14 +333,24 @@ impl Worker<'_> {
     fn finish(&mut self) {
         let ended = self.release(|sequence| sequence.finished.is_some());
         self.note_reservations();
-        self.queue
-            .count(|stats| stats.completed_total += ended.len() as u64);
+        let is_lost = |sequence: &&Sequence| matches!(sequence.finished, Some(Ending::Lost(_)));
+        let lost = ended.iter().filter(is_lost).count();
+        self.queue.count(|stats| {
+            stats.completed_total += (ended.len() - lost) as u64;
+            stats.failed_total += lost as u64;
+        });
         for sequence in ended {
-            if let Some(finish_reason) = sequence.finished {
-                sequence.send(GenerateEvent::End {
-                    finish_reason,
+            match &sequence.finished {
+                Some(Ending::Complete(finish_reason)) => sequence.send(GenerateEvent::End {
+                    finish_reason: *finish_reason,
                     completion_tokens: sequence.generated,
-                });
+                }),
+                Some(Ending::Lost(reason)) => {
+                    let detail = format!("the answer's format takes too much work to follow ({reason})");
+                    let error = ErrorReport::of(&EngineError::invalid("format", detail));
+                    sequence.send(GenerateEvent::Error { error });
+                }
+                None => {}
             }
         }
     }
@@ -410,9 +431,15 @@ fn take_place(caches: &mut [Cache<'_>], job: &Job) -> Option<Admitted> {
     })
 }
 
-/// Samples one token and sends what it adds to the answer.
-fn step(sequence: &mut Sequence, logits: &[f32], loaded: &Loaded) -> Option<FinishReason> {
-    let token = sequence.sampler.pick(logits);
+/// Samples one token and sends what it adds to the answer. An error is the answer's format's.
+fn step(sequence: &mut Sequence, logits: &[f32], loaded: &Loaded) -> Result<Option<FinishReason>, String> {
+    let allowed = match &mut sequence.job.constraint {
+        None => None,
+        Some(constraint) => Some(constraint.allowed()?),
+    };
+    let token = sequence
+        .sampler
+        .pick(logits, allowed.as_ref().map(SimpleVob::as_slice));
     if loaded.ends.get(token).copied().unwrap_or(true) {
         // Whoever scores a prompt counts on one more token behind it, and leaves it out, whatever it is.
         if let Some(count) = sequence.job.logprobs.filter(|_| sequence.job.echo.is_some()) {
@@ -422,8 +449,12 @@ fn step(sequence: &mut Sequence, logits: &[f32], loaded: &Loaded) -> Option<Fini
         }
         let rest = sequence.text.flush();
         send_text(sequence, rest);
-        return Some(FinishReason::Stop);
+        return Ok(Some(FinishReason::Stop));
     }
+    let complete = match &mut sequence.job.constraint {
+        None => false,
+        Some(constraint) => constraint.accept(token)?,
+    };
     sequence.generated += 1;
     sequence.next = i32::try_from(token).ok().map(LlamaToken::new);
     let bytes = loaded.pieces.get(token).map_or(&[][..], |piece| piece);
@@ -432,18 +463,27 @@ fn step(sequence: &mut Sequence, logits: &[f32], loaded: &Loaded) -> Option<Fini
             .logprobs
             .push(logprobs::answered(logits, token, count, loaded));
     }
-    let last = sequence.generated >= sequence.job.max_tokens;
-    match sequence.text.push(bytes) {
+    let ended = if complete {
+        Some(FinishReason::Stop)
+    } else {
+        let last = sequence.generated >= sequence.job.max_tokens;
+        last.then_some(FinishReason::Length)
+    };
+    Ok(match sequence.text.push(bytes) {
         Piece::Stopped(text) => {
             send_text(sequence, text);
             Some(FinishReason::Stop)
         }
         Piece::Text(text) => {
-            let text = if last { text + &sequence.text.flush() } else { text };
-            send_text(sequence, text);
-            last.then_some(FinishReason::Length)
+            let rest = if ended.is_some() {
+                sequence.text.flush()
+            } else {
+                String::new()
+            };
+            send_text(sequence, text + &rest);
+            ended
         }
-    }
+    })
 }
 
 fn send_text(sequence: &mut Sequence, text: String) {

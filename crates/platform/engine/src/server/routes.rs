@@ -80,7 +80,7 @@ async fn compute(
         }
         (Engine::Gguf(gguf), "/generate") => {
             let wanted = parse(&read(request).await?)?;
-            let events = gguf.generate(&wanted)?;
+            let events = gguf.generate(&wanted).await?;
             let body = generate::EventBody::new(events, active).boxed_unsync();
             Ok(respond(StatusCode::OK, body))
         }

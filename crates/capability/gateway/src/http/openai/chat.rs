@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::answer::{Answer, Kind};
 use super::parameters::{Parameters, invalid};
 use super::sampling::{self, Asked};
-use super::{messages, stream};
+use super::{format, messages, stream};
 use crate::error::GatewayError;
 use crate::service::Gateway;
 
@@ -27,9 +27,10 @@ async fn answer(gateway: &Arc<Gateway>, body: Map<String, Value>) -> Result<Resp
     let asked = read(body)?;
     let endpoint = gateway.language_endpoint(&asked.model)?;
     let answer = Answer::new(Kind::Chat, &asked, gateway.sources());
+    let format = asked.format.clone();
     stream::send(gateway, &endpoint, asked, answer)
         .await
-        .map_err(|(_, error)| error)
+        .map_err(|(_, error)| format::renamed(error, format.as_deref()))
 }
 
 fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
@@ -40,6 +41,7 @@ fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
     let delivery = sampling::delivery(&mut parameters)?;
     let limit = sampling::limit(&mut parameters)?;
     let n = sampling::answers(&mut parameters)?;
+    let format = format::take(&mut parameters)?;
     let wanted = parameters.optional::<bool>("logprobs")?.unwrap_or(false);
     let top: Option<u32> = parameters.optional("top_logprobs")?;
     parameters.finish()?;
@@ -49,6 +51,8 @@ fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
     if top.is_some_and(|top| top > 0) && !wanted {
         return Err(invalid("top_logprobs", "is only allowed when logprobs is true"));
     }
+    let asked_as = format.as_ref().map(|asked| asked.parameter.clone());
+    request.format = format.map(|asked| asked.format);
     request.messages = Some(messages);
     request.max_tokens = limit;
     request.logprobs = wanted.then(|| top.unwrap_or(0));
@@ -57,5 +61,6 @@ fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
         requests: sampling::repeated(vec![request], n)?,
         of_one_prompt: n,
         delivery,
+        format: asked_as,
     })
 }

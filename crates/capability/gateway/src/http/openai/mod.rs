@@ -4,6 +4,7 @@ mod answer;
 mod chat;
 mod completions;
 mod embeddings;
+mod format;
 mod logprobs;
 mod messages;
 mod models;

@@ -29,10 +29,6 @@ const INSTEAD: &[(&str, &str)] = &[
         "functions",
         "describe the functions in the system message and parse the text",
     ),
-    (
-        "response_format",
-        "ask for the format in the system message and check the text",
-    ),
 ];
 
 /// The members of a request body that have not been looked at yet.
@@ -88,7 +84,6 @@ fn changes_nothing(name: &str, value: &Value) -> bool {
         || match name {
             "best_of" => value.as_u64() == Some(1),
             "echo" => value.as_bool() == Some(false),
-            "response_format" => value["type"] == "text",
             "tool_choice" | "function_call" => value == "none" || value == "auto",
             "modalities" => value
                 .as_array()
@@ -119,9 +114,7 @@ mod tests {
 
     #[test]
     fn what_changes_nothing_is_accepted() {
-        left(json!({"tools": [], "response_format": {"type": "text"},
-            "user": "u", "suffix": null, "echo": false, "best_of": 1}))
-        .unwrap();
+        left(json!({"tools": [], "user": "u", "suffix": null, "echo": false, "best_of": 1})).unwrap();
     }
 
     #[test]
@@ -129,7 +122,6 @@ mod tests {
         for (name, value) in [
             ("best_of", json!(2)),
             ("tools", json!([{"type": "function"}])),
-            ("response_format", json!({"type": "json_object"})),
             ("echo", json!(true)),
             ("temprature", json!(0.5)),
         ] {

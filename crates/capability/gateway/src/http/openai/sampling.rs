@@ -23,6 +23,8 @@ pub(super) struct Asked {
     pub(super) of_one_prompt: usize,
     /// How to send it.
     pub(super) delivery: Delivery,
+    /// Which parameter said what the answers must be.
+    pub(super) format: Option<String>,
 }
 
 /// One stop text, or several.

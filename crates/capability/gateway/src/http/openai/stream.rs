@@ -8,6 +8,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 
 use super::answer::Answer;
+use super::format;
 use super::sampling::Asked;
 use crate::service::Gateway;
 use crate::service::endpoint::Endpoint;
@@ -32,6 +33,7 @@ pub(super) async fn send(
         let done = gateway.generate_each_whole(endpoint, &asked.requests).await?;
         return Ok(Json(answer.whole(&done)).into_response());
     }
+    let format = asked.format;
     let generations = gateway.generate_each(endpoint, asked.requests).await?;
     let (sender, response) = sse(EVENTS_MAX);
     tokio::spawn(async move {
@@ -39,7 +41,7 @@ pub(super) async fn send(
         tokio::select! {
             // Dropping the generations closes their engines' connections, which ends their work.
             () = closed.closed() => {}
-            _ = pump(generations, answer, delivery.include_usage, sender) => {}
+            _ = pump(generations, answer, delivery.include_usage, format, sender) => {}
         }
     });
     Ok(response)
@@ -49,6 +51,7 @@ async fn pump(
     mut generations: Generations,
     mut answer: Answer,
     include_usage: bool,
+    format: Option<String>,
     sender: SseSender,
 ) -> Result<(), SseClosed> {
     // With usage asked for, every event has the member and only the last one a value.
@@ -80,7 +83,10 @@ async fn pump(
             }
             // The status is long sent: the error is an event, and no [DONE] follows, so that nobody takes
             // half an answer for a whole one.
-            Err((_, error)) => return sender.data(&body_of(error.into_api()).await).await,
+            Err((_, error)) => {
+                let error = format::renamed(error, format.as_deref());
+                return sender.data(&body_of(error.into_api()).await).await;
+            }
         }
     }
     if include_usage {
