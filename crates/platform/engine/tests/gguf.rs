@@ -21,7 +21,7 @@ mod smollm2 {
     use corliss_engine::client::GenerateStream;
     use corliss_engine::protocol::{
         AnswerFormat, ChatMessage, EmbedInput, EmbedRequest, EngineState, FinishReason, GenerateEvent,
-        GenerateRequest, Stats, TokenLogprob,
+        GenerateRequest, Stats, TokenLogprob, Tool, ToolCall, ToolChoice,
     };
     use corliss_types::Flavor;
 
@@ -42,10 +42,7 @@ mod smollm2 {
 
     fn chat(content: &str, max_tokens: u32) -> GenerateRequest {
         GenerateRequest {
-            messages: Some(vec![ChatMessage {
-                role: "user".to_owned(),
-                content: content.to_owned(),
-            }]),
+            messages: Some(vec![ChatMessage::new("user", content)]),
             max_tokens: Some(max_tokens),
             temperature: Some(0.0),
             ..GenerateRequest::default()
@@ -57,6 +54,8 @@ mod smollm2 {
         prompt_tokens: u32,
         cached_tokens: u32,
         text: String,
+        /// Name and arguments.
+        calls: Vec<(String, String)>,
         logprobs: Vec<TokenLogprob>,
         finish: FinishReason,
         tokens: u32,
@@ -67,6 +66,7 @@ mod smollm2 {
             prompt_tokens: 0,
             cached_tokens: 0,
             text: String::new(),
+            calls: vec![],
             logprobs: vec![],
             finish: FinishReason::Stop,
             tokens: 0,
@@ -81,6 +81,15 @@ mod smollm2 {
                 GenerateEvent::Token { text, logprobs } => {
                     answer.text.push_str(&text);
                     answer.logprobs.extend(logprobs);
+                }
+                GenerateEvent::ToolCall {
+                    index,
+                    name,
+                    arguments,
+                } => {
+                    answer.calls.extend(name.map(|name| (name, String::new())));
+                    assert_eq!(answer.calls.len(), index as usize + 1);
+                    answer.calls.last_mut().unwrap().1.push_str(&arguments);
                 }
                 GenerateEvent::End {
                     finish_reason,
@@ -179,10 +188,9 @@ mod smollm2 {
 
     fn turns(texts: &[&str], max_tokens: u32) -> GenerateRequest {
         let roles = ["user", "assistant"].into_iter().cycle();
-        let messages = roles.zip(texts).map(|(role, content)| ChatMessage {
-            role: role.to_owned(),
-            content: (*content).to_owned(),
-        });
+        let messages = roles
+            .zip(texts)
+            .map(|(role, content)| ChatMessage::new(role, *content));
         GenerateRequest {
             messages: Some(messages.collect()),
             max_tokens: Some(max_tokens),
@@ -749,6 +757,92 @@ mod smollm2 {
             Some("stop")
         );
         assert_eq!(counting.await.unwrap().tokens, 200);
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn tools_are_called_as_told_and_their_arguments_fit() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let tool = |name: &str, argument: &str| Tool {
+            name: name.to_owned(),
+            description: Some(format!("Looks up the {name} of a {argument}.")),
+            parameters: Some(serde_json::json!({
+                "type": "object", "required": [argument], "additionalProperties": false,
+                "properties": {argument: {"type": "string", "maxLength": 20}},
+            })),
+            strict: true,
+        };
+        let fits = |(name, arguments): &(String, String)| {
+            let value: serde_json::Value = serde_json::from_str(arguments).unwrap();
+            let argument = if name == "weather" { "city" } else { "stock" };
+            assert!(
+                value[argument].is_string() && value.as_object().unwrap().len() == 1,
+                "{value}"
+            );
+        };
+        let mut request = chat("What is the weather in Paris?", 200);
+        request.tools = vec![tool("weather", "city"), tool("price", "stock")];
+        let untold = ask(&engine, &chat("What is the weather in Paris?", 1)).await;
+        for (choice, temperature) in [
+            (ToolChoice::Required, 0.0),
+            (ToolChoice::Required, 3.0),
+            (ToolChoice::Named("price".to_owned()), 0.0),
+        ] {
+            (request.tool_choice, request.temperature) = (choice, Some(temperature));
+            let answer = ask(&engine, &request).await;
+            assert!(answer.prompt_tokens > untold.prompt_tokens + 50, "{answer:?}");
+            assert_eq!(
+                (answer.finish, answer.text.as_str()),
+                (FinishReason::ToolCalls, ""),
+                "{answer:?}"
+            );
+            assert_eq!(answer.calls.len(), 1, "{answer:?}");
+            answer.calls.iter().for_each(fits);
+            if let ToolChoice::Named(name) = &request.tool_choice {
+                assert_eq!(answer.calls[0].0, *name);
+            }
+        }
+        // Free to choose it writes what it likes, and whatever it calls fits; cut where max_tokens cuts it.
+        request.tool_choice = ToolChoice::Auto;
+        request.parallel_tool_calls = true;
+        for seed in 0..4 {
+            (request.temperature, request.seed) = (Some(1.0), Some(seed));
+            let answer = ask(&engine, &request).await;
+            match answer.finish {
+                FinishReason::ToolCalls => answer.calls.iter().for_each(fits),
+                FinishReason::Stop => {
+                    assert!(answer.calls.is_empty() && !answer.text.contains("<tool_call>"))
+                }
+                FinishReason::Length => {}
+            }
+        }
+        request.tool_choice = ToolChoice::None;
+        let answer = ask(&engine, &request).await;
+        assert_eq!(
+            (answer.prompt_tokens, answer.calls.len()),
+            (untold.prompt_tokens, 0)
+        );
+
+        // What the tool said goes on into the answer.
+        let mut messages = chat("What is the weather in Paris?", 1).messages.unwrap();
+        messages.push(ChatMessage {
+            tool_calls: vec![ToolCall {
+                id: "c1".to_owned(),
+                name: "weather".to_owned(),
+                arguments: "{\"city\": \"Paris\"}".to_owned(),
+            }],
+            ..ChatMessage::new("assistant", "")
+        });
+        messages.push(ChatMessage {
+            tool_call_id: Some("c1".to_owned()),
+            ..ChatMessage::new("tool", "It is 31 degrees and sunny in Paris.")
+        });
+        (request.messages, request.temperature) = (Some(messages), Some(0.0));
+        let answer = ask(&engine, &request).await;
+        assert!(
+            answer.text.contains("31") || answer.text.contains("sunny"),
+            "{answer:?}"
+        );
     }
 
     #[tokio::test]

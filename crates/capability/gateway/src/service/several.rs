@@ -139,7 +139,7 @@ impl Gateway {
         let prompt = generation.prompt;
         loop {
             let piece = generation.next().await;
-            let ends = !matches!(piece, Ok(Piece::Text { .. }));
+            let ends = !matches!(piece, Ok(Piece::Text { .. } | Piece::Call { .. }));
             let piece = Made { index, prompt, piece };
             if made.send(piece).await.is_err() || ends {
                 return;

@@ -10,6 +10,7 @@
 //! - `prefix` says what of them a new request goes on from;
 //! - `schedule` decides what goes into a batch, and nothing else;
 //! - `sampler` picks tokens, from scores that `adjuster` may have changed, among those that a `constraint` allows;
+//! - `tools` lays out calls of tools, holds answers to their form, and reads calls out of them;
 //! - `text`, `template`, `logprobs` and `echo` (of a prompt) are what their names say.
 //!
 //! What a request has computed stays in its place, and a later one with the same beginning goes on from there.
@@ -23,6 +24,7 @@ mod constraint;
 mod echo;
 mod embedder;
 mod embedding;
+mod json_text;
 mod loaded;
 mod logprobs;
 mod prefix;
@@ -32,6 +34,7 @@ mod sampler;
 mod schedule;
 mod template;
 mod text;
+mod tools;
 mod worker;
 
 use std::path::Path;
@@ -45,9 +48,11 @@ use crate::protocol::{
 use crate::{EngineArgs, EngineError};
 use corliss_types::Flavor;
 
-use constraint::Compiler;
+use constraint::{Compiler, Constraint};
 use loaded::Loaded;
 use queue::Queue;
+use template::ChatTemplate;
+use tools::{Form, Offer};
 
 /// A loaded language model that answers requests.
 pub(crate) struct GgufEngine {
@@ -104,13 +109,43 @@ impl GgufEngine {
         // Unbounded, yet bounded: a request sends at most its own max_tokens events, and the one thread
         // that computes for everybody must never wait for a slow reader.
         let (events, received) = mpsc::unbounded_channel();
-        let constraint = match &request.format {
-            None => None,
-            Some(format) => Some(self.compiler.compile(format).await?),
-        };
-        let job = request::prepare(request, &self.loaded, constraint, events)?;
+        let template = self.loaded.template.as_ref();
+        let form = template.and_then(ChatTemplate::form).unwrap_or(Form::Tagged);
+        let offer = tools::offer(request, form)?;
+        let constraint = self.constraint(request, offer.as_ref()).await?;
+        let calls = offer.map(|offer| offer.form);
+        let job = request::prepare(request, &self.loaded, constraint, calls, events)?;
         self.queue.push(job)?;
         Ok(received)
+    }
+
+    /// What the answer must be, if it must be anything.
+    async fn constraint(
+        &self,
+        request: &GenerateRequest,
+        offer: Option<&Offer>,
+    ) -> Result<Option<Constraint>, EngineError> {
+        let Some(offer) = offer else {
+            return match &request.format {
+                None => Ok(None),
+                Some(format) => self.compiler.compile(format).await.map(Some),
+            };
+        };
+        if let Some(format) = &request.format {
+            // So that what is wrong with it is not taken for the tools'.
+            self.compiler.compile(format).await?;
+        }
+        let mut refused = EngineError::invalid("tools", "there is no form for their calls");
+        for format in &offer.formats {
+            match self.compiler.compile_checked(format).await {
+                Ok(constraint) => return Ok(Some(constraint)),
+                Err(EngineError::InvalidRequest { detail, .. }) => {
+                    refused = EngineError::invalid("tools", format!("a schema cannot be followed: {detail}"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused)
     }
 
     /// Checks and queues a request for embeddings and waits for them. Dropping the future cancels it.

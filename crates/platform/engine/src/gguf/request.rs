@@ -13,8 +13,9 @@ use super::constraint::Constraint;
 use super::echo::Echo;
 use super::loaded::Loaded;
 use super::sampler::Sampling;
+use super::tools::Form;
 use crate::EngineError;
-use crate::protocol::{ChatMessage, GenerateEvent, GenerateRequest};
+use crate::protocol::{ChatMessage, GenerateEvent, GenerateRequest, Tool, ToolChoice};
 
 const DEFAULT_MAX_TOKENS: u32 = 512;
 const MAX_STOPS: usize = 16;
@@ -40,6 +41,8 @@ pub(super) struct Job {
     pub echo: Option<Echo>,
     /// What the answer must be.
     pub constraint: Option<Constraint>,
+    /// How calls of tools are written, if any are offered.
+    pub calls: Option<Form>,
     pub events: UnboundedSender<GenerateEvent>,
 }
 
@@ -65,11 +68,13 @@ impl Job {
     }
 }
 
-/// Checks a request against the model. `constraint` is what its `format` was compiled to.
+/// Checks a request against the model. `constraint` is what its `format` was compiled to, with the tools that it
+/// offers, whose calls are written like `calls`.
 pub(super) fn prepare(
     request: &GenerateRequest,
     loaded: &Loaded,
     constraint: Option<Constraint>,
+    calls: Option<Form>,
     events: UnboundedSender<GenerateEvent>,
 ) -> Result<Job, EngineError> {
     let sampling = sampling(request, loaded.pieces.len())?;
@@ -105,6 +110,7 @@ pub(super) fn prepare(
         logprobs: request.logprobs.map(|count| count as usize),
         echo,
         constraint,
+        calls,
         events,
     })
 }
@@ -130,7 +136,7 @@ fn fit(prompt_tokens: usize, wanted: Option<u32>, context_tokens: u32) -> Result
 
 fn prompt(request: &GenerateRequest, loaded: &Loaded) -> Result<Vec<LlamaToken>, EngineError> {
     let tokens = match (&request.messages, &request.prompt, &request.prompt_tokens) {
-        (Some(messages), None, None) => chat(messages, loaded)?,
+        (Some(messages), None, None) => chat(request, messages, loaded)?,
         (None, Some(text), None) => text_tokens(text, loaded, true)?,
         (None, None, Some(tokens)) => given_tokens(tokens, "prompt_tokens", loaded)?,
         _ => {
@@ -144,7 +150,11 @@ fn prompt(request: &GenerateRequest, loaded: &Loaded) -> Result<Vec<LlamaToken>,
     Ok(tokens)
 }
 
-fn chat(messages: &[ChatMessage], loaded: &Loaded) -> Result<Vec<LlamaToken>, EngineError> {
+fn chat(
+    request: &GenerateRequest,
+    messages: &[ChatMessage],
+    loaded: &Loaded,
+) -> Result<Vec<LlamaToken>, EngineError> {
     let Some(template) = &loaded.template else {
         return Err(EngineError::invalid_hint(
             "messages",
@@ -156,8 +166,12 @@ fn chat(messages: &[ChatMessage], loaded: &Loaded) -> Result<Vec<LlamaToken>, En
         let detail = format!("between 1 and {MAX_MESSAGES} messages must be given");
         return Err(EngineError::invalid("messages", detail));
     }
+    let tools: &[Tool] = match request.tool_choice {
+        ToolChoice::None => &[],
+        _ => &request.tools,
+    };
     let mut tokens = Vec::new();
-    for (at, piece) in template.render(messages)?.iter().enumerate() {
+    for (at, piece) in template.render(messages, tools)?.iter().enumerate() {
         let special = at == 0 && !template.begins_with_bos(piece);
         tokens.extend(text_tokens(piece, loaded, special)?);
     }

@@ -17,6 +17,7 @@ use super::request::Job;
 use super::sampler::Sampler;
 use super::schedule::{Phase, shares};
 use super::text::{Piece, TextBuffer};
+use super::tools::{CallReader, Part};
 use crate::EngineError;
 use crate::protocol::{FinishReason, GenerateEvent, TokenLogprob};
 
@@ -91,6 +92,7 @@ struct Sequence {
     generated: u32,
     sampler: Sampler,
     text: TextBuffer,
+    calls: Option<CallReader>,
     logprobs: Vec<TokenLogprob>,
     finished: Option<Ending>,
 }
@@ -122,6 +124,7 @@ impl Sequence {
             generated: 0,
             sampler: Sampler::new(job.sampling.clone(), &job.prompt, job.seed),
             text: TextBuffer::new(job.stops.clone()),
+            calls: job.calls.map(CallReader::new),
             logprobs: Vec::new(),
             finished: None,
             job,
@@ -200,10 +203,23 @@ impl Sequence {
         }
         let before = self.generated;
         self.finished = match step(self, scores, loaded) {
-            Ok(finished) => finished.map(Ending::Complete),
+            Ok(finished) => finished.map(|reason| Ending::Complete(self.told(reason))),
             Err(reason) => Some(Ending::Lost(reason)),
         };
         self.generated > before
+    }
+
+    /// Sends what is left of an answer with calls; it ended because of them if there are any and it is whole.
+    fn told(&mut self, reason: FinishReason) -> FinishReason {
+        let Some(calls) = &mut self.calls else {
+            return reason;
+        };
+        let (rest, made) = (calls.finish(), calls.calls());
+        send_parts(self, rest);
+        match reason {
+            FinishReason::Stop if made > 0 => FinishReason::ToolCalls,
+            other => other,
+        }
     }
 
     fn send(&self, event: GenerateEvent) {
@@ -486,7 +502,47 @@ fn step(sequence: &mut Sequence, logits: &[f32], loaded: &Loaded) -> Result<Opti
     })
 }
 
+/// Sends more of the answer, calls of tools apart from text.
 fn send_text(sequence: &mut Sequence, text: String) {
+    let Some(calls) = &mut sequence.calls else {
+        send_token(sequence, text);
+        return;
+    };
+    let parts = calls.push(&text);
+    send_parts(sequence, parts);
+}
+
+fn send_parts(sequence: &mut Sequence, parts: Vec<Part>) {
+    // Of this answer's calls, the last that began before these parts.
+    let begun = parts
+        .iter()
+        .filter(|part| matches!(part, Part::Call { .. }))
+        .count();
+    let calls = sequence.calls.as_ref().map_or(0, CallReader::calls) as usize;
+    let mut next = calls.saturating_sub(begun);
+    let number = |next: usize| u32::try_from(next).unwrap_or(u32::MAX);
+    for part in parts {
+        match part {
+            Part::Text(text) => send_token(sequence, text),
+            Part::Call { name } => {
+                sequence.send(GenerateEvent::ToolCall {
+                    index: number(next),
+                    name: Some(name),
+                    arguments: String::new(),
+                });
+                next += 1;
+            }
+            Part::Arguments(arguments) => sequence.send(GenerateEvent::ToolCall {
+                index: number(next.saturating_sub(1)),
+                name: None,
+                arguments,
+            }),
+        }
+    }
+    send_token(sequence, String::new());
+}
+
+fn send_token(sequence: &mut Sequence, text: String) {
     if text.is_empty() && sequence.logprobs.is_empty() {
         return;
     }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::answer::{Answer, Kind};
 use super::parameters::{Parameters, invalid};
 use super::sampling::{self, Asked};
-use super::{format, messages, stream};
+use super::{format, messages, stream, tools};
 use crate::error::GatewayError;
 use crate::service::Gateway;
 
@@ -30,7 +30,7 @@ async fn answer(gateway: &Arc<Gateway>, body: Map<String, Value>) -> Result<Resp
     let format = asked.format.clone();
     stream::send(gateway, &endpoint, asked, answer)
         .await
-        .map_err(|(_, error)| format::renamed(error, format.as_deref()))
+        .map_err(|(_, error)| tools::renamed(format::renamed(error, format.as_deref())))
 }
 
 fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
@@ -42,6 +42,7 @@ fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
     let limit = sampling::limit(&mut parameters)?;
     let n = sampling::answers(&mut parameters)?;
     let format = format::take(&mut parameters)?;
+    tools::take(&mut parameters, &mut request)?;
     let wanted = parameters.optional::<bool>("logprobs")?.unwrap_or(false);
     let top: Option<u32> = parameters.optional("top_logprobs")?;
     parameters.finish()?;

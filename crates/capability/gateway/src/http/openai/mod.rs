@@ -12,6 +12,7 @@ mod parameters;
 mod sampling;
 mod stream;
 mod texts;
+mod tools;
 
 use std::sync::Arc;
 

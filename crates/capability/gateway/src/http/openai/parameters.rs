@@ -16,19 +16,13 @@ const HARMLESS: &[&str] = &[
     "service_tier",
     "store",
     "verbosity",
-    "parallel_tool_calls",
 ];
 
 /// What to do instead of some that are not supported.
 const INSTEAD: &[(&str, &str)] = &[
-    (
-        "tools",
-        "describe the tools in the system message and parse the text",
-    ),
-    (
-        "functions",
-        "describe the functions in the system message and parse the text",
-    ),
+    ("tools", "offer tools in a chat"),
+    ("functions", "they are called tools now"),
+    ("function_call", "it is called tool_choice now"),
 ];
 
 /// The members of a request body that have not been looked at yet.

@@ -73,6 +73,17 @@ async fn pump(
             }
             Ok((
                 index,
+                Piece::Call {
+                    index: call,
+                    name,
+                    arguments,
+                },
+            )) => {
+                let piece = answer.call(index, call, name.as_deref(), &arguments);
+                sender.data(&event(piece)).await?;
+            }
+            Ok((
+                index,
                 Piece::End {
                     finish_reason,
                     completion_tokens,

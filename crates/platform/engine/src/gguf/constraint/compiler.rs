@@ -82,6 +82,14 @@ impl Compiler {
     /// If it is not one, too large, or takes too long; or if others wait already.
     pub async fn compile(&self, format: &AnswerFormat) -> Result<Constraint, EngineError> {
         check(format)?;
+        self.compile_checked(format).await
+    }
+
+    /// The same of a format whose parts were checked.
+    ///
+    /// # Errors
+    /// As [`Compiler::compile`].
+    pub async fn compile_checked(&self, format: &AnswerFormat) -> Result<Constraint, EngineError> {
         let (answer, answered) = oneshot::channel();
         let begun = Arc::new(AtomicBool::new(false));
         let task = Task {
@@ -269,7 +277,7 @@ fn grammar(format: &AnswerFormat) -> Result<TopLevelGrammar, String> {
 }
 
 /// The schema with our bound on white space. Its own draft is left out: keywords are those that [`schema`] knows.
-fn spaced(schema: &Value) -> Value {
+pub(in crate::gguf) fn spaced(schema: &Value) -> Value {
     let mut members = schema.as_object().cloned().unwrap_or_default();
     members.shift_remove("$schema");
     if schema == &Value::Bool(false) {
@@ -352,6 +360,70 @@ mod tests {
         assert!(takes(&choice, "yes \"sir\"") && takes(&choice, "né\n") && !takes(&choice, "yes"));
         let lark = AnswerFormat::Lark("start: \"a\"+ end\nend: \"b\" | \"c\"".to_owned());
         assert!(takes(&lark, "aab") && takes(&lark, "c") == takes(&lark, "b"));
+    }
+
+    #[test]
+    fn tools_are_called_in_the_form_of_the_template_or_text_is_written() {
+        use crate::gguf::tools::{Form, offer};
+        use crate::protocol::{ChatMessage, GenerateRequest, Tool, ToolChoice};
+        let request = |tool_choice, parallel_tool_calls| GenerateRequest {
+            messages: Some(vec![ChatMessage::new("user", "x")]),
+            tools: vec![Tool {
+                name: "f".to_owned(),
+                parameters: Some(
+                    json!({"type": "object", "required": ["a"], "additionalProperties": false,
+                    "properties": {"a": {"type": "integer"}}}),
+                ),
+                ..Tool::default()
+            }],
+            tool_choice,
+            parallel_tool_calls,
+            ..GenerateRequest::default()
+        };
+        let grammar = |request: &GenerateRequest, form| {
+            let offer = offer(request, form).unwrap().unwrap();
+            offer.formats.first().unwrap().clone()
+        };
+        let call = "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>";
+        let free = grammar(&request(ToolChoice::Auto, true), Form::Tagged);
+        for text in ["", "I would <call> {\"name\": \"f\"}.", call] {
+            assert!(takes(&free, text), "{text}");
+        }
+        assert!(takes(&free, &format!("Let me see.\n{call}\n{call}")));
+        assert!(!takes(&free, &format!("{call} and more")));
+        assert!(!takes(
+            &free,
+            "<tool_call>\n{\"name\": \"g\", \"arguments\": {\"a\": 1}}\n</tool_call>"
+        ));
+        assert!(!takes(
+            &free,
+            "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"b\": 1}}\n</tool_call>"
+        ));
+        let must = grammar(&request(ToolChoice::Required, true), Form::Tagged);
+        assert!(takes(&must, call) && takes(&must, &format!("{call}{call}")));
+        assert!(!takes(&must, "") && !takes(&must, "Hello") && !takes(&must, &format!("{call}Hello")));
+        for choice in [
+            ToolChoice::Required,
+            ToolChoice::Auto,
+            ToolChoice::Named("f".to_owned()),
+        ] {
+            let one = grammar(
+                &request(choice.clone(), choice == ToolChoice::Named("f".to_owned())),
+                Form::Tagged,
+            );
+            assert!(takes(&one, call) && !takes(&one, &format!("{call}\n{call}")));
+        }
+        let bare = grammar(&request(ToolChoice::Auto, true), Form::Bare);
+        assert!(takes(&bare, "{\"name\": \"f\", \"parameters\": {\"a\": 1}}"));
+        assert!(takes(&bare, "Hello {") && takes(&bare, "{\"names\": 3}"));
+        assert!(!takes(&bare, "{\"name\": \"f\", \"parameters\": {}}"));
+        let mut told = request(ToolChoice::Auto, true);
+        told.format = Some(of_schema(
+            json!({"type": "object", "required": ["b"], "properties": {"b": {}}}),
+        ));
+        let either = grammar(&told, Form::Tagged);
+        assert!(takes(&either, call) && takes(&either, "{\"b\": 1}"));
+        assert!(!takes(&either, "Hello") && !takes(&either, "{}"));
     }
 
     #[test]

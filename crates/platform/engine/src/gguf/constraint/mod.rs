@@ -11,7 +11,12 @@ mod schema;
 use llguidance::Matcher;
 use llguidance::toktrie::SimpleVob;
 
-pub(super) use compiler::Compiler;
+pub(super) use compiler::{Compiler, spaced};
+
+/// Says what of a schema cannot be followed, and where.
+pub(super) fn check_schema(schema: &serde_json::Value) -> Result<(), String> {
+    schema::check(schema).map_err(|refusal| refusal.to_string())
+}
 
 /// The state of one answer within its grammar.
 pub(super) struct Constraint {

@@ -11,6 +11,8 @@ const MAX_NESTING: usize = 32;
 const MAX_PARTS: usize = 10_000;
 /// Combinations that `allOf` makes of the alternatives in its members.
 const MAX_COMBINATIONS: usize = 256;
+/// Properties of one object that may be left out: each is a way to go on at every place.
+const MAX_OPTIONAL: usize = 500;
 /// For numbers of items, properties and characters.
 const MAX_COUNT: u64 = 10_000;
 
@@ -162,6 +164,14 @@ impl Walk {
             let Some(schemas) = value.as_object() else {
                 return refuse(&format!("{at}/{keyword}"), "must be an object");
             };
+            let required = members
+                .get("required")
+                .and_then(Value::as_array)
+                .map_or(0, Vec::len);
+            if keyword == "properties" && schemas.len().saturating_sub(required) > MAX_OPTIONAL {
+                let reason = format!("has more than {MAX_OPTIONAL} names that are not required");
+                return refuse(&format!("{at}/{keyword}"), reason);
+            }
             for (name, schema) in schemas {
                 let name = name.replace('~', "~0").replace('/', "~1");
                 self.schema(schema, &format!("{at}/{keyword}/{name}"), nesting + 1)?;
@@ -307,6 +317,13 @@ mod tests {
                 .reason
                 .contains("combinations")
         );
+        let names: Map<String, Value> = (0..=MAX_OPTIONAL)
+            .map(|name| (name.to_string(), json!({})))
+            .collect();
+        let mut object = json!({ "properties": names });
+        assert!(refused(&object).reason.contains("not required"));
+        object["required"] = json!(["0"]);
+        check(&object).unwrap();
         let many: Vec<u32> = (0..20_000).collect();
         assert!(refused(&json!({"enum": many})).reason.contains("parts"));
         let wide = json!({"description": "x".repeat(MAX_BYTES)});
