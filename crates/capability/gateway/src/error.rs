@@ -107,6 +107,9 @@ impl Diagnose for GatewayError {
             Self::DeadlineExceeded { .. } => Meaning::DeadlineExceeded,
             Self::Engine(error) => error.meaning(),
             Self::Generation(report) if report.retryable => Meaning::Unavailable,
+            Self::Generation(report) if report.code == "request_deadline_exceeded" => {
+                Meaning::DeadlineExceeded
+            }
             // Only while it was followed did the engine find that a format is too much work.
             Self::Generation(report) if report.code == "invalid_request" => Meaning::InvalidInput,
             Self::Generation(_) => Meaning::Internal,
@@ -144,13 +147,20 @@ impl GatewayError {
         let error = ApiError::of(&self);
         let known = self.code();
         let error = match self.meaning() {
-            Meaning::ResourceExhausted | Meaning::Unavailable => error.with_retry_after(1),
+            Meaning::ResourceExhausted | Meaning::Unavailable => error.with_retry_after(self.retry_after_s()),
             _ => error,
         };
         // These two are codes that OpenAI's clients look at; ours are the same words.
         match known {
             "model_not_found" | "context_length_exceeded" => error.with_foreign_code(known),
             _ => error,
+        }
+    }
+
+    fn retry_after_s(&self) -> u64 {
+        match self {
+            Self::Engine(error) => error.retry_after_s().unwrap_or(1),
+            _ => 1,
         }
     }
 

@@ -497,6 +497,28 @@ async fn a_refused_format_is_named_as_the_client_named_it() {
 }
 
 #[tokio::test]
+async fn who_is_refused_hears_when_the_engine_will_have_room() {
+    let peers = one(Script::Refuse(429, "engine_queue_full"));
+    let house = House::with(Flavor::Gguf, &peers).await;
+    let body = chat(json!({"priority": -3, "deadline_ms": 5000}));
+    let response = house.post(CHAT, &body).send().await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["retry-after"]),
+        (429, &"17".parse().unwrap())
+    );
+    let sent = peers[0].state.last.lock().unwrap().take().unwrap();
+    assert_eq!((sent.priority, sent.deadline_ms), (-3, Some(5000)));
+    for (name, value) in [
+        ("priority", json!("high")),
+        ("deadline_ms", json!(-1)),
+        ("deadline_ms", json!(1.5)),
+    ] {
+        let (status, answer) = house.ask(CHAT, &chat(json!({ name: value }))).await;
+        assert_eq!((status, answer["error"]["param"].as_str()), (400, Some(name)));
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_ends_the_work() {
     let peers = one(Script::SayAndHang(vec!["one"]));
     let house = House::with(Flavor::Gguf, &peers).await;

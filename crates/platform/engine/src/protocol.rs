@@ -236,6 +236,11 @@ pub struct GenerateRequest {
     /// What the answer must be. Not with `stop`, which would cut it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<AnswerFormat>,
+    /// Less is sooner, also in place of what runs already. Absent: 0.
+    pub priority: i32,
+    /// The answer is of no use after so many milliseconds: what is not complete by then ends with an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
     /// Tools that the model may call, in a chat. At most 128.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Tool>,
@@ -368,6 +373,12 @@ pub struct Stats {
     pub admitted_prompt_tokens_total: u64,
     /// Of these, how many were in the cache and were not computed again (GGUF).
     pub cached_prompt_tokens_total: u64,
+    /// Requests that lost their place to another and were computed again (GGUF).
+    pub preemptions_total: u64,
+    /// Tokens of the requests that wait: of prompts, and of answers as long as they may become (GGUF).
+    pub waiting_tokens: u64,
+    /// Tokens computed in a second of work, of prompts and of answers, of late (GGUF).
+    pub tokens_per_second: u64,
     /// Tokens generated (GGUF).
     pub decoded_tokens_total: u64,
     /// Tokens reserved in the KV caches now (GGUF).

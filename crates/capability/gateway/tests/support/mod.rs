@@ -166,7 +166,11 @@ fn refusal(status: u16, code: &str) -> Response {
 fn refusal_of(status: u16, code: &str, field: &str) -> Response {
     let error = json!({"error": {"code": code, "message": format!("refused: {code}"), "retryable": false,
         "field": field}});
-    (StatusCode::from_u16(status).unwrap(), axum::Json(error)).into_response()
+    let mut response = (StatusCode::from_u16(status).unwrap(), axum::Json(error)).into_response();
+    if status == 429 {
+        response.headers_mut().insert("retry-after", 17.into());
+    }
+    response
 }
 
 /// Counts a generation whose body was dropped before its end.

@@ -8,15 +8,17 @@
 //! - `embedding` is a request for embeddings, `embedder` computes them between the worker's batches;
 //! - `cache` is where the keys and values of sequences lie;
 //! - `prefix` says what of them a new request goes on from;
-//! - `schedule` decides what goes into a batch, and nothing else;
+//! - `schedule` decides what goes into a batch, who waits for whom and who loses a place, and nothing else;
+//! - `sequence` is a request with a place;
 //! - `sampler` picks tokens, from scores that `adjuster` may have changed, among those that a `constraint` allows;
 //! - `tools` lays out calls of tools, holds answers to their form, and reads calls out of them;
 //! - `text`, `template`, `logprobs` and `echo` (of a prompt) are what their names say.
 //!
 //! What a request has computed stays in its place, and a later one with the same beginning goes on from there.
-//! A request reserves its prompt and `max_tokens` in a KV cache when it is admitted, so one that is
-//! running is never thrown out again. Admission is first come, first served: a large request at the head
-//! waits for room and is not overtaken, so none starves.
+//! Admission is by priority, and first come, first served among equals: a large request at the head waits for room and is
+//! not overtaken, so none starves. In the pool a request is promised its prompt and the beginning of its answer, and more
+//! as it is needed. Where that is not there, whoever would be served last loses its place: it waits again, and is
+//! computed again from its prompt and what it had answered, which its caller never notices but for the time.
 
 mod adjuster;
 mod cache;
@@ -32,6 +34,7 @@ mod queue;
 mod request;
 mod sampler;
 mod schedule;
+mod sequence;
 mod template;
 mod text;
 mod tools;
@@ -39,6 +42,7 @@ mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -68,7 +72,14 @@ impl GgufEngine {
     pub fn load(path: &Path, args: &EngineArgs) -> Result<Self, EngineError> {
         crate::cpu::check()?;
         let loaded = Arc::new(Loaded::open(path, args)?);
-        let queue = Arc::new(Queue::new(args.max_waiting.max(1), loaded.limits.kv_tokens));
+        let queue = Arc::new(Queue::new(
+            args.max_waiting.max(1),
+            match args.max_waiting_tokens {
+                0 => u64::from(loaded.limits.kv_tokens) * 8,
+                given => given,
+            },
+            loaded.limits.kv_tokens,
+        ));
         worker::start(Arc::clone(&loaded), Arc::clone(&queue))?;
         Ok(Self {
             name: args.name.clone(),
@@ -109,12 +120,13 @@ impl GgufEngine {
         // Unbounded, yet bounded: a request sends at most its own max_tokens events, and the one thread
         // that computes for everybody must never wait for a slow reader.
         let (events, received) = mpsc::unbounded_channel();
+        let now = Instant::now();
         let template = self.loaded.template.as_ref();
         let form = template.and_then(ChatTemplate::form).unwrap_or(Form::Tagged);
         let offer = tools::offer(request, form)?;
         let constraint = self.constraint(request, offer.as_ref()).await?;
         let calls = offer.map(|offer| offer.form);
-        let job = request::prepare(request, &self.loaded, constraint, calls, events)?;
+        let job = request::prepare(request, &self.loaded, constraint, calls, now, events)?;
         self.queue.push(job)?;
         Ok(received)
     }

@@ -126,12 +126,16 @@ fn failed(error: &EngineError) -> Response<Body> {
     struct Envelope {
         error: ErrorReport,
     }
-    json(
+    let mut response = json(
         status(error),
         &Envelope {
             error: ErrorReport::of(error),
         },
-    )
+    );
+    if let Some(seconds) = error.retry_after_s() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {

@@ -79,6 +79,8 @@ pub(super) fn take(parameters: &mut Parameters) -> Result<GenerateRequest, Gatew
         presence_penalty: parameters.optional("presence_penalty")?,
         repetition_penalty: parameters.optional("repetition_penalty")?,
         logit_bias: logit_bias(parameters)?,
+        priority: parameters.optional("priority")?.unwrap_or(0),
+        deadline_ms: parameters.optional("deadline_ms")?,
         seed,
         stop,
         ..GenerateRequest::default()

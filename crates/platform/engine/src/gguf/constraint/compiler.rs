@@ -5,7 +5,6 @@
 //! is sent, the answers of others have the rest of the machine.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -21,8 +20,10 @@ use crate::EngineError;
 use crate::gguf::loaded::Loaded;
 use crate::protocol::AnswerFormat;
 
-/// How long a caller waits for its grammar.
+/// How long a grammar may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it may wait behind others, and for the vocabulary, which is made ready with the first.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(15);
 /// Grammars that wait to be compiled.
 const WAITING_MAX: usize = 32;
 /// Compiled ones that are kept.
@@ -57,7 +58,7 @@ fn limits() -> ParserLimits {
 
 struct Task {
     format: AnswerFormat,
-    begun: Arc<AtomicBool>,
+    begun: oneshot::Sender<()>,
     answer: oneshot::Sender<Result<Constraint, String>>,
 }
 
@@ -91,13 +92,16 @@ impl Compiler {
     /// As [`Compiler::compile`].
     pub async fn compile_checked(&self, format: &AnswerFormat) -> Result<Constraint, EngineError> {
         let (answer, answered) = oneshot::channel();
-        let begun = Arc::new(AtomicBool::new(false));
+        let (begun, has_begun) = oneshot::channel();
         let task = Task {
             format: format.clone(),
-            begun: Arc::clone(&begun),
+            begun,
             answer,
         };
         if self.tasks()?.try_send(task).is_err() {
+            return Err(EngineError::QueueFull { limit: WAITING_MAX });
+        }
+        if tokio::time::timeout(QUEUE_PATIENCE, has_begun).await.is_err() {
             return Err(EngineError::QueueFull { limit: WAITING_MAX });
         }
         match tokio::time::timeout(PATIENCE, answered).await {
@@ -107,11 +111,10 @@ impl Compiler {
                 *self.lock() = None;
                 Err(refused("it cannot be compiled".to_owned()))
             }
-            Err(_) if begun.load(Ordering::Relaxed) => Err(refused(format!(
+            Err(_) => Err(refused(format!(
                 "it takes more than {} s to compile",
                 PATIENCE.as_secs()
             ))),
-            Err(_) => Err(EngineError::QueueFull { limit: WAITING_MAX }),
         }
     }
 
@@ -176,7 +179,7 @@ fn run(loaded: &Loaded, tasks: &mpsc::Receiver<Task>) {
         if task.answer.is_closed() {
             continue;
         }
-        task.begun.store(true, Ordering::Relaxed);
+        let _ = task.begun.send(());
         let compiled = match &factory {
             Ok(factory) => begin(factory, &task.format, &mut kept),
             Err(error) => Err(error.clone()),
