@@ -165,6 +165,11 @@ impl Diagnose for GatewayError {
             Self::DeadlineExceeded { .. } | Self::AttemptTimedOut { .. } => Meaning::DeadlineExceeded,
             Self::Engine(error) => error.meaning(),
             Self::Generation(report) if report.retryable => Meaning::Unavailable,
+            Self::Generation(report) if report.code == "request_deadline_exceeded" => {
+                Meaning::DeadlineExceeded
+            }
+            // Only while it was followed did the engine find that a format is too much work.
+            Self::Generation(report) if report.code == "invalid_request" => Meaning::InvalidInput,
             Self::Generation(_) => Meaning::Internal,
         }
     }
@@ -261,7 +266,9 @@ impl GatewayError {
                 },
                 _,
             ) => error.with_retry_after(*seconds),
-            (_, Meaning::ResourceExhausted | Meaning::Unavailable) => error.with_retry_after(1),
+            (_, Meaning::ResourceExhausted | Meaning::Unavailable) => {
+                error.with_retry_after(self.retry_after_s())
+            }
             _ => error,
         };
         // These are codes that OpenAI's clients look at; ours are the same words.
@@ -270,6 +277,13 @@ impl GatewayError {
                 error.with_foreign_code(known)
             }
             _ => error,
+        }
+    }
+
+    fn retry_after_s(&self) -> u64 {
+        match self {
+            Self::Engine(error) => error.retry_after_s().unwrap_or(1),
+            _ => 1,
         }
     }
 

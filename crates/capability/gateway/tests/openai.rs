@@ -358,10 +358,10 @@ async fn what_is_wrong_is_said_in_openai_s_shape() {
         (status, error["code"].as_str()),
         (400, Some("context_length_exceeded"))
     );
-    let (status, error) = ask(chat(json!({"tools": [{"type": "function"}]}))).await;
+    let (status, error) = ask(chat(json!({"functions": [{"name": "f"}]}))).await;
     assert_eq!(
         (status, error["param"].as_str(), error["code"].as_str()),
-        (400, Some("tools"), Some("unsupported_parameter"))
+        (400, Some("functions"), Some("unsupported_parameter"))
     );
     let (status, error) = ask(chat(json!({"n": 17}))).await;
     assert_eq!((status, error["param"].as_str()), (400, Some("n")));
@@ -423,6 +423,99 @@ async fn how_to_sample_reaches_the_engine_and_a_wrong_type_is_named() {
         assert_eq!((status, answer["error"]["param"].as_str()), (400, Some(name)));
     }
     assert_eq!(peers[0].requests(), 2, "what is wrong never reaches an engine");
+}
+
+#[tokio::test]
+async fn calls_of_tools_have_openai_s_shape_whole_and_in_pieces() {
+    let peers = one(Script::Call);
+    let house = House::with(Flavor::Gguf, &peers).await;
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]);
+    let (status, answer) = house
+        .ask(CHAT, &chat(json!({"tools": tools, "tool_choice": "required"})))
+        .await;
+    assert_eq!(status, 200, "{answer}");
+    let choice = &answer["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls");
+    assert_eq!(choice["message"]["content"], "Well.");
+    let calls = choice["message"]["tool_calls"].as_array().unwrap();
+    assert_eq!((calls.len(), calls[0]["type"].as_str()), (2, Some("function")));
+    assert_eq!(
+        calls[0]["function"],
+        json!({"name": "f", "arguments": "{\"a\": 1}"})
+    );
+    assert_ne!(calls[0]["id"], calls[1]["id"]);
+    let sent = peers[0].state.last.lock().unwrap().take().unwrap();
+    assert_eq!(
+        (sent.tools[0].name.as_str(), sent.parallel_tool_calls),
+        ("f", true)
+    );
+
+    let events = house
+        .events(CHAT, &chat(json!({"tools": tools, "stream": true})))
+        .await;
+    assert_eq!(events.last().unwrap(), "[DONE]");
+    let mut made: Vec<(String, String)> = vec![];
+    for event in &events[..events.len() - 1] {
+        let chunk: Value = serde_json::from_str(event).unwrap();
+        for call in chunk["choices"][0]["delta"]["tool_calls"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let at = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
+            if let Some(id) = call["id"].as_str() {
+                assert_eq!((at, call["type"].as_str()), (made.len(), Some("function")));
+                assert_eq!(call["function"]["name"], "f");
+                made.push((id.to_owned(), String::new()));
+            }
+            made[at]
+                .1
+                .push_str(call["function"]["arguments"].as_str().unwrap());
+        }
+    }
+    let arguments: Vec<_> = made.iter().map(|(_, arguments)| arguments.as_str()).collect();
+    assert_eq!(arguments, ["{\"a\": 1}", "{}"]);
+    assert!(events[events.len() - 2].contains("\"finish_reason\":\"tool_calls\""));
+}
+
+#[tokio::test]
+async fn a_refused_format_is_named_as_the_client_named_it() {
+    let peers = one(Script::RefuseField("format"));
+    let house = House::with(Flavor::Gguf, &peers).await;
+    let schema = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {"not": {}}}});
+    let (status, answer) = house.ask(CHAT, &chat(json!({"response_format": schema}))).await;
+    assert_eq!(
+        (status, answer["error"]["param"].as_str()),
+        (400, Some("response_format.json_schema.schema"))
+    );
+    let body = completion(json!("x"), json!({"guided_regex": "("}));
+    let (_, answer) = house.ask("/v1/completions", &body).await;
+    assert_eq!(answer["error"]["param"], "guided_regex");
+    peers[0].says(Script::RefuseField("tools[1].parameters"));
+    let (_, answer) = house.ask(CHAT, &chat(json!({}))).await;
+    assert_eq!(answer["error"]["param"], "tools[1].function.parameters");
+}
+
+#[tokio::test]
+async fn who_is_refused_hears_when_the_engine_will_have_room() {
+    let peers = one(Script::Refuse(429, "engine_queue_full"));
+    let house = House::with(Flavor::Gguf, &peers).await;
+    let body = chat(json!({"priority": -3, "deadline_ms": 5000}));
+    let response = house.post(CHAT, &body).send().await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["retry-after"]),
+        (429, &"17".parse().unwrap())
+    );
+    let sent = peers[0].state.last.lock().unwrap().take().unwrap();
+    assert_eq!((sent.priority, sent.deadline_ms), (-3, Some(5000)));
+    for (name, value) in [
+        ("priority", json!("high")),
+        ("deadline_ms", json!(-1)),
+        ("deadline_ms", json!(1.5)),
+    ] {
+        let (status, answer) = house.ask(CHAT, &chat(json!({ name: value }))).await;
+        assert_eq!((status, answer["error"]["param"].as_str()), (400, Some(name)));
+    }
 }
 
 #[tokio::test]

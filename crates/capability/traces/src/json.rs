@@ -31,6 +31,18 @@ pub(crate) fn spaced(value: &impl Serialize) -> String {
     }
 }
 
+/// The same with the members of every object in the order of their names: one text for each value, in whatever order its
+/// members came. For what is compared as a text or goes into a digest.
+pub(crate) fn canonical(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(mut value) => {
+            value.sort_all_objects();
+            spaced(&value)
+        }
+        Err(_) => "null".to_owned(),
+    }
+}
+
 /// The first `limit` characters.
 pub(crate) fn cut(text: &str, limit: usize) -> &str {
     // Bytes bound characters from above, so the common case counts nothing.
@@ -61,6 +73,19 @@ mod tests {
             spaced(&json!({"a": [1, 2.5, "ü"], "b": {}})),
             r#"{"a": [1, 2.5, "ü"], "b": {}}"#
         );
+    }
+
+    #[test]
+    fn equal_values_have_one_canonical_text() {
+        let one = json!({"b": [{"d": 1, "c": 2}], "a": {}});
+        let other = json!({"a": {}, "b": [{"c": 2, "d": 1}]});
+        assert_ne!(
+            spaced(&one),
+            spaced(&other),
+            "members stay in the order they came in"
+        );
+        assert_eq!(canonical(&one), canonical(&other));
+        assert_eq!(canonical(&one), r#"{"a": {}, "b": [{"c": 2, "d": 1}]}"#);
     }
 
     #[test]

@@ -96,10 +96,7 @@ async fn run(client: EngineClient, tokens: u32) -> Result<(), EngineError> {
 async fn one(client: EngineClient, index: u32, tokens: u32) -> Result<u32, EngineError> {
     let content = format!("Write a long story about a ship with {} sails.", index + 2);
     let request = GenerateRequest {
-        messages: Some(vec![ChatMessage {
-            role: "user".to_owned(),
-            content,
-        }]),
+        messages: Some(vec![ChatMessage::new("user", content)]),
         max_tokens: Some(tokens),
         temperature: Some(0.7),
         seed: Some(u64::from(index)),

@@ -28,6 +28,10 @@ pub struct EngineArgs {
     /// The most requests that wait for a place before new ones are refused.
     #[arg(long, default_value_t = 256)]
     pub max_waiting: usize,
+    /// The most tokens of requests that wait, prompts and answers together; 0 is eight times what the KV caches
+    /// hold (gguf).
+    #[arg(long, default_value_t = 0)]
+    pub max_waiting_tokens: u64,
     /// The most rows of one batch (onnx).
     #[arg(long, default_value_t = 32)]
     pub max_batch: usize,
@@ -71,6 +75,7 @@ impl EngineArgs {
             version: "1".to_owned(),
             threads: 0,
             max_waiting: 256,
+            max_waiting_tokens: 0,
             max_batch: 32,
             batch_delay_us: 2_000,
             max_sequences: 8,
@@ -91,6 +96,7 @@ impl EngineArgs {
             ("--version", self.version.clone()),
             ("--threads", self.threads.to_string()),
             ("--max-waiting", self.max_waiting.to_string()),
+            ("--max-waiting-tokens", self.max_waiting_tokens.to_string()),
             ("--max-batch", self.max_batch.to_string()),
             ("--batch-delay-us", self.batch_delay_us.to_string()),
             ("--max-sequences", self.max_sequences.to_string()),

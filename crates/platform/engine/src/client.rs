@@ -139,9 +139,16 @@ impl EngineClient {
                 ended: false,
             });
         }
+        let retry_after_s = retry_after_s(response.headers());
         let answer = collect(response.into_body()).await?;
         self.keep(connection);
-        Err(remote(status, &answer))
+        Err(match (remote(status, &answer), retry_after_s) {
+            (EngineError::Remote { report, .. }, Some(retry_after_s)) => EngineError::Overloaded {
+                retry_after_s,
+                report,
+            },
+            (error, _) => error,
+        })
     }
 
     /// Embeds texts (GGUF). Dropping the future withdraws the request.
@@ -358,6 +365,10 @@ fn remote(status: StatusCode, body: &[u8]) -> EngineError {
             detail: format!("status {status} without an error report"),
         },
     }
+}
+
+fn retry_after_s(headers: &http::HeaderMap) -> Option<u64> {
+    headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()
 }
 
 fn lost(error: &hyper::Error) -> EngineError {

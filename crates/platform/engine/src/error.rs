@@ -76,6 +76,22 @@ pub enum EngineError {
         /// Its bound.
         limit: usize,
     },
+    /// Those that wait have as many tokens as may wait.
+    #[error("requests with {waiting_tokens} tokens wait already, and at most {limit_tokens} may")]
+    TooManyTokens {
+        /// Of prompts and of answers as long as they may become.
+        waiting_tokens: u64,
+        /// Their bound.
+        limit_tokens: u64,
+        /// When there will be room, at the rate of late.
+        retry_after_s: u64,
+    },
+    /// What a request said about its own time.
+    #[error("the request was not answered within the {deadline_ms} ms that it gave itself")]
+    DeadlineExceeded {
+        /// As asked for.
+        deadline_ms: u64,
+    },
     /// A request field is wrong.
     #[error("{detail}")]
     InvalidRequest {
@@ -145,6 +161,14 @@ pub enum EngineError {
         /// Its report.
         report: Box<ErrorReport>,
     },
+    /// The engine has too much to do, and said when to come again.
+    #[error("{}", .report.message)]
+    Overloaded {
+        /// Seconds until there will be room.
+        retry_after_s: u64,
+        /// Its report.
+        report: Box<ErrorReport>,
+    },
     /// The engine answered what this client does not understand.
     #[error("the engine's answer is not understood: {detail}")]
     Protocol {
@@ -199,6 +223,7 @@ const CODES: &[&str] = &[
     "cpu_unsupported",
     "engine_not_ready",
     "engine_queue_full",
+    "request_deadline_exceeded",
     "invalid_request",
     "context_length_exceeded",
     "body_too_large",
@@ -223,7 +248,8 @@ impl Diagnose for EngineError {
             Self::ModelUnsupported { .. } => "model_unsupported",
             Self::CpuUnsupported { .. } => "cpu_unsupported",
             Self::NotReady { .. } => "engine_not_ready",
-            Self::QueueFull { .. } => "engine_queue_full",
+            Self::QueueFull { .. } | Self::TooManyTokens { .. } => "engine_queue_full",
+            Self::DeadlineExceeded { .. } => "request_deadline_exceeded",
             Self::InvalidRequest { .. } => "invalid_request",
             Self::ContextLengthExceeded { .. } => "context_length_exceeded",
             Self::BodyTooLarge { .. } => "body_too_large",
@@ -234,7 +260,7 @@ impl Diagnose for EngineError {
             Self::ConnectionLost { .. } => "engine_connection_lost",
             Self::Protocol { .. } => "engine_protocol",
             Self::Io { .. } => "engine_io",
-            Self::Remote { report, .. } => CODES
+            Self::Remote { report, .. } | Self::Overloaded { report, .. } => CODES
                 .iter()
                 .copied()
                 .find(|code| *code == report.code)
@@ -255,7 +281,10 @@ impl Diagnose for EngineError {
             | Self::ContextLengthExceeded { .. } => Meaning::InvalidInput,
             Self::BodyTooLarge { .. } => Meaning::TooLarge,
             Self::NoSuchRoute { .. } => Meaning::NotFound,
-            Self::QueueFull { .. } => Meaning::ResourceExhausted,
+            Self::QueueFull { .. } | Self::TooManyTokens { .. } | Self::Overloaded { .. } => {
+                Meaning::ResourceExhausted
+            }
+            Self::DeadlineExceeded { .. } => Meaning::DeadlineExceeded,
             Self::NotReady { .. }
             | Self::Stopped
             | Self::Unreachable { .. }
@@ -268,8 +297,8 @@ impl Diagnose for EngineError {
 
     fn retryable(&self) -> bool {
         match self {
-            Self::Remote { report, .. } => report.retryable,
-            Self::CpuUnsupported { .. } => false,
+            Self::Remote { report, .. } | Self::Overloaded { report, .. } => report.retryable,
+            Self::CpuUnsupported { .. } | Self::DeadlineExceeded { .. } => false,
             other => other.meaning().retryable(),
         }
     }
@@ -285,7 +314,7 @@ impl Diagnose for EngineError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::InvalidRequest { hint, .. } => hint.clone(),
-            Self::Remote { report, .. } => report.hint.clone(),
+            Self::Remote { report, .. } | Self::Overloaded { report, .. } => report.hint.clone(),
             Self::ModelMissing { .. } => {
                 Some("write the trained model as model.onnx or as a .gguf file into the step's output".into())
             }
@@ -300,7 +329,9 @@ impl Diagnose for EngineError {
                 Some("write the file again; publish it under its final name only when it is complete".into())
             }
             Self::ContextLengthExceeded { .. } => Some("shorten the prompt or ask for fewer tokens".into()),
-            Self::QueueFull { .. } => Some("try again shortly, or add replicas to the endpoint".into()),
+            Self::QueueFull { .. } | Self::TooManyTokens { .. } => {
+                Some("try again shortly, or add replicas to the endpoint".into())
+            }
             Self::CpuUnsupported { .. } => Some(
                 "build Corliss on this machine with the GGML_* settings of .cargo/config.toml off".into(),
             ),
@@ -323,6 +354,17 @@ fn meaning_of(status: u16) -> Meaning {
 }
 
 impl EngineError {
+    /// When there will be room again, where that is known.
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::TooManyTokens { retry_after_s, .. } | Self::Overloaded { retry_after_s, .. } => {
+                Some(*retry_after_s)
+            }
+            _ => None,
+        }
+    }
+
     /// A request field that is wrong.
     pub(crate) fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::InvalidRequest {

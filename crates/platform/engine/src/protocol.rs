@@ -89,12 +89,93 @@ pub struct LanguageMetadata {
 }
 
 /// One turn of a chat.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ChatMessage {
-    /// `system`, `user` or `assistant`; the model's template decides which it knows.
+    /// `system`, `user`, `assistant` or `tool`; the model's template decides which it knows.
     pub role: String,
     /// Text.
     pub content: String,
+    /// Calls of tools that an assistant made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// Which call a tool answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+    /// Whose turn it is, among several of a role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+impl ChatMessage {
+    /// A turn that is text.
+    #[must_use]
+    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+        Self {
+            role: role.into(),
+            content: content.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A call of a tool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ToolCall {
+    /// By which the tool's answer names it.
+    pub id: String,
+    /// The tool's.
+    pub name: String,
+    /// A JSON object as a text.
+    pub arguments: String,
+}
+
+/// A tool that the model may call.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tool {
+    /// Letters, digits, dots, underscores and dashes, at most 64.
+    pub name: String,
+    /// What it does, for the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// JSON schema of its arguments. Absent: it takes none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<serde_json::Value>,
+    /// Refuse the request if the arguments cannot be held to the schema; otherwise they are any object then.
+    pub strict: bool,
+}
+
+/// Whether tools are called.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolChoice {
+    /// As the model decides.
+    #[default]
+    Auto,
+    /// The model is not told of the tools.
+    None,
+    /// At least one.
+    Required,
+    /// This one.
+    Named(String),
+}
+
+/// What an answer must be. It is cut only where `max_tokens` ends it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerFormat {
+    /// A JSON object.
+    JsonObject,
+    /// JSON that satisfies this schema, its members in the schema's order.
+    JsonSchema(serde_json::Value),
+    /// A text that this regular expression matches as a whole.
+    Regex(String),
+    /// One of these texts.
+    Choice(Vec<String>),
+    /// A text of this grammar, in llguidance's variant of Lark.
+    Lark(String),
 }
 
 /// The body of `POST /generate`. Exactly one of `messages`, `prompt` and `prompt_tokens` is given.
@@ -152,6 +233,21 @@ pub struct GenerateRequest {
     /// token that ends the answer is reported too. Not with `messages`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub echo: bool,
+    /// What the answer must be. Not with `stop`, which would cut it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<AnswerFormat>,
+    /// Less is sooner, also in place of what runs already. Absent: 0.
+    pub priority: i32,
+    /// The answer is of no use after so many milliseconds: what is not complete by then ends with an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// Tools that the model may call, in a chat. At most 128.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool>,
+    /// Whether it calls them.
+    pub tool_choice: ToolChoice,
+    /// Whether one answer may make several calls.
+    pub parallel_tool_calls: bool,
 }
 
 /// One text, as it is or in tokens.
@@ -192,6 +288,8 @@ pub enum FinishReason {
     Stop,
     /// `max_tokens` were generated.
     Length,
+    /// The model calls tools.
+    ToolCalls,
 }
 
 /// A token with its log-probability.
@@ -231,6 +329,16 @@ pub enum GenerateEvent {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         logprobs: Vec<TokenLogprob>,
     },
+    /// More of a call of a tool.
+    ToolCall {
+        /// Which call of this answer, from 0.
+        index: u32,
+        /// The tool's name, with the first event of each call.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// More of the arguments, which are a JSON object as a text.
+        arguments: String,
+    },
     /// Last: all went well.
     End {
         /// Why it ended.
@@ -265,6 +373,12 @@ pub struct Stats {
     pub admitted_prompt_tokens_total: u64,
     /// Of these, how many were in the cache and were not computed again (GGUF).
     pub cached_prompt_tokens_total: u64,
+    /// Requests that lost their place to another and were computed again (GGUF).
+    pub preemptions_total: u64,
+    /// Tokens of the requests that wait: of prompts, and of answers as long as they may become (GGUF).
+    pub waiting_tokens: u64,
+    /// Tokens computed in a second of work, of prompts and of answers, of late (GGUF).
+    pub tokens_per_second: u64,
     /// Tokens generated (GGUF).
     pub decoded_tokens_total: u64,
     /// Tokens reserved in the KV caches now (GGUF).

@@ -20,8 +20,8 @@ mod smollm2 {
     use corliss_engine::EngineArgs;
     use corliss_engine::client::GenerateStream;
     use corliss_engine::protocol::{
-        ChatMessage, EmbedInput, EmbedRequest, EngineState, FinishReason, GenerateEvent, GenerateRequest,
-        Stats, TokenLogprob,
+        AnswerFormat, ChatMessage, EmbedInput, EmbedRequest, EngineState, FinishReason, GenerateEvent,
+        GenerateRequest, Stats, TokenLogprob, Tool, ToolCall, ToolChoice,
     };
     use corliss_types::Flavor;
 
@@ -42,10 +42,7 @@ mod smollm2 {
 
     fn chat(content: &str, max_tokens: u32) -> GenerateRequest {
         GenerateRequest {
-            messages: Some(vec![ChatMessage {
-                role: "user".to_owned(),
-                content: content.to_owned(),
-            }]),
+            messages: Some(vec![ChatMessage::new("user", content)]),
             max_tokens: Some(max_tokens),
             temperature: Some(0.0),
             ..GenerateRequest::default()
@@ -57,6 +54,8 @@ mod smollm2 {
         prompt_tokens: u32,
         cached_tokens: u32,
         text: String,
+        /// Name and arguments.
+        calls: Vec<(String, String)>,
         logprobs: Vec<TokenLogprob>,
         finish: FinishReason,
         tokens: u32,
@@ -67,6 +66,7 @@ mod smollm2 {
             prompt_tokens: 0,
             cached_tokens: 0,
             text: String::new(),
+            calls: vec![],
             logprobs: vec![],
             finish: FinishReason::Stop,
             tokens: 0,
@@ -81,6 +81,15 @@ mod smollm2 {
                 GenerateEvent::Token { text, logprobs } => {
                     answer.text.push_str(&text);
                     answer.logprobs.extend(logprobs);
+                }
+                GenerateEvent::ToolCall {
+                    index,
+                    name,
+                    arguments,
+                } => {
+                    answer.calls.extend(name.map(|name| (name, String::new())));
+                    assert_eq!(answer.calls.len(), index as usize + 1);
+                    answer.calls.last_mut().unwrap().1.push_str(&arguments);
                 }
                 GenerateEvent::End {
                     finish_reason,
@@ -179,10 +188,9 @@ mod smollm2 {
 
     fn turns(texts: &[&str], max_tokens: u32) -> GenerateRequest {
         let roles = ["user", "assistant"].into_iter().cycle();
-        let messages = roles.zip(texts).map(|(role, content)| ChatMessage {
-            role: role.to_owned(),
-            content: (*content).to_owned(),
-        });
+        let messages = roles
+            .zip(texts)
+            .map(|(role, content)| ChatMessage::new(role, *content));
         GenerateRequest {
             messages: Some(messages.collect()),
             max_tokens: Some(max_tokens),
@@ -641,6 +649,336 @@ mod smollm2 {
         assert_eq!(field(engine.client.embed(&shorter).await), "dimensions");
         let stats = stats_until(&engine, |stats| stats.running == 0).await;
         assert_eq!((stats.completed_total, stats.failed_total), (7, 0), "{stats:?}");
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn an_answer_with_a_format_is_complete_or_cut_and_nothing_else() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let mut request = chat("Describe the city of Paris.", 200);
+        let schema = serde_json::json!({
+            "type": "object", "required": ["city", "people", "sights"], "additionalProperties": false,
+            "properties": {
+                "city": {"type": "string", "maxLength": 20},
+                "people": {"type": "integer", "minimum": 0, "maximum": 99_999_999},
+                "sights": {"type": "array", "items": {"enum": ["tower", "river"]}, "minItems": 1, "maxItems": 3},
+            },
+        });
+        request.format = Some(AnswerFormat::JsonSchema(schema));
+        // Greedy, hot and hotter: what the model would rather say does not matter.
+        for (temperature, seed) in [(0.0, None), (1.5, Some(1)), (5.0, Some(2)), (5.0, Some(3))] {
+            (request.temperature, request.seed) = (Some(temperature), seed);
+            let answer = ask(&engine, &request).await;
+            assert_eq!(answer.finish, FinishReason::Stop, "{answer:?}");
+            let value: serde_json::Value = serde_json::from_str(&answer.text).unwrap();
+            let names: Vec<_> = value.as_object().unwrap().keys().collect();
+            assert_eq!(names, ["city", "people", "sights"]);
+            assert!(value["people"].is_u64(), "{value}");
+            assert!(
+                (1..=3).contains(&value["sights"].as_array().unwrap().len()),
+                "{value}"
+            );
+        }
+        request.max_tokens = Some(6);
+        assert_eq!(ask(&engine, &request).await.finish, FinishReason::Length);
+
+        for (format, fits) in [
+            (
+                AnswerFormat::Choice(vec!["yes".to_owned(), "no".to_owned()]),
+                (|text| text == "yes" || text == "no") as fn(&str) -> bool,
+            ),
+            (AnswerFormat::Regex("[A-Z][a-z]{2,5}!".to_owned()), |text| {
+                text.len() <= 7 && text.ends_with('!')
+            }),
+            (
+                AnswerFormat::Lark("start: \"<\" /[a-z]{1,8}/ \">\"".to_owned()),
+                |text| text.starts_with('<') && text.ends_with('>'),
+            ),
+        ] {
+            let mut request = chat("Is water wet?", 60);
+            request.format = Some(format);
+            // A bias cannot break the promise, and penalties and log-probabilities work beside it.
+            (request.repetition_penalty, request.logprobs) = (Some(1.3), Some(2));
+            let answer = ask(&engine, &request).await;
+            assert!(fits(&answer.text), "{answer:?}");
+            assert_eq!(answer.finish, FinishReason::Stop);
+            assert_eq!(answer.logprobs.len() as u32, answer.tokens);
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn a_format_built_to_explode_is_refused_and_nobody_beside_it_notices() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let counting = {
+            let (client, request) = (engine.client.clone(), count_on(300, 200, 0));
+            tokio::spawn(async move { collect(client.generate(&request).await.unwrap()).await })
+        };
+        let string = |pattern: &str| serde_json::json!({"type": "string", "pattern": pattern});
+        let json = serde_json::json!({"not": {}});
+        let mut nested = serde_json::json!({"type": "integer"});
+        for _ in 0..40 {
+            nested = serde_json::json!({"type": "array", "items": nested});
+        }
+        let formats = [
+            AnswerFormat::JsonSchema(json),
+            AnswerFormat::JsonSchema(nested),
+            AnswerFormat::JsonSchema(serde_json::json!({"type": "array", "minItems": 1_000_000_000})),
+            AnswerFormat::JsonSchema(string("(a|b)*a(a|b){4000}x{1,5000}")),
+            AnswerFormat::Regex("((((a{100}){100}){100}){100}){100}".to_owned()),
+            AnswerFormat::Regex("(".to_owned()),
+            AnswerFormat::Regex("x".repeat(1 << 20)),
+            AnswerFormat::Lark("start: start start".to_owned()),
+            AnswerFormat::Choice(vec![]),
+        ];
+        for format in formats {
+            let mut request = chat("x", 8);
+            request.format = Some(format);
+            match engine.client.generate(&request).await {
+                Err(error) => {
+                    assert_eq!(error.field().as_deref(), Some("format"), "{error}");
+                    assert_eq!(error.meaning().http_status(), 400);
+                }
+                // What can be followed after all is answered.
+                Ok(mut stream) => while stream.next().await.is_some() {},
+            }
+        }
+        let mut cut = chat("x", 8);
+        (cut.format, cut.stop) = (Some(AnswerFormat::JsonObject), vec!["}".to_owned()]);
+        assert_eq!(
+            engine
+                .client
+                .generate(&cut)
+                .await
+                .err()
+                .unwrap()
+                .field()
+                .as_deref(),
+            Some("stop")
+        );
+        assert_eq!(counting.await.unwrap().tokens, 200);
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn tools_are_called_as_told_and_their_arguments_fit() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let tool = |name: &str, argument: &str| Tool {
+            name: name.to_owned(),
+            description: Some(format!("Looks up the {name} of a {argument}.")),
+            parameters: Some(serde_json::json!({
+                "type": "object", "required": [argument], "additionalProperties": false,
+                "properties": {argument: {"type": "string", "maxLength": 20}},
+            })),
+            strict: true,
+        };
+        let fits = |(name, arguments): &(String, String)| {
+            let value: serde_json::Value = serde_json::from_str(arguments).unwrap();
+            let argument = if name == "weather" { "city" } else { "stock" };
+            assert!(
+                value[argument].is_string() && value.as_object().unwrap().len() == 1,
+                "{value}"
+            );
+        };
+        let mut request = chat("What is the weather in Paris?", 200);
+        request.tools = vec![tool("weather", "city"), tool("price", "stock")];
+        let untold = ask(&engine, &chat("What is the weather in Paris?", 1)).await;
+        for (choice, temperature) in [
+            (ToolChoice::Required, 0.0),
+            (ToolChoice::Required, 3.0),
+            (ToolChoice::Named("price".to_owned()), 0.0),
+        ] {
+            (request.tool_choice, request.temperature) = (choice, Some(temperature));
+            let answer = ask(&engine, &request).await;
+            assert!(answer.prompt_tokens > untold.prompt_tokens + 50, "{answer:?}");
+            assert_eq!(
+                (answer.finish, answer.text.as_str()),
+                (FinishReason::ToolCalls, ""),
+                "{answer:?}"
+            );
+            assert_eq!(answer.calls.len(), 1, "{answer:?}");
+            answer.calls.iter().for_each(fits);
+            if let ToolChoice::Named(name) = &request.tool_choice {
+                assert_eq!(answer.calls[0].0, *name);
+            }
+        }
+        // Free to choose it writes what it likes, and whatever it calls fits; cut where max_tokens cuts it.
+        request.tool_choice = ToolChoice::Auto;
+        request.parallel_tool_calls = true;
+        for seed in 0..4 {
+            (request.temperature, request.seed) = (Some(1.0), Some(seed));
+            let answer = ask(&engine, &request).await;
+            match answer.finish {
+                FinishReason::ToolCalls => answer.calls.iter().for_each(fits),
+                FinishReason::Stop => {
+                    assert!(answer.calls.is_empty() && !answer.text.contains("<tool_call>"))
+                }
+                FinishReason::Length => {}
+            }
+        }
+        request.tool_choice = ToolChoice::None;
+        let answer = ask(&engine, &request).await;
+        assert_eq!(
+            (answer.prompt_tokens, answer.calls.len()),
+            (untold.prompt_tokens, 0)
+        );
+
+        // What the tool said goes on into the answer.
+        let mut messages = chat("What is the weather in Paris?", 1).messages.unwrap();
+        messages.push(ChatMessage {
+            tool_calls: vec![ToolCall {
+                id: "c1".to_owned(),
+                name: "weather".to_owned(),
+                arguments: "{\"city\": \"Paris\"}".to_owned(),
+            }],
+            ..ChatMessage::new("assistant", "")
+        });
+        messages.push(ChatMessage {
+            tool_call_id: Some("c1".to_owned()),
+            ..ChatMessage::new("tool", "It is 31 degrees and sunny in Paris.")
+        });
+        (request.messages, request.temperature) = (Some(messages), Some(0.0));
+        let answer = ask(&engine, &request).await;
+        assert!(
+            answer.text.contains("31") || answer.text.contains("sunny"),
+            "{answer:?}"
+        );
+    }
+
+    /// The numbers of an answer to [`count_on`], without the last, which may be cut.
+    fn counted(answer: &Answer) -> Vec<u32> {
+        let mut numbers: Vec<&str> = answer.text.split(',').map(str::trim).collect();
+        numbers.pop();
+        numbers.iter().map(|number| number.parse().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn who_loses_its_place_goes_on_as_if_nothing_had_happened() {
+        // One pool, too small for four answers of this length beside each other.
+        let (engine, _dir) = engine(|args| {
+            (args.context_tokens, args.kv_tokens, args.max_sequences) = (1024, 1024, 4);
+        })
+        .await;
+        let asked = [(100, 380), (300, 380), (500, 380), (700, 380)];
+        let running: Vec<_> = asked
+            .iter()
+            .map(|(first, max_tokens)| {
+                let (client, request) = (engine.client.clone(), count_on(*first, *max_tokens, 0));
+                tokio::spawn(async move { collect(client.generate(&request).await.unwrap()).await })
+            })
+            .collect();
+        for ((first, max_tokens), answer) in asked.iter().zip(running) {
+            let answer = answer.await.unwrap();
+            assert_eq!(
+                (answer.tokens, answer.finish),
+                (*max_tokens, FinishReason::Length)
+            );
+            let numbers = counted(&answer);
+            let right: Vec<u32> = (*first..).take(numbers.len()).collect();
+            assert!(numbers.len() > 60, "{answer:?}");
+            assert_eq!(numbers, right, "nothing is missing, and nothing said twice");
+        }
+        let stats = stats_until(&engine, |stats| stats.running == 0).await;
+        assert!(stats.preemptions_total > 0, "{stats:?}");
+        assert_eq!(
+            (
+                stats.completed_total,
+                stats.failed_total,
+                stats.kv_tokens_reserved
+            ),
+            (4, 0, 0)
+        );
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn what_is_urgent_takes_a_place_and_what_is_too_late_ends() {
+        let (engine, _dir) = engine(|args| args.max_sequences = 1).await;
+        let patient = {
+            let mut stream = engine.client.generate(&count_on(300, 200, 0)).await.unwrap();
+            stream.next().await.unwrap().unwrap();
+            tokio::spawn(collect(stream))
+        };
+        let mut urgent = count_on(700, 20, 0);
+        urgent.priority = -1;
+        let mut hopeless = count_on(500, 20, 0);
+        hopeless.deadline_ms = Some(1);
+        let answer = ask(&engine, &urgent).await;
+        assert!(
+            !patient.is_finished(),
+            "the urgent one did not wait for the patient one"
+        );
+        assert_eq!(counted(&answer)[..3], [700, 701, 702]);
+        let mut stream = engine.client.generate(&hopeless).await.unwrap();
+        let mut last = None;
+        while let Some(event) = stream.next().await {
+            last = Some(event.unwrap());
+        }
+        let Some(GenerateEvent::Error { error }) = last else {
+            panic!("{last:?}");
+        };
+        assert_eq!(error.code, "request_deadline_exceeded");
+        let answer = patient.await.unwrap();
+        let numbers = counted(&answer);
+        assert_eq!(numbers, (300..).take(numbers.len()).collect::<Vec<u32>>());
+        assert_eq!(answer.tokens, 200);
+        let stats = stats_until(&engine, |stats| stats.running == 0).await;
+        assert_eq!(stats.preemptions_total, 1);
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn answers_to_one_prompt_that_start_together_compute_it_once() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let request = count_on(900, 8, 800);
+        let running: Vec<_> = (0..6)
+            .map(|_| {
+                let (client, request) = (engine.client.clone(), request.clone());
+                tokio::spawn(async move { collect(client.generate(&request).await.unwrap()).await })
+            })
+            .collect();
+        let mut prompt = 0;
+        for answer in running {
+            let answer = answer.await.unwrap();
+            assert_eq!(counted(&answer)[0], 900, "{answer:?}");
+            prompt = u64::from(answer.prompt_tokens);
+        }
+        let stats = stats_until(&engine, |stats| stats.running == 0).await;
+        assert!(
+            stats.prompt_tokens_total < prompt + 6 * 32,
+            "{} tokens computed for six prompts of {prompt}",
+            stats.prompt_tokens_total
+        );
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn tokens_that_wait_are_bounded_and_who_is_refused_hears_when_to_come_again() {
+        let (engine, _dir) = engine(|args| (args.max_sequences, args.max_waiting_tokens) = (1, 600)).await;
+        // Something is measured, and the place is taken.
+        ask(&engine, &count_on(100, 16, 0)).await;
+        let mut running = engine.client.generate(&count_on(300, 400, 0)).await.unwrap();
+        running.next().await.unwrap().unwrap();
+        let waiting = engine.client.generate(&count_on(500, 300, 0)).await.unwrap();
+        let refused = engine
+            .client
+            .generate(&count_on(500, 300, 0))
+            .await
+            .err()
+            .unwrap();
+        assert_eq!(
+            (refused.code(), refused.meaning().http_status()),
+            ("engine_queue_full", 429)
+        );
+        assert!((1..=60).contains(&refused.retry_after_s().unwrap()));
+        let stats = engine.client.stats().await.unwrap();
+        assert!(
+            stats.tokens_per_second > 0 && (300..600).contains(&stats.waiting_tokens),
+            "{stats:?}"
+        );
+        drop((running, waiting));
+        assert_eq!(ask(&engine, &count_on(700, 4, 0)).await.tokens, 4);
     }
 
     #[tokio::test]

@@ -25,6 +25,12 @@ pub(crate) enum Piece {
         text: String,
         logprobs: Vec<TokenLogprob>,
     },
+    /// More of a call of a tool: which of this answer, its name where it begins, and more of its arguments.
+    Call {
+        index: u32,
+        name: Option<String>,
+        arguments: String,
+    },
     /// The end.
     End {
         finish_reason: FinishReason,
@@ -312,6 +318,20 @@ async fn first_piece(stream: &mut GenerateStream) -> Result<(PromptTokens, Piece
             GenerateEvent::Token { text, logprobs } => {
                 return Ok((prompt, Piece::Text { text, logprobs }));
             }
+            GenerateEvent::ToolCall {
+                index,
+                name,
+                arguments,
+            } => {
+                return Ok((
+                    prompt,
+                    Piece::Call {
+                        index,
+                        name,
+                        arguments,
+                    },
+                ));
+            }
             GenerateEvent::End {
                 finish_reason,
                 completion_tokens,
@@ -338,6 +358,8 @@ async fn next_event(stream: &mut GenerateStream) -> Result<GenerateEvent, Gatewa
 pub(crate) struct Whole {
     pub(crate) text: String,
     pub(crate) logprobs: Vec<TokenLogprob>,
+    /// Name and arguments of each call of a tool.
+    pub(crate) calls: Vec<(String, String)>,
     pub(crate) finish_reason: FinishReason,
     pub(crate) prompt: PromptTokens,
     pub(crate) completion_tokens: u32,
@@ -380,11 +402,18 @@ impl Gateway {
 impl Generation {
     async fn collect(&mut self) -> Result<Whole, GatewayError> {
         let (mut whole_text, mut whole_logprobs) = (String::new(), Vec::new());
+        let mut calls: Vec<(String, String)> = Vec::new();
         loop {
             match self.read_next().await? {
                 Piece::Text { text, logprobs } => {
                     whole_text.push_str(&text);
                     whole_logprobs.extend(logprobs);
+                }
+                Piece::Call { name, arguments, .. } => {
+                    calls.extend(name.map(|name| (name, String::new())));
+                    if let Some((_, all)) = calls.last_mut() {
+                        all.push_str(&arguments);
+                    }
                 }
                 Piece::End {
                     finish_reason,
@@ -394,6 +423,7 @@ impl Generation {
                     return Ok(Whole {
                         text: whole_text,
                         logprobs: whole_logprobs,
+                        calls,
                         finish_reason,
                         prompt: self.prompt,
                         completion_tokens,
@@ -410,7 +440,7 @@ impl Generation {
     pub(crate) async fn next(&mut self) -> Result<Piece, GatewayError> {
         let piece = self.read_next().await;
         match &piece {
-            Ok(Piece::Text { .. }) => {}
+            Ok(Piece::Text { .. } | Piece::Call { .. }) => {}
             Ok(Piece::End {
                 completion_tokens, ..
             }) => self.attempt.watch.whole(*completion_tokens, None),
@@ -448,6 +478,15 @@ impl Generation {
             return match event {
                 GenerateEvent::Start { .. } => continue,
                 GenerateEvent::Token { text, logprobs } => Ok(Piece::Text { text, logprobs }),
+                GenerateEvent::ToolCall {
+                    index,
+                    name,
+                    arguments,
+                } => Ok(Piece::Call {
+                    index,
+                    name,
+                    arguments,
+                }),
                 GenerateEvent::End {
                     finish_reason,
                     completion_tokens,

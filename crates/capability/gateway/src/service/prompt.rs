@@ -1,7 +1,7 @@
 //! How large a prompt is and where it begins like others, before anything has tokenised it: guesses that
 //! routing can live with, since the engine tells the true count with its first piece.
 
-use corliss_engine::protocol::GenerateRequest;
+use corliss_engine::protocol::{ChatMessage, GenerateRequest, Tool};
 use corliss_policy_serving::router::{mix, stable_hash};
 
 /// Bytes of text to a token, about what vocabularies of language models reach on English.
@@ -39,6 +39,18 @@ pub(crate) const fn tokens_in(bytes: u64) -> u64 {
     bytes.div_ceil(TOKEN_BYTES as u64)
 }
 
+fn calls_bytes(message: &ChatMessage) -> usize {
+    let calls = message.tool_calls.iter();
+    calls
+        .map(|call| call.id.len() + call.name.len() + call.arguments.len())
+        .sum()
+}
+
+/// A template writes a tool down as JSON, with as much again around its parts at most.
+fn tool_bytes(tool: &Tool) -> usize {
+    2 * serde_json::to_string(tool).map_or(0, |text| text.len())
+}
+
 /// About how many bytes of text so many tokens have.
 pub(crate) const fn bytes_of(tokens: u64) -> u64 {
     tokens.saturating_mul(TOKEN_BYTES as u64)
@@ -49,11 +61,11 @@ fn text_bytes(request: &GenerateRequest) -> u64 {
         (Some(text), _) => text.len(),
         (_, Some(messages)) => messages
             .iter()
-            .map(|message| message.role.len() + message.content.len())
+            .map(|message| message.role.len() + message.content.len() + calls_bytes(message))
             .sum(),
         _ => 0,
     };
-    text as u64
+    (text + request.tools.iter().map(tool_bytes).sum::<usize>()) as u64
 }
 
 /// About how many tokens a block of [`blocks`] stands for.
@@ -72,11 +84,18 @@ pub(crate) fn blocks(request: &GenerateRequest) -> Vec<u64> {
     } else if let Some(text) = &request.prompt {
         chain.text(text.as_bytes());
     } else {
+        for tool in &request.tools {
+            chain.text(&serde_json::to_vec(tool).unwrap_or_default());
+        }
         for message in request.messages.iter().flatten() {
             chain.text(message.role.as_bytes());
             // What no text holds: "ab" by one and "c" by another is not "a" and "bc".
             chain.text(&[0xff]);
             chain.text(message.content.as_bytes());
+            for call in &message.tool_calls {
+                chain.text(&[0xff]);
+                chain.text(call.arguments.as_bytes());
+            }
             chain.text(&[0xff]);
         }
     }
@@ -113,14 +132,13 @@ impl Chain {
 
 #[cfg(test)]
 mod tests {
-    use corliss_engine::protocol::ChatMessage;
-
     use super::*;
 
     fn chat(turns: &[(&str, String)]) -> GenerateRequest {
         let message = |(role, content): &(&str, String)| ChatMessage {
             role: (*role).to_owned(),
             content: content.clone(),
+            ..ChatMessage::default()
         };
         GenerateRequest {
             messages: Some(turns.iter().map(message).collect()),

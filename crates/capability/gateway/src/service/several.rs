@@ -177,7 +177,7 @@ impl Gateway {
         let prompt = generation.prompt;
         loop {
             let piece = generation.next().await;
-            let ends = !matches!(piece, Ok(Piece::Text { .. }));
+            let ends = !matches!(piece, Ok(Piece::Text { .. } | Piece::Call { .. }));
             let piece = Made { index, prompt, piece };
             if made.send(piece).await.is_err() || ends {
                 return;
@@ -266,7 +266,7 @@ impl Generations {
     fn account(&mut self, index: usize, piece: &Piece) {
         if let Some(answer) = self.answers.get_mut(index) {
             match piece {
-                Piece::Text { .. } => *answer += 1,
+                Piece::Text { .. } | Piece::Call { .. } => *answer += 1,
                 Piece::End {
                     completion_tokens, ..
                 } => *answer = u64::from(*completion_tokens),

@@ -40,8 +40,12 @@ pub enum Script {
     SayAndDie(Vec<&'static str>),
     /// Sends these texts and an error event.
     SayAndFail(Vec<&'static str>),
+    /// Says something and calls `f` twice.
+    Call,
     /// Refuses with this status and code.
     Refuse(u16, &'static str),
+    /// Refuses this field.
+    RefuseField(&'static str),
     /// Sends the prompt back and `!`, but refuses `bad`, breaks after `break`, is silent after `hang`, and
     /// waits a second before `slow`.
     ByPrompt,
@@ -164,7 +168,11 @@ fn refusal(status: u16, code: &str) -> Response {
 fn refusal_of(status: u16, code: &str, field: &str) -> Response {
     let error = json!({"error": {"code": code, "message": format!("refused: {code}"), "retryable": false,
         "field": field}});
-    (StatusCode::from_u16(status).unwrap(), axum::Json(error)).into_response()
+    let mut response = (StatusCode::from_u16(status).unwrap(), axum::Json(error)).into_response();
+    if status == 429 {
+        response.headers_mut().insert("retry-after", 17.into());
+    }
+    response
 }
 
 /// Counts a generation whose body was dropped before its end.
@@ -202,6 +210,8 @@ async fn generate(
     };
     let (texts, ending) = match &script {
         Script::Refuse(status, code) => return refusal(*status, code),
+        Script::RefuseField(field) => return refusal_of(400, "invalid_request", field),
+        Script::Call => (vec!["Well.".to_owned()], script.clone()),
         Script::Say(texts)
         | Script::SayAndHang(texts)
         | Script::SayAndDie(texts)
@@ -248,6 +258,25 @@ async fn generate(
                     running.done = true;
                     let report = json!({"type": "error", "error": {"code": "engine_compute_failed", "message": "it broke"}});
                     Some((Ok(format!("{report}\n")), (lines, running, None)))
+                }
+                Script::Call => {
+                    running.done = true;
+                    let call = |index, name: Option<&str>, arguments: &str| {
+                        line(&GenerateEvent::ToolCall {
+                            index,
+                            name: name.map(str::to_owned),
+                            arguments: arguments.to_owned(),
+                        })
+                    };
+                    let end = json!({"type": "end", "finish_reason": "tool_calls", "completion_tokens": 9});
+                    let said = [
+                        call(0, Some("f"), ""),
+                        call(0, None, "{\"a\""),
+                        call(0, None, ": 1}"),
+                        call(1, Some("f"), "{}"),
+                        format!("{end}\n"),
+                    ];
+                    Some((Ok(said.concat()), (lines, running, None)))
                 }
                 _ => {
                     running.done = true;

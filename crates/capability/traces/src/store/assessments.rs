@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use corliss_metastore::{Row, StoreError, Tx, Value, params};
 use serde_json::Value as Json;
 
-use crate::json::spaced;
+use crate::json::{canonical, spaced};
 use crate::types::{Assessment, AssessmentValue, Source};
 
 /// The metadata key by which an assessment says that it is about a whole session.
@@ -70,8 +70,8 @@ fn number_of(value: &AssessmentValue) -> Option<f64> {
 /// The values that change with an assessment, in the order of [`update_assessment`].
 fn changing(assessment: &Assessment) -> Vec<Value> {
     let (value, error) = match &assessment.value {
-        AssessmentValue::Feedback { value, error } => (spaced(value), error.as_ref().map(spaced)),
-        AssessmentValue::Expectation(value) => (spaced(value), None),
+        AssessmentValue::Feedback { value, error } => (canonical(value), error.as_ref().map(spaced)),
+        AssessmentValue::Expectation(value) => (canonical(value), None),
         AssessmentValue::Issue(name) => (spaced(&serde_json::json!({ "issue_name": name })), None),
     };
     vec![

@@ -148,6 +148,23 @@ impl<'model> Cache<'model> {
         Some((taken.place, taken.cached))
     }
 
+    /// Makes sure that a running place has this many cells; false while they are not there.
+    pub fn grow(&mut self, place: usize, cells: usize) -> bool {
+        if cells <= self.places.promised_to(place) {
+            return true;
+        }
+        let Some(changes) = self.places.grow(place, cells) else {
+            return false;
+        };
+        self.apply(&changes);
+        true
+    }
+
+    /// Whether its requests share their cells.
+    pub fn is_pool(&self) -> bool {
+        matches!(self.shape, Shape::Pool(_))
+    }
+
     /// Gives a place back; what was computed there stays until the place is needed.
     pub fn give_back(&mut self, place: usize) {
         self.places.give_back(place);

@@ -8,20 +8,25 @@
 //! - `embedding` is a request for embeddings, `embedder` computes them between the worker's batches;
 //! - `cache` is where the keys and values of sequences lie;
 //! - `prefix` says what of them a new request goes on from;
-//! - `schedule` decides what goes into a batch, and nothing else;
-//! - `sampler` picks tokens, from scores that `adjuster` may have changed;
+//! - `schedule` decides what goes into a batch, who waits for whom and who loses a place, and nothing else;
+//! - `sequence` is a request with a place;
+//! - `sampler` picks tokens, from scores that `adjuster` may have changed, among those that a `constraint` allows;
+//! - `tools` lays out calls of tools, holds answers to their form, and reads calls out of them;
 //! - `text`, `template`, `logprobs` and `echo` (of a prompt) are what their names say.
 //!
 //! What a request has computed stays in its place, and a later one with the same beginning goes on from there.
-//! A request reserves its prompt and `max_tokens` in a KV cache when it is admitted, so one that is
-//! running is never thrown out again. Admission is first come, first served: a large request at the head
-//! waits for room and is not overtaken, so none starves.
+//! Admission is by priority, and first come, first served among equals: a large request at the head waits for room and is
+//! not overtaken, so none starves. In the pool a request is promised its prompt and the beginning of its answer, and more
+//! as it is needed. Where that is not there, whoever would be served last loses its place: it waits again, and is
+//! computed again from its prompt and what it had answered, which its caller never notices but for the time.
 
 mod adjuster;
 mod cache;
+mod constraint;
 mod echo;
 mod embedder;
 mod embedding;
+mod json_text;
 mod loaded;
 mod logprobs;
 mod prefix;
@@ -29,12 +34,15 @@ mod queue;
 mod request;
 mod sampler;
 mod schedule;
+mod sequence;
 mod template;
 mod text;
+mod tools;
 mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -44,8 +52,11 @@ use crate::protocol::{
 use crate::{EngineArgs, EngineError};
 use corliss_types::Flavor;
 
+use constraint::{Compiler, Constraint};
 use loaded::Loaded;
 use queue::Queue;
+use template::ChatTemplate;
+use tools::{Form, Offer};
 
 /// A loaded language model that answers requests.
 pub(crate) struct GgufEngine {
@@ -53,6 +64,7 @@ pub(crate) struct GgufEngine {
     version: String,
     loaded: Arc<Loaded>,
     queue: Arc<Queue>,
+    compiler: Compiler,
 }
 
 impl GgufEngine {
@@ -60,11 +72,19 @@ impl GgufEngine {
     pub fn load(path: &Path, args: &EngineArgs) -> Result<Self, EngineError> {
         crate::cpu::check()?;
         let loaded = Arc::new(Loaded::open(path, args)?);
-        let queue = Arc::new(Queue::new(args.max_waiting.max(1), loaded.limits.kv_tokens));
+        let queue = Arc::new(Queue::new(
+            args.max_waiting.max(1),
+            match args.max_waiting_tokens {
+                0 => u64::from(loaded.limits.kv_tokens) * 8,
+                given => given,
+            },
+            loaded.limits.kv_tokens,
+        ));
         worker::start(Arc::clone(&loaded), Arc::clone(&queue))?;
         Ok(Self {
             name: args.name.clone(),
             version: args.version.clone(),
+            compiler: Compiler::new(Arc::clone(&loaded)),
             loaded,
             queue,
         })
@@ -93,16 +113,51 @@ impl GgufEngine {
 
     /// Checks and queues a request; its events follow. Dropping the receiver cancels it before the next
     /// token.
-    pub fn generate(
+    pub async fn generate(
         &self,
         request: &GenerateRequest,
     ) -> Result<mpsc::UnboundedReceiver<GenerateEvent>, EngineError> {
         // Unbounded, yet bounded: a request sends at most its own max_tokens events, and the one thread
         // that computes for everybody must never wait for a slow reader.
         let (events, received) = mpsc::unbounded_channel();
-        let job = request::prepare(request, &self.loaded, events)?;
+        let now = Instant::now();
+        let template = self.loaded.template.as_ref();
+        let form = template.and_then(ChatTemplate::form).unwrap_or(Form::Tagged);
+        let offer = tools::offer(request, form)?;
+        let constraint = self.constraint(request, offer.as_ref()).await?;
+        let calls = offer.map(|offer| offer.form);
+        let job = request::prepare(request, &self.loaded, constraint, calls, now, events)?;
         self.queue.push(job)?;
         Ok(received)
+    }
+
+    /// What the answer must be, if it must be anything.
+    async fn constraint(
+        &self,
+        request: &GenerateRequest,
+        offer: Option<&Offer>,
+    ) -> Result<Option<Constraint>, EngineError> {
+        let Some(offer) = offer else {
+            return match &request.format {
+                None => Ok(None),
+                Some(format) => self.compiler.compile(format).await.map(Some),
+            };
+        };
+        if let Some(format) = &request.format {
+            // So that what is wrong with it is not taken for the tools'.
+            self.compiler.compile(format).await?;
+        }
+        let mut refused = EngineError::invalid("tools", "there is no form for their calls");
+        for format in &offer.formats {
+            match self.compiler.compile_checked(format).await {
+                Ok(constraint) => return Ok(Some(constraint)),
+                Err(EngineError::InvalidRequest { detail, .. }) => {
+                    refused = EngineError::invalid("tools", format!("a schema cannot be followed: {detail}"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused)
     }
 
     /// Checks and queues a request for embeddings and waits for them. Dropping the future cancels it.

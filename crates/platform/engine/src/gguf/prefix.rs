@@ -111,6 +111,27 @@ impl Places {
         })
     }
 
+    /// Promises more cells to a running place; answers what that does to others, or `None` while they are not there.
+    pub fn grow(&mut self, place: usize, cells: usize) -> Option<Vec<Change>> {
+        let promised = self.places[place].promised?;
+        let fits = match self.cells {
+            Cells::Own(each) => cells <= each,
+            Cells::Shared(all) => self.promised() - promised + cells <= all,
+        };
+        if !fits {
+            return None;
+        }
+        self.places[place].promised = Some(promised.max(cells));
+        let mut changes = Vec::new();
+        self.make_room(&mut changes);
+        Some(changes)
+    }
+
+    /// Cells promised to the request in this place.
+    pub fn promised_to(&self, place: usize) -> usize {
+        self.places[place].promised.unwrap_or_default()
+    }
+
     /// The token at a position of a running place is computed.
     pub fn note(&mut self, place: usize, position: usize, token: LlamaToken) {
         if let Some(place) = self.places.get_mut(place) {
@@ -471,5 +492,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_promise_grows_while_there_are_cells_and_what_was_kept_makes_room() {
+        let mut pool = Model::new(4, Cells::Shared(40), true);
+        let (kept, _) = pool.run("what was asked before");
+        pool.books.give_back(kept);
+        let prompt = tokens("0123456789");
+        let (place, _) = pool.take(&prompt, 12).unwrap();
+        assert_eq!(pool.books.promised_to(place), 12);
+        let changes = pool.books.grow(place, 25).unwrap();
+        assert_eq!(
+            changes,
+            [Change::Keep {
+                place: kept,
+                tokens: 0
+            }]
+        );
+        let (other, _) = pool.take(&tokens("abcd"), 10).unwrap();
+        assert_eq!(pool.books.grow(other, 16), None, "one cell too many");
+        assert_eq!(pool.books.grow(other, 15), Some(vec![]));
+        pool.books.give_back(place);
+        assert_eq!(
+            pool.books.grow(other, 40).map(|_| pool.books.promised()),
+            Some(40)
+        );
+        assert_eq!(pool.books.grow(place, 1), None, "it does not run");
     }
 }

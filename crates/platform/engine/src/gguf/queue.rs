@@ -1,7 +1,9 @@
-//! The bounded line between callers and the engine's thread, and the counters both sides keep.
+//! The bounded line of requests between callers and the engine's thread, by priority and then by arrival, and the
+//! counters that both sides keep.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use corliss_diagnostics::ErrorReport;
 
@@ -17,24 +19,44 @@ struct State {
     stopped: bool,
     failure: Option<String>,
     stats: Stats,
+    arrivals: u64,
+    /// Tokens computed in a second of work.
+    rate: Option<f64>,
 }
 
-/// Requests in order of arrival.
+/// What to do with a request that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Take,
+    /// It is better off later; those behind it may go first.
+    Pass,
+    /// It has no room, and nobody overtakes it.
+    Stop,
+}
+
+/// Seconds that a client is told to wait, at most.
+const RETRY_AFTER_MAX_S: f64 = 60.0;
+/// Weight of the newest measurement of the rate.
+const RATE_WEIGHT: f64 = 0.1;
+
+/// Requests in order of priority, and of arrival among equals.
 pub(super) struct Queue {
     limit: usize,
+    limit_tokens: u64,
     state: Mutex<State>,
     arrived: Condvar,
 }
 
 impl Queue {
-    /// A line of at most `limit` requests.
-    pub fn new(limit: usize, kv_tokens: u32) -> Self {
+    /// A line of at most `limit` requests, which have at most so many tokens together.
+    pub fn new(limit: usize, limit_tokens: u64, kv_tokens: u32) -> Self {
         let stats = Stats {
             kv_tokens_total: u64::from(kv_tokens),
             ..Stats::default()
         };
         Self {
             limit,
+            limit_tokens,
             state: Mutex::new(State {
                 stats,
                 ..State::default()
@@ -43,18 +65,81 @@ impl Queue {
         }
     }
 
-    /// Adds a request at the end, or refuses it.
-    pub fn push(&self, job: Job) -> Result<(), EngineError> {
+    /// Adds a request behind those of its priority, or refuses it. One that nobody is before is never too long.
+    pub fn push(&self, mut job: Job) -> Result<(), EngineError> {
         let mut state = self.lock();
         if state.stopped {
             return Err(EngineError::Stopped);
         }
+        let arrivals = state.arrivals;
+        let rate = state.rate;
         let State { waiting, stats, .. } = &mut *state;
         make_room(waiting, self.limit, stats, |job| job.events.is_closed())?;
-        waiting.push_back(job);
+        self.check_tokens(waiting, stats, rate, &job)?;
+        job.arrival = arrivals;
+        insert(waiting, job);
+        state.arrivals += 1;
         drop(state);
         self.arrived.notify_one();
         Ok(())
+    }
+
+    fn check_tokens(
+        &self,
+        waiting: &mut VecDeque<Job>,
+        stats: &mut Stats,
+        rate: Option<f64>,
+        job: &Job,
+    ) -> Result<(), EngineError> {
+        let with = |waiting: &VecDeque<Job>| tokens(waiting) + job.reservation() as u64;
+        if with(waiting) > self.limit_tokens {
+            let before = waiting.len();
+            waiting.retain(|job| !job.events.is_closed());
+            stats.cancelled_total += (before - waiting.len()) as u64;
+        }
+        let wanted = with(waiting);
+        if wanted <= self.limit_tokens || waiting.is_empty() {
+            return Ok(());
+        }
+        stats.failed_total += 1;
+        Err(EngineError::TooManyTokens {
+            waiting_tokens: tokens(waiting),
+            limit_tokens: self.limit_tokens,
+            retry_after_s: retry_after_s(wanted - self.limit_tokens, rate),
+        })
+    }
+
+    /// Takes a request back that lost its place; it keeps its turn.
+    pub fn push_back(&self, job: Job) {
+        let mut state = self.lock();
+        state.stats.preemptions_total += 1;
+        insert(&mut state.waiting, job);
+    }
+
+    /// Notes what a stretch of work computed.
+    pub fn worked(&self, tokens: u64, took: Duration) {
+        if tokens == 0 || took.is_zero() {
+            return;
+        }
+        let now = tokens as f64 / took.as_secs_f64();
+        let mut state = self.lock();
+        let rate = state
+            .rate
+            .map_or(now, |rate| rate * (1.0 - RATE_WEIGHT) + now * RATE_WEIGHT);
+        state.rate = Some(rate);
+        state.stats.tokens_per_second = rate as u64;
+    }
+
+    /// Takes out those whose time is up.
+    pub fn pop_late(&self, now: Instant) -> Vec<Job> {
+        let mut state = self.lock();
+        let is_late = |job: &Job| job.deadline.is_some_and(|deadline| deadline.at <= now);
+        if !state.waiting.iter().any(is_late) {
+            return Vec::new();
+        }
+        let (late, waiting) = std::mem::take(&mut state.waiting).into_iter().partition(is_late);
+        state.waiting = waiting;
+        late.into()
     }
 
     /// Adds a request for embeddings at the end of their own line, which is as long, or refuses it.
@@ -92,18 +177,24 @@ impl Queue {
         self.lock().stopped
     }
 
-    /// Takes the first request if `fits` says so. Requests whose caller left are dropped on the way.
-    pub fn pop_if(&self, fits: impl FnOnce(&Job) -> bool) -> Option<Job> {
+    /// Takes the first request that `judge` says to take, until it says to stop. Requests whose caller left are dropped
+    /// on the way.
+    pub fn pop(&self, mut judge: impl FnMut(&Job) -> Verdict) -> Option<Job> {
         let mut state = self.lock();
-        while state.waiting.front().is_some_and(|job| job.events.is_closed()) {
-            state.waiting.pop_front();
-            state.stats.cancelled_total += 1;
+        let mut at = 0;
+        while let Some(job) = state.waiting.get(at) {
+            if job.events.is_closed() {
+                state.waiting.remove(at);
+                state.stats.cancelled_total += 1;
+                continue;
+            }
+            match judge(job) {
+                Verdict::Take => return state.waiting.remove(at),
+                Verdict::Pass => at += 1,
+                Verdict::Stop => return None,
+            }
         }
-        if state.waiting.front().is_some_and(fits) {
-            state.waiting.pop_front()
-        } else {
-            None
-        }
+        None
     }
 
     /// Changes the counters.
@@ -116,6 +207,7 @@ impl Queue {
         let state = self.lock();
         Stats {
             waiting: (state.waiting.len() + state.embeddings.len()) as u64,
+            waiting_tokens: tokens(&state.waiting),
             ..state.stats.clone()
         }
     }
@@ -161,6 +253,24 @@ impl Queue {
     }
 }
 
+/// Behind those that go before it.
+fn insert(waiting: &mut VecDeque<Job>, job: Job) {
+    let at = waiting.partition_point(|other| other.turn() <= job.turn());
+    waiting.insert(at, job);
+}
+
+fn tokens(waiting: &VecDeque<Job>) -> u64 {
+    waiting.iter().map(|job| job.reservation() as u64).sum()
+}
+
+/// Seconds until so many tokens are computed.
+fn retry_after_s(tokens: u64, rate: Option<f64>) -> u64 {
+    let seconds = rate
+        .filter(|rate| *rate > 0.0)
+        .map_or(1.0, |rate| tokens as f64 / rate);
+    seconds.ceil().clamp(1.0, RETRY_AFTER_MAX_S) as u64
+}
+
 /// Refuses what a full line cannot take. Callers that went away must not hold places against those that are still there.
 fn make_room<J>(
     line: &mut VecDeque<J>,
@@ -178,4 +288,112 @@ fn make_room<J>(
         return Err(EngineError::QueueFull { limit });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use corliss_diagnostics::Diagnose;
+    use llama_cpp_2::token::LlamaToken;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    use super::*;
+
+    fn job(prompt: i32, priority: i32) -> (Job, UnboundedReceiver<GenerateEvent>) {
+        let (events, received) = unbounded_channel();
+        let mut job = Job::plain(vec![LlamaToken::new(prompt); 10], 10, events);
+        job.priority = priority;
+        (job, received)
+    }
+
+    fn first_of(job: &Job) -> i32 {
+        job.prompt[0].0
+    }
+
+    #[test]
+    fn less_priority_goes_first_and_equals_in_order_of_arrival() {
+        let queue = Queue::new(10, 1000, 0);
+        let mut callers = Vec::new();
+        for (prompt, priority) in [(1, 0), (2, -5), (3, 0), (4, 7), (5, -5)] {
+            let (job, caller) = job(prompt, priority);
+            queue.push(job).unwrap();
+            callers.push(caller);
+        }
+        // One that lost its place keeps its turn.
+        let second = queue.pop(|_| Verdict::Take).unwrap();
+        let fifth = queue.pop(|_| Verdict::Take).unwrap();
+        assert_eq!((first_of(&second), first_of(&fifth)), (2, 5));
+        queue.push_back(fifth);
+        queue.push_back(second);
+        assert_eq!(queue.stats().preemptions_total, 2);
+        let mut order = Vec::new();
+        while let Some(job) = queue.pop(|_| Verdict::Take) {
+            order.push(first_of(&job));
+        }
+        assert_eq!(order, [2, 5, 1, 3, 4]);
+    }
+
+    #[test]
+    fn one_is_passed_or_stops_those_behind_it() {
+        let queue = Queue::new(10, 1000, 0);
+        let callers: Vec<_> = (1..4)
+            .map(|prompt| {
+                let (job, caller) = job(prompt, 0);
+                queue.push(job).unwrap();
+                caller
+            })
+            .collect();
+        let passing = |job: &Job| {
+            if first_of(job) == 1 {
+                Verdict::Pass
+            } else {
+                Verdict::Take
+            }
+        };
+        assert_eq!(queue.pop(passing).map(|job| first_of(&job)), Some(2));
+        assert!(queue.pop(|_| Verdict::Stop).is_none());
+        drop(callers);
+        assert!(queue.pop(|_| Verdict::Take).is_none(), "their callers left");
+        assert_eq!(queue.stats().cancelled_total, 2);
+    }
+
+    #[test]
+    fn tokens_that_wait_are_bounded_and_the_rate_says_when_to_come_again() {
+        let queue = Queue::new(100, 50, 0);
+        let mut callers = Vec::new();
+        let mut push = |queue: &Queue| {
+            let (job, caller) = job(1, 0);
+            callers.push(caller);
+            queue.push(job)
+        };
+        push(&queue).unwrap();
+        push(&queue).unwrap();
+        assert_eq!(queue.stats().waiting_tokens, 40);
+        let refused = push(&queue).unwrap_err();
+        assert_eq!(
+            (refused.code(), refused.retry_after_s()),
+            ("engine_queue_full", Some(1))
+        );
+        queue.worked(2, Duration::from_secs(1));
+        assert_eq!(
+            push(&queue).unwrap_err().retry_after_s(),
+            Some(5),
+            "10 too many at 2 a second"
+        );
+        callers.clear();
+        let (job, _caller) = job(1, 0);
+        queue.push(job).unwrap();
+        assert_eq!(queue.stats().cancelled_total, 2, "those that left hold no tokens");
+        assert_eq!(retry_after_s(1_000_000, Some(0.5)), 60);
+    }
+
+    #[test]
+    fn one_alone_is_never_too_long_and_those_too_late_are_taken_out() {
+        let queue = Queue::new(10, 5, 0);
+        let (mut late, _caller) = job(1, 0);
+        let now = Instant::now();
+        late.deadline = Some(super::super::request::Deadline { at: now, after_ms: 3 });
+        queue.push(late).unwrap();
+        assert_eq!(queue.pop_late(now).len(), 1);
+        assert!(queue.pop(|_| Verdict::Take).is_none());
+    }
 }

@@ -3,19 +3,27 @@
 
 use std::ops::RangeInclusive;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use corliss_clock::{Entropy, SystemEntropy};
 use llama_cpp_2::token::LlamaToken;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::adjuster::Adjustment;
+use super::constraint::Constraint;
 use super::echo::Echo;
 use super::loaded::Loaded;
 use super::sampler::Sampling;
+use super::sequence::Progress;
+use super::tools::Form;
 use crate::EngineError;
-use crate::protocol::{ChatMessage, GenerateEvent, GenerateRequest};
+use crate::protocol::{ChatMessage, GenerateEvent, GenerateRequest, Tool, ToolChoice};
 
+/// Tokens of an answer that have room before more is asked for.
+pub(super) const PROMISED_TOKENS: usize = 128;
 const DEFAULT_MAX_TOKENS: u32 = 512;
+/// A month.
+const MAX_DEADLINE_MS: u64 = 30 * 24 * 3_600_000;
 const MAX_STOPS: usize = 16;
 const MAX_STOP_BYTES: usize = 256;
 const MAX_LOGPROBS: u32 = 20;
@@ -25,10 +33,25 @@ const MAX_BIASES: usize = 300;
 const FORBIDDEN: f32 = -100.0;
 const MAX_REPETITION_PENALTY: f32 = 10.0;
 
-/// A request that is ready to run.
+/// When an answer is of no use any more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    pub at: Instant,
+    pub after_ms: u64,
+}
+
+/// A request that is ready to run, for the first time or behind what it had when it lost its place.
 #[derive(Debug)]
 pub(super) struct Job {
+    /// With what was answered before it lost its place.
     pub prompt: Vec<LlamaToken>,
+    /// What it had, if it had a place before.
+    pub progress: Option<Box<Progress>>,
+    /// Less is sooner.
+    pub priority: i32,
+    /// Which it was in order of arrival.
+    pub arrival: u64,
+    pub deadline: Option<Deadline>,
     pub max_tokens: u32,
     pub sampling: Sampling,
     pub seed: u64,
@@ -37,13 +60,38 @@ pub(super) struct Job {
     pub stops: Vec<String>,
     pub logprobs: Option<usize>,
     pub echo: Option<Echo>,
+    /// What the answer must be.
+    pub constraint: Option<Constraint>,
+    /// How calls of tools are written, if any are offered.
+    pub calls: Option<Form>,
     pub events: UnboundedSender<GenerateEvent>,
 }
 
 impl Job {
     /// KV cells that it needs at most.
     pub fn reservation(&self) -> usize {
-        self.prompt.len() + self.max_tokens as usize
+        let generated = self.progress.as_ref().map_or(0, |progress| progress.generated);
+        self.prompt.len() + self.max_tokens.saturating_sub(generated) as usize
+    }
+
+    /// KV cells that it is promised when it is given a place in a pool. Few answers become as long as they may, so most
+    /// of that room is promised as it is needed. What has lost its place before, or cannot go back to the queue, is
+    /// promised all.
+    pub fn promise(&self) -> usize {
+        if self.progress.is_some() || !self.can_go_back() {
+            return self.reservation();
+        }
+        self.reservation().min(self.prompt.len() + PROMISED_TOKENS)
+    }
+
+    /// Whether it can lose its place. What was echoed cannot be taken back.
+    pub fn can_go_back(&self) -> bool {
+        self.echo.is_none()
+    }
+
+    /// Those with less go first.
+    pub fn turn(&self) -> (i32, u64) {
+        (self.priority, self.arrival)
     }
 
     /// Whether every token of the prompt must be computed and scored, because its caller is told the scores.
@@ -62,10 +110,14 @@ impl Job {
     }
 }
 
-/// Checks a request against the model.
+/// Checks a request against the model. `constraint` is what its `format` was compiled to, with the tools that it
+/// offers, whose calls are written like `calls`.
 pub(super) fn prepare(
     request: &GenerateRequest,
     loaded: &Loaded,
+    constraint: Option<Constraint>,
+    calls: Option<Form>,
+    now: Instant,
     events: UnboundedSender<GenerateEvent>,
 ) -> Result<Job, EngineError> {
     let sampling = sampling(request, loaded.pieces.len())?;
@@ -79,13 +131,29 @@ pub(super) fn prepare(
     if request.echo && request.messages.is_some() {
         return Err(EngineError::invalid("echo", "a chat cannot be echoed"));
     }
+    if request.format.is_some() && request.stop.iter().any(|stop| !stop.is_empty()) {
+        return Err(EngineError::invalid_hint(
+            "stop",
+            "a stop text would cut an answer that has a format",
+            "leave out stop: the answer ends where it is complete",
+        ));
+    }
     let prompt = prompt(request, loaded)?;
     let max_tokens = fit(prompt.len(), request.max_tokens, loaded.limits.context_tokens)?;
     let echo = request
         .echo
         .then(|| Echo::new(&prompt, request.prompt.as_deref(), loaded));
+    let deadline = request.deadline_ms.map(|after_ms| Deadline {
+        // What is further off than time reaches is no bound.
+        at: now + Duration::from_millis(after_ms.min(MAX_DEADLINE_MS)),
+        after_ms,
+    });
     Ok(Job {
         prompt,
+        progress: None,
+        priority: request.priority,
+        arrival: 0,
+        deadline,
         max_tokens,
         sampling,
         seed: request.seed.unwrap_or_else(random_seed),
@@ -93,6 +161,8 @@ pub(super) fn prepare(
         stops: request.stop.clone(),
         logprobs: request.logprobs.map(|count| count as usize),
         echo,
+        constraint,
+        calls,
         events,
     })
 }
@@ -118,7 +188,7 @@ fn fit(prompt_tokens: usize, wanted: Option<u32>, context_tokens: u32) -> Result
 
 fn prompt(request: &GenerateRequest, loaded: &Loaded) -> Result<Vec<LlamaToken>, EngineError> {
     let tokens = match (&request.messages, &request.prompt, &request.prompt_tokens) {
-        (Some(messages), None, None) => chat(messages, loaded)?,
+        (Some(messages), None, None) => chat(request, messages, loaded)?,
         (None, Some(text), None) => text_tokens(text, loaded, true)?,
         (None, None, Some(tokens)) => given_tokens(tokens, "prompt_tokens", loaded)?,
         _ => {
@@ -132,7 +202,11 @@ fn prompt(request: &GenerateRequest, loaded: &Loaded) -> Result<Vec<LlamaToken>,
     Ok(tokens)
 }
 
-fn chat(messages: &[ChatMessage], loaded: &Loaded) -> Result<Vec<LlamaToken>, EngineError> {
+fn chat(
+    request: &GenerateRequest,
+    messages: &[ChatMessage],
+    loaded: &Loaded,
+) -> Result<Vec<LlamaToken>, EngineError> {
     let Some(template) = &loaded.template else {
         return Err(EngineError::invalid_hint(
             "messages",
@@ -144,8 +218,12 @@ fn chat(messages: &[ChatMessage], loaded: &Loaded) -> Result<Vec<LlamaToken>, En
         let detail = format!("between 1 and {MAX_MESSAGES} messages must be given");
         return Err(EngineError::invalid("messages", detail));
     }
+    let tools: &[Tool] = match request.tool_choice {
+        ToolChoice::None => &[],
+        _ => &request.tools,
+    };
     let mut tokens = Vec::new();
-    for (at, piece) in template.render(messages)?.iter().enumerate() {
+    for (at, piece) in template.render(messages, tools)?.iter().enumerate() {
         let special = at == 0 && !template.begins_with_bos(piece);
         tokens.extend(text_tokens(piece, loaded, special)?);
     }
@@ -306,6 +384,36 @@ fn random_seed() -> u64 {
     let mut bytes = [0; 8];
     SOURCE.get_or_init(SystemEntropy::new).fill(&mut bytes);
     u64::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+impl Job {
+    /// One that asks for nothing special.
+    pub fn plain(prompt: Vec<LlamaToken>, max_tokens: u32, events: UnboundedSender<GenerateEvent>) -> Self {
+        Self {
+            prompt,
+            progress: None,
+            priority: 0,
+            arrival: 0,
+            deadline: None,
+            max_tokens,
+            sampling: Sampling {
+                temperature: 0.0,
+                top_p: 1.0,
+                top_k: 0,
+                min_p: 0.0,
+                adjustment: None,
+            },
+            seed: 0,
+            is_seeded: false,
+            stops: Vec::new(),
+            logprobs: None,
+            echo: None,
+            constraint: None,
+            calls: None,
+            events,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ pub(super) struct Sampler {
     weights: Vec<f32>,
     /// Token and weight of those that are left after cutting.
     candidates: Vec<(u32, f32)>,
+    /// Scores of the tokens that may come, where not all may.
+    masked: Vec<f32>,
 }
 
 impl Sampler {
@@ -56,17 +58,35 @@ impl Sampler {
             random: seed,
             weights: Vec::new(),
             candidates: Vec::new(),
+            masked: Vec::new(),
         }
     }
 
-    /// The next token.
-    pub fn pick(&mut self, logits: &[f32]) -> usize {
-        let Some(mut adjuster) = self.adjuster.take() else {
-            return self.choose(logits);
+    /// The next token, of those whose bits are set in `allowed` where it is given (at least one).
+    pub fn pick(&mut self, logits: &[f32], allowed: Option<&[u32]>) -> usize {
+        let mut adjuster = self.adjuster.take();
+        let adjusted = match &mut adjuster {
+            None => logits,
+            Some(adjuster) => adjuster.adjust(logits),
         };
-        let token = self.choose(adjuster.adjust(logits));
-        adjuster.answered(token);
-        self.adjuster = Some(adjuster);
+        let token = match allowed {
+            None => self.choose(adjusted),
+            Some(allowed) => {
+                let mut masked = std::mem::take(&mut self.masked);
+                mask(adjusted, allowed, &mut masked);
+                if highest(&masked) == f32::NEG_INFINITY {
+                    // The request's biases forbid all that its grammar allows; the grammar is the stronger promise.
+                    mask(logits, allowed, &mut masked);
+                }
+                let token = self.choose(&masked);
+                self.masked = masked;
+                token
+            }
+        };
+        if let Some(adjuster) = &mut adjuster {
+            adjuster.answered(token);
+        }
+        self.adjuster = adjuster;
         token
     }
 
@@ -202,6 +222,29 @@ impl Sampler {
         word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         word ^= word >> 31;
         (word >> 40) as f32 / (1_u64 << 24) as f32
+    }
+}
+
+/// The scores of the tokens whose bits are set, and minus infinity for the others.
+fn mask(scores: &[f32], allowed: &[u32], masked: &mut Vec<f32>) {
+    masked.clear();
+    masked.resize(scores.len(), f32::NEG_INFINITY);
+    let blocks = masked
+        .chunks_mut(u32::BITS as usize)
+        .zip(scores.chunks(u32::BITS as usize));
+    for ((masked, scores), bits) in blocks.zip(allowed) {
+        if *bits == u32::MAX {
+            masked.copy_from_slice(scores);
+            continue;
+        }
+        let mut left = *bits;
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            if let (Some(slot), Some(score)) = (masked.get_mut(at), scores.get(at)) {
+                *slot = *score;
+            }
+            left &= left - 1;
+        }
     }
 }
 
@@ -348,7 +391,7 @@ mod tests {
     fn counts(mut sampler: Sampler, logits: &[f32], draws: usize) -> Vec<usize> {
         let mut counts = vec![0; logits.len()];
         for _ in 0..draws {
-            counts[sampler.pick(logits)] += 1;
+            counts[sampler.pick(logits, None)] += 1;
         }
         counts
     }
@@ -358,7 +401,7 @@ mod tests {
         let mut logits = vec![0.0; 50];
         logits[20] = 3.0;
         logits[41] = 3.0;
-        assert_eq!(sampler(0.0, 1.0, 0, 1).pick(&logits), 20);
+        assert_eq!(sampler(0.0, 1.0, 0, 1).pick(&logits, None), 20);
     }
 
     #[test]
@@ -444,7 +487,7 @@ mod tests {
             };
             let mut sampler = Sampler::new(sampling, &[], 9);
             (0..300)
-                .map(|_| sampler.pick(&[2.5, 1.0, 9.0]))
+                .map(|_| sampler.pick(&[2.5, 1.0, 9.0], None))
                 .collect::<Vec<_>>()
         };
         assert_eq!(pick(0.0)[..5], [0, 0, 1, 0, 1], "2.5, 1.5, then 0.5 is below 1.0");
@@ -465,7 +508,7 @@ mod tests {
             .collect();
         let draw = |seed| {
             let mut sampler = sampler(1.0, 0.95, 0, seed);
-            (0..20).map(|_| sampler.pick(&logits)).collect::<Vec<_>>()
+            (0..20).map(|_| sampler.pick(&logits, None)).collect::<Vec<_>>()
         };
         assert_eq!(draw(5), draw(5));
         assert_ne!(draw(5), draw(6));
@@ -499,5 +542,42 @@ mod tests {
             log_probabilities(&[0.0, f32::NEG_INFINITY], 1, 0).0,
             f32::NEG_INFINITY
         );
+    }
+
+    #[test]
+    fn only_what_is_allowed_is_picked_also_where_a_bias_forbids_it() {
+        let logits: Vec<f32> = (0..70_u8).map(f32::from).collect();
+        let allowed = [1 << 3 | 1 << 9, 1 << 1, 0];
+        let whole = Sampling {
+            temperature: 1.0,
+            top_p: 1.0,
+            top_k: 0,
+            min_p: 0.0,
+            adjustment: None,
+        };
+        let greedy = Sampling {
+            temperature: 0.0,
+            ..whole.clone()
+        };
+        assert_eq!(
+            Sampler::new(greedy.clone(), &[], 1).pick(&logits, Some(&allowed)),
+            33
+        );
+        let all = [u32::MAX, u32::MAX, 0b11_1111];
+        assert_eq!(Sampler::new(greedy.clone(), &[], 1).pick(&logits, Some(&all)), 69);
+        let mut random = Sampler::new(whole, &[], 7);
+        for _ in 0..200 {
+            assert!([3, 9, 33].contains(&random.pick(&[0.0; 70], Some(&allowed))));
+        }
+        let forbidding = Sampling {
+            adjustment: Some(Adjustment {
+                bias: [3, 9, 33].map(|token| (token, f32::NEG_INFINITY)).to_vec(),
+                repetition: 1.0,
+                frequency: 0.0,
+                presence: 0.0,
+            }),
+            ..greedy
+        };
+        assert_eq!(Sampler::new(forbidding, &[], 1).pick(&logits, Some(&allowed)), 33);
     }
 }

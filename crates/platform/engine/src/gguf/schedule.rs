@@ -1,4 +1,4 @@
-//! What goes into the next batch. Pure: states in, shares out.
+//! What goes into the next batch, who waits for whom, and who loses a place. Pure: states in, decisions out.
 //!
 //! Every sequence that is answering gets its one token first, so that a long prompt never stalls running
 //! answers for longer than one bounded share; prompts fill what is left, oldest first.
@@ -52,6 +52,44 @@ pub(super) fn shares(phases: &[Phase]) -> Vec<usize> {
         .collect()
 }
 
+/// Tokens of a prompt that are worth waiting for: that others compute them costs turns, and to compute them costs them all.
+const WORTH_WAITING: usize = 32;
+
+/// Whether a prompt, of which the first `reusable` tokens may be taken over, had better wait: another that begins alike is
+/// being computed, and has more of it to come than there is now. `others` are prompts and how much of each is computed.
+pub(super) fn waits_for_twin<'p, T: PartialEq + 'p>(
+    prompt: &[T],
+    reusable: usize,
+    others: impl Iterator<Item = (&'p [T], usize)>,
+) -> bool {
+    let wanted = prompt.get(..reusable).unwrap_or(prompt);
+    let (mut there, mut to_come) = (0, 0);
+    for (other, computed) in others {
+        let alike = wanted
+            .iter()
+            .zip(other)
+            .take_while(|(one, other)| one == other)
+            .count();
+        there = there.max(alike.min(computed));
+        if computed < other.len() {
+            to_come = to_come.max(alike);
+        }
+    }
+    to_come >= there + WORTH_WAITING
+}
+
+/// Who loses a place to a request whose turn is `turn`: of those that can, and come later, the last. Each has its turn and
+/// whether it can.
+pub(super) fn victim<Turn: Ord + Copy>(
+    running: impl Iterator<Item = (usize, Turn, bool)>,
+    turn: Turn,
+) -> Option<usize> {
+    running
+        .filter(|(_, other, can)| *can && *other > turn)
+        .max_by_key(|(_, other, _)| *other)
+        .map(|(at, _, _)| at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +117,45 @@ mod tests {
         );
         assert_eq!(shares(&[ScoredPrompt(1000), ScoredPrompt(5)]), [128, 0]);
         assert_eq!(shares(&[Answer, ScoredPrompt(1000), Prompt(5)]), [1, 128, 0]);
+    }
+
+    #[test]
+    fn a_twin_is_waited_for_while_it_has_more_to_come() {
+        let prompt: Vec<u32> = (0..100).collect();
+        let waits =
+            |reusable, others: &[(&[u32], usize)]| waits_for_twin(&prompt, reusable, others.iter().copied());
+        let twin = &prompt[..];
+        assert!(waits(99, &[(twin, 0)]));
+        assert!(waits(99, &[(twin, 60)]));
+        assert!(!waits(99, &[(twin, 80)]), "the rest is computed as soon");
+        assert!(!waits(99, &[(twin, 100)]), "all of it is there");
+        assert!(
+            !waits(0, &[(twin, 0)]),
+            "whoever takes nothing over waits for nothing"
+        );
+        assert!(!waits(99, &[(twin, 0), (twin, 100)]), "another has it already");
+        let other: Vec<u32> = (0..20).chain(500..600).collect();
+        assert!(!waits(99, &[(&other, 0)]), "too little is alike");
+        assert!(!waits(99, &[]));
+    }
+
+    #[test]
+    fn the_last_of_those_that_come_later_loses_its_place() {
+        let running = [
+            (0, (0, 3), true),
+            (1, (5, 1), true),
+            (2, (5, 2), false),
+            (3, (-1, 9), true),
+        ];
+        assert_eq!(victim(running.into_iter(), (0, 4)), Some(1));
+        assert_eq!(victim(running.into_iter(), (0, 1)), Some(1));
+        assert_eq!(victim(running[..1].iter().copied(), (0, 1)), Some(0));
+        assert_eq!(victim(running.into_iter(), (7, 0)), None);
+        assert_eq!(
+            victim(running[2..3].iter().copied(), (0, 0)),
+            None,
+            "it cannot go back"
+        );
     }
 
     proptest! {

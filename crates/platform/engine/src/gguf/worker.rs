@@ -1,24 +1,23 @@
 //! The one thread that owns llama.cpp's contexts. Each turn: drop sequences whose caller left, admit new
 //! ones, join everybody's next tokens into one batch for each cache, decode it, then sample and send.
 
-use std::ops::Range;
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 use corliss_diagnostics::ErrorReport;
-use llama_cpp_2::token::LlamaToken;
 
 use super::cache::{Cache, shapes};
 use super::embedder::Embedder;
 use super::loaded::{Loaded, unsupported};
-use super::logprobs;
-use super::queue::Queue;
+use super::queue::{Queue, Verdict};
 use super::request::Job;
-use super::sampler::Sampler;
-use super::schedule::{Phase, shares};
-use super::text::{Piece, TextBuffer};
+use super::schedule::{Phase, shares, victim, waits_for_twin};
+use super::sequence::{Ending, Sequence};
 use crate::EngineError;
-use crate::protocol::{FinishReason, GenerateEvent, TokenLogprob};
+use crate::protocol::GenerateEvent;
 
+/// Requests that may be overtaken at once, because others compute what they begin with.
+const PASSED_MAX: usize = 32;
 /// Decoding that fails this often in a row will not heal; the process ends and is started again.
 const MAX_FAILURES: u32 = 3;
 
@@ -77,136 +76,12 @@ fn open_caches(loaded: &Loaded) -> Result<Vec<Cache<'_>>, EngineError> {
         .collect()
 }
 
-/// A request with a place in a cache.
-struct Sequence {
-    /// Which of the worker's caches.
-    cache: usize,
-    place: usize,
-    job: Job,
-    /// Prompt tokens computed.
-    computed: usize,
-    /// The token that was sampled last and is computed next.
-    next: Option<LlamaToken>,
-    generated: u32,
-    sampler: Sampler,
-    text: TextBuffer,
-    logprobs: Vec<TokenLogprob>,
-    finished: Option<FinishReason>,
-}
-
-/// What of a sequence is in a batch.
-struct Added {
-    /// Tokens of its prompt.
-    prompt: Range<usize>,
-    /// Where in the batch its first token is, and the scores after it if it has any.
-    first: i32,
-    /// Where the scores are from which its next token is sampled.
-    scores: Option<i32>,
-}
-
-impl Sequence {
-    fn new(job: Job, at: Admitted) -> Self {
-        Self {
-            cache: at.cache,
-            place: at.place,
-            computed: at.cached,
-            next: None,
-            generated: 0,
-            sampler: Sampler::new(job.sampling.clone(), &job.prompt, job.seed),
-            text: TextBuffer::new(job.stops.clone()),
-            logprobs: Vec::new(),
-            finished: None,
-            job,
-        }
-    }
-
-    fn phase(&self) -> Phase {
-        match self.job.prompt.len() - self.computed {
-            0 => Phase::Answer,
-            waiting if self.job.scores_prompt() => Phase::ScoredPrompt(waiting),
-            waiting => Phase::Prompt(waiting),
-        }
-    }
-
-    /// Adds the next tokens to the cache's batch.
-    fn add_to(&mut self, cache: &mut Cache<'_>, share: usize) -> Result<Added, String> {
-        let prompt = &self.job.prompt;
-        if let Some(token) = self.next {
-            // The token sampled k-th (k from 1) stands k-1 places after the prompt.
-            let position = prompt.len() + self.generated as usize - 1;
-            let at = cache.add(token, position, self.place, true)?;
-            return Ok(Added {
-                prompt: prompt.len()..prompt.len(),
-                first: at,
-                scores: Some(at),
-            });
-        }
-        let all_scored = self.job.scores_prompt();
-        let added = self.computed..self.computed + share;
-        let (mut first, mut scores) = (None, None);
-        for position in added.clone() {
-            let last = position + 1 == prompt.len();
-            let at = cache.add(prompt[position], position, self.place, last || all_scored)?;
-            first = first.or(Some(at));
-            scores = last.then_some(at);
-        }
-        self.computed += share;
-        Ok(Added {
-            prompt: added,
-            first: first.unwrap_or_default(),
-            scores,
-        })
-    }
-
-    /// Sends the part of the prompt that is known now, if it is to be echoed: each token's scores stand
-    /// behind the token before it.
-    fn echo(&mut self, added: &Added, cache: &Cache<'_>, loaded: &Loaded) {
-        let Some(echo) = &mut self.job.echo else {
-            return;
-        };
-        if added.prompt.is_empty() {
-            return;
-        }
-        let prompt = &self.job.prompt;
-        let id = |at: usize| usize::try_from(prompt[at].0).unwrap_or(usize::MAX);
-        let mut known = added.prompt.end;
-        if let Some(count) = self.job.logprobs {
-            if added.prompt.start == 0 {
-                self.logprobs.push(logprobs::unscored(id(0), echo.piece(0)));
-            }
-            known = (known + 1).min(prompt.len());
-            for (scores, at) in (added.first..).zip(added.prompt.start + 1..known) {
-                let scored = logprobs::scored(cache.scores(scores), id(at), echo.piece(at), count, loaded);
-                self.logprobs.push(scored);
-            }
-        }
-        let text = echo.take(known);
-        send_text(self, text);
-    }
-
-    /// Samples the next token and sends what it adds to the answer; answers whether it added any.
-    fn advance(&mut self, scores: &[f32], loaded: &Loaded) -> bool {
-        if self.job.max_tokens == 0 {
-            self.finished = Some(FinishReason::Length);
-            return false;
-        }
-        let before = self.generated;
-        self.finished = step(self, scores, loaded);
-        self.generated > before
-    }
-
-    fn send(&self, event: GenerateEvent) {
-        // A caller that left is noticed at the start of the next turn.
-        let _ = self.job.events.send(event);
-    }
-}
-
 struct Worker<'a> {
     loaded: &'a Loaded,
     queue: &'a Queue,
     /// Those for shorter requests first.
     caches: Vec<Cache<'a>>,
-    /// Oldest first.
+    /// In order of their turns.
     running: Vec<Sequence>,
     embedder: Embedder<'a>,
     failures: u32,
@@ -222,8 +97,11 @@ impl Worker<'_> {
             return false;
         }
         self.drop_cancelled();
+        self.drop_late();
         self.admit();
         self.close_gaps();
+        self.grow();
+        let begun = Instant::now();
         let phases: Vec<Phase> = self.running.iter().map(Sequence::phase).collect();
         let shares = shares(&phases);
         for cache in 0..self.caches.len() {
@@ -232,6 +110,8 @@ impl Worker<'_> {
             }
         }
         self.failures = 0;
+        self.queue
+            .worked(shares.iter().sum::<usize>() as u64, begun.elapsed());
         self.finish();
         self.embedder.turn(self.queue);
         true
@@ -245,28 +125,106 @@ impl Worker<'_> {
         }
     }
 
+    /// Ends what gave itself less time than it took.
+    fn drop_late(&mut self) {
+        let now = Instant::now();
+        for sequence in &mut self.running {
+            if sequence.job.deadline.is_some_and(|deadline| deadline.at <= now) {
+                sequence.finished = Some(Ending::Late);
+            }
+        }
+        self.finish();
+        for job in self.queue.pop_late(now) {
+            self.queue.count(|stats| stats.failed_total += 1);
+            let _ = job.events.send(GenerateEvent::Error { error: late(&job) });
+        }
+    }
+
     fn admit(&mut self) {
-        while self.running.len() < self.loaded.limits.max_sequences as usize {
-            let mut taken = None;
-            let caches = &mut self.caches;
-            let job = self.queue.pop_if(|job| {
-                taken = take_place(caches, job);
-                taken.is_some()
-            });
-            let (Some(job), Some(at)) = (job, taken) else {
-                break;
-            };
-            let sequence = Sequence::new(job, at);
+        while let Some((job, at)) = self.next_admitted() {
+            let resumed = job.progress.is_some();
+            let turn = job.turn();
+            let sequence = Sequence::new(job, at.cache, at.place, at.cached);
             let count = |tokens: usize| u32::try_from(tokens).unwrap_or(u32::MAX);
-            sequence.send(GenerateEvent::Start {
-                prompt_tokens: count(sequence.job.prompt.len()),
-                cached_tokens: count(at.cached),
-            });
+            if !resumed {
+                sequence.send(GenerateEvent::Start {
+                    prompt_tokens: count(sequence.job.prompt.len()),
+                    cached_tokens: count(at.cached),
+                });
+            }
             self.queue.count(|stats| {
                 stats.admitted_prompt_tokens_total += sequence.job.prompt.len() as u64;
                 stats.cached_prompt_tokens_total += at.cached as u64;
             });
-            self.running.push(sequence);
+            let before = self.running.partition_point(|other| other.job.turn() <= turn);
+            self.running.insert(before, sequence);
+        }
+        self.note_reservations();
+    }
+
+    /// The next request that has a place, perhaps another's, whose priority is lower.
+    fn next_admitted(&mut self) -> Option<(Job, Admitted)> {
+        loop {
+            let is_full = self.running.len() >= self.loaded.limits.max_sequences as usize;
+            let (mut taken, mut refused, mut passed) = (None, None, 0);
+            let (caches, running) = (&mut self.caches, &self.running);
+            let job = self.queue.pop(|job| {
+                let Some(cache) = caches.iter().position(|cache| cache.takes(job.reservation())) else {
+                    return Verdict::Stop;
+                };
+                let beside = || running.iter().filter(|other| other.cache == cache);
+                let prompts = beside().map(|other| (&other.job.prompt[..], other.computed));
+                if passed < PASSED_MAX && waits_for_twin(&job.prompt, job.reusable(), prompts) {
+                    passed += 1;
+                    return Verdict::Pass;
+                }
+                if !is_full {
+                    taken = take_place(caches, cache, job);
+                }
+                if taken.is_some() {
+                    return Verdict::Take;
+                }
+                refused = Some((job.priority, cache));
+                Verdict::Stop
+            });
+            if let (Some(job), Some(at)) = (job, taken) {
+                return Some((job, at));
+            }
+            let (priority, cache) = refused?;
+            let others = self.running.iter().enumerate();
+            let others = others.filter(|(_, other)| is_full || other.cache == cache);
+            let turns = others.map(|(at, other)| (at, other.job.turn(), other.job.can_go_back()));
+            // Among equals nobody makes way.
+            let loses = victim(turns, (priority, u64::MAX))?;
+            self.preempt(loses);
+        }
+    }
+
+    /// Sends a sequence back to the queue.
+    fn preempt(&mut self, at: usize) {
+        let sequence = self.running.remove(at);
+        self.caches[sequence.cache].give_back(sequence.place);
+        self.queue.push_back(sequence.into_job());
+    }
+
+    /// Promises those that share a pool the cells of their next turn, in order of their turns: where there are none left,
+    /// who comes last makes way.
+    fn grow(&mut self) {
+        let mut at = 0;
+        while let Some(sequence) = self.running.get(at) {
+            let cache = &mut self.caches[sequence.cache];
+            let (needed, liked) = sequence.cells();
+            if !cache.is_pool() || cache.grow(sequence.place, liked) || cache.grow(sequence.place, needed) {
+                at += 1;
+                continue;
+            }
+            let in_cache = sequence.cache;
+            let others = self.running.iter().enumerate();
+            let others = others.filter(|(_, other)| other.cache == in_cache);
+            let turns = others.map(|(at, other)| (at, other.job.turn(), other.job.can_go_back()));
+            // Without anybody behind it, it makes way itself; who came first always goes on.
+            let loses = victim(turns, sequence.job.turn()).unwrap_or(at);
+            self.preempt(loses);
         }
         self.note_reservations();
     }
@@ -322,14 +280,28 @@ impl Worker<'_> {
     fn finish(&mut self) {
         let ended = self.release(|sequence| sequence.finished.is_some());
         self.note_reservations();
-        self.queue
-            .count(|stats| stats.completed_total += ended.len() as u64);
+        let is_lost =
+            |sequence: &&Sequence| matches!(sequence.finished, Some(Ending::Lost(_) | Ending::Late));
+        let lost = ended.iter().filter(is_lost).count();
+        self.queue.count(|stats| {
+            stats.completed_total += (ended.len() - lost) as u64;
+            stats.failed_total += lost as u64;
+        });
         for sequence in ended {
-            if let Some(finish_reason) = sequence.finished {
-                sequence.send(GenerateEvent::End {
-                    finish_reason,
+            match &sequence.finished {
+                Some(Ending::Complete(finish_reason)) => sequence.send(GenerateEvent::End {
+                    finish_reason: *finish_reason,
                     completion_tokens: sequence.generated,
-                });
+                }),
+                Some(Ending::Lost(reason)) => {
+                    let detail = format!("the answer's format takes too much work to follow ({reason})");
+                    let error = ErrorReport::of(&EngineError::invalid("format", detail));
+                    sequence.send(GenerateEvent::Error { error });
+                }
+                Some(Ending::Late) => sequence.send(GenerateEvent::Error {
+                    error: late(&sequence.job),
+                }),
+                None => {}
             }
         }
     }
@@ -395,61 +367,23 @@ struct Admitted {
     cached: usize,
 }
 
-/// A place for a request, in the first cache that takes as many tokens.
-fn take_place(caches: &mut [Cache<'_>], job: &Job) -> Option<Admitted> {
-    let cells = job.reservation();
-    let (at, cache) = caches
-        .iter_mut()
-        .enumerate()
-        .find(|(_, cache)| cache.takes(cells))?;
-    let (place, cached) = cache.take(&job.prompt, job.reusable(), cells)?;
-    Some(Admitted {
-        cache: at,
-        place,
-        cached,
+/// A place for a request in this cache.
+fn take_place(caches: &mut [Cache<'_>], cache: usize, job: &Job) -> Option<Admitted> {
+    let (place, cached) = caches[cache].take(&job.prompt, job.reusable(), cells(&caches[cache], job))?;
+    Some(Admitted { cache, place, cached })
+}
+
+/// KV cells that a request is promised at first. Those of its own cost nobody anything.
+fn cells(cache: &Cache<'_>, job: &Job) -> usize {
+    if cache.is_pool() {
+        job.promise()
+    } else {
+        job.reservation()
+    }
+}
+
+fn late(job: &Job) -> ErrorReport {
+    ErrorReport::of(&EngineError::DeadlineExceeded {
+        deadline_ms: job.deadline.map_or(0, |deadline| deadline.after_ms),
     })
-}
-
-/// Samples one token and sends what it adds to the answer.
-fn step(sequence: &mut Sequence, logits: &[f32], loaded: &Loaded) -> Option<FinishReason> {
-    let token = sequence.sampler.pick(logits);
-    if loaded.ends.get(token).copied().unwrap_or(true) {
-        // Whoever scores a prompt counts on one more token behind it, and leaves it out, whatever it is.
-        if let Some(count) = sequence.job.logprobs.filter(|_| sequence.job.echo.is_some()) {
-            let shown = loaded.shown(token);
-            let ending = logprobs::scored(logits, token, &shown, count, loaded);
-            sequence.logprobs.push(ending);
-        }
-        let rest = sequence.text.flush();
-        send_text(sequence, rest);
-        return Some(FinishReason::Stop);
-    }
-    sequence.generated += 1;
-    sequence.next = i32::try_from(token).ok().map(LlamaToken::new);
-    let bytes = loaded.pieces.get(token).map_or(&[][..], |piece| piece);
-    if let Some(count) = sequence.job.logprobs {
-        sequence
-            .logprobs
-            .push(logprobs::answered(logits, token, count, loaded));
-    }
-    let last = sequence.generated >= sequence.job.max_tokens;
-    match sequence.text.push(bytes) {
-        Piece::Stopped(text) => {
-            send_text(sequence, text);
-            Some(FinishReason::Stop)
-        }
-        Piece::Text(text) => {
-            let text = if last { text + &sequence.text.flush() } else { text };
-            send_text(sequence, text);
-            last.then_some(FinishReason::Length)
-        }
-    }
-}
-
-fn send_text(sequence: &mut Sequence, text: String) {
-    if text.is_empty() && sequence.logprobs.is_empty() {
-        return;
-    }
-    let logprobs = std::mem::take(&mut sequence.logprobs);
-    sequence.send(GenerateEvent::Token { text, logprobs });
 }

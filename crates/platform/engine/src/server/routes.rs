@@ -80,7 +80,7 @@ async fn compute(
         }
         (Engine::Gguf(gguf), "/generate") => {
             let wanted = parse(&read(request).await?)?;
-            let events = gguf.generate(&wanted)?;
+            let events = gguf.generate(&wanted).await?;
             let body = generate::EventBody::new(events, active).boxed_unsync();
             Ok(respond(StatusCode::OK, body))
         }
@@ -126,12 +126,16 @@ fn failed(error: &EngineError) -> Response<Body> {
     struct Envelope {
         error: ErrorReport,
     }
-    json(
+    let mut response = json(
         status(error),
         &Envelope {
             error: ErrorReport::of(error),
         },
-    )
+    );
+    if let Some(seconds) = error.retry_after_s() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {

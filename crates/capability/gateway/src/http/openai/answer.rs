@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::logprobs;
 use super::sampling::Asked;
+use super::tools;
 use crate::service::generate::Whole;
 use crate::service::timing::PromptTokens;
 
@@ -61,7 +62,7 @@ impl Answer {
             choices.push(match self.kind {
                 Kind::Chat => json!({
                     "index": index,
-                    "message": { "role": "assistant", "content": done.text, "refusal": null },
+                    "message": self.message(index, done),
                     "logprobs": logprobs,
                     "finish_reason": finish,
                 }),
@@ -79,6 +80,37 @@ impl Answer {
         let mut whole = self.envelope(object, choices);
         whole["usage"] = self.usage(&prompts, completion_tokens);
         whole
+    }
+
+    fn message(&self, index: usize, done: &Whole) -> Value {
+        let mut message = json!({ "role": "assistant", "content": done.text, "refusal": null });
+        if !done.calls.is_empty() {
+            let calls = (0_u32..).zip(&done.calls);
+            let calls = calls.map(|(call, (name, arguments))| {
+                tools::told(Some(&self.call_id(index, call)), Some(name), arguments)
+            });
+            message["tool_calls"] = calls.collect();
+            if done.text.is_empty() {
+                message["content"] = Value::Null;
+            }
+        }
+        message
+    }
+
+    /// Unlike that of any other call, of this answer and of others.
+    fn call_id(&self, index: usize, call: u32) -> String {
+        let random = self.id.rsplit('-').next().unwrap_or_default();
+        format!("call_{random}{index:02x}{call:02x}")
+    }
+
+    /// A piece with more of a call of a tool.
+    pub(super) fn call(&self, index: usize, call: u32, name: Option<&str>, arguments: &str) -> Value {
+        let id = name.map(|_| self.call_id(index, call));
+        let mut told = tools::told(id.as_deref(), name, arguments);
+        told["index"] = json!(call);
+        self.chunk(vec![json!({
+            "index": index, "delta": { "tool_calls": [told] }, "logprobs": null, "finish_reason": null
+        })])
     }
 
     /// The piece that opens a choice of a chat; completions have none.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::answer::{Answer, Kind};
 use super::parameters::{Parameters, invalid};
 use super::sampling::{self, Asked};
-use super::{messages, stream};
+use super::{format, messages, stream, tools};
 use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::call::Origin;
@@ -36,9 +36,10 @@ async fn answer(
     let asked = read(body)?;
     let call = gateway.language_call(&asked.model, origin, asked.prompt_tokens())?;
     let answer = Answer::new(Kind::Chat, &asked, gateway.sources());
+    let format = asked.format.clone();
     stream::send(gateway, &call, asked, answer)
         .await
-        .map_err(|Failed(_, error)| error)
+        .map_err(|Failed(_, error)| tools::renamed(format::renamed(error, format.as_deref())))
 }
 
 fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
@@ -49,6 +50,8 @@ fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
     let delivery = sampling::delivery(&mut parameters)?;
     let limit = sampling::limit(&mut parameters)?;
     let n = sampling::answers(&mut parameters)?;
+    let format = format::take(&mut parameters)?;
+    tools::take(&mut parameters, &mut request)?;
     let wanted = parameters.optional::<bool>("logprobs")?.unwrap_or(false);
     let top: Option<u32> = parameters.optional("top_logprobs")?;
     parameters.finish()?;
@@ -58,6 +61,8 @@ fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
     if top.is_some_and(|top| top > 0) && !wanted {
         return Err(invalid("top_logprobs", "is only allowed when logprobs is true"));
     }
+    let asked_as = format.as_ref().map(|asked| asked.parameter.clone());
+    request.format = format.map(|asked| asked.format);
     request.messages = Some(messages);
     request.max_tokens = limit;
     request.logprobs = wanted.then(|| top.unwrap_or(0));
@@ -66,5 +71,6 @@ fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
         requests: sampling::repeated(vec![request], n)?,
         of_one_prompt: n,
         delivery,
+        format: asked_as,
     })
 }

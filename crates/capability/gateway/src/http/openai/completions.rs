@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 use super::answer::{Answer, Kind};
 use super::parameters::{Parameters, invalid};
 use super::sampling::{self, Asked};
-use super::stream;
 use super::texts::{self, Text};
+use super::{format, stream};
 use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::call::Origin;
@@ -42,9 +42,11 @@ async fn answer(
     let call = gateway.language_call(&asked.model, origin, asked.prompt_tokens())?;
     let answer = Answer::new(Kind::Completion, &asked, gateway.sources());
     let n = asked.of_one_prompt;
+    let format = asked.format.clone();
     stream::send(gateway, &call, asked, answer)
         .await
         .map_err(|Failed(index, error)| {
+            let error = format::renamed(error, format.as_deref());
             let fields = ["prompt", "prompt_tokens"];
             texts::renamed(error, &fields, "prompt", listed.then(|| index / n))
         })
@@ -59,6 +61,7 @@ fn read(body: Map<String, Value>) -> Result<(Asked, bool), GatewayError> {
     let delivery = sampling::delivery(&mut parameters)?;
     let limit = sampling::limit(&mut parameters)?;
     let n = sampling::answers(&mut parameters)?;
+    let format = format::take(&mut parameters)?;
     let best_of: Option<u64> = parameters.optional("best_of")?;
     let logprobs: Option<u32> = parameters.optional("logprobs")?;
     let echo: Option<bool> = parameters.optional("echo")?;
@@ -74,6 +77,8 @@ fn read(body: Map<String, Value>) -> Result<(Asked, bool), GatewayError> {
     }
     request.max_tokens = Some(limit.unwrap_or(MAX_TOKENS));
     request.logprobs = logprobs;
+    let asked_as = format.as_ref().map(|asked| asked.parameter.clone());
+    request.format = format.map(|asked| asked.format);
     request.echo = echo.unwrap_or(false);
     let requests = prompts
         .all
@@ -94,6 +99,7 @@ fn read(body: Map<String, Value>) -> Result<(Asked, bool), GatewayError> {
         requests: sampling::repeated(requests, n)?,
         of_one_prompt: n,
         delivery,
+        format: asked_as,
     };
     Ok((asked, prompts.listed))
 }

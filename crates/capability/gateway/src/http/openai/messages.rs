@@ -1,6 +1,6 @@
-//! The messages of a chat: text only, in the roles that chat templates know.
+//! The messages of a chat: text, calls of tools and their results, in the roles that chat templates know.
 
-use corliss_engine::protocol::ChatMessage;
+use corliss_engine::protocol::{ChatMessage, ToolCall};
 use serde_json::Value;
 
 use super::parameters::invalid;
@@ -25,32 +25,72 @@ fn read_one(index: usize, message: &Value) -> Result<ChatMessage, GatewayError> 
         Some("system" | "developer") => "system",
         Some("user") => "user",
         Some("assistant") => "assistant",
-        Some("tool" | "function") => {
+        Some("tool") => "tool",
+        Some("function") => {
             return Err(GatewayError::UnsupportedParameter {
                 parameter: at("role"),
-                instead: Some("put the tool's answer into a user message"),
+                instead: Some("send it with the role tool, and the id of the call"),
             });
         }
         _ => {
             return Err(invalid(
                 &at("role"),
-                "must be system, developer, user or assistant",
+                "must be system, developer, user, assistant or tool",
             ));
         }
     };
-    for field in ["tool_calls", "function_call", "audio"] {
-        let given = &message[field];
-        if !(given.is_null() || given.as_array().is_some_and(Vec::is_empty)) {
+    for field in ["function_call", "audio"] {
+        if !message[field].is_null() {
             return Err(GatewayError::UnsupportedParameter {
                 parameter: at(field),
                 instead: None,
             });
         }
     }
+    let text = |field: &str| match &message[field] {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text.clone())),
+        _ => Err(invalid(&at(field), "must be a text")),
+    };
+    let tool_call_id = text("tool_call_id")?;
+    if role == "tool" && tool_call_id.is_none() {
+        return Err(invalid(
+            &at("tool_call_id"),
+            "must name the call that this answers",
+        ));
+    }
     Ok(ChatMessage {
         role: role.to_owned(),
         content: text_of(&message["content"], role, &at("content"))?,
+        tool_calls: calls_of(&message["tool_calls"], role, &at("tool_calls"))?,
+        tool_call_id,
+        name: text("name")?,
     })
+}
+
+/// Calls that the assistant made, as it was told them.
+fn calls_of(calls: &Value, role: &str, name: &str) -> Result<Vec<ToolCall>, GatewayError> {
+    let calls = match calls {
+        Value::Null => return Ok(Vec::new()),
+        Value::Array(calls) if calls.is_empty() || role == "assistant" => calls,
+        Value::Array(_) => return Err(invalid(name, "is for messages of the assistant")),
+        _ => return Err(invalid(name, "must be an array of calls")),
+    };
+    let read = |(index, call): (usize, &Value)| {
+        let function = &call["function"];
+        match (function["name"].as_str(), function["arguments"].as_str()) {
+            (Some(tool), Some(arguments)) => Ok(ToolCall {
+                id: call["id"].as_str().unwrap_or_default().to_owned(),
+                name: tool.to_owned(),
+                arguments: arguments.to_owned(),
+            }),
+            _ => Err(invalid(
+                &format!("{name}[{index}].function"),
+                "must have a name, and arguments as a text",
+            )),
+        }
+    };
+    calls.iter().enumerate().map(read).collect()
 }
 
 /// A string, or parts that are all text.
@@ -106,18 +146,48 @@ mod tests {
     }
 
     #[test]
+    fn calls_and_their_results_are_read() {
+        let read = read(vec![
+            json!({"role": "assistant", "content": null, "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}),
+            json!({"role": "tool", "tool_call_id": "c1", "content": "7"}),
+        ])
+        .unwrap();
+        assert_eq!(
+            (read[0].tool_calls[0].name.as_str(), read[0].content.as_str()),
+            ("f", "")
+        );
+        assert_eq!(
+            (read[1].role.as_str(), read[1].tool_call_id.as_deref()),
+            ("tool", Some("c1"))
+        );
+    }
+
+    #[test]
     fn the_place_of_what_is_wrong_is_named() {
         for (message, field) in [
             (json!({"role": "king", "content": "x"}), "messages[0].role"),
-            (json!({"role": "tool", "content": "x"}), "messages[0].role"),
+            (json!({"role": "function", "content": "x"}), "messages[0].role"),
+            (
+                json!({"role": "tool", "content": "x"}),
+                "messages[0].tool_call_id",
+            ),
+            (
+                json!({"role": "user", "content": "x", "name": 7}),
+                "messages[0].name",
+            ),
+            (
+                json!({"role": "user", "content": "x", "tool_calls": [{}]}),
+                "messages[0].tool_calls",
+            ),
             (json!({"role": "user"}), "messages[0].content"),
             (
                 json!({"role": "user", "content": [{"type": "image_url"}]}),
                 "messages[0].content[0].type",
             ),
             (
-                json!({"role": "assistant", "tool_calls": [{}]}),
-                "messages[0].tool_calls",
+                json!({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}),
+                "messages[0].tool_calls[0].function",
             ),
             (json!("hello"), "messages[0].role"),
         ] {

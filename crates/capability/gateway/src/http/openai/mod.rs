@@ -4,6 +4,7 @@ mod answer;
 mod chat;
 mod completions;
 mod embeddings;
+mod format;
 mod logprobs;
 mod messages;
 mod models;
@@ -11,6 +12,7 @@ mod parameters;
 mod sampling;
 mod stream;
 mod texts;
+mod tools;
 
 use std::sync::Arc;
 

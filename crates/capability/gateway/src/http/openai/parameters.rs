@@ -16,23 +16,13 @@ const HARMLESS: &[&str] = &[
     "service_tier",
     "store",
     "verbosity",
-    "parallel_tool_calls",
 ];
 
 /// What to do instead of some that are not supported.
 const INSTEAD: &[(&str, &str)] = &[
-    (
-        "tools",
-        "describe the tools in the system message and parse the text",
-    ),
-    (
-        "functions",
-        "describe the functions in the system message and parse the text",
-    ),
-    (
-        "response_format",
-        "ask for the format in the system message and check the text",
-    ),
+    ("tools", "offer tools in a chat"),
+    ("functions", "they are called tools now"),
+    ("function_call", "it is called tool_choice now"),
 ];
 
 /// The members of a request body that have not been looked at yet.
@@ -88,7 +78,6 @@ fn changes_nothing(name: &str, value: &Value) -> bool {
         || match name {
             "best_of" => value.as_u64() == Some(1),
             "echo" => value.as_bool() == Some(false),
-            "response_format" => value["type"] == "text",
             "tool_choice" | "function_call" => value == "none" || value == "auto",
             "modalities" => value
                 .as_array()
@@ -119,9 +108,7 @@ mod tests {
 
     #[test]
     fn what_changes_nothing_is_accepted() {
-        left(json!({"tools": [], "response_format": {"type": "text"},
-            "user": "u", "suffix": null, "echo": false, "best_of": 1}))
-        .unwrap();
+        left(json!({"tools": [], "user": "u", "suffix": null, "echo": false, "best_of": 1})).unwrap();
     }
 
     #[test]
@@ -129,7 +116,6 @@ mod tests {
         for (name, value) in [
             ("best_of", json!(2)),
             ("tools", json!([{"type": "function"}])),
-            ("response_format", json!({"type": "json_object"})),
             ("echo", json!(true)),
             ("temprature", json!(0.5)),
         ] {

@@ -24,6 +24,8 @@ pub(super) struct Asked {
     pub(super) of_one_prompt: usize,
     /// How to send it.
     pub(super) delivery: Delivery,
+    /// Which parameter said what the answers must be.
+    pub(super) format: Option<String>,
 }
 
 impl Asked {
@@ -85,6 +87,8 @@ pub(super) fn take(parameters: &mut Parameters) -> Result<GenerateRequest, Gatew
         presence_penalty: parameters.optional("presence_penalty")?,
         repetition_penalty: parameters.optional("repetition_penalty")?,
         logit_bias: logit_bias(parameters)?,
+        priority: parameters.optional("priority")?.unwrap_or(0),
+        deadline_ms: parameters.optional("deadline_ms")?,
         seed,
         stop,
         ..GenerateRequest::default()

@@ -8,6 +8,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 
 use super::answer::Answer;
+use super::format;
 use super::sampling::Asked;
 use crate::service::Gateway;
 use crate::service::call::Call;
@@ -37,13 +38,14 @@ pub(super) async fn send(
     let generations = gateway
         .generate_each(call, &asked.requests, asked.of_one_prompt)
         .await?;
+    let format = asked.format;
     let (sender, response) = sse(EVENTS_MAX);
     tokio::spawn(async move {
         let closed = sender.clone();
         tokio::select! {
             // Dropping the generations closes their engines' connections, which ends their work.
             () = closed.closed() => {}
-            _ = pump(generations, answer, delivery.include_usage, sender) => {}
+            _ = pump(generations, answer, delivery.include_usage, format, sender) => {}
         }
     });
     Ok(response)
@@ -53,6 +55,7 @@ async fn pump(
     mut generations: Generations,
     mut answer: Answer,
     include_usage: bool,
+    format: Option<String>,
     sender: SseSender,
 ) -> Result<(), SseClosed> {
     // With usage asked for, every event has the member and only the last one a value.
@@ -74,6 +77,17 @@ async fn pump(
             }
             Ok((
                 index,
+                Piece::Call {
+                    index: call,
+                    name,
+                    arguments,
+                },
+            )) => {
+                let piece = answer.call(index, call, name.as_deref(), &arguments);
+                sender.data(&event(piece)).await?;
+            }
+            Ok((
+                index,
                 Piece::End {
                     finish_reason,
                     completion_tokens,
@@ -84,7 +98,10 @@ async fn pump(
             }
             // The status is long sent: the error is an event, and no [DONE] follows, so that nobody takes
             // half an answer for a whole one.
-            Err(Failed(_, error)) => return sender.data(&body_of(error.into_api()).await).await,
+            Err(Failed(_, error)) => {
+                let error = format::renamed(error, format.as_deref());
+                return sender.data(&body_of(error.into_api()).await).await;
+            }
         }
     }
     if include_usage {

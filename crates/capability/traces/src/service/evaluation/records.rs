@@ -11,7 +11,7 @@ use super::datasets::{existing, short};
 use super::schema::widened;
 use super::{Evaluation, USER_TAG};
 use crate::evaluation::{DatasetRecord, RecordSource};
-use crate::json::spaced;
+use crate::json::{canonical, spaced};
 use crate::service::apart;
 use crate::store::{self, KeptRecord};
 use crate::{TracesError, limits};
@@ -253,7 +253,7 @@ fn read(records: &str) -> Result<Drafts, TracesError> {
 
 /// Tells inputs apart. Members are in the order of their names, so that theirs does not matter; `1` and `1.0` differ.
 fn hash_of(inputs: &Map<String, Value>) -> String {
-    blake3::hash(spaced(inputs).as_bytes()).to_hex().to_string()
+    blake3::hash(canonical(inputs).as_bytes()).to_hex().to_string()
 }
 
 fn merge(
@@ -357,9 +357,9 @@ fn as_kept(hash: &str, number: i64, record: DatasetRecord) -> Result<KeptRecord,
     hasher.update(hash.as_bytes());
     let mut bytes = spaced(&record.inputs).len();
     for text in [
-        spaced(&record.outputs),
-        spaced(&record.expectations),
-        spaced(&record.tags),
+        canonical(&record.outputs),
+        canonical(&record.expectations),
+        canonical(&record.tags),
     ] {
         bytes += text.len();
         hasher.update(&(text.len() as u64).to_be_bytes());

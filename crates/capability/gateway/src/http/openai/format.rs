@@ -1,0 +1,249 @@
+//! What an answer must be: `response_format`, and for those who know vLLM its `guided_…` and `structured_outputs`.
+
+use corliss_engine::EngineError;
+use corliss_engine::protocol::AnswerFormat;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::parameters::{Parameters, invalid};
+use crate::error::GatewayError;
+
+const RESPONSE_FORMAT: &str = "response_format";
+const SCHEMA: &str = "response_format.json_schema.schema";
+const STRUCTURED: &str = "structured_outputs";
+/// Ways to say it in vLLM: without prefix within `structured_outputs`, and with one by themselves.
+const KINDS: [&str; 5] = ["json", "regex", "choice", "grammar", "json_object"];
+const NAME_MAX: usize = 64;
+
+/// A format, and what the client called it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Asked {
+    pub(super) format: AnswerFormat,
+    pub(super) parameter: String,
+}
+
+/// Takes the format from the parameters; one at most may be given.
+pub(super) fn take(parameters: &mut Parameters) -> Result<Option<Asked>, GatewayError> {
+    let mut given = Vec::new();
+    if let Some(format) = parameters.optional::<Value>(RESPONSE_FORMAT)? {
+        given.extend(response_format(&format)?);
+    }
+    for kind in KINDS {
+        let name = format!("guided_{kind}");
+        if let Some(value) = parameters.optional::<Value>(&name)? {
+            given.extend(guided(kind, value, name)?);
+        }
+    }
+    if let Some(mut members) = parameters.optional::<Map<String, Value>>(STRUCTURED)? {
+        for kind in KINDS {
+            if let Some(value) = members.remove(kind).filter(|value| !value.is_null()) {
+                given.extend(guided(kind, value, format!("{STRUCTURED}.{kind}"))?);
+            }
+        }
+        if let Some((name, _)) = members.iter().find(|(_, value)| !value.is_null()) {
+            let name: String = name.chars().take(80).collect();
+            return Err(GatewayError::UnsupportedParameter {
+                parameter: format!("{STRUCTURED}.{name}"),
+                instead: Some("give one of json, regex, choice, grammar or json_object"),
+            });
+        }
+    }
+    if let [first, second, ..] = given.as_slice() {
+        let reason = format!(
+            "says what the answer must be, and so does {}; give one",
+            first.parameter
+        );
+        return Err(invalid(&second.parameter, &reason));
+    }
+    Ok(given.pop())
+}
+
+/// OpenAI's own form. A schema holds whether `strict` is said or not.
+fn response_format(format: &Value) -> Result<Option<Asked>, GatewayError> {
+    let asked = |format, parameter: &str| {
+        Ok(Some(Asked {
+            format,
+            parameter: parameter.to_owned(),
+        }))
+    };
+    match format["type"].as_str() {
+        Some("text") => Ok(None),
+        Some("json_object") => asked(AnswerFormat::JsonObject, RESPONSE_FORMAT),
+        Some("json_schema") => {
+            let within = |field: &str| format!("{RESPONSE_FORMAT}.json_schema.{field}");
+            let Some(described) = format["json_schema"].as_object() else {
+                return Err(invalid(
+                    "response_format.json_schema",
+                    "must be an object with name and schema",
+                ));
+            };
+            match described.get("name").and_then(Value::as_str) {
+                Some(name) if !name.is_empty() && name.len() <= NAME_MAX => {}
+                _ => return Err(invalid(&within("name"), "must be a text of 1 to 64 characters")),
+            }
+            if !matches!(described.get("strict"), None | Some(Value::Null | Value::Bool(_))) {
+                return Err(invalid(&within("strict"), "must be true or false"));
+            }
+            match described.get("schema") {
+                Some(schema) if !schema.is_null() => asked(AnswerFormat::JsonSchema(schema.clone()), SCHEMA),
+                _ => Err(invalid(SCHEMA, "is missing")),
+            }
+        }
+        _ => Err(invalid(
+            "response_format.type",
+            "must be text, json_object or json_schema",
+        )),
+    }
+}
+
+fn guided(kind: &str, value: Value, parameter: String) -> Result<Option<Asked>, GatewayError> {
+    fn read<T: DeserializeOwned>(value: Value, parameter: &str, what: &str) -> Result<T, GatewayError> {
+        serde_json::from_value(value).map_err(|_| invalid(parameter, what))
+    }
+    let format = match kind {
+        "json_object" => {
+            if !read::<bool>(value, &parameter, "must be true or false")? {
+                return Ok(None);
+            }
+            AnswerFormat::JsonObject
+        }
+        "regex" => AnswerFormat::Regex(read(value, &parameter, "must be a regular expression")?),
+        "choice" => AnswerFormat::Choice(read(value, &parameter, "must be an array of texts")?),
+        "grammar" => AnswerFormat::Lark(read(value, &parameter, "must be a grammar in Lark")?),
+        // There the schema may also be a text.
+        _ => AnswerFormat::JsonSchema(match value {
+            Value::String(text) => serde_json::from_str(&text)
+                .map_err(|error| invalid(&parameter, &format!("is not a JSON schema: {error}")))?,
+            schema => schema,
+        }),
+    };
+    Ok(Some(Asked { format, parameter }))
+}
+
+/// An engine's error about the format in the client's words.
+pub(super) fn renamed(error: GatewayError, parameter: Option<&str>) -> GatewayError {
+    let renamed = |field: &mut Option<String>| {
+        if let Some(parameter) = parameter
+            && field.as_deref() == Some("format")
+        {
+            *field = Some(parameter.to_owned());
+        }
+    };
+    match error {
+        GatewayError::Engine(EngineError::Remote { status, mut report }) => {
+            renamed(&mut report.field);
+            GatewayError::Engine(EngineError::Remote { status, report })
+        }
+        GatewayError::Generation(mut report) => {
+            renamed(&mut report.field);
+            GatewayError::Generation(report)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corliss_diagnostics::Diagnose;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(body: Value) -> Result<Option<Asked>, GatewayError> {
+        let mut parameters = Parameters::new(body.as_object().unwrap().clone());
+        let asked = take(&mut parameters);
+        parameters.finish().unwrap();
+        asked
+    }
+
+    #[test]
+    fn formats_are_read_in_all_their_forms() {
+        let schema = json!({"type": "object", "properties": {"z": {}, "a": {}}});
+        let of_schema = AnswerFormat::JsonSchema(schema.clone());
+        for (body, format, parameter) in [
+            (
+                json!({"response_format": {"type": "json_object"}}),
+                AnswerFormat::JsonObject,
+                "response_format",
+            ),
+            (
+                json!({"response_format": {"type": "json_schema",
+                    "json_schema": {"name": "n", "strict": true, "schema": schema}}}),
+                of_schema.clone(),
+                "response_format.json_schema.schema",
+            ),
+            (json!({"guided_json": schema}), of_schema.clone(), "guided_json"),
+            (
+                json!({"guided_json": schema.to_string()}),
+                of_schema.clone(),
+                "guided_json",
+            ),
+            (
+                json!({"guided_regex": "a+"}),
+                AnswerFormat::Regex("a+".to_owned()),
+                "guided_regex",
+            ),
+            (
+                json!({"structured_outputs": {"choice": ["a", "b"], "regex": null}}),
+                AnswerFormat::Choice(vec!["a".to_owned(), "b".to_owned()]),
+                "structured_outputs.choice",
+            ),
+            (
+                json!({"structured_outputs": {"json_object": true}}),
+                AnswerFormat::JsonObject,
+                "structured_outputs.json_object",
+            ),
+            (
+                json!({"guided_grammar": "start: \"a\""}),
+                AnswerFormat::Lark("start: \"a\"".to_owned()),
+                "guided_grammar",
+            ),
+        ] {
+            let parameter = parameter.to_owned();
+            assert_eq!(read(body).unwrap(), Some(Asked { format, parameter }));
+        }
+        for none in [
+            json!({}),
+            json!({"response_format": {"type": "text"}, "guided_json": null}),
+            json!({"structured_outputs": {"json_object": false}}),
+        ] {
+            assert_eq!(read(none).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let named = |name: Value, schema: Value| json!({"response_format": {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}});
+        for (body, field) in [
+            (json!({"response_format": "json"}), "response_format.type"),
+            (
+                json!({"response_format": {"type": "xml"}}),
+                "response_format.type",
+            ),
+            (
+                json!({"response_format": {"type": "json_schema"}}),
+                "response_format.json_schema",
+            ),
+            (named(json!(null), json!({})), "response_format.json_schema.name"),
+            (
+                named(json!("n"), json!(null)),
+                "response_format.json_schema.schema",
+            ),
+            (json!({"guided_choice": "a"}), "guided_choice"),
+            (json!({"guided_json": "{"}), "guided_json"),
+            (
+                json!({"structured_outputs": {"xml": 1}}),
+                "structured_outputs.xml",
+            ),
+            (json!({"structured_outputs": 1}), "structured_outputs"),
+            (
+                json!({"guided_regex": "a", "response_format": {"type": "json_object"}}),
+                "guided_regex",
+            ),
+        ] {
+            let mut parameters = Parameters::new(body.as_object().unwrap().clone());
+            let error = take(&mut parameters).unwrap_err();
+            assert_eq!(error.field().as_deref(), Some(field), "{body}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The tools of a chat: what the model may call, and whether it must.
+
+use corliss_diagnostics::ErrorReport;
+use corliss_engine::EngineError;
+use corliss_engine::protocol::{GenerateRequest, Tool, ToolChoice};
+use serde_json::{Value, json};
+
+use super::parameters::{Parameters, invalid};
+use crate::error::GatewayError;
+
+const CHOICE: &str = "tool_choice";
+
+/// Takes what is offered and puts it into the request.
+pub(super) fn take(parameters: &mut Parameters, request: &mut GenerateRequest) -> Result<(), GatewayError> {
+    let given: Vec<Value> = parameters.optional("tools")?.unwrap_or_default();
+    request.tools = given
+        .into_iter()
+        .enumerate()
+        .map(|(at, tool)| read(at, tool))
+        .collect::<Result<_, _>>()?;
+    request.tool_choice = choice(parameters.optional(CHOICE)?)?;
+    request.parallel_tool_calls = parameters.optional("parallel_tool_calls")?.unwrap_or(true);
+    if request.tools.is_empty() && matches!(request.tool_choice, ToolChoice::Required | ToolChoice::Named(_))
+    {
+        return Err(invalid(CHOICE, "is only allowed with tools"));
+    }
+    Ok(())
+}
+
+fn read(at: usize, mut tool: Value) -> Result<Tool, GatewayError> {
+    let place = |field: &str| format!("tools[{at}].{field}");
+    match tool["type"].as_str() {
+        Some("function") => {}
+        Some(_) => {
+            return Err(GatewayError::UnsupportedParameter {
+                parameter: place("type"),
+                instead: Some("offer functions only"),
+            });
+        }
+        None => return Err(invalid(&place("type"), "must be 'function'")),
+    }
+    let function = tool["function"].take();
+    let Some(name) = function["name"].as_str() else {
+        return Err(invalid(&place("function.name"), "must be a text"));
+    };
+    let description = match &function["description"] {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        _ => return Err(invalid(&place("function.description"), "must be a text")),
+    };
+    let parameters = match &function["parameters"] {
+        Value::Null => None,
+        schema @ Value::Object(_) => Some(schema.clone()),
+        _ => {
+            return Err(invalid(
+                &place("function.parameters"),
+                "must be a JSON schema, which is an object",
+            ));
+        }
+    };
+    let strict = match &function["strict"] {
+        Value::Null => false,
+        Value::Bool(strict) => *strict,
+        _ => return Err(invalid(&place("function.strict"), "must be true or false")),
+    };
+    Ok(Tool {
+        name: name.to_owned(),
+        description,
+        parameters,
+        strict,
+    })
+}
+
+fn choice(given: Option<Value>) -> Result<ToolChoice, GatewayError> {
+    let Some(given) = given else {
+        return Ok(ToolChoice::Auto);
+    };
+    match (
+        given.as_str(),
+        given["type"].as_str(),
+        given["function"]["name"].as_str(),
+    ) {
+        (Some("auto"), ..) => Ok(ToolChoice::Auto),
+        (Some("none"), ..) => Ok(ToolChoice::None),
+        (Some("required"), ..) => Ok(ToolChoice::Required),
+        (None, Some("function"), Some(name)) => Ok(ToolChoice::Named(name.to_owned())),
+        _ => Err(invalid(
+            CHOICE,
+            "must be none, auto, required, or a function by name",
+        )),
+    }
+}
+
+/// An engine's error about a tool in this API's words: there what describes a tool lies one deeper.
+pub(super) fn renamed(mut error: GatewayError) -> GatewayError {
+    if let GatewayError::Engine(EngineError::Remote { report, .. }) = &mut error {
+        rename(report);
+    }
+    error
+}
+
+fn rename(report: &mut ErrorReport) {
+    if let Some(field) = &mut report.field
+        && field.starts_with("tools[")
+    {
+        *field = field.replacen("].", "].function.", 1);
+    }
+}
+
+/// A call as it is told: with its id and kind where it begins.
+pub(super) fn told(id: Option<&str>, name: Option<&str>, arguments: &str) -> Value {
+    match (id, name) {
+        (Some(id), Some(name)) => json!({
+            "id": id, "type": "function", "function": { "name": name, "arguments": arguments }
+        }),
+        _ => json!({ "function": { "arguments": arguments } }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corliss_diagnostics::Diagnose;
+
+    use super::*;
+
+    fn taken(body: Value) -> Result<GenerateRequest, GatewayError> {
+        let mut request = GenerateRequest::default();
+        let mut parameters = Parameters::new(body.as_object().unwrap().clone());
+        take(&mut parameters, &mut request).map(|()| request)
+    }
+
+    fn one() -> Value {
+        json!([{"type": "function", "function": {
+            "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": true}}])
+    }
+
+    #[test]
+    fn tools_and_choices_are_read() {
+        let request = taken(json!({"tools": one()})).unwrap();
+        assert_eq!(request.tools[0].name, "f");
+        assert!(request.tools[0].strict && request.parallel_tool_calls);
+        assert_eq!(request.tools[0].parameters, Some(json!({"type": "object"})));
+        for (given, choice) in [
+            (json!(null), ToolChoice::Auto),
+            (json!("auto"), ToolChoice::Auto),
+            (json!("none"), ToolChoice::None),
+            (json!("required"), ToolChoice::Required),
+            (
+                json!({"type": "function", "function": {"name": "f"}}),
+                ToolChoice::Named("f".to_owned()),
+            ),
+        ] {
+            let body = json!({"tools": one(), "tool_choice": given, "parallel_tool_calls": false});
+            let request = taken(body).unwrap();
+            assert_eq!(
+                (request.tool_choice, request.parallel_tool_calls),
+                (choice, false)
+            );
+        }
+        assert!(
+            taken(json!({"tools": [], "tool_choice": "none"}))
+                .unwrap()
+                .tools
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let tool = |function: Value| json!({"tools": [{"type": "function", "function": function}]});
+        for (body, field) in [
+            (json!({"tools": 7}), "tools"),
+            (json!({"tools": [{}]}), "tools[0].type"),
+            (json!({"tools": [{"type": "web_search"}]}), "tools[0].type"),
+            (tool(json!({})), "tools[0].function.name"),
+            (
+                tool(json!({"name": "f", "parameters": "x"})),
+                "tools[0].function.parameters",
+            ),
+            (
+                tool(json!({"name": "f", "strict": 1})),
+                "tools[0].function.strict",
+            ),
+            (
+                tool(json!({"name": "f", "description": 1})),
+                "tools[0].function.description",
+            ),
+            (json!({"tools": one(), "tool_choice": "maybe"}), "tool_choice"),
+            (json!({"tool_choice": "required"}), "tool_choice"),
+            (
+                json!({"tools": one(), "parallel_tool_calls": "no"}),
+                "parallel_tool_calls",
+            ),
+        ] {
+            let error = taken(body.clone()).unwrap_err();
+            assert_eq!(error.field().as_deref(), Some(field), "{body}");
+        }
+        let mut report = ErrorReport::of(&EngineError::Stopped);
+        report.field = Some("tools[3].parameters".to_owned());
+        rename(&mut report);
+        assert_eq!(report.field.as_deref(), Some("tools[3].function.parameters"));
+    }
+}

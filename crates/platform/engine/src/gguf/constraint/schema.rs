@@ -1,0 +1,332 @@
+//! What a JSON schema may say. A keyword that the grammar would pass over in silence is refused by its place, and so is
+//! what is too large to compile in reasonable time. Pure.
+
+use serde_json::{Map, Value};
+
+/// Bytes of a schema as JSON text.
+const MAX_BYTES: usize = 256 << 10;
+/// Schemas within schemas.
+const MAX_NESTING: usize = 32;
+/// Schemas, members of `enum` and names of properties together.
+const MAX_PARTS: usize = 10_000;
+/// Combinations that `allOf` makes of the alternatives in its members.
+const MAX_COMBINATIONS: usize = 256;
+/// Properties of one object that may be left out: each is a way to go on at every place.
+const MAX_OPTIONAL: usize = 500;
+/// For numbers of items, properties and characters.
+const MAX_COUNT: u64 = 10_000;
+
+/// Keywords that say something about the value and are followed.
+const FOLLOWED: &[&str] = &[
+    "type",
+    "const",
+    "enum",
+    "$ref",
+    "anyOf",
+    "oneOf",
+    "allOf",
+    "items",
+    "prefixItems",
+    "minItems",
+    "maxItems",
+    "properties",
+    "additionalProperties",
+    "patternProperties",
+    "required",
+    "minProperties",
+    "maxProperties",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "format",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+];
+/// Keywords that say nothing about the value.
+const ANNOTATIONS: &[&str] = &[
+    "$schema",
+    "$id",
+    "$anchor",
+    "$comment",
+    "$defs",
+    "definitions",
+    "title",
+    "description",
+    "default",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
+    "example",
+    "examples",
+    "discriminator",
+];
+
+/// Why a schema is not taken, and where in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// A JSON pointer; empty is the schema itself.
+    pub at: String,
+    pub reason: String,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.at.is_empty() {
+            write!(f, "the schema {}", self.reason)
+        } else {
+            let at: String = self.at.chars().take(200).collect();
+            write!(f, "at {at}: {}", self.reason)
+        }
+    }
+}
+
+/// Refuses what cannot be followed.
+pub(super) fn check(schema: &Value) -> Result<(), Refusal> {
+    let mut walk = Walk { parts: 0 };
+    let size = schema.to_string().len();
+    if size > MAX_BYTES {
+        return refuse("", format!("has {size} bytes, and at most {MAX_BYTES} are taken"));
+    }
+    walk.schema(schema, "", 0).map(drop)
+}
+
+struct Walk {
+    parts: usize,
+}
+
+fn refuse<T>(at: &str, reason: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal {
+        at: at.to_owned(),
+        reason: reason.into(),
+    })
+}
+
+impl Walk {
+    /// Looks at a schema; answers how many alternatives it has where it is joined with others.
+    fn schema(&mut self, schema: &Value, at: &str, nesting: usize) -> Result<usize, Refusal> {
+        self.count(1, at)?;
+        if nesting > MAX_NESTING {
+            return refuse(
+                at,
+                format!("schemas lie more than {MAX_NESTING} deep in each other"),
+            );
+        }
+        let members = match schema {
+            Value::Bool(_) => return Ok(1),
+            Value::Object(members) => members,
+            _ => return refuse(at, "must be an object or a boolean"),
+        };
+        for (keyword, value) in members {
+            self.keyword(keyword, value, at)?;
+        }
+        self.named(members, at, nesting)?;
+        for keyword in ["additionalProperties", "items"] {
+            if let Some(value) = members.get(keyword) {
+                self.schema(value, &format!("{at}/{keyword}"), nesting + 1)?;
+            }
+        }
+        self.list(members.get("prefixItems"), "prefixItems", at, nesting)?;
+        let any: usize = self
+            .list(members.get("anyOf"), "anyOf", at, nesting)?
+            .iter()
+            .sum();
+        let one: usize = self
+            .list(members.get("oneOf"), "oneOf", at, nesting)?
+            .iter()
+            .sum();
+        let all = self.list(members.get("allOf"), "allOf", at, nesting)?;
+        let product = all
+            .iter()
+            .chain([&any.max(1), &one.max(1)])
+            .fold(1_usize, |product, alternatives| {
+                product.saturating_mul(*alternatives)
+            });
+        if product > MAX_COMBINATIONS && (!all.is_empty() || (any > 1 && one > 1)) {
+            return refuse(
+                at,
+                format!(
+                    "makes {product} combinations of alternatives, and at most {MAX_COMBINATIONS} are taken"
+                ),
+            );
+        }
+        Ok(product)
+    }
+
+    /// Schemas that have names.
+    fn named(&mut self, members: &Map<String, Value>, at: &str, nesting: usize) -> Result<(), Refusal> {
+        for keyword in ["properties", "patternProperties", "$defs", "definitions"] {
+            let Some(value) = members.get(keyword) else {
+                continue;
+            };
+            let Some(schemas) = value.as_object() else {
+                return refuse(&format!("{at}/{keyword}"), "must be an object");
+            };
+            let required = members
+                .get("required")
+                .and_then(Value::as_array)
+                .map_or(0, Vec::len);
+            if keyword == "properties" && schemas.len().saturating_sub(required) > MAX_OPTIONAL {
+                let reason = format!("has more than {MAX_OPTIONAL} names that are not required");
+                return refuse(&format!("{at}/{keyword}"), reason);
+            }
+            for (name, schema) in schemas {
+                let name = name.replace('~', "~0").replace('/', "~1");
+                self.schema(schema, &format!("{at}/{keyword}/{name}"), nesting + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn list(
+        &mut self,
+        value: Option<&Value>,
+        keyword: &str,
+        at: &str,
+        nesting: usize,
+    ) -> Result<Vec<usize>, Refusal> {
+        let Some(value) = value else {
+            return Ok(Vec::new());
+        };
+        let at = format!("{at}/{keyword}");
+        let Some(schemas) = value.as_array().filter(|schemas| !schemas.is_empty()) else {
+            return refuse(&at, "must be an array of schemas, at least one");
+        };
+        let schemas = schemas.iter().enumerate();
+        schemas
+            .map(|(index, schema)| self.schema(schema, &format!("{at}/{index}"), nesting + 1))
+            .collect()
+    }
+
+    fn keyword(&mut self, keyword: &str, value: &Value, at: &str) -> Result<(), Refusal> {
+        let place = || format!("{at}/{keyword}");
+        match keyword {
+            "minItems" | "maxItems" | "minProperties" | "maxProperties" | "minLength" | "maxLength" => {
+                match value.as_u64() {
+                    Some(count) if count <= MAX_COUNT => Ok(()),
+                    _ => refuse(&place(), format!("must be a whole number of at most {MAX_COUNT}")),
+                }
+            }
+            "enum" => match value.as_array() {
+                Some(values) if !values.is_empty() => self.count(values.len(), at),
+                _ => refuse(&place(), "must be an array of at least one value"),
+            },
+            "items" if value.is_array() => {
+                refuse(&place(), "is a list; a list of schemas is called prefixItems")
+            }
+            "$ref" => match value.as_str() {
+                Some(reference) if reference == "#" || reference.starts_with("#/") => Ok(()),
+                _ => refuse(&place(), "must lie within the schema, as in #/$defs/name"),
+            },
+            "uniqueItems" | "unevaluatedProperties" | "unevaluatedItems"
+                if value.is_boolean() && (keyword == "uniqueItems") != (value == true) =>
+            {
+                Ok(())
+            }
+            known if FOLLOWED.contains(&known) || ANNOTATIONS.contains(&known) => Ok(()),
+            _ => {
+                let shown: String = keyword.chars().take(80).collect();
+                refuse(
+                    at,
+                    format!("holds the keyword '{shown}', which answers cannot be held to"),
+                )
+            }
+        }
+    }
+
+    fn count(&mut self, parts: usize, at: &str) -> Result<(), Refusal> {
+        self.parts += parts;
+        if self.parts > MAX_PARTS {
+            return refuse(
+                at,
+                format!("is the place where the schema has more than {MAX_PARTS} parts"),
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(schema: &Value) -> Refusal {
+        check(schema).unwrap_err()
+    }
+
+    #[test]
+    fn usual_schemas_are_taken() {
+        check(&json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "Step", "type": "object", "required": ["name", "next"], "additionalProperties": false,
+            "properties": {
+                "name": {"type": "string", "minLength": 1, "maxLength": 40, "description": "of the step"},
+                "tags": {"type": "array", "items": {"enum": ["a", "b"]}, "uniqueItems": false},
+                "next": {"anyOf": [{"$ref": "#/$defs/step"}, {"type": "null"}]},
+            },
+            "$defs": {"step": {"$ref": "#"}},
+        }))
+        .unwrap();
+        check(&json!(true)).unwrap();
+    }
+
+    #[test]
+    fn what_would_have_no_effect_is_refused_by_place() {
+        let inside = |schema: Value| json!({"type": "object", "properties": {"a/b": schema}});
+        for (keyword, value) in [
+            ("not", json!({})),
+            ("if", json!({})),
+            ("uniqueItems", json!(true)),
+            ("dependentRequired", json!({})),
+            ("minLenght", json!(3)),
+            ("x-guidance", json!({"lenient": true})),
+            ("unevaluatedProperties", json!(false)),
+        ] {
+            let refusal = refused(&inside(json!({"type": "string", keyword: value})));
+            assert_eq!(refusal.at, "/properties/a~1b", "{keyword}");
+            assert!(refusal.reason.contains(keyword), "{refusal}");
+        }
+        for (schema, at) in [
+            (json!(7), "/properties/a~1b"),
+            (json!({"items": [{}]}), "/properties/a~1b/items"),
+            (json!({"$ref": "http://other/schema"}), "/properties/a~1b/$ref"),
+            (json!({"enum": []}), "/properties/a~1b/enum"),
+            (json!({"anyOf": []}), "/properties/a~1b/anyOf"),
+            (json!({"maxItems": 1_000_000_000}), "/properties/a~1b/maxItems"),
+            (json!({"minLength": -1}), "/properties/a~1b/minLength"),
+            (json!({"properties": []}), "/properties/a~1b/properties"),
+        ] {
+            assert_eq!(refused(&inside(schema)).at, at);
+        }
+    }
+
+    #[test]
+    fn what_is_built_to_explode_is_refused_before_it_is_compiled() {
+        let mut deep = json!({});
+        for _ in 0..=MAX_NESTING {
+            deep = json!({"items": deep});
+        }
+        assert!(refused(&deep).reason.contains("deep"));
+        let either = json!({"anyOf": [{"type": "string"}, {"type": "number"}]});
+        assert!(
+            refused(&json!({"allOf": vec![either; 20]}))
+                .reason
+                .contains("combinations")
+        );
+        let names: Map<String, Value> = (0..=MAX_OPTIONAL)
+            .map(|name| (name.to_string(), json!({})))
+            .collect();
+        let mut object = json!({ "properties": names });
+        assert!(refused(&object).reason.contains("not required"));
+        object["required"] = json!(["0"]);
+        check(&object).unwrap();
+        let many: Vec<u32> = (0..20_000).collect();
+        assert!(refused(&json!({"enum": many})).reason.contains("parts"));
+        let wide = json!({"description": "x".repeat(MAX_BYTES)});
+        assert!(refused(&wide).reason.contains("bytes"));
+    }
+}
