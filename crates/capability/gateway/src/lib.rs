@@ -16,6 +16,6 @@ mod service;
 
 pub use config::GatewayConfig;
 pub use error::GatewayError;
-pub use ports::{RouteEndpoint, RouteReplica, RouteTable};
+pub use ports::{Repository, RouteEndpoint, RouteReplica, RouteTable};
 pub use service::Gateway;
 pub use service::stats::{EndpointStats, LATENCY_BUCKETS_MS};

@@ -1,7 +1,10 @@
-//! What the gateway is told by serving, through the server's wiring: a snapshot of who takes requests.
+//! What the gateway is told by serving, through the server's wiring: a snapshot of who takes requests; and what it
+//! asks of it.
 
 use std::path::PathBuf;
 
+use async_trait::async_trait;
+use corliss_http::ApiError;
 use corliss_types::{Flavor, ReplicaId};
 
 /// A snapshot of everything that may take requests. The newest one is read from a watch channel whose
@@ -38,4 +41,14 @@ pub struct RouteReplica {
     pub id: ReplicaId,
     /// Where its engine listens.
     pub socket: PathBuf,
+}
+
+/// Puts models to work and out of it, for clients that call this loading and unloading.
+#[async_trait]
+pub trait Repository: Send + Sync {
+    /// Makes sure that an endpoint of this name serves, by the word of `by`: the one that there is as it is, else a new
+    /// one for the newest version of the registered model of this name. Returns when it serves.
+    async fn load(&self, name: &str, by: &str) -> Result<(), ApiError>;
+    /// Lets the endpoint of this name go away.
+    async fn unload(&self, name: &str) -> Result<(), ApiError>;
 }

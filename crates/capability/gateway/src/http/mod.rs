@@ -1,4 +1,4 @@
-//! The two dialects.
+//! The dialects.
 
 mod oip;
 mod openai;
@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use corliss_http::Routes;
 
+use crate::ports::Repository;
 use crate::service::Gateway;
 
 impl Gateway {
     /// The routes of this capability: OpenAI under `/v1`, the Open Inference Protocol under `/v2`.
     #[must_use]
-    pub fn routes(self: &Arc<Self>) -> Routes {
-        openai::routes(self).merge(oip::routes(self))
+    pub fn routes(self: &Arc<Self>, repository: Arc<dyn Repository>) -> Routes {
+        openai::routes(self).merge(oip::routes(self, repository))
     }
 }

@@ -142,6 +142,16 @@ impl Endpoint {
         !self.state().router.is_empty()
     }
 
+    /// Why it is not ready, if it is said.
+    pub(crate) fn reason(&self) -> Option<String> {
+        self.state().reason.clone()
+    }
+
+    /// The ways to all replicas that take requests.
+    pub(crate) fn clients(&self) -> Vec<EngineClient> {
+        self.state().clients.values().cloned().collect()
+    }
+
     /// Lets one more request in.
     pub(crate) fn admit(self: &Arc<Self>, limit: usize) -> Result<Admission, GatewayError> {
         let admission = Admission(self.clone());

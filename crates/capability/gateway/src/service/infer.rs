@@ -1,12 +1,22 @@
 //! Tensor requests: passed through unread, because the engine checks names, types, and shapes against data.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
 use corliss_engine::client::EngineClient;
-use corliss_engine::protocol::Metadata;
+use corliss_engine::protocol::{InferenceStats, Metadata, TensorMessage};
 use corliss_types::Flavor;
+use futures_util::future::join_all;
 
 use crate::error::GatewayError;
 use crate::service::Gateway;
+use crate::service::endpoint::Endpoint;
+
+/// What an endpoint's replicas did, together.
+pub(crate) struct ModelStatistics {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) stats: InferenceStats,
+}
 
 impl Gateway {
     /// Sends an Open Inference Protocol request to a replica of the endpoint and returns its answer.
@@ -17,8 +27,23 @@ impl Gateway {
         &self,
         name: &str,
         version: Option<&str>,
-        body: Bytes,
-    ) -> Result<Bytes, GatewayError> {
+        message: TensorMessage,
+    ) -> Result<TensorMessage, GatewayError> {
+        let endpoint = self.tensor_endpoint(name, version)?;
+        let limit = self.config.infer_timeout;
+        let question = |client: EngineClient| {
+            let message = message.clone();
+            async move { client.infer(message).await }
+        };
+        self.ask(&endpoint, limit, question).await
+    }
+
+    /// The endpoint of this name if it takes tensors and serves this version.
+    pub(crate) fn tensor_endpoint(
+        &self,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Arc<Endpoint>, GatewayError> {
         let endpoint = self.endpoint(name)?;
         if let Some(version) = version {
             endpoint.check_version(version)?;
@@ -30,12 +55,7 @@ impl Gateway {
                 use_path: "POST /v1/chat/completions",
             });
         }
-        let limit = self.config.infer_timeout;
-        let question = |client: EngineClient| {
-            let body = body.clone();
-            async move { client.infer(body).await }
-        };
-        self.ask(&endpoint, limit, question).await
+        Ok(endpoint)
     }
 
     /// What the endpoint's model takes and gives, as one of its replicas says.
@@ -52,5 +72,43 @@ impl Gateway {
         metadata.name = name.to_owned();
         metadata.versions = vec![endpoint.version().to_string()];
         Ok(metadata)
+    }
+
+    /// What the replicas of this endpoint did since they started, or those of every endpoint that takes tensors.
+    ///
+    /// # Errors
+    /// If there is no such endpoint or version, or a replica that takes requests does not answer.
+    pub(crate) async fn statistics(
+        &self,
+        name: Option<&str>,
+        version: Option<&str>,
+    ) -> Result<Vec<ModelStatistics>, GatewayError> {
+        let endpoints = match name {
+            Some(name) => vec![self.tensor_endpoint(name, version)?],
+            None => self
+                .endpoints()
+                .into_iter()
+                .filter(|endpoint| endpoint.flavor() == Flavor::Onnx)
+                .collect(),
+        };
+        let mut all = Vec::with_capacity(endpoints.len());
+        for endpoint in endpoints {
+            let clients = endpoint.clients();
+            let mut sum = InferenceStats::default();
+            for stats in join_all(clients.iter().map(EngineClient::stats)).await {
+                match (stats, name) {
+                    (Ok(stats), _) => sum.merge(&stats.inference),
+                    (Err(error), Some(_)) => return Err(error.into()),
+                    // Of all endpoints, one whose replica is just ending must not hide the others.
+                    (Err(_), None) => {}
+                }
+            }
+            all.push(ModelStatistics {
+                name: endpoint.name().to_owned(),
+                version: endpoint.version().to_string(),
+                stats: sum,
+            });
+        }
+        Ok(all)
     }
 }

@@ -4,7 +4,7 @@ mod ask;
 mod embed;
 pub(crate) mod endpoint;
 pub(crate) mod generate;
-mod infer;
+pub(crate) mod infer;
 pub(crate) mod several;
 pub mod stats;
 
