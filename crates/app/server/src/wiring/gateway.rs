@@ -100,7 +100,7 @@ fn as_it_is(known: &EndpointView) -> DeployRequest {
     DeployRequest {
         model: known.model.clone(),
         replicas: known.replicas_desired,
-        resources: known.resources.clone(),
+        resources: known.resources,
         allow_pickle: false,
     }
 }

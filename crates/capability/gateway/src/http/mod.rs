@@ -2,6 +2,7 @@
 
 mod oip;
 mod openai;
+mod rows;
 
 use std::sync::Arc;
 
@@ -11,9 +12,12 @@ use crate::ports::Repository;
 use crate::service::Gateway;
 
 impl Gateway {
-    /// The routes of this capability: OpenAI under `/v1`, the Open Inference Protocol under `/v2`.
+    /// The routes of this capability: OpenAI and KServe's version 1 under `/v1`, the Open Inference
+    /// Protocol under `/v2` and over gRPC, MLflow's scoring under `/endpoints`.
     #[must_use]
     pub fn routes(self: &Arc<Self>, repository: Arc<dyn Repository>) -> Routes {
-        openai::routes(self).merge(oip::routes(self, repository))
+        openai::routes(self)
+            .merge(oip::routes(self, repository))
+            .merge(rows::routes(self))
     }
 }

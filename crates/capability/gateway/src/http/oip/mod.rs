@@ -1,6 +1,7 @@
-//! The Open Inference Protocol, version 2, over REST, with these of Triton's extensions: tensors as bytes,
+//! The Open Inference Protocol, version 2, over REST and gRPC, with these of Triton's extensions: tensors as bytes,
 //! repository, statistics and configuration.
 
+mod grpc;
 mod health;
 mod infer;
 mod metadata;
@@ -56,7 +57,10 @@ pub(super) fn routes(gateway: &Arc<Gateway>, repository: Arc<dyn Repository>) ->
     for model in ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"] {
         routes = routes.merge(of_model(gateway, model));
     }
-    routes.merge(of_repository(&shelf)).merge(shared_memory::routes())
+    routes
+        .merge(of_repository(&shelf))
+        .merge(shared_memory::routes())
+        .merge(grpc::routes(gateway, &shelf))
 }
 
 /// Routes of one model, whose path may name a version.

@@ -14,12 +14,33 @@ mod texts;
 
 use std::sync::Arc;
 
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use corliss_http::{Dialect, Routes};
+use corliss_http::{ApiError, Dialect, Json, Routes};
 use corliss_types::{Access, Permission};
 use http::Method;
+use serde_json::{Map, Value};
 
 use crate::service::Gateway;
+
+/// Answers a request without a path of its own by what it holds: a chat, a prompt, or texts to embed.
+pub(super) async fn by_content(
+    gateway: Arc<Gateway>,
+    body: Map<String, Value>,
+) -> Result<Response, ApiError> {
+    let (state, has) = (State(gateway), |name| body.contains_key(name));
+    if has("messages") {
+        chat::create(state, Json(body)).await
+    } else if has("prompt") {
+        completions::create(state, Json(body)).await
+    } else if has("input") {
+        let embeddings = embeddings::create(state, Json(body)).await?;
+        Ok(embeddings.into_response())
+    } else {
+        Err(parameters::invalid("body", "must have messages, prompt or input").into_api())
+    }
+}
 
 pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
     let infer = Access::Requires(Permission::Infer);
