@@ -1,4 +1,4 @@
-//! OpenAI's API: models, completions and chat completions, streamed or whole, and embeddings.
+//! OpenAI's API: models, completions, chat completions and responses, streamed or whole, and embeddings.
 
 mod answer;
 mod chat;
@@ -8,6 +8,7 @@ mod logprobs;
 mod messages;
 mod models;
 mod parameters;
+mod responses;
 mod sampling;
 mod stream;
 mod texts;
@@ -76,6 +77,15 @@ pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
             infer,
             Dialect::OpenAi,
             post(chat::create).with_state(state()),
+        )
+        .body_limit(limit)
+        .streaming()
+        .route(
+            Method::POST,
+            "/v1/responses",
+            infer,
+            Dialect::OpenAi,
+            post(responses::create).with_state(state()),
         )
         .body_limit(limit)
         .streaming()
