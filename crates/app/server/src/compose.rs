@@ -323,7 +323,11 @@ pub fn all_routes(
         .merge(corliss_registry::http::routes(rooms.registry.clone()))
         .merge(corliss_jobs::http::routes(&rooms.jobs))
         .merge(rooms.serving.routes())
-        .merge(rooms.gateway.routes())
+        .merge(
+            rooms
+                .gateway
+                .routes(Arc::new(wiring::gateway::Deployments(rooms.serving.clone()))),
+        )
         .merge(rooms.pipelines.routes())
         .console(Arc::new(Console))
         .perimeter(Perimeter::with_hosts(config.hosts.clone()))

@@ -19,7 +19,7 @@ mod store;
 
 pub use config::GatewayConfig;
 pub use error::GatewayError;
-pub use ports::{RouteEndpoint, RouteReplica, RouteTable};
+pub use ports::{Repository, RouteEndpoint, RouteReplica, RouteTable};
 pub use service::Gateway;
 pub use service::record::{EngineTimes, Outcome, RequestRecord};
 pub use service::stats::{EndpointStats, LATENCY_BUCKETS_MS};

@@ -1,8 +1,11 @@
-//! What the gateway is told by serving, through the server's wiring: a snapshot of who takes requests.
+//! What the gateway is told by serving, through the server's wiring: a snapshot of who takes requests; and what it
+//! asks of it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use corliss_http::ApiError;
 use corliss_policy_serving::Routing;
 use corliss_types::{Flavor, ReplicaId};
 
@@ -44,4 +47,14 @@ pub struct RouteReplica {
     pub version: u32,
     /// Where its engine listens.
     pub socket: PathBuf,
+}
+
+/// Puts models to work and out of it, for clients that call this loading and unloading.
+#[async_trait]
+pub trait Repository: Send + Sync {
+    /// Makes sure that an endpoint of this name serves, by the word of `by`: the one that there is as it is, else a new
+    /// one for the newest version of the registered model of this name. Returns when it serves.
+    async fn load(&self, name: &str, by: &str) -> Result<(), ApiError>;
+    /// Lets the endpoint of this name go away.
+    async fn unload(&self, name: &str) -> Result<(), ApiError>;
 }

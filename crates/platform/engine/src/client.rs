@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use corliss_diagnostics::ErrorReport;
-use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -20,7 +20,11 @@ use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
 use crate::error::EngineError;
-use crate::protocol::{EmbedRequest, Embeddings, GenerateEvent, GenerateRequest, Metadata, Ready, Stats};
+use crate::protocol::{
+    EmbedRequest, Embeddings, GenerateEvent, GenerateRequest, JSON_LENGTH_HEADER, Metadata, Ready, Stats,
+    TensorMessage,
+};
+use crate::tensor_message::Pieces;
 
 /// Answers other than streams are held in memory up to this size.
 const ANSWER_LIMIT_BYTES: usize = 256 << 20;
@@ -44,7 +48,7 @@ struct Shared {
 
 /// One HTTP/1.1 connection. Dropping it closes the socket at once.
 struct Connection {
-    sender: http1::SendRequest<Full<Bytes>>,
+    sender: http1::SendRequest<Pieces>,
     driver: JoinHandle<()>,
 }
 
@@ -113,13 +117,26 @@ impl EngineClient {
 
     /// Sends an Open Inference Protocol request as it is and returns the answer as it is (ONNX).
     /// Dropping the future withdraws the request if it has not been batched yet.
-    pub async fn infer(&self, body: Bytes) -> Result<Bytes, EngineError> {
-        let (status, answer) = self.call(Method::POST, "/infer", body).await?;
-        if status.is_success() {
-            Ok(answer)
-        } else {
-            Err(remote(status, &answer))
+    pub async fn infer(&self, message: TensorMessage) -> Result<TensorMessage, EngineError> {
+        let json_bytes = message.json_bytes;
+        let mut request = build_request(Method::POST, "/infer", message.into_body())?;
+        if let Some(length) = json_bytes {
+            let headers = request.headers_mut();
+            headers.insert(JSON_LENGTH_HEADER, HeaderValue::from(length));
         }
+        let (connection, response) = self.send(request).await?;
+        let status = response.status();
+        let json_bytes = response.headers().get(JSON_LENGTH_HEADER).cloned();
+        let answer = collect(response.into_body()).await?;
+        self.keep(connection);
+        if !status.is_success() {
+            return Err(remote(status, &answer));
+        }
+        let length = |value: HeaderValue| value.to_str().ok().and_then(|text| text.parse().ok());
+        Ok(TensorMessage {
+            pieces: vec![answer],
+            json_bytes: json_bytes.and_then(length),
+        })
     }
 
     /// Starts generating (GGUF). Returns once the engine has taken the request; a request that is refused
@@ -128,7 +145,8 @@ impl EngineClient {
         let body = serde_json::to_vec(request).map_err(|error| EngineError::Protocol {
             detail: error.to_string(),
         })?;
-        let (connection, response) = self.send(Method::POST, "/generate", Bytes::from(body)).await?;
+        let request = build_request(Method::POST, "/generate", Pieces::one(Bytes::from(body)))?;
+        let (connection, response) = self.send(request).await?;
         let status = response.status();
         if status.is_success() {
             return Ok(GenerateStream {
@@ -179,7 +197,8 @@ impl EngineClient {
         path: &str,
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), EngineError> {
-        let (connection, response) = self.send(method, path, body).await?;
+        let request = build_request(method, path, Pieces::one(body))?;
+        let (connection, response) = self.send(request).await?;
         let status = response.status();
         let answer = collect(response.into_body()).await?;
         self.keep(connection);
@@ -190,11 +209,9 @@ impl EngineClient {
     /// out closed before anything was sent is replaced; nothing is ever sent twice.
     async fn send(
         &self,
-        method: Method,
-        path: &str,
-        body: Bytes,
+        request: Request<Pieces>,
     ) -> Result<(Connection, hyper::Response<Incoming>), EngineError> {
-        let mut request = Some(build_request(method, path, body)?);
+        let mut request = Some(request);
         while let Some(mut connection) = self.take_idle() {
             if connection.sender.ready().await.is_err() {
                 continue;
@@ -324,13 +341,13 @@ impl GenerateStream {
     }
 }
 
-fn build_request(method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, EngineError> {
+fn build_request(method: Method, path: &str, body: Pieces) -> Result<Request<Pieces>, EngineError> {
     Request::builder()
         .method(method)
         .uri(path)
         .header(header::HOST, "engine")
         .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(body))
+        .body(body)
         .map_err(|error| EngineError::Protocol {
             detail: error.to_string(),
         })

@@ -18,11 +18,13 @@ pub mod client;
 pub mod cpu;
 mod error;
 mod gguf;
+mod inference_stats;
 pub mod model_dir;
 mod onnx;
 pub mod process;
 pub mod protocol;
 mod server;
+mod tensor_message;
 
 pub use args::EngineArgs;
 pub use error::EngineError;

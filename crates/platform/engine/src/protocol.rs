@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use corliss_types::Flavor;
 
+pub use crate::inference_stats::{ComputeStats, InferenceStats, Took};
+pub use crate::tensor_message::{JSON_LENGTH_HEADER, TensorMessage};
+
 /// Whether an engine can answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -64,9 +67,23 @@ pub struct Metadata {
     /// Outputs (ONNX).
     #[serde(default)]
     pub outputs: Vec<TensorMetadata>,
+    /// How requests are joined (ONNX).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub batching: Option<Batching>,
     /// What a language model can do (GGUF).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub language: Option<LanguageMetadata>,
+}
+
+/// How an ONNX engine joins requests into runs of the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batching {
+    /// The most rows of one run; 0 if the model's rows cannot be joined.
+    pub rows_max: u32,
+    /// How long the first request of a batch waits for others, in microseconds.
+    pub delay_us: u64,
+    /// Threads that compute.
+    pub instances: u32,
 }
 
 /// What a language model can do.
@@ -389,4 +406,6 @@ pub struct Stats {
     pub batch_sizes: BTreeMap<u32, u64>,
     /// Why each batch was closed, by reason (ONNX): `full`, `delay`, `incompatible`, `unbatchable`.
     pub batch_closed: BTreeMap<String, u64>,
+    /// Counts and times of requests and runs (ONNX).
+    pub inference: InferenceStats,
 }

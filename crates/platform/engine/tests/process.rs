@@ -6,10 +6,9 @@ mod common;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use common::{DEADLINE, EngineProcess, args, command, folder, signal};
 use corliss_diagnostics::Diagnose;
-use corliss_engine::protocol::{EngineState, GenerateRequest};
+use corliss_engine::protocol::{EngineState, GenerateRequest, TensorMessage};
 use corliss_types::Flavor;
 
 #[test]
@@ -47,8 +46,8 @@ async fn it_loads_answers_and_drains_on_sigterm() {
         std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&engine.socket).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600, "the socket is for its user alone");
     for _ in 0..3 {
-        let answer = engine.client.infer(Bytes::from(ASK)).await.unwrap();
-        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+        let answer = engine.client.infer(TensorMessage::of_json(ASK)).await.unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&answer.pieces.concat()).unwrap();
         assert_eq!(answer["outputs"][0]["data"], serde_json::json!([1.5, -2.0]));
     }
     assert_eq!(engine.client.metadata().await.unwrap().inputs[0].shape, [-1, 2]);
@@ -70,6 +69,31 @@ async fn it_loads_answers_and_drains_on_sigterm() {
 }
 
 #[tokio::test]
+async fn tensors_pass_as_bytes_in_pieces() {
+    let dir = folder();
+    write_model(dir.path(), IDENTITY);
+    let engine = EngineProcess::start(&args(Flavor::Onnx, dir.path(), dir.path()));
+    engine.ready().await;
+    let json = r#"{"parameters": {"binary_data_output": true}, "inputs": [{"name": "x", "shape": [2, 2],
+        "datatype": "FP32", "parameters": {"binary_data_size": 16}}]}"#;
+    let rows = [[1.5_f32, -2.0], [f32::NAN, f32::INFINITY]];
+    let tensor: Vec<u8> = rows
+        .iter()
+        .flatten()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    let (one, other) = tensor.split_at(7);
+    let pieces = [one, other].map(bytes::Bytes::copy_from_slice);
+    let message = TensorMessage::with_tensors(json.into(), pieces);
+    let answer = engine.client.infer(message).await.unwrap();
+    let bytes = answer.pieces.concat();
+    let (json, back) = bytes.split_at(answer.json_bytes.unwrap());
+    let json: serde_json::Value = serde_json::from_slice(json).unwrap();
+    assert_eq!(json["outputs"][0]["parameters"]["binary_data_size"], 16);
+    assert_eq!(back, tensor, "also what JSON has no word for");
+}
+
+#[tokio::test]
 async fn a_bad_request_keeps_its_report_on_the_way() {
     let dir = folder();
     write_model(dir.path(), IDENTITY);
@@ -77,7 +101,7 @@ async fn a_bad_request_keeps_its_report_on_the_way() {
     engine.ready().await;
     let error = engine
         .client
-        .infer(Bytes::from(ASK.replace("[1.5, -2]", "[1.5]")))
+        .infer(TensorMessage::of_json(ASK.replace("[1.5, -2]", "[1.5]")))
         .await
         .unwrap_err();
     assert_eq!(
@@ -85,13 +109,17 @@ async fn a_bad_request_keeps_its_report_on_the_way() {
         ("invalid_request", 400)
     );
     assert_eq!(error.field().as_deref(), Some("inputs[0].data"));
-    let too_large = vec![b' '; (64 << 20) + 1];
-    let error = engine.client.infer(Bytes::from(too_large)).await.unwrap_err();
+    let too_large = vec![b' '; (65 << 20) + 1];
+    let error = engine
+        .client
+        .infer(TensorMessage::of_json(too_large))
+        .await
+        .unwrap_err();
     assert!(
         matches!(error.code(), "body_too_large" | "engine_connection_lost"),
         "{error}"
     );
-    assert!(engine.client.infer(Bytes::from(ASK)).await.is_ok());
+    assert!(engine.client.infer(TensorMessage::of_json(ASK)).await.is_ok());
 }
 
 #[tokio::test]
@@ -106,7 +134,12 @@ async fn a_model_that_cannot_be_served_is_reported_and_the_process_stays_to_say_
         let ready = engine.wait_for(|ready| ready.state == EngineState::Failed).await;
         assert_eq!(ready.error.unwrap().code, code);
         assert_eq!(
-            engine.client.infer(Bytes::from(ASK)).await.unwrap_err().code(),
+            engine
+                .client
+                .infer(TensorMessage::of_json(ASK))
+                .await
+                .unwrap_err()
+                .code(),
             "engine_not_ready"
         );
         engine.signal("TERM");
@@ -176,5 +209,5 @@ async fn a_socket_left_by_a_killed_engine_is_taken_over_and_a_live_one_is_not() 
     let second = EngineProcess::start(&args);
     second.ready().await;
     // The client of the killed one holds a dead connection; it must find the new one.
-    assert!(first.client.infer(Bytes::from(ASK)).await.is_ok());
+    assert!(first.client.infer(TensorMessage::of_json(ASK)).await.is_ok());
 }

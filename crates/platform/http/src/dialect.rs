@@ -1,4 +1,4 @@
-//! The shapes in which clients expect errors: ours, MLflow's, OpenAI's and the Open Inference Protocol's.
+//! The shapes in which clients expect errors: ours, MLflow's, OpenAI's, the Open Inference Protocol's and gRPC's.
 
 use corliss_diagnostics::Meaning;
 use http::StatusCode;
@@ -17,6 +17,8 @@ pub enum Dialect {
     OpenAi,
     /// `{"error": "…"}`.
     OpenInference,
+    /// Status 200 with `grpc-status` and `grpc-message`.
+    Grpc,
 }
 
 impl Dialect {
@@ -40,6 +42,8 @@ impl Dialect {
             Self::OpenAi
         } else if under("/v2") {
             Self::OpenInference
+        } else if under("/inference.GRPCInferenceService") {
+            Self::Grpc
         } else {
             Self::Native
         }
@@ -51,7 +55,7 @@ impl Dialect {
             Self::Native => (error.status(), native(error)),
             Self::Mlflow => mlflow(error),
             Self::OpenAi => (error.status(), openai(error)),
-            Self::OpenInference => (error.status(), json!({ "error": sentence(error) })),
+            Self::OpenInference | Self::Grpc => (error.status(), json!({ "error": sentence(error) })),
         }
     }
 }
@@ -66,7 +70,7 @@ fn native(error: &ApiError) -> Value {
 }
 
 /// Foreign shapes have no place for a hint, and a person reads the message, so the two are joined.
-fn sentence(error: &ApiError) -> String {
+pub(crate) fn sentence(error: &ApiError) -> String {
     let report = error.report();
     match &report.hint {
         Some(hint) => format!("{}; {hint}", report.message),
@@ -126,6 +130,10 @@ mod tests {
         assert_eq!(Dialect::of_path("/v1x"), Dialect::Native);
         assert_eq!(Dialect::of_path("/v2"), Dialect::OpenInference);
         assert_eq!(Dialect::of_path("/api/v1/nope"), Dialect::Native);
+        assert_eq!(
+            Dialect::of_path("/inference.GRPCInferenceService/Nope"),
+            Dialect::Grpc
+        );
     }
 
     #[test]

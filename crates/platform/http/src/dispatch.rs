@@ -13,7 +13,8 @@ use axum::routing::MethodRouter;
 use corliss_diagnostics::Meaning;
 use corliss_types::{Access, Principal};
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::uri;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use http_body_util::Limited;
 use tower::ServiceExt;
 
@@ -61,8 +62,14 @@ impl Dispatch {
                 error.into_response()
             }
         };
+        let told = response.status();
         let response = in_dialect(response, dialect, &event);
-        event.status = response.status();
+        // gRPC says 200 whatever happened; the record keeps what that means elsewhere.
+        event.status = if dialect == Dialect::Grpc {
+            told
+        } else {
+            response.status()
+        };
         if event.denied() || (event.writes() && event.principal.is_some()) {
             self.guard.record(event).await;
         }
@@ -187,7 +194,7 @@ fn same_origin(credential: &Credential, request: &Request) -> Result<(), ApiErro
     let cross_site = headers
         .get("sec-fetch-site")
         .is_some_and(|site| site == "cross-site");
-    if cross_site || !origin_matches(headers) {
+    if cross_site || !origin_matches(headers, request.uri()) {
         return Err(ApiError::new(
             Meaning::PermissionDenied,
             "origin_refused",
@@ -206,14 +213,16 @@ fn same_origin(credential: &Credential, request: &Request) -> Result<(), ApiErro
     Ok(())
 }
 
-fn origin_matches(headers: &HeaderMap) -> bool {
+fn origin_matches(headers: &HeaderMap, uri: &Uri) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else {
         return true;
     };
-    let (Ok(origin), Some(Ok(host))) = (
-        origin.to_str(),
-        headers.get(header::HOST).map(HeaderValue::to_str),
-    ) else {
+    // HTTP/2 names the host with the path, and may leave the header out.
+    let host = match (headers.get(header::HOST), uri.authority()) {
+        (Some(host), _) => host.to_str().ok(),
+        (None, authority) => authority.map(uri::Authority::as_str),
+    };
+    let (Ok(origin), Some(host)) = (origin.to_str(), host) else {
         return false;
     };
     let (authority, port) = match origin.split_once("://") {
@@ -328,11 +337,20 @@ impl Fallback {
         {
             return assets::respond(assets.as_ref(), path, request.headers());
         }
+        let is_grpc = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        let dialect = if is_grpc {
+            Dialect::Grpc
+        } else {
+            Dialect::of_path(path)
+        };
         ApiError::new(
             Meaning::NotFound,
             "route_not_found",
             "there is nothing at this path",
         )
-        .render(Dialect::of_path(path))
+        .render(dialect)
     }
 }

@@ -8,6 +8,7 @@ use corliss_diagnostics::{Diagnose, ErrorReport, Meaning};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
 
+use crate::dialect::sentence;
 use crate::{AuthFailure, Dialect};
 
 /// An error on its way to a client. Any [`Diagnose`] becomes one through `?`; the route's dialect gives it
@@ -107,6 +108,18 @@ impl ApiError {
         self
     }
 
+    /// The status code of gRPC.
+    #[must_use]
+    pub fn grpc_code(&self) -> i32 {
+        crate::grpc::code_of(self)
+    }
+
+    /// What happened and what to do about it, for dialects that have one text for both.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        sentence(self)
+    }
+
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -136,6 +149,9 @@ impl ApiError {
     /// The answer in this dialect.
     #[must_use]
     pub fn render(&self, dialect: Dialect) -> Response {
+        if dialect == Dialect::Grpc {
+            return crate::grpc::refusal(self, &sentence(self));
+        }
         let (status, body) = dialect.render(self);
         let mut response = (status, axum::Json(body)).into_response();
         if let Some(seconds) = self.0.retry_after_s {

@@ -1,4 +1,4 @@
-//! Listeners: bind, accept, speak HTTP/1.1 (over TLS 1.3 where configured), and drain on the way out.
+//! Listeners: bind, accept, speak HTTP/1.1 or HTTP/2 (over TLS 1.3 where configured), and drain on the way out.
 
 use std::future::Future;
 use std::io;
@@ -9,17 +9,22 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
 use crate::HttpError;
 use crate::extract::PeerAddress;
+use crate::preface::{Rewound, told_apart};
+use crate::tls::HTTP2;
 pub use crate::tls::TlsFiles;
 
 /// How to listen.
@@ -121,6 +126,8 @@ impl Listener {
             self.config.max_connections.clamp(1, Semaphore::MAX_PERMITS),
         ));
         let mut connections = JoinSet::new();
+        // Dropped with the listener: who has said nothing yet is not waited for.
+        let (open, closing) = watch::channel(());
         tokio::pin!(shutdown);
         loop {
             let accepted = tokio::select! {
@@ -137,26 +144,24 @@ impl Listener {
                 max_header_bytes: self.config.max_header_bytes,
                 header_timeout: self.config.header_timeout,
             };
-            let (tls, watcher) = (self.tls.clone(), graceful.watcher());
+            let (tls, watcher, mut closing) = (self.tls.clone(), graceful.watcher(), closing.clone());
             connections.spawn(async move {
-                match tls {
-                    None => connection.serve(stream, watcher).await,
-                    Some(tls) => {
-                        let handshake = tokio::time::timeout(connection.header_timeout, tls.accept(stream));
-                        if let Ok(Ok(stream)) = handshake.await {
-                            connection.serve(stream, watcher).await;
-                        }
-                    }
+                tokio::select! {
+                    // Whoever is past its first bytes drains by its watcher.
+                    begun = begin(tls, stream, connection.header_timeout) => match begun {
+                        Some(Begun::Plain(is_http2, stream)) => connection.serve(stream, is_http2, watcher).await,
+                        Some(Begun::Tls(is_http2, stream)) => connection.serve(stream, is_http2, watcher).await,
+                        None => {}
+                    },
+                    _ = closing.changed() => {}
                 }
                 drop(permit);
             });
         }
         // New clients are refused at once; those we have may finish.
         drop(self.tcp);
-        if tokio::time::timeout(self.config.drain, graceful.shutdown())
-            .await
-            .is_err()
-        {
+        drop(open);
+        if timeout(self.config.drain, graceful.shutdown()).await.is_err() {
             tracing::info!(
                 open = connections.len(),
                 "connections still open after the drain time are cut"
@@ -164,6 +169,22 @@ impl Listener {
         }
         connections.shutdown().await;
     }
+}
+
+/// A connection that has said which protocol it speaks; true is HTTP/2.
+enum Begun {
+    Plain(bool, Rewound<TcpStream>),
+    Tls(bool, Box<TlsStream<TcpStream>>),
+}
+
+async fn begin(tls: Option<TlsAcceptor>, stream: TcpStream, patience: Duration) -> Option<Begun> {
+    let Some(tls) = tls else {
+        let (is_http2, stream) = timeout(patience, told_apart(stream)).await.ok()?.ok()?;
+        return Some(Begun::Plain(is_http2, stream));
+    };
+    let stream = timeout(patience, tls.accept(stream)).await.ok()?.ok()?;
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+    Some(Begun::Tls(is_http2, Box::new(stream)))
 }
 
 type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
@@ -194,7 +215,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve<S>(self, stream: S, watcher: hyper_util::server::graceful::Watcher)
+    async fn serve<S>(self, stream: S, is_http2: bool, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -209,13 +230,44 @@ impl Connection {
             request.extensions_mut().insert(PeerAddress(peer));
             router.clone().oneshot(request)
         });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(header_timeout)
-            .max_buf_size(max_header_bytes.max(8192))
-            .serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = watcher.watch(connection).await {
+        let served = if is_http2 {
+            let connection = http2(max_header_bytes).serve_connection(TokioIo::new(stream), service);
+            watcher.watch(connection).await
+        } else {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(header_timeout)
+                .max_buf_size(max_header_bytes.max(8192))
+                .serve_connection(TokioIo::new(stream), service);
+            watcher.watch(connection).await
+        };
+        if let Err(error) = served {
             tracing::debug!(%peer, %error, "connection ended");
         }
     }
+}
+
+/// Requests that one HTTP/2 connection may carry at once.
+const STREAMS_MAX: u32 = 256;
+/// What a client may send of one request, and of all, before we have read any of it.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// Streams that a client resets before they are answered; one that goes on so is cut off (CVE-2023-44487).
+const RESETS_MAX: usize = 20;
+/// A connection whose other end is gone is found out by a ping.
+const PING_PERIOD: Duration = Duration::from_secs(30);
+const PING_PATIENCE: Duration = Duration::from_secs(20);
+
+fn http2(max_header_bytes: usize) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(max_header_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_pending_accept_reset_streams(RESETS_MAX)
+        .keep_alive_interval(PING_PERIOD)
+        .keep_alive_timeout(PING_PATIENCE);
+    builder
 }

@@ -11,6 +11,8 @@ use crate::HttpError;
 
 const CERT_SETTING: &str = "server.tls_cert";
 const KEY_SETTING: &str = "server.tls_key";
+/// The name of HTTP/2 in a handshake.
+pub(crate) const HTTP2: &[u8] = b"h2";
 
 /// Certificate chain and private key, as PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +50,8 @@ impl TlsFiles {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .map_err(|error| unusable(CERT_SETTING, &self.cert, &error.to_string()))?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // Ours is the choice: who speaks both stays with HTTP/1.1; gRPC speaks only the other.
+        config.alpn_protocols = vec![b"http/1.1".to_vec(), HTTP2.to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }

@@ -8,11 +8,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::routing::{get, post};
+use bytes::Bytes;
 use corliss_diagnostics::Diagnose;
 use corliss_http::serve::{ServeConfig, TlsFiles, bind};
 use corliss_http::{Dialect, Routes, sse};
 use corliss_types::Access;
 use http::Method;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use support::TestGuard;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -297,4 +300,48 @@ async fn tls_speaks_1_3_only() {
     .err()
     .unwrap();
     assert_eq!(error.field().as_deref(), Some("server.tls_key"));
+}
+
+/// A connection of HTTP/2 as a client has it that knows beforehand.
+async fn http2(address: SocketAddr) -> hyper::client::conn::http2::SendRequest<Empty<Bytes>> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (sender, connection) = handshake.await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+#[tokio::test]
+async fn http2_is_spoken_with_who_begins_with_it_and_the_silent_hold_nobody_up() {
+    let mut config = loopback();
+    // Whoever waited for the silent one would wait this long.
+    config.drain = Duration::from_secs(3600);
+    let listener = bind(config).await.unwrap();
+    let address = listener.local_addr();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let router = router(public("/", get(async || "hello")));
+    let server = tokio::spawn(listener.run(router, async {
+        let _ = stopped.await;
+    }));
+    let mut sender = http2(address).await;
+    let ask = |host: &str| {
+        let request = http::Request::get(format!("http://{host}/"));
+        request.body(Empty::<Bytes>::new()).unwrap()
+    };
+    let answer = sender.send_request(ask(&address.to_string())).await.unwrap();
+    assert_eq!(
+        (answer.version(), answer.status().as_u16()),
+        (http::Version::HTTP_2, 200)
+    );
+    let text = answer.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(text, "hello");
+    let refused = sender.send_request(ask("evil.example")).await.unwrap();
+    assert_eq!(refused.status(), 421, "the host is judged where HTTP/2 names it");
+    let plain = reqwest::get(format!("http://{address}/")).await.unwrap();
+    assert_eq!(plain.version(), http::Version::HTTP_11);
+    let _silent = TcpStream::connect(address).await.unwrap();
+    // Answered, so the silent one before it has been accepted.
+    assert!(reqwest::get(format!("http://{address}/")).await.is_ok());
+    stop.send(()).unwrap();
+    tokio::time::timeout(PATIENCE, server).await.unwrap().unwrap();
 }

@@ -3,9 +3,10 @@
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use corliss_http::RouteInfo;
+use axum::response::Response;
+use corliss_http::{Dialect, RouteInfo};
 use corliss_types::{Access, Permission, Role};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use tower::ServiceExt;
 
 /// Someone who walks.
@@ -125,12 +126,26 @@ async fn ask(router: &Router, route: &RouteInfo, walker: &Walker) -> StatusCode 
     }
     let request = request.body(Body::from("{}")).expect("a request");
     // Only the head is read: a stream of events would never end.
-    router
+    let answer = router
         .clone()
         .oneshot(request)
         .await
-        .expect("routers do not fail")
-        .status()
+        .expect("routers do not fail");
+    if route.dialect == Dialect::Grpc {
+        grpc_status(&answer)
+    } else {
+        answer.status()
+    }
+}
+
+/// What gRPC says in a header, in words of HTTP.
+fn grpc_status(answer: &Response) -> StatusCode {
+    match answer.headers().get("grpc-status").map(HeaderValue::as_bytes) {
+        Some(b"16") => StatusCode::UNAUTHORIZED,
+        Some(b"7") => StatusCode::FORBIDDEN,
+        Some(b"2" | b"13") => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => answer.status(),
+    }
 }
 
 /// `/runs/{id}/files/{*path}` becomes `/runs/walk/files/walk`.

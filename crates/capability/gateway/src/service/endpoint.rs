@@ -181,6 +181,18 @@ impl Endpoint {
         self.state().flavor
     }
 
+    /// Refuses tensors where a language model is served.
+    pub(crate) fn must_take_tensors(&self) -> Result<(), GatewayError> {
+        match self.flavor() {
+            Flavor::Gguf => Err(GatewayError::WrongKind {
+                name: self.name.clone(),
+                serves: "a language model",
+                use_path: "POST /v1/chat/completions",
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a request for text where tensors are served.
     pub(crate) fn must_serve_language(&self) -> Result<(), GatewayError> {
         match self.flavor() {
@@ -213,6 +225,25 @@ impl Endpoint {
 
     pub(crate) fn is_ready(&self) -> bool {
         !self.state().router.is_empty()
+    }
+
+    /// Why it is not ready, if it is said.
+    pub(crate) fn reason(&self) -> Option<String> {
+        self.state().reason.clone()
+    }
+
+    /// The ways to all replicas that take requests.
+    pub(crate) fn clients(&self) -> Vec<EngineClient> {
+        self.state()
+            .replicas
+            .values()
+            .map(|replica| replica.client.clone())
+            .collect()
+    }
+
+    /// Newest version that takes requests, or the wanted one if none does.
+    pub(crate) fn version(&self) -> u32 {
+        self.state().version
     }
 
     /// Lets one more request in.

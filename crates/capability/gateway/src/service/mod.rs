@@ -6,7 +6,7 @@ mod embed;
 pub(crate) mod endpoint;
 pub(crate) mod generate;
 mod hedge;
-mod infer;
+pub(crate) mod infer;
 pub(crate) mod prompt;
 pub(crate) mod quota;
 pub mod record;
@@ -111,13 +111,6 @@ impl Gateway {
         found.ok_or_else(|| GatewayError::ModelNotFound {
             name: name.chars().take(100).collect(),
         })
-    }
-
-    /// The endpoint of this name if it serves a language model.
-    pub(crate) fn language_endpoint(&self, name: &str) -> Result<Arc<Endpoint>, GatewayError> {
-        let endpoint = self.endpoint(name)?;
-        endpoint.must_serve_language()?;
-        Ok(endpoint)
     }
 
     /// Lets one more request in.

@@ -11,19 +11,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use corliss_clock::Sources;
+use corliss_diagnostics::Meaning;
 use corliss_engine::protocol::{EmbedRequest, GenerateEvent, GenerateRequest};
-use corliss_gateway::{Gateway, GatewayConfig, RouteEndpoint, RouteReplica, RouteTable};
+use corliss_gateway::{Gateway, GatewayConfig, Repository, RouteEndpoint, RouteReplica, RouteTable};
 use corliss_http::serve::{ServeConfig, bind};
-use corliss_http::{AuthFailure, Credential, Denial, Guard};
+use corliss_http::{ApiError, AuthFailure, Credential, Denial, Guard};
 use corliss_metastore::Metastore;
 use corliss_policy_serving::Routing;
 use corliss_types::{Flavor, IdSeed, Permission, Principal, PrincipalId, ReplicaId, Role, Timestamp};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
@@ -89,6 +90,7 @@ impl Peer {
         });
         let app = axum::Router::new()
             .route("/metadata", get(metadata))
+            .route("/stats", get(stats))
             .route("/infer", post(infer))
             .route("/generate", post(generate))
             .route("/embed", post(embed))
@@ -129,12 +131,29 @@ async fn metadata() -> axum::Json<Value> {
         "name": "engine", "versions": ["9"], "platform": "onnx_tract", "flavor": "onnx",
         "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}],
         "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 1]}],
+        "batching": {"rows_max": 8, "delay_us": 500, "instances": 2},
     }))
 }
 
-async fn infer(State(state): State<Arc<PeerState>>, body: String) -> Response {
+/// One request of three rows in one run.
+async fn stats() -> axum::Json<Value> {
+    let took = json!({"count": 1, "ns": 100});
+    let run = json!({"input": took, "infer": took, "output": took});
+    axum::Json(
+        json!({"inference": {"inferences": 3, "executions": 1, "last_ms": 17, "success": took,
+        "queue": took, "compute": run, "batches": {"3": run}}}),
+    )
+}
+
+/// JSON is sent back in an object; bytes behind it are sent back as they are, behind the same JSON.
+async fn infer(State(state): State<Arc<PeerState>>, headers: HeaderMap, body: Bytes) -> Response {
+    const JSON_LENGTH: &str = "inference-header-content-length";
     state.requests.fetch_add(1, Ordering::SeqCst);
     let script = state.script.lock().unwrap().clone();
+    if let (Some(length), Script::Say(_)) = (headers.get(JSON_LENGTH), &script) {
+        return ([(JSON_LENGTH, length.clone())], body).into_response();
+    }
+    let body = String::from_utf8(body.to_vec()).unwrap();
     match script {
         Script::Refuse(status, code) => refusal(status, code),
         _ => (
@@ -317,12 +336,37 @@ impl Guard for Open {
     }
 }
 
+/// Remembers what it was asked to do, and refuses what is called `broken`.
+#[derive(Default)]
+pub struct Shelf(pub Mutex<Vec<String>>);
+
+#[async_trait]
+impl Repository for Shelf {
+    async fn load(&self, name: &str, by: &str) -> Result<(), ApiError> {
+        self.0.lock().unwrap().push(format!("load {name} by {by}"));
+        if name == "broken" {
+            return Err(ApiError::new(
+                Meaning::InvalidInput,
+                "model_invalid",
+                "the model is broken",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn unload(&self, name: &str) -> Result<(), ApiError> {
+        self.0.lock().unwrap().push(format!("unload {name}"));
+        Ok(())
+    }
+}
+
 /// A gateway on a listener, and the channel through which it learns of its replicas.
 pub struct House {
     pub url: String,
     pub gateway: Arc<Gateway>,
     pub tables: watch::Sender<Arc<RouteTable>>,
     pub http: reqwest::Client,
+    pub shelf: Arc<Shelf>,
     server: JoinHandle<()>,
 }
 
@@ -351,7 +395,8 @@ impl House {
         let gateway = Gateway::open(config, store, Sources::system(), watched)
             .await
             .unwrap();
-        let router = gateway.routes().into_router(Arc::new(Open)).unwrap();
+        let shelf = Arc::new(Shelf::default());
+        let router = gateway.routes(shelf.clone()).into_router(Arc::new(Open)).unwrap();
         let listener = bind(ServeConfig::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))
             .await
             .unwrap();
@@ -362,6 +407,7 @@ impl House {
             gateway,
             tables,
             http: reqwest::Client::new(),
+            shelf,
             server,
         }
     }

@@ -99,6 +99,7 @@ impl GgufEngine {
             flavor: Flavor::Gguf,
             inputs: Vec::new(),
             outputs: Vec::new(),
+            batching: None,
             language: Some(LanguageMetadata {
                 context_tokens: self.loaded.limits.context_tokens,
                 kv_tokens: self.loaded.limits.kv_tokens,

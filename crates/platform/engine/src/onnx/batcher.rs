@@ -9,12 +9,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 use tract_onnx::prelude::{DatumType, Tensor};
 
 use super::graph::Graph;
+use super::tensor;
 use crate::EngineError;
 use crate::protocol::Stats;
 
@@ -106,6 +107,7 @@ impl Batcher {
         let rows = inputs
             .first()
             .and_then(|tensor| tensor.shape().first().copied())
+            .filter(|_| self.shared.graph.batchable)
             .unwrap_or(1);
         let (answer, answered) = oneshot::channel();
         {
@@ -158,24 +160,56 @@ impl Shared {
 
     fn work(&self) {
         while let Some(batch) = self.form() {
-            let requests = batch.len();
-            let results = self.compute(batch);
+            let (requests, formed) = (batch.len(), Instant::now());
+            let (done, runs) = self.compute(batch);
             // Before the first answer: whoever has one finds it counted, and its next request alone.
-            self.count(requests, &results);
-            for (result, answer) in results {
+            self.count(requests, formed, &done, &runs);
+            for Done { result, answer, .. } in done {
                 // Who went away meanwhile misses nothing.
                 let _ = answer.send(result);
             }
         }
     }
 
-    fn count(&self, requests: usize, results: &[(Computed, Answer)]) {
-        let completed = results.iter().filter(|(result, _)| result.is_ok()).count();
+    fn count(&self, requests: usize, formed: Instant, done: &[Done], runs: &[Run]) {
+        let completed = done.iter().filter(|done| done.result.is_ok()).count();
         let mut state = self.lock();
         state.running -= requests;
         state.stats.completed_total += completed as u64;
-        state.stats.failed_total += (results.len() - completed) as u64;
-        state.stats.cancelled_total += (requests - results.len()) as u64;
+        state.stats.failed_total += (done.len() - completed) as u64;
+        state.stats.cancelled_total += (requests - done.len()) as u64;
+        let stats = &mut state.stats.inference;
+        for Done {
+            rows,
+            arrived,
+            result,
+            ..
+        } in done
+        {
+            if result.is_err() {
+                stats.fail.add(arrived.elapsed());
+                continue;
+            }
+            stats.success.add(arrived.elapsed());
+            stats.queue.add(formed.saturating_duration_since(*arrived));
+            stats.inferences += *rows as u64;
+            let share = |part: fn(&Run) -> Duration| runs.iter().map(part).sum();
+            stats.compute.input.add(share(|run| run.input));
+            stats.compute.infer.add(share(|run| run.infer));
+            stats.compute.output.add(share(|run| run.output));
+        }
+        for run in runs {
+            stats.executions += 1;
+            let rows = u32::try_from(run.rows).unwrap_or(u32::MAX);
+            let batch = stats.batches.entry(rows).or_default();
+            batch.input.add(run.input);
+            batch.infer.add(run.infer);
+            batch.output.add(run.output);
+        }
+        if completed > 0 {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            stats.last_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        }
     }
 
     /// Waits for the turn and for requests; `None` when stopped.
@@ -272,33 +306,62 @@ impl Shared {
         batch
     }
 
-    /// The results for those who still wait.
-    fn compute(&self, mut batch: Vec<Item>) -> Vec<(Computed, Answer)> {
+    /// The results for those who still wait, and the runs that they took.
+    fn compute(&self, mut batch: Vec<Item>) -> (Vec<Done>, Vec<Run>) {
         batch.retain(|item| !item.answer.is_closed());
-        let (inputs, rows, answers) = split(batch);
-        if answers.is_empty() {
-            return Vec::new();
+        let (mut inputs, mut waiting) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+        for item in batch {
+            inputs.push(item.inputs);
+            waiting.push((item.rows, item.arrived, item.answer));
         }
-        let results = if self.graph.batchable {
-            joined(&self.graph, &inputs, &rows, self.config.max_rows)
+        let mut runs = Vec::new();
+        let results = if inputs.is_empty() {
+            Vec::new()
+        } else if self.graph.batchable {
+            let rows: Vec<usize> = waiting.iter().map(|(rows, ..)| *rows).collect();
+            joined(&self.graph, &inputs, &rows, self.config.max_rows, &mut runs)
         } else {
-            inputs.into_iter().map(|inputs| self.graph.run(inputs)).collect()
+            let alone = inputs.into_iter().map(|inputs| {
+                let begun = Instant::now();
+                let result = self.graph.run(inputs)?;
+                runs.push(Run {
+                    rows: 1,
+                    infer: begun.elapsed(),
+                    ..Run::default()
+                });
+                Ok(result)
+            });
+            alone.collect()
         };
-        results.into_iter().zip(answers).collect()
+        let done = results.into_iter().zip(waiting);
+        let done = done.map(|(result, (rows, arrived, answer))| Done {
+            result,
+            rows,
+            arrived,
+            answer,
+        });
+        (done.collect(), runs)
     }
 }
 
 type Computed = Result<Vec<Tensor>, EngineError>;
 type Answer = oneshot::Sender<Computed>;
 
-fn split(batch: Vec<Item>) -> (Vec<Vec<Tensor>>, Vec<usize>, Vec<Answer>) {
-    let mut parts = (Vec::new(), Vec::new(), Vec::new());
-    for item in batch {
-        parts.0.push(item.inputs);
-        parts.1.push(item.rows);
-        parts.2.push(item.answer);
-    }
-    parts
+/// A request that was computed.
+struct Done {
+    result: Computed,
+    rows: usize,
+    arrived: Instant,
+    answer: Answer,
+}
+
+/// One run of the model that succeeded, and where its time went.
+#[derive(Default)]
+struct Run {
+    rows: usize,
+    input: Duration,
+    infer: Duration,
+    output: Duration,
 }
 
 /// Requests whose inputs agree in every axis but the first.
@@ -310,15 +373,21 @@ fn compatible(left: &Item, right: &Item) -> bool {
 }
 
 /// Runs requests as one batch, and one by one if that fails, so that one poisonous row fails alone.
-fn joined(graph: &Graph, requests: &[Vec<Tensor>], rows: &[usize], max_rows: usize) -> Vec<Computed> {
-    match run_rows(graph, requests, rows, max_rows) {
+fn joined(
+    graph: &Graph,
+    requests: &[Vec<Tensor>],
+    rows: &[usize],
+    max_rows: usize,
+    runs: &mut Vec<Run>,
+) -> Vec<Computed> {
+    match run_rows(graph, requests, rows, max_rows, runs) {
         Ok(results) => results.into_iter().map(Ok).collect(),
         Err(error) if requests.len() == 1 => vec![Err(error)],
         Err(_) => requests
             .iter()
             .zip(rows)
             .map(|(request, rows)| {
-                let alone = run_rows(graph, std::slice::from_ref(request), &[*rows], max_rows)?;
+                let alone = run_rows(graph, std::slice::from_ref(request), &[*rows], max_rows, runs)?;
                 alone.into_iter().next().ok_or_else(|| compute_error("no result"))
             })
             .collect(),
@@ -330,20 +399,27 @@ fn run_rows(
     requests: &[Vec<Tensor>],
     rows: &[usize],
     max_rows: usize,
+    runs: &mut Vec<Run>,
 ) -> Result<Vec<Vec<Tensor>>, EngineError> {
+    let begun = Instant::now();
     let inputs: Vec<Tensor> = (0..graph.inputs.len())
         .map(|index| stack(&requests.iter().map(|request| &request[index]).collect::<Vec<_>>()))
         .collect::<Result<_, _>>()?;
     let total: usize = rows.iter().sum();
     let mut pieces: BTreeMap<usize, Vec<Tensor>> = BTreeMap::new();
-    let mut start = 0;
+    let (mut start, mut joining) = (0, begun.elapsed());
     while start < total {
         let end = (start + max_rows).min(total);
-        for (index, output) in run_bucket(graph, &inputs, start, end)?.into_iter().enumerate() {
+        let (outputs, mut run) = run_bucket(graph, &inputs, start, end)?;
+        // Joining belongs to the first run, taking apart to the last.
+        run.input += std::mem::take(&mut joining);
+        runs.push(run);
+        for (index, output) in outputs.into_iter().enumerate() {
             pieces.entry(index).or_default().push(output);
         }
         start = end;
     }
+    let computed = Instant::now();
     let outputs: Vec<Tensor> = pieces
         .into_values()
         .map(|parts| stack(&parts.iter().collect::<Vec<_>>()))
@@ -358,6 +434,9 @@ fn run_rows(
         results.push(parts);
         at += count;
     }
+    if let Some(last) = runs.last_mut() {
+        last.output += computed.elapsed();
+    }
     Ok(results)
 }
 
@@ -367,7 +446,8 @@ fn run_bucket(
     inputs: &[Tensor],
     start: usize,
     end: usize,
-) -> Result<Vec<Tensor>, EngineError> {
+) -> Result<(Vec<Tensor>, Run), EngineError> {
+    let begun = Instant::now();
     let rows = end - start;
     let bucket = rows.next_power_of_two();
     let padded: Vec<Tensor> = inputs
@@ -381,14 +461,24 @@ fn run_bucket(
             }
         })
         .collect::<Result<_, EngineError>>()?;
+    let joined = Instant::now();
     let outputs = graph.run(padded)?;
-    outputs
-        .iter()
+    let computed = Instant::now();
+    let outputs = outputs
+        .into_iter()
         .map(|output| match output.shape().first() {
-            Some(given) if *given == bucket => slice(output, 0, rows),
+            Some(given) if *given == bucket && bucket == rows => Ok(output),
+            Some(given) if *given == bucket => slice(&output, 0, rows),
             _ => Err(compute_error("an output does not have one row per input row")),
         })
-        .collect()
+        .collect::<Result<_, _>>()?;
+    let run = Run {
+        rows,
+        input: joined - begun,
+        infer: computed - joined,
+        output: computed.elapsed(),
+    };
+    Ok((outputs, run))
 }
 
 fn zeros(like: &Tensor, rows: usize) -> Result<Tensor, EngineError> {
@@ -397,6 +487,10 @@ fn zeros(like: &Tensor, rows: usize) -> Result<Tensor, EngineError> {
         *first = rows;
     }
     let datum: DatumType = like.datum_type();
+    if datum == DatumType::String {
+        let texts = vec![String::new(); shape.iter().product()];
+        return tensor::of_texts(&shape, texts).map_err(compute_error);
+    }
     Tensor::zero_dt(datum, &shape).map_err(compute_error)
 }
 

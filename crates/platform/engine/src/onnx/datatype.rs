@@ -2,7 +2,7 @@
 
 use tract_onnx::prelude::DatumType;
 
-/// Pairs of protocol name and tract type, with ONNX's number. Texts (`BYTES`) are not served.
+/// Pairs of protocol name and tract type, with ONNX's number. `BYTES` are texts: tract knows no other.
 const TYPES: &[(&str, DatumType, i32)] = &[
     ("FP32", DatumType::F32, 1),
     ("UINT8", DatumType::U8, 2),
@@ -11,6 +11,7 @@ const TYPES: &[(&str, DatumType, i32)] = &[
     ("INT16", DatumType::I16, 5),
     ("INT32", DatumType::I32, 6),
     ("INT64", DatumType::I64, 7),
+    ("BYTES", DatumType::String, 8),
     ("BOOL", DatumType::Bool, 9),
     ("FP16", DatumType::F16, 10),
     ("FP64", DatumType::F64, 11),

@@ -199,7 +199,7 @@ fn spec(info: &pb::ValueInfoProto) -> Result<TensorSpec, EngineError> {
         return Err(refuse("is not declared as a tensor"));
     };
     let datum = datatype::from_onnx(tensor.elem_type)
-        .ok_or_else(|| refuse("has an element type that is not served (texts are not)"))?;
+        .ok_or_else(|| refuse("has an element type that is not served"))?;
     let axes = tensor
         .shape
         .as_ref()

@@ -1,15 +1,18 @@
 //! One Open Inference Protocol request: checked against the model with messages that name the input,
-//! what was expected and what was given; and its answer.
+//! what was expected and what was given.
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use tract_onnx::prelude::Tensor;
 
 use super::graph::{Graph, TensorSpec};
-use super::{datatype, tensor};
+use super::parameters::Parameters;
+use super::{datatype, raw, tensor};
 use crate::EngineError;
+use crate::protocol::JSON_LENGTH_HEADER;
 
 const MAX_INPUTS: usize = 256;
 /// Upper bound of one tensor's elements: what a body of the largest allowed size could hold.
@@ -21,8 +24,17 @@ pub(super) struct Checked {
     pub id: Option<String>,
     /// In the model's order.
     pub inputs: Vec<Tensor>,
-    /// Indexes into the model's outputs, in the order asked for.
-    pub wanted: Vec<usize>,
+    /// In the order asked for.
+    pub wanted: Vec<Wanted>,
+}
+
+/// An output that is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// Its place among the model's outputs.
+    pub index: usize,
+    /// As bytes after the JSON, not in it.
+    pub binary: bool,
 }
 
 #[derive(Deserialize)]
@@ -30,29 +42,55 @@ struct Request<'a> {
     id: Option<String>,
     #[serde(borrow)]
     inputs: Vec<Input<'a>>,
-    outputs: Option<Vec<Wanted<'a>>>,
+    #[serde(borrow)]
+    outputs: Option<Vec<Output<'a>>>,
+    parameters: Option<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
 struct Input<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
-    shape: Vec<i64>,
+    /// Read later, so that what is wrong with it names the input.
+    #[serde(borrow)]
+    shape: &'a RawValue,
     #[serde(borrow)]
     datatype: Cow<'a, str>,
     #[serde(borrow)]
-    data: &'a RawValue,
+    data: Option<&'a RawValue>,
+    parameters: Option<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
-struct Wanted<'a> {
+struct Output<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
+    parameters: Option<Map<String, Value>>,
 }
 
-/// Parses and checks a request body.
-pub(super) fn parse(body: &[u8], graph: &Graph) -> Result<Checked, EngineError> {
-    let request: Request = serde_json::from_slice(body)
+/// The data of one input: text of JSON, or bytes.
+#[derive(Clone, Copy)]
+enum Data<'a> {
+    Json(&'a str),
+    Raw(&'a [u8]),
+}
+
+/// Parses and checks a request body, of which `json_bytes` are JSON and the rest tensors.
+pub(super) fn parse(body: &[u8], json_bytes: Option<usize>, graph: &Graph) -> Result<Checked, EngineError> {
+    let (json, tensors) = match json_bytes {
+        None => (body, None),
+        Some(length) => match body.split_at_checked(length) {
+            Some((json, tensors)) => (json, Some(tensors)),
+            None => {
+                let detail = format!(
+                    "the JSON is said to have {length} bytes, but the body has {}",
+                    body.len()
+                );
+                return Err(EngineError::invalid(JSON_LENGTH_HEADER, detail));
+            }
+        },
+    };
+    let request: Request = serde_json::from_slice(json)
         .map_err(|error| EngineError::invalid("body", format!("the request is not valid: {error}")))?;
     if request.inputs.len() > MAX_INPUTS {
         return Err(EngineError::invalid(
@@ -60,24 +98,74 @@ pub(super) fn parse(body: &[u8], graph: &Graph) -> Result<Checked, EngineError> 
             format!("more than {MAX_INPUTS} inputs were given"),
         ));
     }
+    let mut parameters = Parameters::new(request.parameters.as_ref(), "parameters".to_owned());
+    let all_binary = parameters.flag("binary_data_output")?.unwrap_or(false);
+    parameters.finish(None)?;
     known_names(&request.inputs, graph)?;
+    let data = data(&request.inputs, tensors)?;
     let mut inputs = Vec::with_capacity(graph.inputs.len());
     for spec in &graph.inputs {
-        inputs.push(input(spec, &request.inputs)?);
+        inputs.push(input(spec, &request.inputs, &data)?);
     }
     same_rows(&inputs, graph)?;
     let wanted = match &request.outputs {
-        Some(names) if !names.is_empty() => names
-            .iter()
-            .map(|wanted| output_index(&wanted.name, graph))
-            .collect::<Result<_, _>>()?,
-        _ => (0..graph.outputs.len()).collect(),
+        Some(names) if !names.is_empty() => wanted(names, all_binary, graph)?,
+        _ => (0..graph.outputs.len())
+            .map(|index| Wanted {
+                index,
+                binary: all_binary,
+            })
+            .collect(),
     };
     Ok(Checked {
         id: request.id,
         inputs,
         wanted,
     })
+}
+
+/// Where the data of each input is. Tensors outside the JSON follow each other in its order and leave nothing over.
+fn data<'a>(inputs: &[Input<'a>], tensors: Option<&'a [u8]>) -> Result<Vec<Data<'a>>, EngineError> {
+    let mut left = tensors.unwrap_or_default();
+    let mut found = Vec::with_capacity(inputs.len());
+    for (index, input) in inputs.iter().enumerate() {
+        let mut parameters =
+            Parameters::new(input.parameters.as_ref(), format!("inputs[{index}].parameters"));
+        let size = parameters.size("binary_data_size")?;
+        parameters.finish(Some(&input.name))?;
+        let refuse = |detail: String| Err(EngineError::invalid(format!("inputs[{index}].data"), detail));
+        found.push(match (input.data, size) {
+            (Some(data), None) => Data::Json(data.get()),
+            (None, Some(size)) if tensors.is_some() => match left.split_at_checked(size) {
+                Some((bytes, rest)) => {
+                    left = rest;
+                    Data::Raw(bytes)
+                }
+                None => {
+                    return refuse(format!(
+                        "input '{}' is said to have {size} bytes, but {} are left of the body",
+                        input.name,
+                        left.len()
+                    ));
+                }
+            },
+            (None, Some(_)) => {
+                return refuse(format!(
+                    "input '{}' has its data outside the JSON, but the header {JSON_LENGTH_HEADER} is missing",
+                    input.name
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return refuse(format!("input '{}' has both data and binary_data_size", input.name));
+            }
+            (None, None) => return refuse(format!("input '{}' has no data", input.name)),
+        });
+    }
+    if left.is_empty() {
+        return Ok(found);
+    }
+    let detail = format!("{} bytes of the body belong to no input", left.len());
+    Err(EngineError::invalid("inputs", detail))
 }
 
 fn known_names(inputs: &[Input<'_>], graph: &Graph) -> Result<(), EngineError> {
@@ -105,7 +193,7 @@ fn known_names(inputs: &[Input<'_>], graph: &Graph) -> Result<(), EngineError> {
     Ok(())
 }
 
-fn input(spec: &TensorSpec, given: &[Input<'_>]) -> Result<Tensor, EngineError> {
+fn input(spec: &TensorSpec, given: &[Input<'_>], data: &[Data<'_>]) -> Result<Tensor, EngineError> {
     let Some((index, input)) = given
         .iter()
         .enumerate()
@@ -128,9 +216,17 @@ fn input(spec: &TensorSpec, given: &[Input<'_>]) -> Result<Tensor, EngineError> 
         );
         return Err(EngineError::invalid(field("datatype"), detail));
     }
-    let shape = shape(spec, &input.shape).map_err(|detail| EngineError::invalid(field("shape"), detail))?;
-    tensor::parse(input.data.get(), spec.datum, &shape)
-        .map_err(|detail| EngineError::invalid(field("data"), format!("input '{}' {detail}", spec.name)))
+    let sizes: Vec<i64> = serde_json::from_str(input.shape.get()).map_err(|_| {
+        let detail = format!("input '{}' must have a shape of whole numbers", spec.name);
+        EngineError::invalid(field("shape"), detail)
+    })?;
+    let shape = shape(spec, &sizes).map_err(|detail| EngineError::invalid(field("shape"), detail))?;
+    let tensor = match data.get(index) {
+        Some(Data::Json(text)) => tensor::parse(text, spec.datum, &shape),
+        Some(Data::Raw(bytes)) => raw::parse(bytes, spec.datum, &shape),
+        None => Err("has no data".to_owned()),
+    };
+    tensor.map_err(|detail| EngineError::invalid(field("data"), format!("input '{}' {detail}", spec.name)))
 }
 
 fn shape(spec: &TensorSpec, given: &[i64]) -> Result<Vec<usize>, String> {
@@ -187,6 +283,23 @@ fn same_rows(inputs: &[Tensor], graph: &Graph) -> Result<(), EngineError> {
     Ok(())
 }
 
+fn wanted(names: &[Output<'_>], all_binary: bool, graph: &Graph) -> Result<Vec<Wanted>, EngineError> {
+    let mut wanted: Vec<Wanted> = Vec::with_capacity(names.len().min(graph.outputs.len()));
+    for (place, output) in names.iter().enumerate() {
+        let mut parameters =
+            Parameters::new(output.parameters.as_ref(), format!("outputs[{place}].parameters"));
+        let binary = parameters.flag("binary_data")?.unwrap_or(all_binary);
+        parameters.finish(Some(&output.name))?;
+        let index = output_index(&output.name, graph)?;
+        if wanted.iter().any(|earlier| earlier.index == index) {
+            let detail = format!("output '{}' is asked for twice", output.name);
+            return Err(EngineError::invalid(format!("outputs[{place}].name"), detail));
+        }
+        wanted.push(Wanted { index, binary });
+    }
+    Ok(wanted)
+}
+
 fn output_index(name: &str, graph: &Graph) -> Result<usize, EngineError> {
     graph
         .outputs
@@ -197,55 +310,4 @@ fn output_index(name: &str, graph: &Graph) -> Result<usize, EngineError> {
             let hint = format!("the model gives {}", names.join(", "));
             EngineError::invalid_hint("outputs", format!("the model has no output '{name}'"), hint)
         })
-}
-
-#[derive(Serialize)]
-struct Response<'a> {
-    model_name: &'a str,
-    model_version: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    outputs: Vec<Output<'a>>,
-}
-
-#[derive(Serialize)]
-struct Output<'a> {
-    name: &'a str,
-    datatype: &'static str,
-    shape: &'a [usize],
-    data: Box<RawValue>,
-}
-
-/// Renders the answer.
-pub(super) fn render(
-    name: &str,
-    version: &str,
-    id: Option<&str>,
-    wanted: &[usize],
-    graph: &Graph,
-    computed: &[Tensor],
-) -> Result<Vec<u8>, EngineError> {
-    let failed = |detail: String| EngineError::Compute { detail };
-    let mut outputs = Vec::with_capacity(wanted.len());
-    for index in wanted {
-        let (Some(spec), Some(result)) = (graph.outputs.get(*index), computed.get(*index)) else {
-            return Err(failed(format!("output {index} was not computed")));
-        };
-        let mut json = Vec::with_capacity(result.len() * 8 + 2);
-        tensor::write(result, &mut json).map_err(failed)?;
-        let text = String::from_utf8(json).map_err(|error| failed(error.to_string()))?;
-        outputs.push(Output {
-            name: &spec.name,
-            datatype: datatype::name(result.datum_type()),
-            shape: result.shape(),
-            data: RawValue::from_string(text).map_err(|error| failed(error.to_string()))?,
-        });
-    }
-    let response = Response {
-        model_name: name,
-        model_version: version,
-        id,
-        outputs,
-    };
-    serde_json::to_vec(&response).map_err(|error| failed(error.to_string()))
 }

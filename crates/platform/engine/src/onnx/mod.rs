@@ -1,14 +1,17 @@
 //! The ONNX engine: tract under a dynamic batcher.
 //!
 //! - `graph` holds the model and optimises it once per concrete input shape;
-//! - `tensor` turns Open Inference Protocol JSON into tensors and back;
-//! - `infer` checks a request against the model and renders its answer;
+//! - `tensor` turns Open Inference Protocol data, JSON or bytes, into tensors and back;
+//! - `infer` checks a request against the model, `parameters` what it asks for, and `render` writes its answer;
 //! - `batcher` joins requests that arrive close together into one run.
 
 mod batcher;
 mod datatype;
 mod graph;
 mod infer;
+mod parameters;
+mod raw;
+mod render;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -18,7 +21,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::protocol::{Metadata, Stats};
+use crate::protocol::{Batching, Metadata, Stats, TensorMessage};
 use crate::{EngineArgs, EngineError};
 use corliss_types::Flavor;
 
@@ -30,6 +33,7 @@ pub(crate) struct OnnxEngine {
     version: String,
     graph: Arc<graph::Graph>,
     batcher: batcher::Batcher,
+    batching: Batching,
 }
 
 impl OnnxEngine {
@@ -42,12 +46,23 @@ impl OnnxEngine {
             delay: std::time::Duration::from_micros(args.batch_delay_us),
             max_waiting: args.max_waiting.max(1),
         };
+        let whole = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let batching = Batching {
+            rows_max: if graph.batchable {
+                whole(config.max_rows)
+            } else {
+                0
+            },
+            delay_us: args.batch_delay_us,
+            instances: whole(config.threads.max(1)),
+        };
         let batcher = batcher::Batcher::start(Arc::clone(&graph), config)?;
         Ok(Self {
             name: args.name.clone(),
             version: args.version.clone(),
             graph,
             batcher,
+            batching,
         })
     }
 
@@ -70,21 +85,22 @@ impl OnnxEngine {
                 .iter()
                 .map(graph::TensorSpec::metadata)
                 .collect(),
+            batching: Some(self.batching),
             language: None,
         }
     }
 
-    /// Answers one Open Inference Protocol request.
-    pub async fn infer(&self, body: &Bytes) -> Result<Vec<u8>, EngineError> {
-        let request = infer::parse(body, &self.graph)?;
+    /// Answers one Open Inference Protocol request, of which `json_bytes` are JSON and the rest tensors.
+    pub async fn infer(&self, body: &Bytes, json_bytes: Option<usize>) -> Result<TensorMessage, EngineError> {
+        let request = infer::parse(body, json_bytes, &self.graph)?;
         let outputs = self.batcher.run(request.inputs).await?;
-        infer::render(
+        render::render(
             &self.name,
             &self.version,
             request.id.as_deref(),
             &request.wanted,
             &self.graph,
-            &outputs,
+            outputs,
         )
     }
 

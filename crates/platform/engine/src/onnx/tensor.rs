@@ -7,7 +7,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
-use tract_onnx::prelude::{Datum, DatumType, Tensor, f16};
+use tract_onnx::prelude::{Datum, DatumType, Tensor, f16, tract_ndarray};
 
 use super::datatype;
 
@@ -28,6 +28,7 @@ pub(super) fn parse(data: &str, datum: DatumType, shape: &[usize]) -> Result<Ten
         DatumType::U16 => tensor::<u16>(data, shape),
         DatumType::U8 => tensor::<u8>(data, shape),
         DatumType::Bool => tensor::<bool>(data, shape),
+        DatumType::String => of_texts(shape, values(data, shape)?),
         other => Err(format!(
             "has the type {}, which is not served",
             datatype::name(other)
@@ -51,6 +52,7 @@ pub(super) fn write(tensor: &Tensor, into: &mut Vec<u8>) -> Result<(), String> {
         DatumType::U16 => elements::<u16, _>(tensor, into, |value| value),
         DatumType::U8 => elements::<u8, _>(tensor, into, |value| value),
         DatumType::Bool => elements::<bool, _>(tensor, into, |value| value),
+        DatumType::String => texts(tensor, into),
         other => Err(format!(
             "the model gave elements of type {other:?}, which cannot be sent"
         )),
@@ -76,7 +78,26 @@ fn elements<T: Datum + Copy, S: serde::Serialize>(
     Ok(())
 }
 
+fn texts(tensor: &Tensor, into: &mut Vec<u8>) -> Result<(), String> {
+    let view = tensor
+        .to_plain_array_view::<String>()
+        .map_err(|error| error.to_string())?;
+    let all: Vec<&String> = view.iter().collect();
+    serde_json::to_writer(into, &all).map_err(|error| error.to_string())
+}
+
+/// Texts as a tensor; there are as many as the shape says.
+pub(super) fn of_texts(shape: &[usize], texts: Vec<String>) -> Result<Tensor, String> {
+    let array = tract_ndarray::ArrayD::from_shape_vec(shape, texts).map_err(|error| error.to_string())?;
+    Ok(Tensor::from(array))
+}
+
 fn tensor<T: Datum + Copy + Element>(data: &str, shape: &[usize]) -> Result<Tensor, String> {
+    Tensor::from_shape(shape, &values::<T>(data, shape)?).map_err(|error| error.to_string())
+}
+
+/// As many values as the shape says.
+fn values<T: Element>(data: &str, shape: &[usize]) -> Result<Vec<T>, String> {
     let expected = shape
         .iter()
         .try_fold(1_usize, |product, dim| product.checked_mul(*dim));
@@ -97,7 +118,7 @@ fn tensor<T: Datum + Copy + Element>(data: &str, shape: &[usize]) -> Result<Tens
             values.len()
         ));
     }
-    Tensor::from_shape(shape, &values).map_err(|error| error.to_string())
+    Ok(values)
 }
 
 /// serde_json ends its messages with a place in the data alone, which would mislead; leave it out.
@@ -114,6 +135,25 @@ trait Element: Sized {
     fn from_unsigned(value: u64) -> Option<Self>;
     fn from_truth(_value: bool) -> Option<Self> {
         None
+    }
+    fn from_text(_value: &str) -> Option<Self> {
+        None
+    }
+}
+
+impl Element for String {
+    const NAME: &'static str = "BYTES";
+    fn from_float(_value: f64) -> Option<Self> {
+        None
+    }
+    fn from_signed(_value: i64) -> Option<Self> {
+        None
+    }
+    fn from_unsigned(_value: u64) -> Option<Self> {
+        None
+    }
+    fn from_text(value: &str) -> Option<Self> {
+        Some(value.to_owned())
     }
 }
 
@@ -232,7 +272,7 @@ impl<'de, T: Element> Visitor<'de> for Reader<'_, T> {
     type Value = Kind;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "numbers of type {}", T::NAME)
+        write!(f, "values of type {}", T::NAME)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Kind, A::Error> {
@@ -285,7 +325,7 @@ impl<'de, T: Element> Visitor<'de> for Reader<'_, T> {
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Kind, E> {
         self.push(
-            None,
+            T::from_text(value),
             format_args!("the text '{}'", value.chars().take(40).collect::<String>()),
         )
     }
@@ -320,6 +360,11 @@ mod tests {
             "[1.0,2.0,3.5,-4.0]"
         );
         assert_eq!(round_trip("[true, 0]", DatumType::Bool, &[2]), "[true,false]");
+        let texts = "[[\"a\"],[\"\u{e9}\\n\"]]";
+        assert_eq!(
+            round_trip(texts, DatumType::String, &[2, 1]),
+            "[\"a\",\"\u{e9}\\n\"]"
+        );
     }
 
     #[test]
@@ -360,6 +405,7 @@ mod tests {
         assert!(refused("[1, 1.5]", DatumType::I64).contains("1.5 at element 1"));
         assert!(refused("[1, \"x\"]", DatumType::F32).contains("'x'"));
         assert!(refused("[1, null]", DatumType::F32).contains("null"));
+        assert!(refused("[\"a\", 1]", DatumType::String).contains("1 at element 1"));
         assert!(refused("[1]", DatumType::F32).contains("2 elements, but 1 were given"));
         assert!(refused("[1,2,3]", DatumType::F32).contains("but 3 were given"));
         assert!(refused(&("[".repeat(40) + &"]".repeat(40)), DatumType::F32).contains("deeply"));

@@ -109,8 +109,9 @@ fn load(file: &[u8], change: impl FnOnce(&mut EngineArgs)) -> Fixture {
 }
 
 async fn infer(engine: &OnnxEngine, request: &Value) -> Result<Value, EngineError> {
-    let answer = engine.infer(&Bytes::from(request.to_string())).await?;
-    Ok(serde_json::from_slice(&answer).unwrap())
+    let answer = engine.infer(&Bytes::from(request.to_string()), None).await?;
+    assert_eq!(answer.json_bytes, None);
+    Ok(serde_json::from_slice(&answer.pieces.concat()).unwrap())
 }
 
 fn request(rows: &[[f64; 3]]) -> Value {
@@ -304,10 +305,13 @@ async fn a_full_queue_refuses_and_a_withdrawn_request_gives_its_place_back() {
     let engine = &fixture.engine;
     let one = Bytes::from(request(&[[1.0, 1.0, 1.0]]).to_string());
     // Nothing was computed yet, so the first waits for company, and so does the second.
-    let (mut first, mut second) = (Box::pin(engine.infer(&one)), Box::pin(engine.infer(&one)));
+    let (mut first, mut second) = (
+        Box::pin(engine.infer(&one, None)),
+        Box::pin(engine.infer(&one, None)),
+    );
     assert!(poll_once(&mut first).await.is_none());
     assert!(poll_once(&mut second).await.is_none());
-    let refused = engine.infer(&one).await.unwrap_err();
+    let refused = engine.infer(&one, None).await.unwrap_err();
     assert_eq!(
         (refused.code(), refused.meaning().http_status()),
         ("engine_queue_full", 429)
@@ -329,4 +333,235 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         })
     })
     .await
+}
+
+/// A message whose JSON is followed by these tensors.
+async fn infer_binary(
+    engine: &OnnxEngine,
+    request: &Value,
+    tensors: &[&[u8]],
+) -> Result<(Value, Vec<u8>), EngineError> {
+    let json = request.to_string();
+    let body = Bytes::from([json.as_bytes(), &tensors.concat()].concat());
+    let answer = engine.infer(&body, Some(json.len())).await?;
+    let bytes = answer.pieces.concat();
+    let (json, tensors) = bytes.split_at(answer.json_bytes.unwrap_or(bytes.len()));
+    Ok((serde_json::from_slice(json).unwrap(), tensors.to_vec()))
+}
+
+fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn binary_input(rows: usize, size: usize) -> Value {
+    json!({"name": "x", "shape": [rows, 3], "datatype": "FP32", "parameters": {"binary_data_size": size}})
+}
+
+#[tokio::test]
+async fn tensors_travel_as_bytes_both_ways_and_with_json_on_either_side() {
+    let fixture = load(&linear(), |_| ());
+    let engine = &fixture.engine;
+    let tensor = bytes_of(&[1.0, 2.0, 3.0, -4.0, 0.5, 0.125]);
+    let wanted: Vec<f32> = [[1.0, 2.0, 3.0], [-4.0, 0.5, 0.125]]
+        .iter()
+        .flat_map(|row| expected(*row))
+        .map(|value| value as f32)
+        .collect();
+    let mut asked = json!({"inputs": [binary_input(2, 24)], "parameters": {"binary_data_output": true}});
+    let (answer, bytes) = infer_binary(engine, &asked, &[&tensor]).await.unwrap();
+    assert_eq!(answer["outputs"][0]["parameters"]["binary_data_size"], 16);
+    assert_eq!(answer["outputs"][0]["shape"], json!([2, 2]));
+    assert!(answer["outputs"][0].get("data").is_none());
+    assert_eq!(bytes, bytes_of(&wanted));
+    // What an output says for itself counts more than what is said for all.
+    asked["outputs"] = json!([{"name": "y", "parameters": {"binary_data": false}}]);
+    let (answer, bytes) = infer_binary(engine, &asked, &[&tensor]).await.unwrap();
+    assert!(bytes.is_empty());
+    assert_rows(&answer, &[[1.0, 2.0, 3.0], [-4.0, 0.5, 0.125]]);
+}
+
+#[tokio::test]
+async fn bytes_that_lie_are_refused_by_the_name_of_their_tensor() {
+    let fixture = load(&linear(), |_| ());
+    let engine = &fixture.engine;
+    let inputs = |input: Value| json!({ "inputs": [input] });
+    let tensor = [0_u8; 24];
+    let with_data = json!({"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3],
+        "parameters": {"binary_data_size": 12}});
+    let shared = json!({"name": "x", "shape": [1, 3], "datatype": "FP32",
+        "parameters": {"shared_memory_region": "r", "shared_memory_byte_size": 12}});
+    for (request, tensors, field, word) in [
+        (
+            inputs(binary_input(2, 24)),
+            &tensor[..20],
+            "inputs[0].data",
+            "24 bytes, but 20",
+        ),
+        (
+            inputs(binary_input(1, 24)),
+            &tensor[..],
+            "inputs[0].data",
+            "12 bytes, but 24",
+        ),
+        (
+            inputs(binary_input(1, 12)),
+            &tensor[..],
+            "inputs",
+            "12 bytes of the body",
+        ),
+        (
+            inputs(json!({"name": "x", "shape": [1, 3], "datatype": "FP32"})),
+            &[],
+            "inputs[0].data",
+            "'x' has no data",
+        ),
+        (inputs(with_data), &tensor[..12], "inputs[0].data", "both"),
+        (
+            inputs(shared),
+            &[],
+            "inputs[0].parameters.shared_memory_byte_size",
+            "'x'",
+        ),
+        (
+            inputs(
+                json!({"name": "x", "shape": [1, 3], "datatype": "FP32", "parameters": {"binary_data_size": -1}}),
+            ),
+            &[],
+            "inputs[0].parameters.binary_data_size",
+            "whole number",
+        ),
+        (
+            inputs(json!({"name": "x", "shape": [1.5, 3], "datatype": "FP32", "data": []})),
+            &[],
+            "inputs[0].shape",
+            "'x' must have a shape of whole numbers",
+        ),
+        (
+            inputs(json!({"name": "x", "shape": [u64::MAX, 3], "datatype": "FP32", "data": []})),
+            &[],
+            "inputs[0].shape",
+            "'x'",
+        ),
+        (
+            json!({"inputs": [binary_input(1, 12)], "parameters": {"sequence_id": 7}}),
+            &tensor[..12],
+            "parameters.sequence_id",
+            "sequence_id",
+        ),
+        (
+            json!({"inputs": [binary_input(1, 12)], "outputs": [{"name": "y", "parameters": {"classification": 2}}]}),
+            &tensor[..12],
+            "outputs[0].parameters.classification",
+            "'y'",
+        ),
+    ] {
+        let error = infer_binary(engine, &request, &[tensors]).await.unwrap_err();
+        assert_eq!(error.meaning().http_status(), 400, "{request}");
+        assert_eq!(error.field().as_deref(), Some(field), "{error}");
+        assert!(error.to_string().contains(word), "{error} lacks {word}");
+    }
+    let short = Bytes::from_static(b"{}");
+    let error = engine.infer(&short, Some(3)).await.unwrap_err();
+    assert!(
+        error.to_string().contains("3 bytes, but the body has 2"),
+        "{error}"
+    );
+    let outside = Bytes::from(inputs(binary_input(1, 12)).to_string());
+    let error = engine.infer(&outside, None).await.unwrap_err();
+    assert!(error.to_string().contains("header"), "{error}");
+}
+
+/// Texts to numbers: rows can be joined, so texts are stacked and padded too.
+fn numbered() -> Vec<u8> {
+    let texts = |name: &str, values: &[&str]| {
+        let values: Vec<u8> = values
+            .iter()
+            .flat_map(|value| bytes(9, value.as_bytes()))
+            .collect();
+        message(5, &[bytes(1, name.as_bytes()), values, number(20, 8)])
+    };
+    let numbers = message(
+        5,
+        &[
+            bytes(1, b"cats_int64s"),
+            number(8, 7),
+            number(8, 9),
+            number(20, 7),
+        ],
+    );
+    let other = message(
+        5,
+        &[bytes(1, b"default_int64"), number(3, u64::MAX), number(20, 2)],
+    );
+    let node = message(
+        1,
+        &[
+            bytes(1, b"word"),
+            bytes(2, b"n"),
+            bytes(4, b"CategoryMapper"),
+            texts("cats_strings", &["seven", "nine"]),
+            numbers,
+            other,
+            bytes(7, b"ai.onnx.ml"),
+        ],
+    );
+    let graph = [
+        node,
+        value_info(11, "word", 8, &[Dim::Named("batch"), Dim::Fixed(1)]),
+        value_info(12, "n", 7, &[Dim::Named("batch"), Dim::Fixed(1)]),
+    ];
+    let ml = message(8, &[bytes(1, b"ai.onnx.ml"), number(2, 2)]);
+    [model(&graph), ml].concat()
+}
+
+#[tokio::test]
+async fn texts_are_read_as_json_and_as_bytes() {
+    let fixture = load(&numbered(), |args| args.batch_delay_us = 20_000);
+    let engine = &fixture.engine;
+    assert_eq!(engine.metadata().inputs[0].datatype, "BYTES");
+    let ask = |words: &[&str]| json!({"inputs": [{"name": "word", "shape": [words.len(), 1], "datatype": "BYTES", "data": words}]});
+    let answer = infer(engine, &ask(&["nine", "seven", "ten"])).await.unwrap();
+    assert_eq!(answer["outputs"][0]["data"], json!([9, 7, -1]));
+    let calls = ["seven", "nine", "seven"].into_iter().map(|word| async move {
+        let answer = infer(engine, &ask(&[word])).await.unwrap();
+        assert_eq!(
+            answer["outputs"][0]["data"],
+            json!([if word == "nine" { 9 } else { 7 }])
+        );
+    });
+    futures(calls).await;
+    let header = json!({"inputs": [{"name": "word", "shape": [2, 1], "datatype": "BYTES",
+        "parameters": {"binary_data_size": 17}}]});
+    let tensor = [&[5, 0, 0, 0][..], b"seven", &[4, 0, 0, 0], b"nine"].concat();
+    let (answer, _) = infer_binary(engine, &header, &[&tensor]).await.unwrap();
+    assert_eq!(answer["outputs"][0]["data"], json!([7, 9]));
+    let lying = [&[5, 0, 0, 0][..], b"seven", &[99, 0, 0, 0], b"nine"].concat();
+    let error = infer_binary(engine, &header, &[&lying]).await.unwrap_err();
+    assert!(
+        error.to_string().contains("'word'") && error.to_string().contains("99 bytes"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn statistics_count_requests_runs_and_where_time_went() {
+    let fixture = load(&linear(), |args| args.max_batch = 4);
+    let engine = &fixture.engine;
+    let rows: Vec<[f64; 3]> = (0..6).map(|row| [f64::from(row), 1.0, -1.0]).collect();
+    infer(engine, &request(&rows)).await.unwrap();
+    infer(engine, &request(&rows[..1])).await.unwrap();
+    let stats = engine.stats().inference;
+    assert_eq!((stats.inferences, stats.executions), (7, 3));
+    assert_eq!(
+        (stats.success.count, stats.queue.count, stats.compute.infer.count),
+        (2, 2, 2)
+    );
+    assert!(stats.success.ns >= stats.queue.ns + stats.compute.infer.ns);
+    assert!(stats.compute.infer.ns > 0 && stats.last_ms > 1_600_000_000_000);
+    let runs: Vec<(u32, u64)> = stats
+        .batches
+        .iter()
+        .map(|(rows, runs)| (*rows, runs.infer.count))
+        .collect();
+    assert_eq!(runs, [(1, 1), (2, 1), (4, 1)]);
 }

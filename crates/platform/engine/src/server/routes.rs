@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use corliss_diagnostics::ErrorReport;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -13,10 +13,10 @@ use serde::de::DeserializeOwned;
 
 use super::{Active, Cell, Engine, generate, status};
 use crate::EngineError;
-use crate::protocol::EngineState;
+use crate::protocol::{EngineState, JSON_LENGTH_HEADER, TensorMessage};
 
-/// Requests are held in memory up to this size.
-const BODY_LIMIT_BYTES: usize = 64 << 20;
+/// Requests are held in memory up to this size: the gateway's limit, and what it may write around tensors.
+const BODY_LIMIT_BYTES: usize = (64 << 20) + (1 << 20);
 
 pub(super) type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
@@ -71,12 +71,9 @@ async fn compute(
     let engine = cell.engine()?;
     match (engine.as_ref(), path.as_str()) {
         (Engine::Onnx(onnx), "/infer") => {
+            let json_bytes = json_length(request.headers())?;
             let body = read(request).await?;
-            let answered = onnx.infer(&body).await?;
-            Ok(respond(
-                StatusCode::OK,
-                Full::new(Bytes::from(answered)).boxed_unsync(),
-            ))
+            Ok(tensors(onnx.infer(&body, json_bytes).await?))
         }
         (Engine::Gguf(gguf), "/generate") => {
             let wanted = parse(&read(request).await?)?;
@@ -119,6 +116,29 @@ async fn read(request: Request<Incoming>) -> Result<Bytes, EngineError> {
             format!("the request's body broke off: {error}"),
         )),
     }
+}
+
+fn json_length(headers: &HeaderMap) -> Result<Option<usize>, EngineError> {
+    let Some(value) = headers.get(JSON_LENGTH_HEADER) else {
+        return Ok(None);
+    };
+    let length = value.to_str().ok().and_then(|text| text.parse().ok());
+    length.map(Some).ok_or_else(|| {
+        let detail = format!("the header {JSON_LENGTH_HEADER} must be a whole number");
+        EngineError::invalid(JSON_LENGTH_HEADER, detail)
+    })
+}
+
+fn tensors(message: TensorMessage) -> Response<Body> {
+    let json_bytes = message.json_bytes;
+    let mut response = respond(StatusCode::OK, message.into_body().boxed_unsync());
+    if let Some(length) = json_bytes {
+        let headers = response.headers_mut();
+        headers.insert(JSON_LENGTH_HEADER, HeaderValue::from(length));
+        let bytes = HeaderValue::from_static("application/octet-stream");
+        headers.insert(header::CONTENT_TYPE, bytes);
+    }
+    response
 }
 
 fn failed(error: &EngineError) -> Response<Body> {

@@ -10,8 +10,18 @@ use super::Target;
 use crate::error::GatewayError;
 use crate::service::Gateway;
 
+pub(super) const SERVER: &str = "corliss";
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Triton's words for what is there beyond the protocol itself.
+pub(super) const EXTENSIONS: [&str; 4] = [
+    "binary_tensor_data",
+    "model_configuration",
+    "model_repository",
+    "statistics",
+];
+
 pub(super) async fn server() -> Json<Value> {
-    Json(json!({ "name": "corliss", "version": env!("CARGO_PKG_VERSION"), "extensions": [] }))
+    Json(json!({ "name": SERVER, "version": VERSION, "extensions": EXTENSIONS }))
 }
 
 pub(super) async fn model(

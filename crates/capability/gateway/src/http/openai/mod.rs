@@ -1,4 +1,4 @@
-//! OpenAI's API: models, completions and chat completions, streamed or whole, and embeddings.
+//! OpenAI's API: models, completions, chat completions and responses, streamed or whole, and embeddings.
 
 mod answer;
 mod chat;
@@ -9,6 +9,7 @@ mod logprobs;
 mod messages;
 mod models;
 mod parameters;
+mod responses;
 mod sampling;
 mod stream;
 mod texts;
@@ -16,12 +17,35 @@ mod tools;
 
 use std::sync::Arc;
 
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use corliss_http::{Dialect, Routes};
+use corliss_http::{ApiError, Dialect, Json, Routes};
 use corliss_types::{Access, Permission};
 use http::Method;
+use serde_json::{Map, Value};
 
 use crate::service::Gateway;
+use crate::service::call::Origin;
+
+/// Answers a request without a path of its own by what it holds: a chat, a prompt, or texts to embed.
+pub(super) async fn by_content(
+    gateway: Arc<Gateway>,
+    origin: Origin,
+    body: Map<String, Value>,
+) -> Result<Response, ApiError> {
+    let (state, has) = (State(gateway), |name| body.contains_key(name));
+    if has("messages") {
+        chat::create(state, origin, Json(body)).await
+    } else if has("prompt") {
+        completions::create(state, origin, Json(body)).await
+    } else if has("input") {
+        let embeddings = embeddings::create(state, origin, Json(body)).await?;
+        Ok(embeddings.into_response())
+    } else {
+        Err(parameters::invalid("body", "must have messages, prompt or input").into_api())
+    }
+}
 
 pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
     let infer = Access::Requires(Permission::Infer);
@@ -57,6 +81,15 @@ pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
             infer,
             Dialect::OpenAi,
             post(chat::create).with_state(state()),
+        )
+        .body_limit(limit)
+        .streaming()
+        .route(
+            Method::POST,
+            "/v1/responses",
+            infer,
+            Dialect::OpenAi,
+            post(responses::create).with_state(state()),
         )
         .body_limit(limit)
         .streaming()

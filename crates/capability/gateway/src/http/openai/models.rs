@@ -1,4 +1,5 @@
-//! `GET /v1/models`: the endpoints that serve language models.
+//! `GET /v1/models`: the endpoints that serve language models, in OpenAI's words. KServe's first version asks at the same
+//! addresses, about models of any kind; each reads its members and passes over the other's.
 
 use std::sync::Arc;
 
@@ -18,17 +19,22 @@ pub(super) async fn list(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
         .filter(|endpoint| endpoint.flavor() == Flavor::Gguf)
         .map(|endpoint| view(endpoint))
         .collect();
-    Json(json!({ "object": "list", "data": models }))
+    let names: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.name()).collect();
+    Json(json!({ "object": "list", "data": models, "models": names }))
 }
 
 pub(super) async fn show(
     State(gateway): State<Arc<Gateway>>,
     Path(model): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let endpoint = gateway
-        .language_endpoint(&model)
-        .map_err(GatewayError::into_api)?;
-    Ok(Json(view(&endpoint)))
+    let endpoint = gateway.endpoint(&model).map_err(GatewayError::into_api)?;
+    let mut answer = match endpoint.flavor() {
+        Flavor::Gguf => view(&endpoint),
+        _ => json!({}),
+    };
+    answer["name"] = json!(endpoint.name());
+    answer["ready"] = json!(endpoint.is_ready());
+    Ok(Json(answer))
 }
 
 fn view(endpoint: &Endpoint) -> Value {

@@ -1,0 +1,115 @@
+"""The responses of OpenAI's API through the unmodified openai client, by a real language model."""
+
+from __future__ import annotations
+
+import openai
+import pytest
+from openai import OpenAI
+
+from support.server import Corliss
+
+MODEL = "smollm2"
+
+
+@pytest.fixture
+def client(house: Corliss, language_model: str) -> OpenAI:
+    assert language_model == MODEL
+    return OpenAI(base_url=f"{house.url}/v1", api_key=house.token, max_retries=0, timeout=120)
+
+
+def ask(client: OpenAI, question: object, /, **more):
+    return client.responses.create(model=MODEL, input=question, **({"max_output_tokens": 24, "temperature": 0} | more))
+
+
+def test_a_text_is_answered_with_usage(client: OpenAI) -> None:
+    response = ask(client, "What is 2+2?", metadata={"case": "first"}, store=False)
+    assert "4" in response.output_text
+    assert response.object == "response" and response.id.startswith("resp_") and response.model == MODEL
+    (message,) = response.output
+    assert (message.type, message.role, message.id[:4]) == ("message", "assistant", "msg_")
+    assert response.status in ("completed", "incomplete") and response.error is None
+    assert response.metadata == {"case": "first"} and response.store is False
+    assert response.usage.input_tokens > 5 and 1 <= response.usage.output_tokens <= 24
+    assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens
+    assert response.usage.input_tokens_details.cached_tokens >= 0
+
+
+def test_it_says_what_a_chat_says(client: OpenAI) -> None:
+    chat = client.chat.completions.create(
+        model=MODEL, temperature=0, max_tokens=24,
+        messages=[{"role": "system", "content": "Answer in one word."}, {"role": "user", "content": "Capital of France?"}],
+    )
+    by_text = ask(client, "Capital of France?", instructions="Answer in one word.")
+    by_items = ask(client, [
+        {"role": "developer", "content": "Answer in one word."},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Capital of France?"}]},
+    ])
+    assert by_text.output_text == by_items.output_text == chat.choices[0].message.content
+    assert by_text.usage.input_tokens == chat.usage.prompt_tokens
+
+
+def test_the_conversation_so_far_is_sent_as_input(client: OpenAI) -> None:
+    items: list = [{"role": "user", "content": "My name is Ada. Say hello."}]
+    first = ask(client, items)
+    items += [item.model_dump() for item in first.output]
+    items.append({"role": "user", "content": "Go on."})
+    second = ask(client, items)
+    assert second.usage.input_tokens > first.usage.input_tokens + first.usage.output_tokens
+
+
+def test_a_cut_answer_is_incomplete(client: OpenAI) -> None:
+    response = ask(client, "Tell me a long story.", max_output_tokens=5)
+    assert response.status == "incomplete" and response.incomplete_details.reason == "max_output_tokens"
+    assert response.usage.output_tokens == 5 and response.output[0].status == "incomplete"
+
+
+def test_a_stream_grows_to_the_whole(client: OpenAI) -> None:
+    whole = ask(client, "Count from one to five.")
+    events = list(ask(client, "Count from one to five.", stream=True))
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    names = [event.type for event in events]
+    assert names[:4] == ["response.created", "response.in_progress", "response.output_item.added", "response.content_part.added"]
+    deltas = [event for event in events if event.type == "response.output_text.delta"]
+    assert len(deltas) > 3 and set(names[4:4 + len(deltas)]) == {"response.output_text.delta"}
+    assert names[4 + len(deltas):-1] == ["response.output_text.done", "response.content_part.done", "response.output_item.done"]
+    assert "".join(event.delta for event in deltas) == whole.output_text
+    last = events[-1]
+    assert last.type == f"response.{whole.status}"
+    assert last.response.output_text == whole.output_text and last.response.usage.output_tokens == whole.usage.output_tokens
+    assert {event.item_id for event in deltas} == {last.response.output[0].id}
+    assert events[0].response.status == "in_progress" and events[0].response.id == last.response.id
+
+
+def test_the_client_s_own_stream_helper_reads_it(client: OpenAI) -> None:
+    with client.responses.stream(model=MODEL, input="What is 2+2?", max_output_tokens=200, temperature=0) as stream:
+        text = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
+        assert stream.get_final_response().output_text == text
+
+
+@pytest.mark.parametrize(
+    "more, name",
+    [
+        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"store": True}, "store"),
+        ({"background": True}, "background"),
+        ({"tools": [{"type": "function", "name": "f", "parameters": {}}]}, "tools"),
+        ({"text": {"format": {"type": "json_object"}}}, "text.format"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "input[0].content[0].type"),
+        ({"input": "word " * 20_000}, "input"),
+        ({"temperature": 3}, "temperature"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+    ],
+)
+def test_what_is_not_there_is_refused_by_name(client: OpenAI, more: dict, name: str) -> None:
+    more = dict(more)
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(client, more.pop("input", "hello"), **more)
+    assert refused.value.param == name, refused.value
+    assert name.split(".")[-1] in refused.value.message or name == "input"
+    assert ask(client, "hello", max_output_tokens=1).status == "incomplete"
+
+
+def test_an_unknown_model_is_not_found(client: OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as refused:
+        client.responses.create(model="nobody", input="hello")
+    assert refused.value.code == "model_not_found"
