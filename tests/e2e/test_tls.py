@@ -7,12 +7,14 @@ import ipaddress
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 from pathlib import Path
 from typing import Iterator
 
 import pytest
+import tritonclient.grpc as over_grpc
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -78,6 +80,20 @@ def test_who_speaks_plain_http_gets_nothing(secure: Corliss) -> None:
     with socket.create_connection((host, int(port)), timeout=10) as plain:
         plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert not plain.recv(1024).startswith(b"HTTP/")
+
+
+def test_grpc_is_spoken_over_tls_and_who_speaks_both_stays_with_http_1(secure: Corliss) -> None:
+    authority = secure.environment["CORLISS_SERVER_TLS_CA"]
+    port = int(secure.listen.split(":")[1])
+    client = over_grpc.InferenceServerClient(f"localhost:{port}", ssl=True, root_certificates=authority)
+    assert client.is_server_live()
+    assert client.get_server_metadata(headers={"authorization": f"Bearer {secure.token}"}).name == "corliss"
+    client.close()
+    context = ssl.create_default_context(cafile=authority)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as wrapped:
+            assert wrapped.selected_alpn_protocol() == "http/1.1"
 
 
 def test_a_step_reaches_its_tracking_run(secure: Corliss, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+import socket
+import struct
 import threading
 from types import ModuleType
 from typing import Any, Iterator
@@ -332,3 +334,46 @@ def test_models_are_unloaded_and_loaded(client: Over) -> None:
         client.load_model("nobody")
     with pytest.raises(InferenceServerException, match="parameters.config"):
         client.load_model("words", config="{}")
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def closes(connection: socket.socket) -> bool:
+    """Reads until the server ends the connection."""
+    connection.settimeout(30)
+    try:
+        while connection.recv(65536):
+            pass
+    except ConnectionError:
+        pass
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("attack", ["resets", "headers", "no frames", "large frame"])
+def test_abuse_of_http2_ends_the_connection_and_nothing_else(served: Corliss, attack: str) -> None:
+    host, port = served.listen.split(":")
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0)
+    # POST / http 127.0.0.1, from HPACK's own table but for the host.
+    head = bytes([0x83, 0x84, 0x86, 0x41, 9]) + b"127.0.0.1"
+    sent = {
+        # A request, and at once its withdrawal, over and over.
+        "resets": b"".join(frame(1, 4, stream, head) + frame(3, 0, stream, bytes(4)) for stream in range(1, 20_001, 2)),
+        # Headers that never end.
+        "headers": frame(1, 0, 1, head) + frame(9, 0, 1, b"\0\x01a\x7f\x80\x7f" + bytes(16_000)) * 200,
+        "no frames": b"GET / HTTP/1.1\r\n\r\n" * 10,
+        "large frame": struct.pack(">I", (1 << 24) - 1)[1:] + bytes([0, 0]) + struct.pack(">I", 1),
+    }[attack]
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        try:
+            connection.sendall(preface + sent)
+        except ConnectionError:
+            pass
+        assert closes(connection), attack
+    client = Over(over_grpc, served)
+    x, flag = rows(1)
+    assert (times(client, x, flag).as_numpy("double") == x + x).all()
+    client.client.close()

@@ -19,11 +19,14 @@ use crate::service::Gateway;
 use crate::service::call::Origin;
 use ask::Given;
 
+/// Rows are held as values, which may take sixteen times the room of their text. What is larger is sent as tensors.
+const ROWS_MAX_BYTES: u64 = 16 << 20;
+
 const INFER: Access = Access::Requires(Permission::Infer);
 
 pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
     let state = || gateway.clone();
-    let limit = gateway.config().tensor_max_bytes;
+    let limit = gateway.config().tensor_max_bytes.min(ROWS_MAX_BYTES);
     Routes::new()
         // A path cannot be split at a colon, so the name and what is to be done come as one.
         .route(

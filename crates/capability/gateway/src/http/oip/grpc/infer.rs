@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use corliss_diagnostics::Meaning;
 use corliss_engine::protocol::TensorMessage;
 use corliss_http::ApiError;
@@ -12,17 +12,17 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::call;
 use super::messages::{
-    InferInputTensor, InferTensorContents, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse,
-    ParameterChoice, Parameters, TensorMetadata,
+    InferInputTensor, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse, ParameterChoice,
+    Parameters, TensorMetadata,
 };
+use super::{call, contents};
 use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::call::Origin;
 
 /// Requests of one stream that are worked on at once. Their answers come in the order in which they were asked.
-const STREAM_AT_ONCE: usize = 16;
+const STREAM_AT_ONCE: usize = 8;
 const SHARED_MEMORY: &str = "shared_memory_region";
 
 pub(super) async fn infer(
@@ -105,7 +105,8 @@ fn translate(request: ModelInferRequest) -> Result<TensorMessage, ApiError> {
                         "has contents beside raw_input_contents; send one of them",
                     ));
                 }
-                (false, contents) => typed(&input, index, contents.as_ref())?,
+                (false, contents) => contents::read(&input.datatype, contents.as_ref())
+                    .map_err(|reason| wrong(&input, index, &reason))?,
             };
             parameters.insert("binary_data_size".to_owned(), json!(bytes.len()));
             tensors.push(bytes);
@@ -154,112 +155,6 @@ fn parameters(given: &Parameters) -> Map<String, Value> {
         .iter()
         .map(|(name, parameter)| (name.clone(), value(&parameter.choice)))
         .collect()
-}
-
-/// Contents that came as numbers, as bytes.
-fn typed(
-    input: &InferInputTensor,
-    index: usize,
-    contents: Option<&InferTensorContents>,
-) -> Result<Bytes, ApiError> {
-    let none = InferTensorContents::default();
-    let all = contents.unwrap_or(&none);
-    let narrow = |value: i64| {
-        let message = format!("has the value {value}, which is not one of {}", input.datatype);
-        wrong(input, index, &message)
-    };
-    let (field, bytes) = match input.datatype.as_str() {
-        "BOOL" => (
-            "bool_contents",
-            side_by_side(&all.bool_contents, |value| [u8::from(*value)]),
-        ),
-        "INT8" => (
-            "int_contents",
-            side_by_side(&narrowed::<_, i8>(&all.int_contents, narrow)?, |value| {
-                value.to_le_bytes()
-            }),
-        ),
-        "INT16" => (
-            "int_contents",
-            side_by_side(&narrowed::<_, i16>(&all.int_contents, narrow)?, |value| {
-                value.to_le_bytes()
-            }),
-        ),
-        "INT32" => (
-            "int_contents",
-            side_by_side(&all.int_contents, |value| value.to_le_bytes()),
-        ),
-        "INT64" => (
-            "int64_contents",
-            side_by_side(&all.int64_contents, |value| value.to_le_bytes()),
-        ),
-        "UINT8" => (
-            "uint_contents",
-            side_by_side(&narrowed::<_, u8>(&all.uint_contents, narrow)?, |value| {
-                value.to_le_bytes()
-            }),
-        ),
-        "UINT16" => (
-            "uint_contents",
-            side_by_side(&narrowed::<_, u16>(&all.uint_contents, narrow)?, |value| {
-                value.to_le_bytes()
-            }),
-        ),
-        "UINT32" => (
-            "uint_contents",
-            side_by_side(&all.uint_contents, |value| value.to_le_bytes()),
-        ),
-        "UINT64" => (
-            "uint64_contents",
-            side_by_side(&all.uint64_contents, |value| value.to_le_bytes()),
-        ),
-        "FP32" => (
-            "fp32_contents",
-            side_by_side(&all.fp32_contents, |value| value.to_le_bytes()),
-        ),
-        "FP64" => (
-            "fp64_contents",
-            side_by_side(&all.fp64_contents, |value| value.to_le_bytes()),
-        ),
-        "BYTES" => ("bytes_contents", {
-            let mut bytes = BytesMut::new();
-            for text in &all.bytes_contents {
-                // A message is smaller than what four bytes can count.
-                bytes.put_u32_le(u32::try_from(text.len()).unwrap_or(u32::MAX));
-                bytes.extend_from_slice(text);
-            }
-            bytes.freeze()
-        }),
-        _ => {
-            return Err(wrong(
-                input,
-                index,
-                &format!("is {}, which is sent in raw_input_contents", input.datatype),
-            ));
-        }
-    };
-    if bytes.is_empty() && *all != none {
-        let reason = format!("is {}, so its data belongs into {field}", input.datatype);
-        return Err(wrong(input, index, &reason));
-    }
-    Ok(bytes)
-}
-
-/// Values of a narrower type than they came in.
-fn narrowed<T: Copy + Into<i64>, N: TryFrom<i64>>(
-    values: &[T],
-    refused: impl Fn(i64) -> ApiError,
-) -> Result<Vec<N>, ApiError> {
-    let one = |value: &T| N::try_from((*value).into()).map_err(|_| refused((*value).into()));
-    values.iter().map(one).collect()
-}
-
-fn side_by_side<T, const N: usize>(values: &[T], bytes: impl Fn(&T) -> [u8; N]) -> Bytes {
-    let mut all = Vec::with_capacity(values.len() * N);
-    for value in values {
-        all.extend_from_slice(&bytes(value));
-    }
-    all.into()
 }
 
 #[derive(Deserialize)]

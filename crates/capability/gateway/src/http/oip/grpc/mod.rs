@@ -2,6 +2,7 @@
 
 mod about;
 mod call;
+mod contents;
 mod infer;
 mod messages;
 mod repository;
