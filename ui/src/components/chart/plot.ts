@@ -69,7 +69,8 @@ export function optionsOf(runs: DrawnRun[], drawing: Drawing, size: { width: num
   return {
     ...size,
     legend: { show: false },
-    padding: [8, 10, 0, 0],
+    // The last time of day stands over the end of its axis.
+    padding: [8, drawing.live ? 24 : 10, 0, 0],
     cursor: {
       y: false,
       points: { size: 6 },

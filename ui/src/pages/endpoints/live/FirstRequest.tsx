@@ -2,7 +2,6 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { EndpointView } from "../../../api/endpoints";
 import { metadata } from "../../../api/inference";
-import { Command } from "../../../components/Command";
 import { Empty } from "../../../components/Notice";
 import { curlChat, curlInfer } from "../playground/snippets";
 import { formatRequest } from "../playground/tensors";
@@ -16,14 +15,13 @@ export function FirstRequest({ endpoint }: { endpoint: EndpointView }) {
   const model = useQuery({ queryKey: ["metadata", endpoint.name], queryFn: () => metadata(endpoint.name), staleTime: 60_000, enabled: tensors });
   const command = commandFor(endpoint, model.data && formatRequest(model.data));
   return (
-    <Empty title="No requests yet">
+    <Empty title="No requests yet" command={command && ['eval "$(corliss env)"', command]}>
       {endpoint.replicas_ready === 0 ? "Requests are answered as soon as a replica is ready." : (
         <>
           Ask it in the <Link to="/endpoints/$name" params={{ name: endpoint.name }} search={{ tab: "playground" }}>playground</Link>
           {command && ", or in a terminal:"}
         </>
       )}
-      {command && <span className="commands"><Command text={'eval "$(corliss env)"'} /><Command text={command} /></span>}
     </Empty>
   );
 }

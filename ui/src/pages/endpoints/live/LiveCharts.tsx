@@ -36,7 +36,6 @@ export function LiveCharts({ name, samples, language }: Props) {
     cached: [line("cached_share", "of prompts", SOLID)],
   }), [points]);
   const flying = useMemo(() => replicaLines(samples), [samples]);
-  const times = useMemo(() => samples.map((one) => one.at), [samples]);
   const shared = { sync: `live ${name}` };
   return (
     <Suspense fallback={<div className="charts live-charts" aria-busy="true">{Array.from({ length: language ? 7 : 4 }, (_, index) => <div key={index} className="chart-box waiting" />)}</div>}>
@@ -47,17 +46,18 @@ export function LiveCharts({ name, samples, language }: Props) {
         {language && <LiveChart {...shared} name="Time to first token" at={at} lines={lines.first} text={latency} ticks={tick} least={10} none="No answer began" />}
         {language && <LiveChart {...shared} name="Tokens per second" at={at} lines={lines.tokens} text={rate} least={10} none="Reading" />}
         {language && <LiveChart {...shared} name="Prompt tokens from the cache" at={at} lines={lines.cached} text={share} least={1} most={1} none="No prompt came" />}
-        <div className="live-wide"><LiveChart {...shared} name="Requests in flight, by replica" at={times} lines={flying} text={rate} least={4} none="No replica takes requests" /></div>
+        <div className="live-wide"><LiveChart {...shared} name="Requests in flight, by replica" at={flying.at} lines={flying.lines} text={rate} least={4} none="No replica takes requests" /></div>
       </div>
     </Suspense>
   );
 }
 
-function replicaLines(samples: Sample[]): LiveLine[] {
-  const replicas = inFlightOf(samples);
+function replicaLines(samples: Sample[]): { at: number[]; lines: LiveLine[] } {
+  const { at, replicas } = inFlightOf(samples);
   const looks = looksOf(replicas.map((one) => one.replica));
-  return replicas.flatMap(({ replica, counts }) => {
+  const lines = replicas.flatMap(({ replica, counts }) => {
     const look = looks.get(replica);
     return look ? [{ id: replica, name: shortId(replica), look, values: counts }] : [];
   });
+  return { at, lines };
 }

@@ -13,7 +13,7 @@ export function LiveTiles({ samples, language }: Props) {
   const point = newest && "requests" in newest ? newest : undefined;
   const flying = samples[samples.length - 1]?.stats.in_flight ?? [];
   return (
-    <div className="tiles" role="group" aria-label="The last ten seconds">
+    <div className="tiles live-tiles" role="group" aria-label="The last ten seconds">
       <Tile label="Requests" value={point && `${rate(point.requests)}/s`} under="in the last 10 s" />
       <Unanswered point={point} />
       <Tile label="Latency" value={point && times(point.latency_p50)} under={point && under(point.latency_p99)} />

@@ -70,9 +70,12 @@ it("keeps a bounded window, and begins anew with a server that did or a clock th
   expect(withSample(samples, back)).toEqual([back]);
 });
 
-it("follows replicas that come and go", () => {
-  const samples: Sample[] = [[["rep_a", 3]], [["rep_a", 1], ["rep_b", 2]], [["rep_b", 0]]].map((in_flight, at) => ({ at, stats: stats({ in_flight: in_flight as [string, number][] }) }));
-  expect(inFlightOf(samples)).toEqual([{ replica: "rep_a", counts: [3, 1, undefined] }, { replica: "rep_b", counts: [undefined, 2, 0] }]);
+it("follows replicas that come and go, and draws no line over a time in which nobody read", () => {
+  const read: [number, [string, number][]][] = [[0, [["rep_a", 3]]], [2000, [["rep_a", 1], ["rep_b", 2]]], [4000, [["rep_b", 0]]], [60_000, [["rep_b", 5]]]];
+  expect(inFlightOf(read.map(([at, in_flight]) => ({ at, stats: stats({ in_flight }) })))).toEqual({
+    at: [0, 2000, 4000, 59_999, 60_000],
+    replicas: [{ replica: "rep_a", counts: [3, 1, undefined, undefined, undefined] }, { replica: "rep_b", counts: [undefined, 2, 0, undefined, 5] }],
+  });
 });
 
 it("tells an endpoint that was never asked from one that is", () => {

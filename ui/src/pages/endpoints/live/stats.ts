@@ -120,11 +120,21 @@ export function pointsOf(samples: Sample[]): (Point | { at: number })[] {
   });
 }
 
-/** Replicas that had requests in flight or were known at some time, and how many each had at each sample. */
-export function inFlightOf(samples: Sample[]): { replica: string; counts: (number | undefined)[] }[] {
+export interface InFlight {
+  at: number[];
+  /** How many each replica had at each moment; undefined where it was not there, or nobody read. */
+  replicas: { replica: string; counts: (number | undefined)[] }[];
+}
+
+/** Requests in flight at each sample, of every replica that was there at some time. */
+export function inFlightOf(samples: Sample[]): InFlight {
   const ids = [...new Set(samples.flatMap(({ stats }) => stats.in_flight.map(([id]) => id)))].sort();
-  const known = samples.map(({ stats }) => new Map(stats.in_flight));
-  return ids.map((replica) => ({ replica, counts: known.map((one) => one.get(replica)) }));
+  const moments = samples.flatMap((sample, index) => {
+    const last = samples[index - 1];
+    const moment = { at: sample.at, known: new Map(sample.stats.in_flight) };
+    return last && sample.at - last.at > GAP_MS ? [{ at: sample.at - 1, known: new Map<string, number>() }, moment] : [moment];
+  });
+  return { at: moments.map((one) => one.at), replicas: ids.map((replica) => ({ replica, counts: moments.map((one) => one.known.get(replica)) })) };
 }
 
 /** Nothing was ever asked of it, as far as the running server knows. */

@@ -11,6 +11,12 @@ const NEAR_PX = 60;
 export function Chat({ name, chat }: { name: string; chat: Conversation }) {
   const { turns, busy, error, settings, change, send, stop, clear } = chat;
   const box = useFollowing(turns);
+  const message = useRef<HTMLTextAreaElement>(null);
+  const halt = (): void => {
+    stop();
+    // The button that was pressed goes away.
+    message.current?.focus();
+  };
   const submit = (event: FormEvent): void => {
     event.preventDefault();
     send();
@@ -34,9 +40,9 @@ export function Chat({ name, chat }: { name: string; chat: Conversation }) {
       {error !== undefined && <ErrorNote error={error} />}
       <form className="chat-form" onSubmit={submit}>
         <label htmlFor="chat-text" className="hidden-text">Message</label>
-        <textarea id="chat-text" rows={2} placeholder="Message" value={settings.text} onChange={(event) => change({ text: event.target.value })} onKeyDown={press} />
+        <textarea id="chat-text" ref={message} rows={2} placeholder="Message" value={settings.text} onChange={(event) => change({ text: event.target.value })} onKeyDown={press} />
         {busy
-          ? <button type="button" className="button button-bad" onClick={stop}>Stop</button>
+          ? <button type="button" className="button button-bad" onClick={halt}>Stop</button>
           : <button type="submit" className="button button-main" disabled={settings.text.trim() === ""}>Send</button>}
       </form>
       <div className="toolbar">

@@ -28,7 +28,7 @@ function Code({ request }: { request: ChatRequest }) {
   const text = tab === "curl" ? curlChat(window.location.origin, request) : pythonChat(window.location.origin, request);
   return (
     <Tabs label="Language" tabs={TABS} current={tab} onChange={setTab}>
-      <div className="snippet">
+      <div className="request-code">
         <pre tabIndex={0} aria-label={`The request in ${tab}`}>{text}</pre>
         <Copy text={text} label={tab === "curl" ? "Copy as curl" : "Copy as Python"} />
       </div>

@@ -48,9 +48,9 @@ export function RequestsPanel({ endpoint, live, outcome }: Props) {
         : records.length === 0 ? <FirstRequest endpoint={endpoint} /> : (
           <>
             <Filters name={name} wanted={wanted} />
-            {rows.length === 0 ? <Empty title={`None of the newest ${plural(records.length, "request")} ended so`} /> : <Rows rows={rows} onOpen={setOpened} />}
+            {rows.length === 0 ? <Empty title={`None of the newest ${plural(records.length, "request")} is ${wanted}`} /> : <Rows rows={rows} onOpen={setOpened} />}
             <div className="toolbar">
-              <span className="faint">{told(rows.length, records.length, wanted)} Kept are the newest {count(REMEMBERED)}, until the server is started anew.</span>
+              <span className="faint">{rows.length > 0 && told(rows.length, records.length, wanted)} Kept are the newest {count(REMEMBERED)}, until the server is started anew.</span>
               {!all && (records.length >= limit && wanted === undefined || rows.length === SHOWN) && <button type="button" className="button" onClick={() => setAll(true)}>Show all that are kept</button>}
             </div>
           </>

@@ -1,5 +1,5 @@
 import { useMutation } from "@tanstack/react-query";
-import { useId, useRef, useState, type FormEvent, type ReactNode } from "react";
+import { useEffect, useId, useRef, useState, type FormEvent, type ReactNode } from "react";
 import { endpoints, STRATEGIES, type EndpointView, type Routing, type Strategy } from "../../../api/endpoints";
 import { asApiError, sentence } from "../../../api/errors";
 import { ErrorNote, Note } from "../../../components/Notice";
@@ -19,6 +19,7 @@ export function RoutingForm({ endpoint, onSaved, onBack }: Props) {
   const form = useRef<HTMLFormElement>(null);
   const [draft, setDraft] = useState<Draft>(() => draftOf(endpoint.routing));
   const [problems, setProblems] = useState<Problems>({});
+  useEffect(() => form.current?.querySelector("select")?.focus(), []);
   const meanwhile = JSON.stringify(began.current) !== JSON.stringify(endpoint.routing);
   const show = (found: Problems): void => {
     setProblems(found);

@@ -1,7 +1,7 @@
 // How requests are routed, told in sentences; for those who may, a form to say it otherwise.
 import { useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { endpoints, type EndpointView } from "../../../api/endpoints";
 import { Announce } from "../../../components/Announce";
 import { Confirm } from "../../../components/Confirm";
@@ -15,6 +15,13 @@ export function RoutingPanel({ endpoint }: { endpoint: EndpointView }) {
   const may = useMayServe();
   const [editing, setEditing] = useState(false);
   const [said, setSaid] = useState("");
+  const change = useRef<HTMLButtonElement>(null);
+  const edited = useRef(false);
+  useEffect(() => {
+    // Back to where the form was opened.
+    if (!editing && edited.current) change.current?.focus();
+    edited.current = editing;
+  }, [editing]);
   const taken = (answer: EndpointView, words: string): void => {
     client.setQueryData(["endpoint", endpoint.name], answer);
     setEditing(false);
@@ -29,7 +36,7 @@ export function RoutingPanel({ endpoint }: { endpoint: EndpointView }) {
         <RoutingForm endpoint={endpoint} onSaved={(answer) => taken(answer, "The routing is changed")} onBack={() => setEditing(false)} />
       ) : (
         <div className="toolbar routing-actions">
-          <button type="button" className="button button-main" onClick={() => { setSaid(""); setEditing(true); }}>Change it</button>
+          <button type="button" ref={change} className="button button-main" onClick={() => { setSaid(""); setEditing(true); }}>Change it</button>
           <Confirm label="Back to defaults" title={`Route ${endpoint.name} by the defaults?`} confirm="Back to defaults" danger action={reset}>
             <p>Strategy, retries, time-outs, limits, fallbacks and rules become what an endpoint has that nobody said anything of. Requests on their way are not touched.</p>
           </Confirm>
