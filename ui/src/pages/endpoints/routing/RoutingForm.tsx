@@ -51,6 +51,8 @@ export function RoutingForm({ endpoint, onSaved, onBack }: Props) {
     // It was about what stood there before.
     if (problems[field] !== undefined) setProblems({ ...problems, [field]: undefined });
   };
+  // Of one strategy only, but what is wrong is never out of sight.
+  const asked = (field: Field, strategy: Strategy): boolean => draft.router === strategy || problems[field] !== undefined;
   const input = (field: Field, label: string, under: ReactNode, props: { placeholder?: string; numeric?: boolean } = {}): ReactNode =>
     <TextField field={field} label={label} under={under} value={draft[field]} problem={problems[field]} onChange={(value) => set(field, value)} {...props} />;
   return (
@@ -64,9 +66,9 @@ export function RoutingForm({ endpoint, onSaved, onBack }: Props) {
           </select>
           <span className="faint">{STRATEGY_WORDS[draft.router]}</span>
         </label>
-        {draft.router === "session_affinity" && input("session_header", "Header of the session", "its value names the session")}
-        {draft.router === "weighted" && input("weights", "Weights of versions", "any other version has 1", { placeholder: "2=9, 3=1" })}
-        {draft.router === "prefix_aware" && input("prefix_slack_tokens", "Slack, tokens", "more to compute than the least busy replica, and still preferred", { numeric: true })}
+        {asked("session_header", "session_affinity") && input("session_header", "Header of the session", "its value names the session")}
+        {asked("weights", "weighted") && input("weights", "Weights of versions", "any other version has 1", { placeholder: "2=9, 3=1" })}
+        {asked("prefix_slack_tokens", "prefix_aware") && input("prefix_slack_tokens", "Slack, tokens", "more to compute than the least busy replica, and still preferred", { numeric: true })}
         {input("concurrent_max", "Requests at once", "empty: what the server allows", { numeric: true })}
       </fieldset>
       <fieldset>
