@@ -4,7 +4,7 @@ import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
 
 const server = process.env.CORLISS_URL ?? "http://127.0.0.1:7070";
-const proxied = ["/api", "/ajax-api", "/v1", "/v2", "/healthz", "/readyz"];
+const proxied = ["/api", "/ajax-api", "/model-versions", "/v1", "/v2", "/healthz", "/readyz"];
 
 export default defineConfig({
   plugins: [react()],

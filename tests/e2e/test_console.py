@@ -1,6 +1,6 @@
 """The console in a real Chromium, on a server that holds the main job. The pages are driven by ui/e2e, which
-makes a dataset of its own to browse, compare and merge; screenshots of each are kept in test-results/console
-to be looked at."""
+makes a dataset of its own to browse, compare and merge, and an endpoint of its own to ask, watch and route otherwise;
+screenshots of each are kept in test-results/console to be looked at."""
 
 from __future__ import annotations
 

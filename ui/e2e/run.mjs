@@ -8,7 +8,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { openBrowser } from "./browser.mjs";
 import { checkData } from "./data.mjs";
-import { tryChat, tryInfer } from "./endpoints.mjs";
+import { checkEndpoint, tryChat, tryInfer } from "./endpoints.mjs";
 import { checkKeyboard } from "./keyboard.mjs";
 import { checkModels } from "./models.mjs";
 import { checkRun } from "./runs.mjs";
@@ -61,7 +61,10 @@ async function pagesOf(found) {
     for (const tab of ["history", "refs", "lineage"]) pages[`dataset-${tab}`] = `${pages.dataset}?tab=${tab}`;
     pages.version = `/data/versions/${found.dataset.latest}`;
   }
-  for (const endpoint of found.endpoints) pages[`endpoint-${endpoint.name}`] = `/endpoints/${endpoint.name}`;
+  for (const endpoint of found.endpoints) {
+    pages[`endpoint-${endpoint.name}`] = `/endpoints/${endpoint.name}`;
+    for (const tab of ["requests", "playground", "routing"]) pages[`endpoint-${endpoint.name}-${tab}`] = `/endpoints/${endpoint.name}?tab=${tab}`;
+  }
   return pages;
 }
 
@@ -137,9 +140,14 @@ try {
   await checkModels({ page, problems, url, token, visit, shot, noSidewaysScroll });
   for (const endpoint of found.endpoints.filter((one) => one.replicas_ready > 0)) {
     step = `try ${endpoint.name}`;
-    await visit(`/endpoints/${endpoint.name}`);
+    await visit(`/endpoints/${endpoint.name}?tab=playground`);
     if (endpoint.flavor === "onnx") await tryInfer({ page, shot, name: endpoint.name });
-    if (endpoint.flavor === "gguf") await tryChat({ page, shot, name: endpoint.name });
+    if (endpoint.flavor === "gguf") await tryChat({ page, problems, token, shot, name: endpoint.name });
+  }
+  const tensors = found.endpoints.find((one) => one.flavor === "onnx" && one.replicas_ready > 0);
+  if (tensors) {
+    step = "watch an endpoint";
+    await checkEndpoint({ page, problems, url, token, visit, shot, noSidewaysScroll, model: tensors.model });
   }
   if (problems.length > 0) throw new Error(`the browser reported:\n  ${problems.join("\n  ")}`);
   console.log(`console: ${Object.keys(pages).length} pages in light, dark and small; keyboard, run, data, tracking, traces, models and endpoints work`);

@@ -139,7 +139,12 @@ export function makeRouter(link: string | undefined) {
       beforeLoad: ({ params }) => { throw redirect({ to: "/data/datasets/$name", params, replace: true }); },
     }),
     createRoute({ getParentRoute: () => at, path: "/endpoints", component: EndpointsPage }),
-    createRoute({ getParentRoute: () => at, path: "/endpoints/$name", component: EndpointPage }),
+    createRoute({
+      getParentRoute: () => at,
+      path: "/endpoints/$name",
+      component: EndpointPage,
+      validateSearch: (search: Record<string, unknown>): { tab?: string; outcome?: string } => texts(search, "tab", "outcome"),
+    }),
     createRoute({ getParentRoute: () => at, path: "/queue", component: QueuePage }),
   ]);
   return createRouter({ routeTree: tree, parseSearch, stringifySearch });

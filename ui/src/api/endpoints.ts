@@ -28,9 +28,99 @@ export interface EndpointView {
   replicas_desired: number;
   replicas_ready: number;
   replicas: Replica[];
+  routing: Routing;
   requests_total: number;
   created_ms: number;
   updated_ms: number;
+}
+
+export const STRATEGIES = ["round_robin", "weighted", "least_connections", "least_response_time", "least_tokens", "prefix_aware", "session_affinity"] as const;
+
+export type Strategy = (typeof STRATEGIES)[number];
+
+export type Condition =
+  | { version: number }
+  | { header: { name: string; is: string } }
+  | { tenant: string[] }
+  | { prompt_tokens: { at_least?: number | null; at_most?: number | null } };
+
+export type Destination = "all" | { version: number } | { replicas: string[] } | { pool: string };
+
+export interface Rule {
+  when: Condition[];
+  to: Destination;
+}
+
+/** How requests are routed. What may be absent is then not bounded, or not done. */
+export interface Routing {
+  router: Strategy;
+  session_header: string;
+  /** Shares of versions; one that is not named has 1. */
+  weights: Record<string, number>;
+  prefix_slack_tokens: number;
+  rules: Rule[];
+  retry: { attempts: number; budget_percent: number };
+  hedge_after_ms?: number;
+  attempt_timeout_ms?: number;
+  timeout_ms?: number;
+  concurrent_max?: number;
+  fallback: string[];
+}
+
+/** What an endpoint has done since its server started: counters that only rise. */
+export interface EndpointStats {
+  requests_total: number;
+  failed_total: number;
+  invalid_total: number;
+  cancelled_total: number;
+  /** Not let in; not part of `requests_total`. */
+  refused_total: number;
+  retries_total: number;
+  hedges_total: number;
+  fallbacks_total: number;
+  prompt_tokens_total: number;
+  cached_tokens_total: number;
+  completion_tokens_total: number;
+  latency_ms_sum: number;
+  latency_buckets: number[];
+  first_token_buckets: number[];
+  in_flight: [string, number][];
+}
+
+export const OUTCOMES = ["answered", "failed", "invalid", "cancelled"] as const;
+
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** Why a replica was picked; the numbers depend on `why`. */
+export interface Reason {
+  why: string;
+  in_flight?: number;
+  cost_us?: number;
+  tokens?: number;
+  blocks?: number;
+}
+
+/** A request that has ended, or one of the several answers that it asked for. */
+export interface RequestRecord {
+  id: string;
+  at_ms: number;
+  caller: string;
+  /** The endpoint that its client named, if another one answered. */
+  instead_of?: string;
+  /** The rule that decided, counted from 0. */
+  rule?: number;
+  replica: string | null;
+  reason: Reason | null;
+  version: number | null;
+  attempts: number;
+  hedged: boolean;
+  first_us: number | null;
+  total_us: number;
+  prompt_tokens: number;
+  cached_tokens: number;
+  completion_tokens: number;
+  outcome: Outcome;
+  error?: string;
 }
 
 const base = "/api/v1/endpoints";
@@ -38,4 +128,9 @@ const base = "/api/v1/endpoints";
 export const endpoints = {
   list: () => request<Page<EndpointView>>(base),
   get: (name: string) => request<EndpointView>(`${base}/${segment(name)}`),
+  stats: (name: string, signal?: AbortSignal) => request<EndpointStats>(`${base}/${segment(name)}/stats`, { signal }),
+  /** Newest first. */
+  requests: (name: string, limit: number, signal?: AbortSignal) => request<Page<RequestRecord>>(`${base}/${segment(name)}/requests`, { query: { limit }, signal }),
+  /** What is left out gets its default. */
+  route: (name: string, routing: Partial<Routing>) => request<EndpointView>(`${base}/${segment(name)}/routing`, { method: "PUT", body: routing }),
 };

@@ -33,6 +33,8 @@ it("makes sentences", () => {
   expect(sentence("no such run")).toBe("No such run.");
   expect(sentence("Done!")).toBe("Done!");
   expect(sentence(" ")).toBe("");
+  // Fields are called what they are called.
+  expect(["retry.attempts must lie below 8", "max_tokens: too many", "rules[0] holds for none", "e.g. this"].map(sentence)).toEqual(["retry.attempts must lie below 8.", "max_tokens: too many.", "rules[0] holds for none.", "e.g. this."]);
 });
 
 it("wraps other errors without losing their words", () => {

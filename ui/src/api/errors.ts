@@ -38,7 +38,9 @@ const text = (value: unknown): string | undefined =>
 export function sentence(message: string): string {
   const trimmed = message.trim();
   if (trimmed === "") return "";
-  const first = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+  // A field is written as it is called, at the beginning of a sentence too: `retry.attempts`, `max_tokens`.
+  const named = /^\w*(_|\.\w|\[)/.test(trimmed);
+  const first = named ? trimmed : trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
   return /[.!?]$/.test(first) ? first : `${first}.`;
 }
 

@@ -62,12 +62,13 @@ function delta(chunk: Chunk): ChatDelta {
   };
 }
 
-export async function* chat(
-  model: string,
-  messages: ChatMessage[],
-  options: { max_tokens: number; temperature: number },
-  signal: AbortSignal,
-): AsyncGenerator<ChatDelta> {
+/** What is absent is left to the server. */
+export interface ChatOptions {
+  max_tokens?: number;
+  temperature?: number;
+}
+
+export async function* chat(model: string, messages: ChatMessage[], options: ChatOptions, signal: AbortSignal): AsyncGenerator<ChatDelta> {
   const body = { model, messages, stream: true, stream_options: { include_usage: true }, ...options };
   for await (const event of events("/v1/chat/completions", { method: "POST", body, signal })) {
     if (event.data === "[DONE]") return;
@@ -78,4 +79,6 @@ export async function* chat(
     }
     yield delta(chunk);
   }
+  // Only [DONE] says that an answer is whole.
+  if (!signal.aborted) throw new ApiError(502, { code: "answer_cut", message: "the connection ended before the answer did", retryable: true });
 }

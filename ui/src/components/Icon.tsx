@@ -38,6 +38,8 @@ const PATHS = {
   plus: "M8 3.5v9M3.5 8h9",
   enlarge: "M9.5 2.5h4v4M13.5 2.5L9 7M6.5 13.5h-4v-4M2.5 13.5L7 9",
   child: "M4 2.5V9a2 2 0 0 0 2 2h6.5M9.5 8l3 3-3 3",
+  pause: "M5.5 3.5v9M10.5 3.5v9",
+  play: "M5 3.5l7.5 4.5L5 12.5z",
   pencil: "M3 13l.7-3L10.5 3.2l2.3 2.3L6 12.3z",
 } as const;
 

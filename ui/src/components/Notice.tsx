@@ -47,12 +47,12 @@ export function Note({ bad, children }: { bad: boolean; children: ReactNode }) {
   );
 }
 
-export function Empty({ title, children, command }: { title: string; children?: ReactNode; command?: string }) {
+export function Empty({ title, children, command }: { title: string; children?: ReactNode; command?: string | string[] }) {
   return (
     <div className="empty">
       <h3>{title}</h3>
       {children && <p className="soft">{children}</p>}
-      {command && <Command text={command} />}
+      {[command ?? []].flat().map((one) => <Command key={one} text={one} />)}
     </div>
   );
 }

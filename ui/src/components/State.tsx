@@ -35,6 +35,8 @@ const LOOKS: Record<string, [Tone, IconName]> = {
   scheduled: ["wait", "clock"],
   killed: ["bad", "slash"],
   cancelled: ["mute", "slash"],
+  answered: ["good", "check"],
+  invalid: ["wait", "bang"],
   verified: ["good", "check"],
   unsafe: ["wait", "bang"],
   damaged: ["bad", "cross"],

@@ -14,13 +14,15 @@ interface Props<T> {
   columns: Column<T>[];
   rows: T[];
   rowKey: (row: T) => string;
+  /** What a press on a row opens. A cell must hold a button that does the same, for the keyboard. */
+  onOpen?: (row: T) => void;
 }
 
 const classOf = (column: Pick<Column<unknown>, "number" | "wide">): string | undefined => (column.number ? "number" : column.wide ? "wide" : undefined);
 
 /** A dense table; on a small screen it scrolls by itself, also by keyboard. */
-export function Table<T>({ label, columns, rows, rowKey }: Props<T>) {
-  return <TableFrame label={label} heads={columns}><TableRows columns={columns} rows={rows} rowKey={rowKey} /></TableFrame>;
+export function Table<T>({ label, columns, rows, rowKey, onOpen }: Props<T>) {
+  return <TableFrame label={label} heads={columns}><TableRows columns={columns} rows={rows} rowKey={rowKey} onOpen={onOpen} /></TableFrame>;
 }
 
 /** A table without its rows, for lists that add thousands of them page by page: each page is a `TableRows`. */
@@ -39,11 +41,13 @@ export function TableFrame({ label, heads, children }: { label: string; heads: O
   );
 }
 
-export function TableRows<T>({ columns, rows, rowKey }: Omit<Props<T>, "label">) {
+export function TableRows<T>({ columns, rows, rowKey, onOpen }: Omit<Props<T>, "label">) {
+  // Who marks text to copy it opens nothing.
+  const open = (row: T): void => { if (window.getSelection()?.isCollapsed !== false) onOpen?.(row); };
   return (
     <tbody>
       {rows.map((row) => (
-        <tr key={rowKey(row)}>
+        <tr key={rowKey(row)} className={onOpen && "opens"} onClick={onOpen && (() => open(row))}>
           {columns.map((column) => <td key={column.head} className={classOf(column)}>{column.cell(row)}</td>)}
         </tr>
       ))}

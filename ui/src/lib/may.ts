@@ -9,12 +9,17 @@ export const mayWriteData = (role: string | undefined): boolean => role !== unde
 /** Those who decide what is served: see docs/reference/roles.md. */
 export const mayPromote = (role: string | undefined): boolean => role === "ml-engineer" || role === "platform-admin";
 
+/** Those who deploy endpoints and say how their requests are routed: see docs/reference/roles.md. */
+export const mayServe = (role: string | undefined): boolean => role === "ml-engineer" || role === "platform-admin";
+
 /** Those who say which models need approval: see docs/reference/roles.md. */
 export const mayProtect = (role: string | undefined): boolean => role === "platform-admin";
 
 const useRole = (): string | undefined => useQueryClient().getQueryData<Session | null>(SESSION)?.role;
 
 export const useMayPromote = (): boolean => mayPromote(useRole());
+
+export const useMayServe = (): boolean => mayServe(useRole());
 
 export const useMayProtect = (): boolean => mayProtect(useRole());
 

@@ -1,8 +1,7 @@
 // One metric of one or many runs as curves, drawn by uPlot. Dragging zooms; so do + and − around the place that the
 // arrow keys move; 0 or a double click shows everything again.
-import { useEffect, useId, useMemo, useRef, useState, type KeyboardEvent } from "react";
-import uPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
+import { useId, useMemo, useRef, useState, type KeyboardEvent } from "react";
+import type uPlot from "uplot";
 import type { MetricPoint } from "../../api/tracking";
 import { useShownTheme } from "../../lib/theme";
 import { axisFor, curveOf, leftOut, summary } from "./curves";
@@ -12,6 +11,7 @@ import { dataOf, optionsOf, type Drawing } from "./plot";
 import type { ChartSettings } from "./settings";
 import { Tip } from "./Tip";
 import { LastValues } from "./LastValues";
+import { moveCursor, placeAfter, usePlot } from "./usePlot";
 
 interface Props {
   name: string;
@@ -35,7 +35,6 @@ export interface Place {
 
 export function CurveChart({ name, runs, points, settings, sync, height, zoom, onZoom, onEnlarge }: Props) {
   const host = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot | null>(null);
   const [place, setPlace] = useState<Place | undefined>(undefined);
   const id = useId();
   const theme = useShownTheme();
@@ -46,33 +45,15 @@ export function CurveChart({ name, runs, points, settings, sync, height, zoom, o
   const logX = settings.logX && axis !== "time" && curves.some((curve) => curve.x.filter((x) => x > 0).length > 1);
   const drawing = useMemo<Drawing>(() => ({ axis, smoothing: settings.smoothing, logX, logY, range: zoom }), [axis, settings.smoothing, logX, logY, zoom]);
   const data = useMemo(() => dataOf(curves, drawing), [curves, drawing]);
-  const latest = useRef({ data, zoom, onZoom });
-  latest.current = { data, zoom, onZoom };
-  const shape = `${theme} ${axis} ${logX} ${logY} ${settings.smoothing > 0} ${height} ${runs.map((run) => `${run.id}${run.look.colour}${run.look.dash.join()}`).join()}`;
+  const latest = useRef({ zoom, onZoom });
+  latest.current = { zoom, onZoom };
+  const shape = `${theme} ${axis} ${logX} ${logY} ${settings.smoothing > 0} ${runs.map((run) => `${run.id}${run.look.colour}${run.look.dash.join()}`).join()}`;
 
-  useEffect(() => {
-    const element = host.current;
-    if (!element) return undefined;
-    const size = (): { width: number; height: number } => ({ width: element.clientWidth, height });
-    const made = new uPlot(optionsOf(runs, drawing, size(), sync, {
-      onCursor: (at) => setPlace(at.cursor.idx === null || at.cursor.idx === undefined ? undefined : { index: at.cursor.idx, left: at.cursor.left ?? 0, here: element.matches(":hover, :focus-visible") }),
-      onZoom: (range) => latest.current.onZoom(range),
-      range: () => latest.current.zoom,
-    }), latest.current.data, element);
-    plot.current = made;
-    const observer = new ResizeObserver(() => made.setSize(size()));
-    observer.observe(element);
-    return () => {
-      observer.disconnect();
-      made.destroy();
-      plot.current = null;
-    };
-    // What else it needs it takes from `latest`, or is part of its shape.
-  }, [shape, sync]);
-
-  useEffect(() => {
-    plot.current?.setData(data);
-  }, [data]);
+  const plot = usePlot(host, `${shape} ${sync}`, height, data, (size, element) => optionsOf(runs, drawing, size, sync, {
+    onCursor: (at) => setPlace(at.cursor.idx === null || at.cursor.idx === undefined ? undefined : { index: at.cursor.idx, left: at.cursor.left ?? 0, here: element.matches(":hover, :focus-visible") }),
+    onZoom: (range) => latest.current.onZoom(range),
+    range: () => latest.current.zoom,
+  }));
 
   const press = (event: KeyboardEvent): void => {
     const made = plot.current;
@@ -104,11 +85,9 @@ function onKey(plot: uPlot, key: string, at: number | undefined, zoom: [number, 
   const last = x.length - 1;
   const [least, most] = zoom ?? [x[0] ?? 0, x[last] ?? 0];
   const centre = x[at ?? Math.round(last / 2)] ?? (least + most) / 2;
-  const step = Math.max(1, Math.round(x.length / 100));
-  const to = { ArrowLeft: (at ?? last + step) - step, ArrowRight: (at ?? -step) + step, Home: 0, End: last }[key];
+  const to = placeAfter(key, at, last);
   if (to !== undefined) {
-    const index = Math.max(0, Math.min(last, to));
-    plot.setCursor({ left: plot.valToPos(x[index] ?? 0, "x"), top: plot.over.clientHeight / 2 });
+    moveCursor(plot, to);
     return true;
   }
   if (key === "+" || key === "=") onZoom([Math.max(least, centre - (most - least) / 4), Math.min(most, centre + (most - least) / 4)]);

@@ -10,6 +10,17 @@ export interface Drawing {
   logX: boolean;
   logY: boolean;
   range: [number, number] | undefined;
+  /** Of charts that go on while they are looked at. */
+  live?: Live;
+}
+
+interface Live {
+  /** The values of the y axis in words. */
+  text: (value: number) => string;
+  /** What the y axis shows at least, from 0. */
+  least: number;
+  /** Where it ends, whatever is drawn. */
+  most?: number;
 }
 
 const positive = (value: number): boolean => value > 0;
@@ -49,30 +60,32 @@ export function optionsOf(runs: DrawnRun[], drawing: Drawing, size: { width: num
     dash: raw && isSmooth ? undefined : run.look.dash,
     width: raw && isSmooth ? 1 : 1.7,
     alpha: raw && isSmooth ? 0.22 : 1,
-    spanGaps: true,
+    // Where a run logged nothing others did; where a page read nothing nothing is known.
+    spanGaps: drawing.live === undefined,
     // A single point draws no line.
-    points: { show: (plot, index) => (raw || isSmooth) && fewPoints(plot, index), size: 6, fill: colour(run.look.colour) },
+    points: { show: (plot, index) => (raw || isSmooth) && fewPoints(plot, index), filter: drawing.live ? alone : undefined, size: 6, fill: colour(run.look.colour) },
   });
   const log = (on: boolean): uPlot.Scale => (on ? { distr: 3, log: 10 } : {});
   return {
     ...size,
     legend: { show: false },
-    padding: [8, 10, 0, 0],
+    // The last time of day stands over the end of its axis.
+    padding: [8, drawing.live ? 24 : 10, 0, 0],
     cursor: {
       y: false,
       points: { size: 6 },
-      drag: { x: true, y: false, setScale: false },
+      drag: { x: drawing.live === undefined, y: false, setScale: false },
       // The place goes along; a part that is chosen in one chart is its own.
       sync: { key: sync, filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } },
       bind: { dblclick: () => () => { hooks.onZoom(undefined); return null; } },
     },
     scales: {
       x: { time: drawing.axis === "time", ...log(drawing.logX), range: (_plot, least, most) => rangeOf(hooks.range(), least, most) },
-      y: log(drawing.logY),
+      y: drawing.live ? { range: (_plot, _least, most) => [0, drawing.live?.most ?? Math.max(drawing.live?.least ?? 0, (most ?? 0) * 1.08)] } : log(drawing.logY),
     },
     axes: [
-      { ...axis, size: 28, grid: { show: false }, ...powersOn(drawing.logX), ...(drawing.axis === "time" ? {} : { values: (_plot, ticks) => ticks.map((tick) => (tick === null ? "" : shortX(drawing.axis, tick))) }) },
-      { ...axis, size: 56, ...powersOn(drawing.logY), values: (_plot, ticks) => ticks.map((tick) => (tick === null ? "" : metric(tick))) },
+      { ...axis, size: 28, grid: { show: false }, ...powersOn(drawing.logX), ...(drawing.live ? { space: 64, values: (_plot, ticks) => ticks.map(clock) } : drawing.axis === "time" ? {} : { values: (_plot, ticks) => ticks.map((tick) => (tick === null ? "" : shortX(drawing.axis, tick))) }) },
+      { ...axis, size: 56, ...powersOn(drawing.logY), values: (_plot, ticks) => ticks.map((tick) => (tick === null ? "" : (drawing.live?.text ?? metric)(tick))) },
     ],
     series: [{}, ...runs.map((run) => line(run, true)), ...(isSmooth ? runs.map((run) => line(run, false)) : [])],
     hooks: {
@@ -89,12 +102,26 @@ export function optionsOf(runs: DrawnRun[], drawing: Drawing, size: { width: num
 /** An axis of powers of ten has a line for each, not for every tenth of them. */
 const powersOn = (on: boolean): uPlot.Axis => (on ? { splits: (_plot, _axis, least, most) => powers(least, most), filter: (_plot, ticks) => ticks } : {});
 
+/** `14:05`, or `14:05:30` within a minute: what is looked at now needs no date. */
+function clock(seconds: number): string {
+  const at = new Date(seconds * 1000);
+  return at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: at.getSeconds() === 0 ? undefined : "2-digit" });
+}
+
 const shortX = (axis: XAxis, x: number): string => (axis === "relative" ? duration(x * 1000).replace(/\.0 s$/, " s").replace(/ 00 [sm]$/, "") : Math.abs(x) >= 1e6 ? metric(x) : count(x));
 
 function rangeOf(zoom: [number, number] | undefined, least: number | null, most: number | null): [number, number] {
   if (zoom) return zoom;
   if (least === null || most === null) return [0, 1];
   return least === most ? [least - 1, most + 1] : [least, most];
+}
+
+/** Values between two gaps, which no line reaches. */
+function alone(plot: uPlot, index: number, show: boolean): number[] | null {
+  if (show) return null;
+  const row = plot.data[index] ?? [];
+  const has = (at: number): boolean => row[at] !== null && row[at] !== undefined;
+  return Array.from({ length: row.length }, (_, at) => at).filter((at) => has(at) && !has(at - 1) && !has(at + 1));
 }
 
 function fewPoints(plot: uPlot, index: number): boolean {

@@ -1,18 +1,32 @@
+// One endpoint: what it does right now, each request, a playground, how it routes, its replicas and where it came from.
 import { useQuery } from "@tanstack/react-query";
-import { Link, useParams } from "@tanstack/react-router";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { endpoints, type EndpointView } from "../../api/endpoints";
 import { sentence } from "../../api/errors";
 import { Announce } from "../../components/Announce";
 import { LineageGraph } from "../../components/dag/LineageGraph";
-import { Empty, ErrorNote, Note, Skeleton } from "../../components/Notice";
+import { ErrorNote, Note, Skeleton } from "../../components/Notice";
 import { CRUMB, PageHead } from "../../components/PageHead";
 import { Panel } from "../../components/Panel";
 import { State } from "../../components/State";
+import { Tabs } from "../../components/Tabs";
 import { plural } from "../../lib/format";
-import { Chat } from "./Chat";
 import { serving } from "./EndpointsTable";
-import { Infer } from "./Infer";
+import { LivePanel } from "./live/LivePanel";
+import { useLive } from "./live/useLive";
+import { Playground } from "./playground/Playground";
+import { useChat } from "./playground/useChat";
 import { Replicas } from "./Replicas";
+import { RequestsPanel } from "./requests/RequestsPanel";
+import { RoutingPanel } from "./routing/RoutingPanel";
+
+const TABS = [
+  { id: "live", label: "Live" },
+  { id: "requests", label: "Requests" },
+  { id: "playground", label: "Playground" },
+  { id: "routing", label: "Routing" },
+  { id: "lineage", label: "Lineage" },
+];
 
 export function EndpointPage() {
   const { name } = useParams({ from: "/endpoints/$name" });
@@ -23,33 +37,41 @@ export function EndpointPage() {
   const endpoint = query.data;
   return (
     <>
-      <PageHead
-        title={name}
-        over={over}
-        facts={
-          <>
-            <State state={endpoint.state} />
-            <span>serves <Link to="/models/$name" params={{ name: endpoint.model_name ?? endpoint.model.split(/[@/]/)[0] ?? endpoint.model }} search={{ version: Number(endpoint.serving_version ?? endpoint.desired_version) }}>{endpoint.model}</Link></span>
-            <span>version {serving(endpoint)}</span>
-            <span>{endpoint.replicas_ready} of {plural(endpoint.replicas_desired, "replica")} ready</span>
-            <span className="number">{plural(endpoint.requests_total, "request")}</span>
-          </>
-        }
-      />
+      <PageHead title={name} over={over} facts={<Facts endpoint={endpoint} />} />
       <Announce text={`Endpoint ${endpoint.state}, ${endpoint.replicas_ready} of ${plural(endpoint.replicas_desired, "replica")} ready`} />
       {endpoint.reason && <Note bad={endpoint.state === "failed"}>{sentence(endpoint.reason)}</Note>}
-      <Panel title="Try it" aside={<span className="faint">{endpoint.flavor === "gguf" ? "POST /v1/chat/completions" : `POST /v2/models/${name}/infer`}</span>}>
-        <TryIt endpoint={endpoint} />
-      </Panel>
-      <Panel title="Replicas"><Replicas replicas={endpoint.replicas} /></Panel>
-      <Panel title="Lineage"><LineageGraph node={`endpoint:${name}`} direction="up" /></Panel>
+      <Shown key={name} endpoint={endpoint} />
     </>
   );
 }
 
-function TryIt({ endpoint }: { endpoint: EndpointView }) {
-  if (endpoint.replicas_ready === 0) return <Empty title="No replica is ready">Requests are answered as soon as one is.</Empty>;
-  if (endpoint.flavor === "gguf") return <Chat name={endpoint.name} />;
-  if (endpoint.flavor === "onnx") return <Infer name={endpoint.name} />;
-  return <Empty title={`There is no try-it box for ${endpoint.flavor} models`} />;
+function Facts({ endpoint }: { endpoint: EndpointView }) {
+  const model = endpoint.model_name ?? endpoint.model.split(/[@/]/)[0] ?? endpoint.model;
+  return (
+    <>
+      <State state={endpoint.state} />
+      <span>serves <Link to="/models/$name" params={{ name: model }} search={{ version: Number(endpoint.serving_version ?? endpoint.desired_version) }}>{endpoint.model}</Link></span>
+      <span>version {serving(endpoint)}</span>
+      <span>{endpoint.replicas_ready} of {plural(endpoint.replicas_desired, "replica")} ready</span>
+      <span className="number">{plural(endpoint.requests_total, "request")}</span>
+    </>
+  );
+}
+
+/** Counters and a conversation go on while another tab is looked at. */
+function Shown({ endpoint }: { endpoint: EndpointView }) {
+  const search = useSearch({ from: "/endpoints/$name" });
+  const navigate = useNavigate({ from: "/endpoints/$name" });
+  const live = useLive(endpoint.name);
+  const chat = useChat(endpoint.name);
+  const tab = TABS.find((one) => one.id === search.tab)?.id ?? "live";
+  return (
+    <Tabs label={`Endpoint ${endpoint.name}`} tabs={TABS} current={tab} onChange={(id) => void navigate({ search: { tab: id === "live" ? undefined : id }, replace: true, resetScroll: false })}>
+      {tab === "live" && <><LivePanel endpoint={endpoint} live={live} /><Panel title="Replicas"><Replicas replicas={endpoint.replicas} /></Panel></>}
+      {tab === "requests" && <RequestsPanel endpoint={endpoint} live={live} outcome={search.outcome} />}
+      {tab === "playground" && <Playground endpoint={endpoint} chat={chat} />}
+      {tab === "routing" && <RoutingPanel endpoint={endpoint} />}
+      {tab === "lineage" && <Panel title="Lineage"><LineageGraph node={`endpoint:${endpoint.name}`} direction="up" /></Panel>}
+    </Tabs>
+  );
 }

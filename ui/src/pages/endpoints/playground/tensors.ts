@@ -1,5 +1,5 @@
 // An example request from a model's metadata, and reading answers.
-import type { ModelMetadata, TensorAnswer, TensorMetadata } from "../../api/inference";
+import type { ModelMetadata, TensorAnswer, TensorMetadata } from "../../../api/inference";
 
 const MAX_VALUES = 4096;
 

@@ -1,9 +1,11 @@
 // Try a predictive model: the request as JSON, the answer as a table.
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { infer, metadata, type InferAnswer, type ModelMetadata, type TensorAnswer } from "../../api/inference";
-import { ErrorNote, Skeleton } from "../../components/Notice";
-import { duration, metric } from "../../lib/format";
+import { infer, metadata, type InferAnswer, type ModelMetadata, type TensorAnswer } from "../../../api/inference";
+import { Copy } from "../../../components/Command";
+import { ErrorNote, Skeleton } from "../../../components/Notice";
+import { duration, metric } from "../../../lib/format";
+import { curlInfer } from "./snippets";
 import { answerRows, formatRequest, jsonProblem, type AnswerRow } from "./tensors";
 
 export function Infer({ name }: { name: string }) {
@@ -60,6 +62,7 @@ function Editor({ name, model }: { name: string; model: ModelMetadata }) {
             {call.isPending ? "Asking…" : "Infer"}
           </button>
           <button type="button" className="button" disabled={text === example} onClick={() => edit(example)}>Reset</button>
+          {problem === undefined && <span>curl <Copy text={curlInfer(window.location.origin, name, text)} label="Copy as curl" /></span>}
           <span className="faint">Ctrl+Enter sends</span>
         </div>
       </div>
