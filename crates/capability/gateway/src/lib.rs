@@ -21,6 +21,6 @@ pub use config::GatewayConfig;
 pub use error::GatewayError;
 pub use ports::{Repository, RouteEndpoint, RouteReplica, RouteTable};
 pub use service::Gateway;
-pub use service::record::{EngineTimes, Outcome, RequestRecord};
+pub use service::record::{Outcome, RequestRecord};
 pub use service::stats::{EndpointStats, LATENCY_BUCKETS_MS};
 pub use store::MIGRATIONS;

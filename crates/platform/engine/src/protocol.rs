@@ -362,12 +362,28 @@ pub enum GenerateEvent {
         finish_reason: FinishReason,
         /// Tokens generated, the ending token not counted.
         completion_tokens: u32,
+        /// What it took.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timing: Option<Timing>,
     },
     /// Last: it did not.
     Error {
         /// Why.
         error: ErrorReport,
     },
+}
+
+/// What a generation took, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// It waited for a place.
+    pub queue_us: u64,
+    /// From then to the first token of its answer.
+    pub prefill_us: u64,
+    /// From then to its end.
+    pub decode_us: u64,
+    /// Sequences in the batches of its answer, itself included, on average.
+    pub batch_mean: f32,
 }
 
 /// The answer of `GET /stats`. Counters start at zero with the process.

@@ -97,7 +97,11 @@ mod smollm2 {
                 GenerateEvent::End {
                     finish_reason,
                     completion_tokens,
+                    timing,
                 } => {
+                    let timing = timing.unwrap();
+                    assert!(completion_tokens == 0 || timing.prefill_us > 0, "{timing:?}");
+                    assert!(completion_tokens == 0 || timing.batch_mean >= 1.0, "{timing:?}");
                     (answer.finish, answer.tokens, ended) = (finish_reason, completion_tokens, true);
                 }
                 GenerateEvent::Error { error } => panic!("{error:?}"),

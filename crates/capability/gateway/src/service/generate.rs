@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use corliss_engine::client::GenerateStream;
-use corliss_engine::protocol::{FinishReason, GenerateEvent, GenerateRequest, TokenLogprob};
+use corliss_engine::protocol::{FinishReason, GenerateEvent, GenerateRequest, Timing, TokenLogprob};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::GatewayError;
@@ -35,6 +35,7 @@ pub(crate) enum Piece {
     End {
         finish_reason: FinishReason,
         completion_tokens: u32,
+        timing: Option<Timing>,
     },
 }
 
@@ -335,10 +336,12 @@ async fn first_piece(stream: &mut GenerateStream) -> Result<(PromptTokens, Piece
             GenerateEvent::End {
                 finish_reason,
                 completion_tokens,
+                timing,
             } => {
                 let end = Piece::End {
                     finish_reason,
                     completion_tokens,
+                    timing,
                 };
                 return Ok((prompt, end));
             }
@@ -418,8 +421,9 @@ impl Generation {
                 Piece::End {
                     finish_reason,
                     completion_tokens,
+                    timing,
                 } => {
-                    self.attempt.watch.whole(completion_tokens, None);
+                    self.attempt.watch.whole(completion_tokens, timing);
                     return Ok(Whole {
                         text: whole_text,
                         logprobs: whole_logprobs,
@@ -442,8 +446,10 @@ impl Generation {
         match &piece {
             Ok(Piece::Text { .. } | Piece::Call { .. }) => {}
             Ok(Piece::End {
-                completion_tokens, ..
-            }) => self.attempt.watch.whole(*completion_tokens, None),
+                completion_tokens,
+                timing,
+                ..
+            }) => self.attempt.watch.whole(*completion_tokens, *timing),
             Err(error) => {
                 let watch = &mut self.attempt.watch;
                 self.lease.blamed(error, watch.sources.clock.now());
@@ -490,9 +496,11 @@ impl Generation {
                 GenerateEvent::End {
                     finish_reason,
                     completion_tokens,
+                    timing,
                 } => Ok(Piece::End {
                     finish_reason,
                     completion_tokens,
+                    timing,
                 }),
                 GenerateEvent::Error { error } => Err(GatewayError::Generation(Box::new(error))),
             };

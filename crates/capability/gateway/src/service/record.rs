@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use corliss_engine::protocol::Timing;
 use corliss_policy_serving::router::Reason;
 use corliss_types::{ReplicaId, Timestamp};
 use serde::Serialize;
@@ -61,25 +62,12 @@ pub struct RequestRecord {
     pub completion_tokens: u32,
     /// What the engine spent on it, as the engine tells it.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub engine: Option<EngineTimes>,
+    pub engine: Option<Timing>,
     /// How it ended.
     pub outcome: Outcome,
     /// The code of the error that ended it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'static str>,
-}
-
-/// What an engine tells of a generation.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct EngineTimes {
-    /// It waited for a place, in microseconds.
-    pub queue_us: u64,
-    /// Its prompt was computed, in microseconds.
-    pub prefill_us: u64,
-    /// Its answer was, in microseconds.
-    pub decode_us: u64,
-    /// Sequences in a batch of its answer, on average.
-    pub batch_mean: f32,
 }
 
 /// The newest records, oldest first.

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use corliss_clock::Sources;
 use corliss_diagnostics::{Diagnose, Meaning};
+use corliss_engine::protocol::Timing;
 use corliss_policy_serving::router::Reason;
 use corliss_types::{ReplicaId, Timestamp};
 
 use crate::error::GatewayError;
 use crate::service::call::Call;
 use crate::service::endpoint::{Endpoint, Lease};
-use crate::service::record::{EngineTimes, Outcome, RequestRecord};
+use crate::service::record::{Outcome, RequestRecord};
 
 /// The prompt of a generation, in tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub(crate) struct Watch {
     first: Option<Duration>,
     prompt: PromptTokens,
     completion_tokens: u32,
-    engine: Option<EngineTimes>,
+    engine: Option<Timing>,
 }
 
 impl Watch {
@@ -96,7 +97,7 @@ impl Watch {
     }
 
     /// The answer is whole.
-    pub(crate) fn whole(&mut self, completion_tokens: u32, engine: Option<EngineTimes>) {
+    pub(crate) fn whole(&mut self, completion_tokens: u32, engine: Option<Timing>) {
         self.completion_tokens = completion_tokens;
         self.engine = engine;
         self.endpoint().counters.completion_tokens(completion_tokens);

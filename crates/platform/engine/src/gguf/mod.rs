@@ -35,6 +35,7 @@ mod request;
 mod sampler;
 mod schedule;
 mod sequence;
+mod spent;
 mod template;
 mod text;
 mod tools;

@@ -15,6 +15,7 @@ use super::echo::Echo;
 use super::loaded::Loaded;
 use super::sampler::Sampling;
 use super::sequence::Progress;
+use super::spent::Spent;
 use super::tools::Form;
 use crate::EngineError;
 use crate::protocol::{ChatMessage, GenerateEvent, GenerateRequest, Tool, ToolChoice};
@@ -51,6 +52,7 @@ pub(super) struct Job {
     pub priority: i32,
     /// Which it was in order of arrival.
     pub arrival: u64,
+    pub spent: Spent,
     pub deadline: Option<Deadline>,
     pub max_tokens: u32,
     pub sampling: Sampling,
@@ -149,6 +151,7 @@ pub(super) fn prepare(
         after_ms,
     });
     Ok(Job {
+        spent: Spent::new(),
         prompt,
         progress: None,
         priority: request.priority,

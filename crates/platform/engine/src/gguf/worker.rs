@@ -144,7 +144,8 @@ impl Worker<'_> {
         while let Some((job, at)) = self.next_admitted() {
             let resumed = job.progress.is_some();
             let turn = job.turn();
-            let sequence = Sequence::new(job, at.cache, at.place, at.cached);
+            let mut sequence = Sequence::new(job, at.cache, at.place, at.cached);
+            sequence.job.spent.placed();
             let count = |tokens: usize| u32::try_from(tokens).unwrap_or(u32::MAX);
             if !resumed {
                 sequence.send(GenerateEvent::Start {
@@ -264,6 +265,7 @@ impl Worker<'_> {
             sequence.echo(&added, cache, self.loaded);
             prompts += added.prompt.len() as u64;
             if let Some(scores) = added.scores {
+                sequence.job.spent.answered(members.len());
                 decoded += u64::from(sequence.advance(cache.scores(scores), self.loaded));
             }
         }
@@ -292,6 +294,7 @@ impl Worker<'_> {
                 Some(Ending::Complete(finish_reason)) => sequence.send(GenerateEvent::End {
                     finish_reason: *finish_reason,
                     completion_tokens: sequence.generated,
+                    timing: Some(sequence.job.spent.told()),
                 }),
                 Some(Ending::Lost(reason)) => {
                     let detail = format!("the answer's format takes too much work to follow ({reason})");

@@ -91,6 +91,7 @@ async fn pump(
                 Piece::End {
                     finish_reason,
                     completion_tokens,
+                    ..
                 },
             )) => {
                 total += u64::from(completion_tokens);

@@ -57,6 +57,7 @@ impl Events {
                     Piece::End {
                         finish_reason,
                         completion_tokens,
+                        ..
                     },
                 )) => {
                     let prompt = generations.prompts().first().copied().unwrap_or_default();
