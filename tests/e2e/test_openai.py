@@ -233,6 +233,16 @@ def test_a_prompt_longer_than_the_context_is_refused(client: OpenAI) -> None:
     assert ask(client, "Hello").choices[0].message.content
 
 
+def test_an_answer_that_comes_too_late_is_an_error_and_no_answer(client: OpenAI) -> None:
+    with pytest.raises(openai.APIStatusError) as late:
+        ask(client, "Tell me a long story.", max_tokens=1500, extra_body={"deadline_ms": 40, "priority": -1})
+    assert (late.value.status_code, late.value.code) == (504, "request_deadline_exceeded"), late.value.body
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(client, "x", extra_body={"priority": "high"})
+    assert refused.value.param == "priority"
+    assert ask(client, "What is 2+2?", extra_body={"deadline_ms": 60_000, "priority": 3}).choices[0].message.content
+
+
 def test_wrong_names_tokens_and_values_raise_the_clients_own_errors(served: Corliss, client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError):
         client.chat.completions.create(model="nobody", messages=[{"role": "user", "content": "x"}])

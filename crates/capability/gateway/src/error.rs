@@ -9,6 +9,9 @@ use corliss_metastore::StoreError;
 use corliss_policy_serving::limits::{Denied, Period};
 use corliss_types::Timestamp;
 
+/// An engine's code for a request whose own time was up before it was answered.
+const LATE: &str = "request_deadline_exceeded";
+
 /// An error of this capability.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -145,6 +148,7 @@ impl Diagnose for GatewayError {
             Self::UnsupportedParameter { .. } => "unsupported_parameter",
             Self::InvalidParameter { .. } => "invalid_parameter",
             Self::Engine(error) => error.code(),
+            Self::Generation(report) if report.code == LATE => LATE,
             Self::Generation(_) => "generation_failed",
         }
     }
@@ -165,9 +169,7 @@ impl Diagnose for GatewayError {
             Self::DeadlineExceeded { .. } | Self::AttemptTimedOut { .. } => Meaning::DeadlineExceeded,
             Self::Engine(error) => error.meaning(),
             Self::Generation(report) if report.retryable => Meaning::Unavailable,
-            Self::Generation(report) if report.code == "request_deadline_exceeded" => {
-                Meaning::DeadlineExceeded
-            }
+            Self::Generation(report) if report.code == LATE => Meaning::DeadlineExceeded,
             // Only while it was followed did the engine find that a format is too much work.
             Self::Generation(report) if report.code == "invalid_request" => Meaning::InvalidInput,
             Self::Generation(_) => Meaning::Internal,

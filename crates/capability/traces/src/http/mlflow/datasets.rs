@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Answer, answer};
 use crate::evaluation::{DatasetRecord, EvaluationDataset};
-use crate::json::spaced;
+use crate::json::{canonical, spaced};
 use crate::service::{DatasetScope, Evaluation, NewDataset};
 
 /// A dataset in MLflow's JSON, in which its tags, schema and profile are texts.
@@ -24,7 +24,8 @@ fn dataset(dataset: &EvaluationDataset) -> Value {
     });
     let schema = dataset.schema.as_ref();
     for (name, text) in [
-        ("schema", schema.map(spaced)),
+        // One text for one schema, also where it was kept by an older server.
+        ("schema", schema.map(canonical)),
         (
             "profile",
             schema.map(|_| spaced(&json!({ "num_records": dataset.records }))),
