@@ -498,7 +498,7 @@ async fn a_refused_format_is_named_as_the_client_named_it() {
 
 #[tokio::test]
 async fn who_is_refused_hears_when_the_engine_will_have_room() {
-    let peers = one(Script::Refuse(429, "engine_queue_full"));
+    let peers = one(Script::Overloaded(17));
     let house = House::with(Flavor::Gguf, &peers).await;
     let body = chat(json!({"priority": -3, "deadline_ms": 5000}));
     let response = house.post(CHAT, &body).send().await.unwrap();

@@ -45,6 +45,8 @@ pub enum Script {
     Call,
     /// Refuses with this status and code.
     Refuse(u16, &'static str),
+    /// Has no room for so many seconds.
+    Overloaded(u64),
     /// Refuses this field.
     RefuseField(&'static str),
     /// Sends the prompt back and `!`, but refuses `bad`, breaks after `break`, is silent after `hang`, and
@@ -187,11 +189,7 @@ fn refusal(status: u16, code: &str) -> Response {
 fn refusal_of(status: u16, code: &str, field: &str) -> Response {
     let error = json!({"error": {"code": code, "message": format!("refused: {code}"), "retryable": false,
         "field": field}});
-    let mut response = (StatusCode::from_u16(status).unwrap(), axum::Json(error)).into_response();
-    if status == 429 {
-        response.headers_mut().insert("retry-after", 17.into());
-    }
-    response
+    (StatusCode::from_u16(status).unwrap(), axum::Json(error)).into_response()
 }
 
 /// Counts a generation whose body was dropped before its end.
@@ -229,6 +227,11 @@ async fn generate(
     };
     let (texts, ending) = match &script {
         Script::Refuse(status, code) => return refusal(*status, code),
+        Script::Overloaded(seconds) => {
+            let mut response = refusal(429, "engine_queue_full");
+            response.headers_mut().insert("retry-after", (*seconds).into());
+            return response;
+        }
         Script::RefuseField(field) => return refusal_of(400, "invalid_request", field),
         Script::Call => (vec!["Well.".to_owned()], script.clone()),
         Script::Say(texts)
