@@ -65,6 +65,15 @@ export interface Routing {
   timeout_ms?: number;
   concurrent_max?: number;
   fallback: string[];
+  price: Price;
+}
+
+/** In millionths of the unit of budgets: a million tokens of prompts, of those that were cached, of answers; a request. */
+export interface Price {
+  prompt_micros: number;
+  cached_micros?: number;
+  answer_micros: number;
+  request_micros: number;
 }
 
 /** What an endpoint has done since its server started: counters that only rise. */
@@ -119,6 +128,11 @@ export interface RequestRecord {
   prompt_tokens: number;
   cached_tokens: number;
   completion_tokens: number;
+  /** What the engine of a language model tells: it waited, read the prompt, wrote the answer; sequences in its batches. */
+  queue_us?: number;
+  prefill_us?: number;
+  decode_us?: number;
+  batch_mean?: number;
   outcome: Outcome;
   error?: string;
 }

@@ -97,7 +97,7 @@ impl Default for Routing {
             router: Strategy::default(),
             session_header: "x-session-id".to_owned(),
             weights: BTreeMap::new(),
-            prefix_slack_tokens: 8_192,
+            prefix_slack_tokens: 2_048,
             rules: Vec::new(),
             retry: Retry::default(),
             hedge_after_ms: None,

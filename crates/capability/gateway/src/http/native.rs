@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::IntoResponse;
 use axum::routing::get;
 use corliss_http::{ApiError, Dialect, Json, List, Path, Query, Routes};
 use corliss_types::{Access, Permission};
-use http::Method;
+use http::{Method, header};
 use serde::Deserialize;
 
 use crate::error::GatewayError;
@@ -35,6 +36,19 @@ pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
             Dialect::Native,
             get(requests).with_state(state()),
         )
+        .route(
+            Method::GET,
+            "/metrics",
+            Access::Requires(Permission::SystemRead),
+            Dialect::Native,
+            get(metrics).with_state(state()),
+        )
+}
+
+/// For Prometheus, which sends its token as `authorization: Bearer`.
+async fn metrics(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, gateway.metrics().await)
 }
 
 async fn stats(

@@ -63,7 +63,7 @@ impl Gateway {
         match &result {
             Ok(answer) => {
                 watch.first(size(answer));
-                watch.whole(0, None);
+                watch.ended(None);
             }
             Err(error) => watch.ended(Some(error)),
         }

@@ -234,10 +234,15 @@ impl Endpoint {
 
     /// The ways to all replicas that take requests.
     pub(crate) fn clients(&self) -> Vec<EngineClient> {
-        self.state()
-            .replicas
-            .values()
-            .map(|replica| replica.client.clone())
+        self.ways().into_iter().map(|(_, client)| client).collect()
+    }
+
+    /// The replicas that take requests, and the ways to them.
+    pub(crate) fn ways(&self) -> Vec<(ReplicaId, EngineClient)> {
+        let state = self.state();
+        let replicas = state.replicas.iter();
+        replicas
+            .map(|(id, replica)| (id.clone(), replica.client.clone()))
             .collect()
     }
 

@@ -423,7 +423,9 @@ impl Generation {
                     completion_tokens,
                     timing,
                 } => {
-                    self.attempt.watch.whole(completion_tokens, timing);
+                    self.attempt
+                        .watch
+                        .generated(completion_tokens, finish_reason, timing);
                     return Ok(Whole {
                         text: whole_text,
                         logprobs: whole_logprobs,
@@ -446,10 +448,13 @@ impl Generation {
         match &piece {
             Ok(Piece::Text { .. } | Piece::Call { .. }) => {}
             Ok(Piece::End {
+                finish_reason,
                 completion_tokens,
                 timing,
-                ..
-            }) => self.attempt.watch.whole(*completion_tokens, *timing),
+            }) => self
+                .attempt
+                .watch
+                .generated(*completion_tokens, *finish_reason, *timing),
             Err(error) => {
                 let watch = &mut self.attempt.watch;
                 self.lease.blamed(error, watch.sources.clock.now());

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use corliss_engine::protocol::{FinishReason, Timing};
 use corliss_types::ReplicaId;
 use serde::Serialize;
 
@@ -55,24 +56,67 @@ pub struct EndpointStats {
     pub in_flight: Vec<(ReplicaId, u64)>,
 }
 
-#[derive(Debug, Default)]
-struct Histogram([AtomicU64; LATENCY_BUCKETS_MS.len() + 1]);
+/// Upper bounds of the histograms of tokens; a last bucket holds the rest.
+const TOKEN_BUCKETS: [u64; 15] = [
+    1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000,
+];
+
+/// Counts by size, and their sum.
+#[derive(Debug)]
+pub(crate) struct Histogram {
+    /// In the unit of what is observed.
+    bounds: &'static [u64],
+    /// How many of that unit make one of the unit that is told.
+    per_unit: f64,
+    counts: Vec<AtomicU64>,
+    sum: AtomicU64,
+}
 
 impl Histogram {
-    fn observe(&self, millis: u64) {
-        let bucket = LATENCY_BUCKETS_MS.partition_point(|bound| *bound < millis);
-        if let Some(count) = self.0.get(bucket) {
-            count.fetch_add(1, Ordering::Relaxed);
+    fn over(bounds: &'static [u64], per_unit: f64) -> Self {
+        Self {
+            bounds,
+            per_unit,
+            counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
+            sum: AtomicU64::new(0),
         }
     }
 
+    /// Of times, observed in milliseconds and told in seconds.
+    fn of_times() -> Self {
+        Self::over(&LATENCY_BUCKETS_MS, 1_000.0)
+    }
+
+    fn of_tokens() -> Self {
+        Self::over(&TOKEN_BUCKETS, 1.0)
+    }
+
+    fn observe(&self, value: u64) {
+        let bucket = self.bounds.partition_point(|bound| *bound < value);
+        if let Some(count) = self.counts.get(bucket) {
+            add(count, 1);
+        }
+        add(&self.sum, value);
+    }
+
     fn values(&self) -> Vec<u64> {
-        self.0.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+        self.counts
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .collect()
+    }
+
+    /// Bounds, counts and sum, in the unit that is told.
+    #[allow(clippy::cast_precision_loss, reason = "times and tokens, for people")]
+    pub(crate) fn read(&self) -> (Vec<f64>, Vec<u64>, f64) {
+        let bounds = self.bounds.iter().map(|bound| *bound as f64 / self.per_unit);
+        let sum = self.sum.load(Ordering::Relaxed) as f64 / self.per_unit;
+        (bounds.collect(), self.values(), sum)
     }
 }
 
 /// The counters themselves.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters {
     requests: AtomicU64,
     failed: AtomicU64,
@@ -85,9 +129,45 @@ pub(crate) struct Counters {
     prompt_tokens: AtomicU64,
     cached_tokens: AtomicU64,
     completion_tokens: AtomicU64,
-    latency_ms: AtomicU64,
-    latency: Histogram,
-    first_token: Histogram,
+    stopped: AtomicU64,
+    cut: AtomicU64,
+    called: AtomicU64,
+    pub(crate) latency: Histogram,
+    pub(crate) first_token: Histogram,
+    pub(crate) queue: Histogram,
+    pub(crate) prefill: Histogram,
+    pub(crate) decode: Histogram,
+    pub(crate) prompt_length: Histogram,
+    pub(crate) answer_length: Histogram,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let none = AtomicU64::default;
+        Self {
+            requests: none(),
+            failed: none(),
+            invalid: none(),
+            cancelled: none(),
+            refused: none(),
+            retries: none(),
+            hedges: none(),
+            fallbacks: none(),
+            prompt_tokens: none(),
+            cached_tokens: none(),
+            completion_tokens: none(),
+            stopped: none(),
+            cut: none(),
+            called: none(),
+            latency: Histogram::of_times(),
+            first_token: Histogram::of_times(),
+            queue: Histogram::of_times(),
+            prefill: Histogram::of_times(),
+            decode: Histogram::of_times(),
+            prompt_length: Histogram::of_tokens(),
+            answer_length: Histogram::of_tokens(),
+        }
+    }
 }
 
 impl Counters {
@@ -116,13 +196,48 @@ impl Counters {
         add(&self.cached_tokens, u64::from(prompt.cached));
     }
 
-    pub(crate) fn completion_tokens(&self, count: u32) {
+    /// An answer of so many tokens is complete.
+    pub(crate) fn generated(
+        &self,
+        prompt: PromptTokens,
+        count: u32,
+        finish: FinishReason,
+        timing: Option<Timing>,
+    ) {
         add(&self.completion_tokens, u64::from(count));
+        let finished = match finish {
+            FinishReason::Stop => &self.stopped,
+            FinishReason::Length => &self.cut,
+            FinishReason::ToolCalls => &self.called,
+        };
+        add(finished, 1);
+        self.prompt_length.observe(u64::from(prompt.all));
+        self.answer_length.observe(u64::from(count));
+        if let Some(timing) = timing {
+            self.queue.observe(timing.queue_us / 1_000);
+            self.prefill.observe(timing.prefill_us / 1_000);
+            self.decode.observe(timing.decode_us / 1_000);
+        }
+    }
+
+    /// Tokens of prompts and of answers.
+    pub(crate) fn tokens(&self) -> (u64, u64) {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (get(&self.prompt_tokens), get(&self.completion_tokens))
+    }
+
+    /// Complete answers, by what ended them.
+    pub(crate) fn finished(&self) -> [(&'static str, u64); 3] {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        [
+            ("stop", get(&self.stopped)),
+            ("length", get(&self.cut)),
+            ("tool_calls", get(&self.called)),
+        ]
     }
 
     pub(crate) fn ended(&self, outcome: Outcome, after: Duration) {
         add(&self.requests, 1);
-        add(&self.latency_ms, millis(after));
         self.latency.observe(millis(after));
         match outcome {
             Outcome::Answered => {}
@@ -155,7 +270,7 @@ impl Counters {
             prompt_tokens_total: get(&self.prompt_tokens),
             cached_tokens_total: get(&self.cached_tokens),
             completion_tokens_total: get(&self.completion_tokens),
-            latency_ms_sum: get(&self.latency_ms),
+            latency_ms_sum: get(&self.latency.sum),
             latency_buckets: self.latency.values(),
             first_token_buckets: self.first_token.values(),
             in_flight,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use corliss_clock::Sources;
 use corliss_diagnostics::{Diagnose, Meaning};
-use corliss_engine::protocol::Timing;
+use corliss_engine::protocol::{FinishReason, Timing};
 use corliss_policy_serving::router::Reason;
 use corliss_types::{ReplicaId, Timestamp};
 
@@ -96,11 +96,13 @@ impl Watch {
         self.endpoint().counters.prompt_tokens(prompt);
     }
 
-    /// The answer is whole.
-    pub(crate) fn whole(&mut self, completion_tokens: u32, engine: Option<Timing>) {
+    /// A generation is complete.
+    pub(crate) fn generated(&mut self, completion_tokens: u32, finish: FinishReason, timing: Option<Timing>) {
         self.completion_tokens = completion_tokens;
-        self.engine = engine;
-        self.endpoint().counters.completion_tokens(completion_tokens);
+        self.engine = timing;
+        self.endpoint()
+            .counters
+            .generated(self.prompt, completion_tokens, finish, timing);
         self.ended(None);
     }
 

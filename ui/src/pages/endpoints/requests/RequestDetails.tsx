@@ -32,6 +32,10 @@ export function RequestDetails({ record, endpoint, onClose }: Props) {
   if (text && record.first_us !== null && record.completion_tokens > 1 && record.total_us > record.first_us) {
     pairs.push(["After the first", `${(((record.completion_tokens - 1) * 1e6) / (record.total_us - record.first_us)).toFixed(0)} tokens/s`]);
   }
+  if (record.queue_us !== undefined) {
+    pairs.push(["Waited for a place", micros(record.queue_us)], ["Prompt read in", micros(record.prefill_us ?? 0)], ["Answer written in", micros(record.decode_us ?? 0)]);
+    pairs.push(["Sequences in its batches", `${(record.batch_mean ?? 0).toFixed(1)} on average`]);
+  }
   return (
     <Dialog title="Request" onClose={onClose}>
       <p className="request-id"><code className="whole">{record.id}</code> <Copy text={record.id} label="Copy the request's id" /></p>

@@ -80,6 +80,13 @@ export function RoutingForm({ endpoint, onSaved, onBack }: Props) {
         {input("timeout_ms", "Time-out of all, ms", "to the first answer; empty: what the server allows", { numeric: true })}
         {input("fallback", "Fallback endpoints", "asked one after another", { placeholder: "small, other" })}
       </fieldset>
+      <fieldset>
+        <legend>What it costs, for the budgets of callers</legend>
+        {input("price_prompt", "A million tokens of prompts", "in the unit of budgets")}
+        {input("price_cached", "A million that were cached", "empty: as any other")}
+        {input("price_answer", "A million tokens of answers", "in the unit of budgets")}
+        {input("price_request", "A request", "of tensors too")}
+      </fieldset>
       <fieldset className="rules-field">
         <legend>Rules</legend>
         <TextField

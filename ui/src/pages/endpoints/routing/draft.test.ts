@@ -1,12 +1,19 @@
 import { expect, it } from "vitest";
 import type { Routing } from "../../../api/endpoints";
-import { draftOf, fieldOf, routingOf } from "./draft";
+import { amount, draftOf, fieldOf, microsOf, routingOf } from "./draft";
 
 const full: Routing = {
   router: "weighted", session_header: "x-session-id", weights: { 2: 9, 3: 1 }, prefix_slack_tokens: 8192,
   rules: [{ when: [{ header: { name: "x-tier", is: "gold" } }], to: { version: 3 } }, { when: [], to: "all" }],
   retry: { attempts: 3, budget_percent: 10 }, hedge_after_ms: 200, attempt_timeout_ms: 5000, timeout_ms: 60_000, concurrent_max: 50, fallback: ["small", "other"],
+  price: { prompt_micros: 150_000, cached_micros: 75_001, answer_micros: 600_000, request_micros: 10 },
 };
+
+it("takes amounts by their digits", () => {
+  expect(["0.15", "10", " 0.000001", "12.3456"].map(microsOf)).toEqual([150_000, 10_000_000, 1, 12_345_600]);
+  expect(["", "-1", "1,5", "1e3", "0.0000001"].map(microsOf)).toEqual([undefined, undefined, undefined, undefined, undefined]);
+  expect([0, 1, 150_000, 12_345_600].map(amount)).toEqual(["0.00", "0.000001", "0.15", "12.3456"]);
+});
 
 it("says what it was made of", () => {
   expect(routingOf(draftOf(full))).toEqual({ routing: full });

@@ -15,6 +15,10 @@ export interface Draft {
   concurrent_max: string;
   fallback: string;
   rules: string;
+  price_prompt: string;
+  price_cached: string;
+  price_answer: string;
+  price_request: string;
 }
 
 export type Field = keyof Draft;
@@ -34,6 +38,10 @@ export function draftOf(routing: Routing): Draft {
     timeout_ms: text(routing.timeout_ms),
     concurrent_max: text(routing.concurrent_max),
     fallback: routing.fallback.join(", "),
+    price_prompt: amount(routing.price.prompt_micros),
+    price_cached: routing.price.cached_micros === undefined ? "" : amount(routing.price.cached_micros),
+    price_answer: amount(routing.price.answer_micros),
+    price_request: amount(routing.price.request_micros),
     rules: routing.rules.length === 0 ? "[]" : `[\n${routing.rules.map((rule) => `  ${JSON.stringify(rule)}`).join(",\n")}\n]`,
   };
 }
@@ -46,6 +54,20 @@ const WHOLE = /^\d{1,15}$/;
 
 const listed = (typed: string): string[] => typed.split(/[\s,]+/).filter((one) => one !== "");
 
+const AMOUNT = /^(\d{1,9})(?:\.(\d{1,6}))?$/;
+
+/** An amount as it is typed, in millionths: by its digits, since fractions of floating point are not exact. */
+export function microsOf(typed: string): number | undefined {
+  const [, whole, rest = ""] = AMOUNT.exec(typed.trim()) ?? [];
+  return whole === undefined ? undefined : Number(whole + rest.padEnd(6, "0"));
+}
+
+/** Millionths as an amount. */
+export function amount(micros: number): string {
+  const rest = String(micros % 1e6).padStart(6, "0").replace(/0{1,4}$/, "");
+  return `${Math.floor(micros / 1e6)}.${rest}`;
+}
+
 /** What the form says, or what in it no server could read. What may be said and what not, only the server decides. */
 export function routingOf(draft: Draft): { routing: Partial<Routing> } | { problems: Problems } {
   const problems: Problems = {};
@@ -54,6 +76,11 @@ export function routingOf(draft: Draft): { routing: Partial<Routing> } | { probl
     if (!WHOLE.test(typed)) problems[field] = "must be a whole number";
     return Number(typed);
   };
+  const money = (field: Field): number => {
+    const micros = microsOf(draft[field]);
+    if (micros === undefined) problems[field] = "must be an amount such as 0.15, with at most 6 digits after the point";
+    return micros ?? 0;
+  };
   const routing: Partial<Routing> = {
     router: draft.router,
     session_header: draft.session_header.trim(),
@@ -61,6 +88,12 @@ export function routingOf(draft: Draft): { routing: Partial<Routing> } | { probl
     prefix_slack_tokens: whole("prefix_slack_tokens"),
     retry: { attempts: whole("attempts"), budget_percent: whole("budget_percent") },
     fallback: listed(draft.fallback),
+    price: {
+      prompt_micros: money("price_prompt"),
+      answer_micros: money("price_answer"),
+      request_micros: money("price_request"),
+      ...(draft.price_cached.trim() === "" ? {} : { cached_micros: money("price_cached") }),
+    },
   };
   for (const field of OPTIONAL) if (draft[field].trim() !== "") routing[field] = whole(field);
   const rules = draft.rules.trim() === "" ? "[]" : draft.rules;

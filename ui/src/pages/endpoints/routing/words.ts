@@ -1,5 +1,6 @@
 // How an endpoint's requests are routed, as sentences.
 import type { Condition, Destination, Routing, Rule, Strategy } from "../../../api/endpoints";
+import { amount } from "./draft";
 import { count, duration, plural } from "../../../lib/format";
 
 export const STRATEGY_WORDS: Record<Strategy, string> = {
@@ -45,6 +46,10 @@ export function routingSentences(routing: Routing): string[] {
   if (attempt !== undefined) told.push(`A replica may take ${time(attempt)} for its first answer${mayAskAgain ? ", then another is asked instead" : ""}.`);
   if (all !== undefined) told.push(`All attempts together may take ${time(all)} for the first answer.`);
   if (fallback.length > 0) told.push(`What this endpoint cannot answer is given to ${fallback.join(", then to ")}.`);
+  const { prompt_micros: prompt, cached_micros: cached, answer_micros: answer, request_micros: each } = routing.price;
+  if (prompt + (cached ?? 0) + answer + each > 0) {
+    told.push(`For the budgets of callers, a million tokens of prompts cost ${amount(prompt)}${cached === undefined ? "" : ` (${amount(cached)} if cached)`}, of answers ${amount(answer)}; a request ${amount(each)}.`);
+  }
   return told;
 }
 

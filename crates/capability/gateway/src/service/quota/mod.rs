@@ -5,8 +5,7 @@
 mod meter;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use corliss_clock::Sources;
@@ -36,7 +35,7 @@ pub(crate) struct Quotas {
     sources: Sources,
     /// As the store has them: who is not in here has no limits, and costs no transaction.
     known: Arc<RwLock<BTreeMap<String, Limits>>>,
-    running: Arc<RwLock<BTreeMap<String, Arc<AtomicU32>>>>,
+    running: Arc<Running>,
     /// Settlements under way.
     settling: Arc<watch::Sender<u32>>,
 }
@@ -58,12 +57,35 @@ pub(crate) struct QuotaView {
     reserved_micros: u64,
 }
 
+/// How many requests each caller has on their way whose number is limited; who has none is not in here.
+#[derive(Default)]
+struct Running(Mutex<BTreeMap<String, u32>>);
+
+impl Running {
+    fn of(&self, caller: &str) -> u32 {
+        self.lock().get(caller).copied().unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A place among a caller's requests at once; dropping it makes room.
-pub(crate) struct Place(Arc<AtomicU32>);
+pub(crate) struct Place {
+    running: Arc<Running>,
+    caller: String,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let mut running = self.running.lock();
+        if let Some(count) = running.get_mut(&self.caller) {
+            *count -= 1;
+            if *count == 0 {
+                running.remove(&self.caller);
+            }
+        }
     }
 }
 
@@ -140,27 +162,17 @@ impl Quotas {
     }
 
     fn place(&self, caller: &str, limit: u32) -> Result<Place, GatewayError> {
-        let running = self.running(caller);
-        let place = Place(running.clone());
-        if running.fetch_add(1, Ordering::Relaxed) >= limit {
+        let mut running = self.running.lock();
+        if running.get(caller).is_some_and(|count| *count >= limit) {
             return Err(GatewayError::TooManyAtOnce {
                 caller: caller.to_owned(),
                 limit,
             });
         }
-        Ok(place)
-    }
-
-    fn running(&self, caller: &str) -> Arc<AtomicU32> {
-        let known = self
-            .running
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(caller)
-            .cloned();
-        known.unwrap_or_else(|| {
-            let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
-            running.entry(caller.to_owned()).or_default().clone()
+        *running.entry(caller.to_owned()).or_default() += 1;
+        Ok(Place {
+            running: self.running.clone(),
+            caller: caller.to_owned(),
         })
     }
 
@@ -267,7 +279,7 @@ impl Quotas {
     fn view(&self, name: String, limits: Limits, usage: Usage) -> QuotaView {
         let now = self.sources.clock.now();
         QuotaView {
-            running: self.running(&name).load(Ordering::Relaxed),
+            running: self.running.of(&name),
             name,
             limits,
             requests_used: limits

@@ -1,0 +1,216 @@
+//! Metrics under the names that dashboards and scalers know: `vllm:` for language models, `nv_inference_` for models of
+//! tensors. What engines count has the replica as a label, so that a replica that goes takes nothing from a sum.
+//!
+//! Names: vLLM's "Production Metrics" (V1), Triton's "Metrics" guide.
+
+use corliss_engine::client::EngineClient;
+use corliss_engine::protocol::Stats;
+use corliss_types::{Flavor, ReplicaId};
+use futures_util::future::join_all;
+
+use crate::service::Gateway;
+use crate::service::endpoint::Endpoint;
+use crate::service::exposition::Exposition;
+use crate::service::stats::Counters;
+
+impl Gateway {
+    /// All of them, in Prometheus' text format. A replica that does not answer is left out of this reading.
+    pub(crate) async fn metrics(&self) -> String {
+        let endpoints = self.endpoints();
+        let mut asked = Vec::new();
+        for endpoint in &endpoints {
+            for (replica, client) in endpoint.ways() {
+                asked.push(read(endpoint, replica, client));
+            }
+        }
+        let mut exposition = Exposition::default();
+        for (endpoint, replica, stats) in join_all(asked).await.into_iter().flatten() {
+            match endpoint.flavor() {
+                Flavor::Gguf => language(&mut exposition, endpoint.name(), &replica, &stats),
+                _ => tensors(&mut exposition, endpoint, &replica, &stats),
+            }
+        }
+        for endpoint in &endpoints {
+            if endpoint.flavor() == Flavor::Gguf {
+                requests(&mut exposition, endpoint.name(), &endpoint.counters);
+            }
+        }
+        exposition.text()
+    }
+}
+
+async fn read(
+    endpoint: &Endpoint,
+    replica: ReplicaId,
+    client: EngineClient,
+) -> Option<(&Endpoint, ReplicaId, Stats)> {
+    Some((endpoint, replica, client.stats().await.ok()?))
+}
+
+fn language(to: &mut Exposition, model: &str, replica: &ReplicaId, stats: &Stats) {
+    let labels = [("model_name", model), ("engine", replica.as_str())];
+    to.gauge(
+        "vllm:num_requests_running",
+        "Requests in the batches of an engine.",
+        &labels,
+        stats.running,
+    );
+    to.gauge(
+        "vllm:num_requests_waiting",
+        "Requests that wait for a place.",
+        &labels,
+        stats.waiting,
+    );
+    to.gauge(
+        "vllm:kv_cache_usage_perc",
+        "Share of the KV cache that is promised to requests, 1 is all.",
+        &labels,
+        share(stats.kv_tokens_reserved, stats.kv_tokens_total),
+    );
+    for (name, help, value) in [
+        (
+            "vllm:prefix_cache_queries_total",
+            "Prompt tokens that were looked up in the prefix cache.",
+            stats.admitted_prompt_tokens_total,
+        ),
+        (
+            "vllm:prefix_cache_hits_total",
+            "Prompt tokens that were found there.",
+            stats.cached_prompt_tokens_total,
+        ),
+        (
+            "vllm:num_preemptions_total",
+            "Requests that lost their place and were computed again.",
+            stats.preemptions_total,
+        ),
+    ] {
+        to.counter(name, help, &labels, value);
+    }
+}
+
+fn requests(to: &mut Exposition, model: &str, counters: &Counters) {
+    let labels = [("model_name", model)];
+    let (prompts, answers) = counters.tokens();
+    to.counter("vllm:prompt_tokens_total", "Tokens of prompts.", &labels, prompts);
+    to.counter(
+        "vllm:generation_tokens_total",
+        "Tokens of answers.",
+        &labels,
+        answers,
+    );
+    for (reason, count) in counters.finished() {
+        let labels = [("model_name", model), ("finished_reason", reason)];
+        to.counter(
+            "vllm:request_success_total",
+            "Requests that were answered.",
+            &labels,
+            count,
+        );
+    }
+    for (name, help, histogram) in [
+        (
+            "vllm:time_to_first_token_seconds",
+            "From a request to the first token of its answer.",
+            &counters.first_token,
+        ),
+        (
+            "vllm:e2e_request_latency_seconds",
+            "From a request to its end, however it ended.",
+            &counters.latency,
+        ),
+        (
+            "vllm:request_queue_time_seconds",
+            "Waiting for a place in an engine.",
+            &counters.queue,
+        ),
+        (
+            "vllm:request_prefill_time_seconds",
+            "From a place to the first token.",
+            &counters.prefill,
+        ),
+        (
+            "vllm:request_decode_time_seconds",
+            "From the first token to the last.",
+            &counters.decode,
+        ),
+        (
+            "vllm:request_prompt_tokens",
+            "Tokens of a prompt.",
+            &counters.prompt_length,
+        ),
+        (
+            "vllm:request_generation_tokens",
+            "Tokens of an answer.",
+            &counters.answer_length,
+        ),
+    ] {
+        let (bounds, counts, sum) = histogram.read();
+        to.histogram(name, help, &labels, &bounds, &counts, sum);
+    }
+}
+
+fn tensors(to: &mut Exposition, endpoint: &Endpoint, replica: &ReplicaId, stats: &Stats) {
+    let version = endpoint.version().to_string();
+    let labels = [
+        ("model", endpoint.name()),
+        ("version", version.as_str()),
+        ("replica", replica.as_str()),
+    ];
+    let done = &stats.inference;
+    let micros = |ns: u64| ns / 1_000;
+    for (name, help, value) in [
+        (
+            "nv_inference_request_success",
+            "Requests that were answered.",
+            done.success.count,
+        ),
+        (
+            "nv_inference_request_failure",
+            "Requests that failed.",
+            done.fail.count,
+        ),
+        ("nv_inference_count", "Rows computed.", done.inferences),
+        ("nv_inference_exec_count", "Runs of the model.", done.executions),
+        (
+            "nv_inference_request_duration_us",
+            "Time of the requests that were answered.",
+            micros(done.success.ns),
+        ),
+        (
+            "nv_inference_queue_duration_us",
+            "Of it, waiting.",
+            micros(done.queue.ns),
+        ),
+        (
+            "nv_inference_compute_input_duration_us",
+            "Of it, putting inputs together.",
+            micros(done.compute.input.ns),
+        ),
+        (
+            "nv_inference_compute_infer_duration_us",
+            "Of it, running the model.",
+            micros(done.compute.infer.ns),
+        ),
+        (
+            "nv_inference_compute_output_duration_us",
+            "Of it, taking outputs apart.",
+            micros(done.compute.output.ns),
+        ),
+    ] {
+        to.counter(name, help, &labels, value);
+    }
+    to.gauge(
+        "nv_inference_pending_request_count",
+        "Requests that wait for a run.",
+        &labels,
+        stats.waiting,
+    );
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a share, for people")]
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        return 0.0;
+    }
+    part as f64 / whole as f64
+}
