@@ -9,6 +9,7 @@ import sys
 import openai
 import pytest
 from openai import OpenAI
+from prometheus_client.parser import text_string_to_metric_families
 
 from support.server import ROOT, Corliss, poll
 
@@ -44,6 +45,32 @@ def test_chat_answers_with_usage(client: OpenAI) -> None:
     assert answer.usage.prompt_tokens > 5
     assert 1 <= answer.usage.completion_tokens <= 24
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+
+
+def test_what_was_done_is_told_as_metrics_and_in_the_requests_record(served: Corliss, client: OpenAI) -> None:
+    def metrics() -> dict[tuple[str, str], float]:
+        status, text = served.request("GET", "/metrics")
+        assert status == 200
+        families = text_string_to_metric_families(text)
+        named = [(sample.name, sample.labels, sample.value) for family in families for sample in family.samples]
+        return {(name, labels.get("le") or labels.get("finished_reason") or ""): value
+                for name, labels, value in named if labels.get("model_name") == MODEL}
+
+    before = metrics()
+    answer = ask(client, "Tell me of the sea.", max_tokens=8)
+    after = metrics()
+    rose = {key: value - before.get(key, 0) for key, value in after.items() if value != before.get(key, 0)}
+    assert rose["vllm:generation_tokens_total", ""] == answer.usage.completion_tokens == 8
+    assert rose["vllm:prompt_tokens_total", ""] == answer.usage.prompt_tokens
+    assert rose["vllm:request_success_total", "length"] == 1
+    for name in ["time_to_first_token", "e2e_request_latency", "request_queue_time", "request_prefill_time", "request_decode_time"]:
+        assert rose[f"vllm:{name}_seconds_count", ""] == 1, name
+    assert 0 <= after["vllm:kv_cache_usage_perc", ""] <= 1 and after["vllm:num_requests_running", ""] == 0
+    record = served.api(f"/endpoints/{MODEL}/requests?limit=1")["items"][0]
+    assert (record["completion_tokens"], record["outcome"], record["attempts"]) == (8, "answered", 1)
+    assert record["queue_us"] + record["prefill_us"] + record["decode_us"] <= record["total_us"]
+    assert record["batch_mean"] >= 1 and record["prefill_us"] <= record["first_us"]
+    assert served.request("GET", "/metrics", token=None)[0] == 401
 
 
 def test_a_stream_says_the_same_as_one_answer(client: OpenAI) -> None:

@@ -367,3 +367,41 @@ async fn an_endpoint_may_have_a_limit_of_its_own_and_tensors_are_routed_alike() 
         404
     );
 }
+
+#[tokio::test]
+async fn metrics_have_the_names_that_dashboards_know() {
+    let peers = [1, 2].map(|n| Peer::new(n, Script::Say(vec!["a", "b"])));
+    let house = House::new(GatewayConfig::default()).await;
+    house.route_each(vec![
+        endpoint("m", Flavor::Gguf, &peers, Routing::default()),
+        endpoint("t", Flavor::Onnx, &peers[..1], Routing::default()),
+    ]);
+    for _ in 0..3 {
+        assert_eq!(house.ask(CHAT, &chat(json!({}))).await.0, 200);
+    }
+    let url = format!("{}/metrics", house.url);
+    let response = house.http.get(url).bearer_auth("t").send().await.unwrap();
+    assert_eq!(
+        response.headers()["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    let text = response.text().await.unwrap();
+    let [first, second] = peers.each_ref().map(|peer| peer.id.to_string());
+    for line in [
+        "vllm:generation_tokens_total{model_name=\"m\"} 6".to_owned(),
+        "vllm:prompt_tokens_total{model_name=\"m\"} 15".to_owned(),
+        "vllm:request_success_total{model_name=\"m\",finished_reason=\"stop\"} 3".to_owned(),
+        "vllm:request_generation_tokens_bucket{model_name=\"m\",le=\"1\"} 0".to_owned(),
+        "vllm:request_generation_tokens_bucket{model_name=\"m\",le=\"2\"} 3".to_owned(),
+        "vllm:time_to_first_token_seconds_count{model_name=\"m\"} 3".to_owned(),
+        "vllm:e2e_request_latency_seconds_bucket{model_name=\"m\",le=\"+Inf\"} 3".to_owned(),
+        format!("vllm:num_requests_waiting{{model_name=\"m\",engine=\"{first}\"}} 4"),
+        format!("vllm:kv_cache_usage_perc{{model_name=\"m\",engine=\"{second}\"}} 0.25"),
+        format!("vllm:prefix_cache_hits_total{{model_name=\"m\",engine=\"{second}\"}} 30"),
+        format!("nv_inference_request_success{{model=\"t\",version=\"3\",replica=\"{first}\"}} 5"),
+        format!("nv_inference_queue_duration_us{{model=\"t\",version=\"3\",replica=\"{first}\"}} 1000"),
+    ] {
+        assert!(text.lines().any(|said| said == line), "{line} in {text}");
+    }
+    assert_eq!(text.matches("# TYPE vllm:num_requests_running gauge").count(), 1);
+}

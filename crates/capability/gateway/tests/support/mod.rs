@@ -93,6 +93,7 @@ impl Peer {
         let app = axum::Router::new()
             .route("/metadata", get(metadata))
             .route("/stats", get(stats))
+            .route("/stats", get(stats))
             .route("/infer", post(infer))
             .route("/generate", post(generate))
             .route("/embed", post(embed))
@@ -126,6 +127,15 @@ impl Peer {
     pub fn says(&self, script: Script) {
         *self.state.script.lock().unwrap() = script;
     }
+}
+
+async fn stats(State(state): State<Arc<PeerState>>) -> axum::Json<Value> {
+    axum::Json(json!({
+        "running": state.running.load(Ordering::SeqCst), "waiting": 4, "kv_tokens_reserved": 25, "kv_tokens_total": 100,
+        "admitted_prompt_tokens_total": 50, "cached_prompt_tokens_total": 30, "preemptions_total": 2,
+        "inference": {"inferences": 9, "executions": 3, "success": {"count": 5, "ns": 7_000_000},
+            "queue": {"count": 5, "ns": 1_000_000}},
+    }))
 }
 
 async fn metadata() -> axum::Json<Value> {
