@@ -398,8 +398,8 @@ async fn metrics_have_the_names_that_dashboards_know() {
         format!("vllm:num_requests_waiting{{model_name=\"m\",engine=\"{first}\"}} 4"),
         format!("vllm:kv_cache_usage_perc{{model_name=\"m\",engine=\"{second}\"}} 0.25"),
         format!("vllm:prefix_cache_hits_total{{model_name=\"m\",engine=\"{second}\"}} 30"),
-        format!("nv_inference_request_success{{model=\"t\",version=\"3\",replica=\"{first}\"}} 5"),
-        format!("nv_inference_queue_duration_us{{model=\"t\",version=\"3\",replica=\"{first}\"}} 1000"),
+        format!("nv_inference_request_success{{model=\"t\",version=\"3\",replica=\"{first}\"}} 1"),
+        format!("nv_inference_count{{model=\"t\",version=\"3\",replica=\"{first}\"}} 3"),
     ] {
         assert!(text.lines().any(|said| said == line), "{line} in {text}");
     }

@@ -30,8 +30,8 @@ pub struct Routing {
     pub session_header: String,
     /// Shares of versions under [`Strategy::Weighted`]; one that is not named has 1.
     pub weights: BTreeMap<u32, u32>,
-    /// Tokens more than the least busy replica that a replica may have to compute and still be preferred
-    /// because the prompt's beginning is cached there, for [`Strategy::PrefixAware`].
+    /// Tokens more than the least busy replica that a replica may have to compute, beside those that it saves, and
+    /// still be preferred because the prompt's beginning is cached there, for [`Strategy::PrefixAware`].
     pub prefix_slack_tokens: u64,
     /// Which requests go to some of the replicas only, or to another endpoint. The first that holds decides.
     pub rules: Vec<Rule>,
@@ -97,7 +97,7 @@ impl Default for Routing {
             router: Strategy::default(),
             session_header: "x-session-id".to_owned(),
             weights: BTreeMap::new(),
-            prefix_slack_tokens: 2_048,
+            prefix_slack_tokens: 512,
             rules: Vec::new(),
             retry: Retry::default(),
             hedge_after_ms: None,
@@ -140,12 +140,13 @@ pub struct RoutingProblem {
 }
 
 impl Routing {
-    /// What the router is set to.
+    /// What the router is set to, where a block of a prompt stands for so many tokens.
     #[must_use]
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self, block_tokens: u64) -> Settings {
         Settings {
             prefix: PrefixLimits {
                 slack_tokens: self.prefix_slack_tokens,
+                block_tokens,
                 ..PrefixLimits::default()
             },
             ..Settings::default()

@@ -66,6 +66,30 @@ fn aside(router: &Router, now: Timestamp) -> Vec<ReplicaId> {
     aside.map(|(id, _)| id).collect()
 }
 
+#[test]
+fn who_waits_behind_no_more_than_a_hit_saves_goes_where_it_is() {
+    let mut settings = Settings::default();
+    settings.prefix.slack_tokens = 100;
+    settings.prefix.block_tokens = 64;
+    let mut router = Router::with(Strategy::PrefixAware, settings);
+    router.on_event(RouterEvent::Replicas(&[id(0), id(1)]));
+    let short: Vec<u64> = (0..2).collect();
+    let long: Vec<u64> = (100..200).collect();
+    router.on_event(RouterEvent::Cached(&id(0), &short));
+    router.on_event(RouterEvent::Cached(&id(0), &long));
+    let mut pick = |blocks: &[u64], tokens: u64| {
+        router.on_event(RouterEvent::Charged(&id(0), tokens));
+        let picked = router.pick(&Request { blocks, ..request(7) }).unwrap();
+        router.on_event(RouterEvent::Settled(&id(0), tokens));
+        (picked.replica, picked.reason)
+    };
+    let hit = |blocks| (id(0), Reason::PrefixHit { blocks });
+    assert_eq!(pick(&short, 228), hit(2));
+    assert_eq!(pick(&short, 229), (id(1), Reason::ImbalanceBound { blocks: 2 }));
+    assert_eq!(pick(&long, 6_500), hit(100));
+    assert_eq!(pick(&long, 6_501).0, id(1));
+}
+
 proptest! {
     /// Nobody who is aside or ejected is picked while another is free; the share of ejected ones is bounded;
     /// there is a pick as long as there is a replica.

@@ -152,7 +152,9 @@ impl Endpoint {
         }
         let ids: Vec<ReplicaId> = replicas.keys().cloned().collect();
         let routing = &route.routing;
-        state.router.set(routing.router, routing.settings());
+        state
+            .router
+            .set(routing.router, routing.settings(prompt::block_tokens()));
         state.router.on_event(RouterEvent::Replicas(&ids));
         for (id, replica) in &replicas {
             let profile = Profile {

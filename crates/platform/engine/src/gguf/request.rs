@@ -394,6 +394,7 @@ impl Job {
     /// One that asks for nothing special.
     pub fn plain(prompt: Vec<LlamaToken>, max_tokens: u32, events: UnboundedSender<GenerateEvent>) -> Self {
         Self {
+            spent: Spent::new(),
             prompt,
             progress: None,
             priority: 0,

@@ -142,7 +142,8 @@ fn prefix_aware(
             continue;
         }
         longest = longest.max(hit);
-        if slot.tokens <= bound {
+        // Who waits behind as many tokens as the hit saves loses nothing by it.
+        if slot.tokens <= bound.saturating_add(limits.saved(hit)) {
             // Among equals the less busy one, then by luck.
             let luck = mix(request.random ^ place as u64);
             best = best.max(Some((hit, Reverse(slot.tokens), luck, *index)));

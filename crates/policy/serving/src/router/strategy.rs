@@ -120,6 +120,9 @@ pub struct PrefixLimits {
     /// A shorter hit, in percent of the prompt's blocks, is none: a system prompt that all requests share
     /// would send all of them to one replica.
     pub least_hit_percent: u64,
+    /// How many tokens a block of the prompt stands for; a replica may have as many more outstanding as its hit
+    /// saves. With 0 only the slack counts.
+    pub block_tokens: u64,
     /// How many blocks of each replica are remembered, the oldest forgotten first: as many as its memory
     /// holds. Whoever remembers more sends requests after blocks that are gone.
     pub blocks_per_replica: usize,
@@ -131,12 +134,19 @@ impl Default for PrefixLimits {
             slack_tokens: 65_536,
             slack_percent: 50,
             least_hit_percent: 10,
+            block_tokens: 0,
             blocks_per_replica: 1_024,
         }
     }
 }
 
 impl PrefixLimits {
+    /// The tokens that a hit of so many blocks saves.
+    #[must_use]
+    pub const fn saved(&self, blocks: usize) -> u64 {
+        (blocks as u64).saturating_mul(self.block_tokens)
+    }
+
     /// The most outstanding tokens that a preferred replica may have where the least busy one has `least`.
     #[must_use]
     pub const fn bound(&self, least: u64) -> u64 {

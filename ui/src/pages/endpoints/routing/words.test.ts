@@ -3,7 +3,7 @@ import { STRATEGIES, type Routing } from "../../../api/endpoints";
 import { routingSentences, ruleSentence } from "./words";
 
 /** As `{}` is answered by the server. */
-export const DEFAULT: Routing = { router: "least_connections", session_header: "x-session-id", weights: {}, prefix_slack_tokens: 2048, rules: [], retry: { attempts: 2, budget_percent: 20 }, fallback: [], price: { prompt_micros: 0, answer_micros: 0, request_micros: 0 } };
+export const DEFAULT: Routing = { router: "least_connections", session_header: "x-session-id", weights: {}, prefix_slack_tokens: 512, rules: [], retry: { attempts: 2, budget_percent: 20 }, fallback: [], price: { prompt_micros: 0, answer_micros: 0, request_micros: 0 } };
 
 it("tells what an endpoint has unless somebody says otherwise", () => {
   expect(routingSentences(DEFAULT)).toEqual([

@@ -15,7 +15,7 @@ export const STRATEGY_WORDS: Record<Strategy, string> = {
 
 function strategySentence(routing: Routing): string {
   const { router, weights } = routing;
-  if (router === "prefix_aware") return `A request goes where its prompt's beginning is cached, unless that replica has over ${plural(routing.prefix_slack_tokens, "token")} more to compute than the least busy one.`;
+  if (router === "prefix_aware") return `A request goes where its prompt's beginning is cached, unless that replica has more to compute than the least busy one: over ${plural(routing.prefix_slack_tokens, "token")} beside those that the cache saves.`;
   if (router === "session_affinity") return `Requests with the same value of the header ${routing.session_header} go to the same replica.`;
   if (router === "weighted") {
     const shares = Object.entries(weights).map(([version, weight]) => `version ${version} weighs ${count(weight)}`).join(", ");
