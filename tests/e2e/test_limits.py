@@ -59,7 +59,9 @@ def test_many_at_once_spend_together_what_one_may(endpoint: Corliss) -> None:
     assert status == 429 and "'ana' may spend 0.30; 0.00 is left" in str(answer), answer
     assert ask(endpoint, bob) == 200
     # Everybody may see their own limits and nobody else's, and only administrators may change them.
-    assert endpoint.request("GET", "/api/v1/limits/ana", token=ana)[0] == 200
+    status, own = endpoint.request("GET", "/api/v1/own-limits", token=ana)
+    assert (status, own["name"], own["spent_micros"]) == (200, "ana", 300_000)
+    assert endpoint.request("GET", "/api/v1/own-limits", token=bob)[0] == 404
     assert endpoint.request("GET", "/api/v1/limits/ana", token=bob)[0] == 403
     assert endpoint.request("PUT", "/api/v1/limits/ana", {}, token=ana)[0] == 403
     assert endpoint.request("GET", "/api/v1/limits", token=ana)[0] == 403

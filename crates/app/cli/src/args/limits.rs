@@ -10,11 +10,11 @@ use crate::money;
 pub enum LimitsCommand {
     /// Show who has limits, and what of them is used
     List,
-    /// Show the limits of a caller, and what of them it has used; everybody may see their own
+    /// Show the limits of a caller, and what of them it has used; without a name your own, as everybody may
     Show {
         /// The name of its tokens
         #[arg(value_parser = some_text())]
-        name: String,
+        name: Option<String>,
     },
     /// Limit what a caller may use; * for everybody who has no limits of their own
     ///

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::routing::get;
-use corliss_http::{ApiError, Authority, Caller, Dialect, Json, List, Path, Routes};
+use corliss_http::{ApiError, Caller, Dialect, Json, List, Path, Routes};
 use corliss_policy_serving::limits::Limits;
 use corliss_types::{Access, Permission};
 use http::{Method, StatusCode};
@@ -16,6 +16,7 @@ use crate::service::quota::QuotaView;
 const MANAGE: Access = Access::Requires(Permission::SystemAdmin);
 const ALL: &str = "/api/v1/limits";
 const ONE: &str = "/api/v1/limits/{name}";
+const OWN: &str = "/api/v1/own-limits";
 
 pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
     let state = || gateway.clone();
@@ -30,9 +31,16 @@ pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
         .route(
             Method::GET,
             ONE,
-            Access::Authenticated,
+            MANAGE,
             Dialect::Native,
             get(one).with_state(state()),
+        )
+        .route(
+            Method::GET,
+            OWN,
+            Access::Authenticated,
+            Dialect::Native,
+            get(own).with_state(state()),
         )
         .route(
             Method::PUT,
@@ -57,16 +65,23 @@ async fn list(State(gateway): State<Arc<Gateway>>) -> Result<Json<List<QuotaView
 
 async fn one(
     State(gateway): State<Arc<Gateway>>,
-    Caller(caller): Caller,
-    authority: Authority,
     Path(name): Path<String>,
 ) -> Result<Json<QuotaView>, ApiError> {
-    if caller.name != name {
-        authority.demand(Permission::SystemAdmin)?;
-    }
     let found = gateway
         .quotas()
         .get(&name)
+        .await
+        .map_err(GatewayError::into_api)?;
+    Ok(Json(found))
+}
+
+async fn own(
+    State(gateway): State<Arc<Gateway>>,
+    Caller(caller): Caller,
+) -> Result<Json<QuotaView>, ApiError> {
+    let found = gateway
+        .quotas()
+        .get(&caller.name)
         .await
         .map_err(GatewayError::into_api)?;
     Ok(Json(found))

@@ -419,7 +419,7 @@ async fn bytes_that_lie_are_refused_by_the_name_of_their_tensor() {
         (
             inputs(shared),
             &[],
-            "inputs[0].parameters.shared_memory_byte_size",
+            "inputs[0].parameters.shared_memory_region",
             "'x'",
         ),
         (

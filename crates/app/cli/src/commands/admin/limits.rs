@@ -12,6 +12,7 @@ use crate::views::Page;
 use crate::{money, units};
 
 const ALL: &str = "/api/v1/limits";
+const OWN: &str = "/api/v1/own-limits";
 
 #[derive(Debug, Deserialize)]
 struct LimitsView {
@@ -46,7 +47,8 @@ pub fn run(context: &Context, command: &LimitsCommand) -> CliResult {
             context.answer(answer, |page: Page<LimitsView>| table(page.items))
         }
         LimitsCommand::Show { name } => {
-            let answer: Value = context.api()?.get(&one(name))?;
+            let path = name.as_deref().map_or_else(|| OWN.to_owned(), one);
+            let answer: Value = context.api()?.get(&path)?;
             context.answer(answer, |limits: LimitsView| table(vec![limits]))
         }
         LimitsCommand::Set(args) => {

@@ -192,8 +192,9 @@ fn refuse(parameters: &mut Parameters) -> Result<(), GatewayError> {
             Err(unsupported(&format!("reasoning.{name}"), None))
         }
         None => {
-            // Without tools there is nothing to call often.
+            // Without tools there is nothing to call often, or several of at once.
             let _: Option<u64> = parameters.optional("max_tool_calls")?;
+            let _: Option<bool> = parameters.optional("parallel_tool_calls")?;
             Ok(())
         }
     }
