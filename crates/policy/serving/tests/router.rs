@@ -225,7 +225,8 @@ proptest! {
                 }
                 Reason::ImbalanceBound { .. } => prop_assert!(load(&last.unwrap()) > bound),
                 reason => {
-                    prop_assert_eq!(reason, Reason::PrefixMiss);
+                    let miss = if count == 1 { Reason::OnlyOne } else { Reason::PrefixMiss };
+                    prop_assert_eq!(reason, miss);
                     prop_assert_eq!(last, None);
                 }
             }

@@ -154,6 +154,9 @@ fn prefix_aware(
         return Some((index, Reason::PrefixHit { blocks }));
     }
     let (first, second) = two_drawn(candidates, request.random)?;
+    if first == second {
+        return Some((first, Reason::OnlyOne));
+    }
     // The order of the two is random, and so is who wins a tie.
     let less_busy = if slots[second].tokens < slots[first].tokens {
         second
