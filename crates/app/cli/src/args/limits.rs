@@ -35,7 +35,6 @@ pub enum LimitsCommand {
 
 /// `corliss admin limits set`
 #[derive(Debug, Args)]
-#[group(id = "limits", multiple = true)]
 pub struct SetLimitsArgs {
     /// The name of its tokens
     #[arg(value_parser = some_text())]

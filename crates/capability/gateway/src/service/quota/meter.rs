@@ -122,7 +122,7 @@ impl Meter {
         used.cached = counted.map(|prompt| u64::from(prompt.cached)).sum();
     }
 
-    /// Answers have so many more tokens, or so many fewer than was thought.
+    /// The answers have so many tokens up to now, all together.
     pub(crate) fn answers(&mut self, tokens: u64) {
         self.used.get_or_insert_default().answer = tokens;
     }
