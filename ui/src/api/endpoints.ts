@@ -14,12 +14,21 @@ export interface Replica {
   ended_ms?: number | null;
 }
 
+/** A service elsewhere that answers an endpoint's requests. */
+export interface Service {
+  dialect: "openai" | "open_inference";
+  /** What it calls the model. */
+  model: string;
+  targets: { id: string; url: string; weight: number }[];
+  has_key: boolean;
+}
+
 export interface EndpointView {
   name: string;
   /** The reference that was deployed: `digits@champion` or `digits/3`. */
   model: string;
-  /** The registered model behind the reference. */
-  model_name?: string;
+  /** The registered model behind the reference; none where a service elsewhere answers. */
+  model_name?: string | null;
   desired_version: number | string;
   serving_version?: number | string | null;
   flavor: string;
@@ -27,12 +36,18 @@ export interface EndpointView {
   reason?: string | null;
   replicas_desired: number;
   replicas_ready: number;
+  service?: Service;
   replicas: Replica[];
   routing: Routing;
   requests_total: number;
   created_ms: number;
   updated_ms: number;
 }
+
+/** Whether clients know it as a language model; others take tensors, if anything. */
+export const speaks = (endpoint: Pick<EndpointView, "flavor" | "service">) => endpoint.flavor === "gguf" || endpoint.service?.dialect === "openai";
+
+export const takesTensors = (endpoint: Pick<EndpointView, "flavor" | "service">) => endpoint.flavor === "onnx" || endpoint.service?.dialect === "open_inference";
 
 export const STRATEGIES = ["round_robin", "weighted", "least_connections", "least_response_time", "least_tokens", "prefix_aware", "session_affinity"] as const;
 

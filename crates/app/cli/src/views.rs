@@ -473,9 +473,27 @@ pub struct EndpointView {
     pub replicas_desired: u32,
     pub replicas_ready: u32,
     #[serde(default)]
+    pub service: Option<ServiceView>,
+    #[serde(default)]
     pub replicas: Vec<ReplicaView>,
     #[serde(default)]
     pub requests_total: u64,
+}
+
+/// The service elsewhere that answers an endpoint's requests.
+#[derive(Debug, Deserialize)]
+pub struct ServiceView {
+    pub dialect: String,
+    pub targets: Vec<TargetView>,
+    pub has_key: bool,
+}
+
+/// One address of a service.
+#[derive(Debug, Deserialize)]
+pub struct TargetView {
+    pub id: String,
+    pub url: String,
+    pub weight: u32,
 }
 
 /// One engine process.

@@ -148,6 +148,7 @@ impl Rooms {
                 data: data.clone(),
                 registry: registry.clone(),
             }),
+            sealer: Arc::new(wiring::registry::Secrets(data.clone())),
             run_folder: home.run(),
         })
         .map_err(ServerError::room("serving"))?;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use corliss_clock::Sources;
-use corliss_http::serve::{self, ServeConfig};
+use corliss_http::serve::{self, ServeConfig, Threads};
 use corliss_reconcile::{Shutdown, WorkerBoard};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -67,7 +67,9 @@ pub async fn run(config: &Config, home: &Home) -> Result<(), ServerError> {
     reserve::start(home.root(), &rest, &workers);
     watch_signals(&stop)?;
     let drained = Shutdown::new();
-    let serving = tokio::spawn(listener.run(router, {
+    // They outlive the listener: what ended requests have used is still written down on them.
+    let threads = Arc::new(Threads::start().map_err(ServerError::Runtime)?);
+    let serving = tokio::spawn(listener.on(threads.clone()).run(router, {
         let drained = drained.clone();
         async move { drained.wait().await }
     }));
@@ -82,6 +84,7 @@ pub async fn run(config: &Config, home: &Home) -> Result<(), ServerError> {
     drained.trigger();
     let _ = serving.await;
     rooms.drain_gateway().await;
+    drop(threads);
     rest.trigger();
     let late = workers.drain(WORKERS_PATIENCE).await;
     if !late.is_empty() {

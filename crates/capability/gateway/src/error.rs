@@ -8,6 +8,9 @@ use corliss_http::ApiError;
 use corliss_metastore::StoreError;
 use corliss_policy_serving::limits::{Denied, Period};
 use corliss_types::Timestamp;
+use corliss_upstream::UpstreamError;
+
+use crate::service::forward::remote::Refusal;
 
 /// An engine's code for a request whose own time was up before it was answered.
 const LATE: &str = "request_deadline_exceeded";
@@ -126,6 +129,21 @@ pub enum GatewayError {
     /// The engine refused or failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A service elsewhere was not reached, or its answer broke off.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// A service elsewhere says that something is wrong.
+    #[error("{}", said(.0))]
+    Service(Box<Refusal>),
+    /// A request came back to be passed on again and again.
+    #[error("the request was passed on {hops} times already; the endpoints lead to one another")]
+    Loop {
+        /// How often.
+        hops: usize,
+    },
+    /// A request for engines of ours came to a service elsewhere, or the other way round.
+    #[error("what answers here is not asked this way")]
+    WrongWay,
     /// The engine failed after it had begun to answer.
     #[error("{}", .0.message)]
     Generation(Box<ErrorReport>),
@@ -148,6 +166,12 @@ impl Diagnose for GatewayError {
             Self::UnsupportedParameter { .. } => "unsupported_parameter",
             Self::InvalidParameter { .. } => "invalid_parameter",
             Self::Engine(error) => error.code(),
+            Self::Upstream(error) => error.code(),
+            Self::Service(refusal) if refusal.is_about_key() => "upstream_key_refused",
+            Self::Service(refusal) if refusal.meaning() == Meaning::Unavailable => "upstream_failed",
+            Self::Service(_) => "upstream_refused",
+            Self::Loop { .. } => "upstream_loop",
+            Self::WrongWay => "upstream_kind_mismatch",
             Self::Generation(report) if report.code == LATE => LATE,
             Self::Generation(_) => "generation_failed",
         }
@@ -168,6 +192,10 @@ impl Diagnose for GatewayError {
             Self::Busy { .. } => Meaning::ResourceExhausted,
             Self::DeadlineExceeded { .. } | Self::AttemptTimedOut { .. } => Meaning::DeadlineExceeded,
             Self::Engine(error) => error.meaning(),
+            Self::Upstream(error) => error.meaning(),
+            Self::Service(refusal) => refusal.meaning(),
+            Self::Loop { .. } => Meaning::InvalidInput,
+            Self::WrongWay => Meaning::Internal,
             Self::Generation(report) if report.retryable => Meaning::Unavailable,
             Self::Generation(report) if report.code == LATE => Meaning::DeadlineExceeded,
             // Only while it was followed did the engine find that a format is too much work.
@@ -183,6 +211,7 @@ impl Diagnose for GatewayError {
                 Some(parameter.clone())
             }
             Self::Engine(error) => error.field(),
+            Self::Service(refusal) => refusal.field.clone(),
             Self::Generation(report) => report.field.clone(),
             _ => None,
         }
@@ -202,6 +231,9 @@ impl Diagnose for GatewayError {
             Self::Busy { .. } => Some("try again shortly, or add replicas".to_owned()),
             Self::UnsupportedParameter { instead, .. } => Some(instead.unwrap_or("leave it out").to_owned()),
             Self::Engine(error) => error.hint(),
+            Self::Service(refusal) if refusal.is_about_key() => {
+                Some("an administrator can give the server another key for it".to_owned())
+            }
             Self::Generation(report) => report.hint.clone(),
             _ => None,
         }
@@ -285,6 +317,7 @@ impl GatewayError {
     fn retry_after_s(&self) -> u64 {
         match self {
             Self::Engine(error) => error.retry_after_s().unwrap_or(1),
+            Self::Service(refusal) => refusal.retry_after_s.unwrap_or(1),
             _ => 1,
         }
     }
@@ -301,6 +334,8 @@ impl GatewayError {
                     | "engine_stopped"
             ),
             Self::Generation(report) => report.code == "engine_stopped",
+            Self::Upstream(error) => error.meaning() == Meaning::Unavailable,
+            Self::Service(refusal) => refusal.elsewhere(),
             Self::AttemptTimedOut { .. } => true,
             _ => false,
         }
@@ -308,10 +343,11 @@ impl GatewayError {
 
     /// Whether it says that the replica takes no requests: it could not be reached, or said so.
     pub(crate) fn is_refusal_by_replica(&self) -> bool {
-        matches!(
-            self,
-            Self::Engine(error) if matches!(error.code(), "engine_unreachable" | "engine_not_ready")
-        )
+        match self {
+            Self::Engine(error) => matches!(error.code(), "engine_unreachable" | "engine_not_ready"),
+            Self::Upstream(error) => matches!(error, UpstreamError::Unreachable { .. }),
+            _ => false,
+        }
     }
 
     /// Whether the replica failed a request by its own fault.
@@ -320,6 +356,8 @@ impl GatewayError {
             Self::AttemptTimedOut { .. } => true,
             Self::Generation(report) => report.code == "engine_stopped",
             Self::Engine(error) => matches!(error.code(), "engine_connection_lost" | "engine_stopped"),
+            Self::Upstream(error) => matches!(error, UpstreamError::Lost { .. }),
+            Self::Service(refusal) => refusal.is_failure(),
             _ => false,
         }
     }
@@ -330,6 +368,25 @@ impl GatewayError {
             self.meaning(),
             Meaning::Unavailable | Meaning::ResourceExhausted | Meaning::DeadlineExceeded | Meaning::Internal
         )
+    }
+}
+
+/// What a service said, told so that nobody takes it for our own word.
+fn said(refusal: &Refusal) -> String {
+    if refusal.is_about_key() {
+        return format!(
+            "the service refuses the key that it was shown ({})",
+            refusal.status
+        );
+    }
+    match refusal.meaning() {
+        // About the request, in whose words it is: clients look for what they know.
+        Meaning::InvalidInput | Meaning::NotFound | Meaning::TooLarge => refusal.message.clone(),
+        _ => format!(
+            "the service answered {}: {}",
+            refusal.status.as_u16(),
+            refusal.message
+        ),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Inference requests in the dialects that clients speak (OpenAI, Open Inference Protocol), each given to
-//! a replica of its endpoint. The endpoint's name is the model name of the request.
+//! Inference requests in the dialects that clients speak (OpenAI, Open Inference Protocol), each given to a replica of
+//! its endpoint: an engine of ours, or a service elsewhere. The endpoint's name is the model name of the request.
 //!
 //! Invariants:
 //! - A request is given to another replica only while nothing was sent to its client, and only within the
@@ -19,7 +19,9 @@ mod store;
 
 pub use config::GatewayConfig;
 pub use error::GatewayError;
-pub use ports::{Repository, RouteEndpoint, RouteReplica, RouteTable};
+pub use ports::{
+    Repository, RouteEndpoint, RouteReplica, RouteTable, RouteWay, Serves, ServiceAddress, ServiceDialect,
+};
 pub use service::Gateway;
 pub use service::record::{Outcome, RequestRecord};
 pub use service::stats::{EndpointStats, LATENCY_BUCKETS_MS};

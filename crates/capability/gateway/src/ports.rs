@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use corliss_http::ApiError;
 use corliss_policy_serving::Routing;
 use corliss_types::{Flavor, ReplicaId};
+use corliss_upstream::BaseUrl;
+use http::HeaderValue;
 
 /// A snapshot of everything that may take requests. The newest one is read from a watch channel whose
 /// sender is kept by the wiring; it is replaced as a whole.
@@ -28,8 +30,8 @@ pub struct RouteEndpoint {
     pub model: String,
     /// Version that takes requests, or the wanted one if none does.
     pub version: u32,
-    /// Kind of engine.
-    pub flavor: Flavor,
+    /// What stands behind it.
+    pub serves: Serves,
     /// Why it is not ready, in a sentence.
     pub reason: Option<String>,
     /// How its requests are routed.
@@ -45,8 +47,57 @@ pub struct RouteReplica {
     pub id: ReplicaId,
     /// Version of the model that it serves.
     pub version: u32,
-    /// Where its engine listens.
-    pub socket: PathBuf,
+    /// Its share beside others of the same version.
+    pub weight: u32,
+    /// How it is reached.
+    pub way: RouteWay,
+}
+
+/// What answers the requests of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serves {
+    /// Engines of ours, which serve this kind of model.
+    Engine(Flavor),
+    /// Services elsewhere, which speak this.
+    Service(ServiceDialect),
+}
+
+/// What a service elsewhere speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceDialect {
+    /// OpenAI's API: chats, completions, responses, embeddings.
+    OpenAi,
+    /// The Open Inference Protocol, version 2: tensors.
+    OpenInference,
+}
+
+/// How a replica is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteWay {
+    /// The socket where its engine listens.
+    Socket(PathBuf),
+    /// A service's address.
+    Service(Arc<ServiceAddress>),
+}
+
+/// Where a service is, and how it wants to be asked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServiceAddress {
+    /// What the paths of its API come behind.
+    pub url: BaseUrl,
+    /// What it calls the model.
+    pub model: String,
+    /// The key that it demands, sent as a bearer token.
+    pub key: Option<HeaderValue>,
+}
+
+impl std::fmt::Debug for ServiceAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServiceAddress")
+            .field("url", &self.url)
+            .field("model", &self.model)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Puts models to work and out of it, for clients that call this loading and unloading.

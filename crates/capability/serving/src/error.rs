@@ -38,6 +38,14 @@ pub enum ServingError {
         /// What was probably meant.
         nearest: Option<String>,
     },
+    /// An endpoint of another kind has the name.
+    #[error("the endpoint '{name}' is there already, answered by {by}")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Who answers it, in words.
+        by: &'static str,
+    },
     /// A field of a request is wrong.
     #[error("{field} {problem}")]
     Invalid {
@@ -64,6 +72,7 @@ impl Diagnose for ServingError {
             Self::Model(error) => error.code(),
             Self::NoEngine { .. } => "model_not_servable",
             Self::NotFound { .. } => "endpoint_not_found",
+            Self::NameTaken { .. } => "endpoint_exists",
             Self::Invalid { .. } => "invalid_field",
             Self::Sockets { .. } => "socket_folder",
         }
@@ -76,6 +85,7 @@ impl Diagnose for ServingError {
             Self::Model(error) => error.meaning(),
             Self::NoEngine { .. } | Self::Invalid { .. } => Meaning::InvalidInput,
             Self::NotFound { .. } => Meaning::NotFound,
+            Self::NameTaken { .. } => Meaning::Conflict,
             Self::Sockets { .. } => Meaning::Internal,
         }
     }

@@ -1,4 +1,4 @@
-//! Endpoints: a model behind one name, with replicas that are engine processes.
+//! Endpoints: a model behind one name, with replicas that are engine processes; or a service elsewhere behind one.
 //!
 //! The service stores what an endpoint should be. The reconciler builds the view, asks
 //! `policy/serving` and applies the plan: replicas are jobs like any other, so training and serving share
@@ -18,15 +18,18 @@ mod ports;
 mod reconcile;
 mod routes;
 mod service;
+mod services;
 mod sockets;
 mod store;
 mod types;
 
 pub use error::ServingError;
 pub use ports::{
-    DeployedModel, Lineage, ModelResolver, Order, PortError, ReplicaJob, ReplicaJobState, ReplicaJobs,
+    DeployedModel, Lineage, ModelResolver, OpenKey, Order, PortError, ReplicaJob, ReplicaJobState,
+    ReplicaJobs, SealedKey, Sealer,
 };
-pub use routes::{RouteEndpoint, RouteReplica, RouteTable};
+pub use routes::{RouteEndpoint, RouteReplica, RouteService, RouteTable};
 pub use service::{Serving, ServingParts};
+pub use services::{ConnectRequest, RouteTarget, ServiceDialect, ServiceView, Target, TargetRequest};
 pub use store::MIGRATIONS;
 pub use types::{DeployRequest, EndpointPhase, EndpointView, ReplicaPhase, ReplicaView};

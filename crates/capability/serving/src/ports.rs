@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 pub use corliss_diagnostics::PortError;
 use corliss_types::{JobId, ModelName, ReplicaId, Resources, VersionId};
+use zeroize::Zeroizing;
 
 /// A model version that can be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,4 +92,32 @@ pub trait Lineage: Send + Sync {
     async fn ordered(&self, order: Order) -> Result<(), PortError>;
     /// The endpoint serves this version; saying it again is harmless.
     async fn deployed(&self, endpoint: &str, model: &ModelName, version: u32) -> Result<(), PortError>;
+}
+
+/// A key as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedKey {
+    /// Which key opens it.
+    pub key: u32,
+    /// What it is when it is sealed.
+    pub bytes: Vec<u8>,
+}
+
+/// A key in the clear; wiped from memory when dropped, and never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OpenKey(pub Zeroizing<Vec<u8>>);
+
+impl std::fmt::Debug for OpenKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OpenKey")
+    }
+}
+
+/// Keeps keys from whoever reads the database. A sealed key opens for the context it was sealed for.
+#[async_trait]
+pub trait Sealer: Send + Sync {
+    /// Seals a key.
+    async fn seal(&self, context: &str, key: &[u8]) -> Result<SealedKey, PortError>;
+    /// Opens a sealed key.
+    fn open(&self, context: &str, sealed: &SealedKey) -> Result<OpenKey, PortError>;
 }

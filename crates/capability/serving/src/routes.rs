@@ -6,13 +6,37 @@ use std::sync::Arc;
 use corliss_policy_serving::Routing;
 use corliss_types::{Flavor, ModelName, ReplicaId};
 
+use crate::ports::OpenKey;
+use crate::services::{RouteTarget, ServiceDialect};
+
 /// A snapshot of everything that may take requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RouteTable {
     /// Rises with every change while the server runs.
     pub generation: u64,
-    /// Endpoints by name.
+    /// Endpoints whose engines run here, by name.
     pub endpoints: Vec<RouteEndpoint>,
+    /// Endpoints that services elsewhere answer, by name.
+    pub services: Vec<RouteService>,
+}
+
+/// One endpoint that a service elsewhere answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteService {
+    /// Its name.
+    pub name: String,
+    /// What the service speaks.
+    pub dialect: ServiceDialect,
+    /// What it calls the model.
+    pub model: String,
+    /// The key that it demands.
+    pub key: Option<OpenKey>,
+    /// Why it takes no requests, if it takes none.
+    pub reason: Option<String>,
+    /// How its requests are routed.
+    pub routing: Arc<Routing>,
+    /// Where it is.
+    pub targets: Vec<RouteTarget>,
 }
 
 /// One endpoint. It may have no replica that takes requests.

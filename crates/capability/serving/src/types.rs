@@ -4,6 +4,8 @@ use corliss_policy_serving::Routing;
 use corliss_types::{Flavor, JobId, ModelName, ReplicaId, Resources, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::services::ServiceView;
+
 /// What an endpoint should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,8 +107,8 @@ pub struct EndpointView {
     pub name: String,
     /// The reference that was deployed.
     pub model: String,
-    /// Registered model behind the reference.
-    pub model_name: ModelName,
+    /// Registered model behind the reference; none where a service elsewhere answers.
+    pub model_name: Option<ModelName>,
     /// Version that the reference means now.
     pub desired_version: u32,
     /// Newest version that takes requests.
@@ -130,6 +132,9 @@ pub struct EndpointView {
     /// Who said last what it should be, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployed_by: Option<String>,
+    /// The service elsewhere that answers, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceView>,
     /// Its processes, those that ended lately included.
     pub replicas: Vec<ReplicaView>,
     /// Requests answered by the processes that run now.

@@ -1,67 +1,42 @@
-//! The way to an engine process: HTTP/1.1 over its Unix socket, with idle connections kept.
-//!
-//! An engine is a local process, so there is no TLS and no name to resolve; what matters is that a
-//! request that was never sent is told apart from one that may have been (only the first may go to
-//! another replica), and that dropping an answer closes its connection, which cancels the work.
+//! The way to an engine process: HTTP/1.1 over its Unix socket. Dropping an answer closes its connection, which
+//! cancels the work.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use corliss_diagnostics::ErrorReport;
+use corliss_upstream::{Answer, Pieces, Upstream, UpstreamError};
 use http::{HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
-use tokio::task::JoinHandle;
 
 use crate::error::EngineError;
 use crate::protocol::{
     EmbedRequest, Embeddings, GenerateEvent, GenerateRequest, JSON_LENGTH_HEADER, Metadata, Ready, Stats,
     TensorMessage,
 };
-use crate::tensor_message::Pieces;
 
 /// Answers other than streams are held in memory up to this size.
 const ANSWER_LIMIT_BYTES: usize = 256 << 20;
 /// One line of a stream.
 const EVENT_LIMIT_BYTES: usize = 4 << 20;
-const IDLE_CONNECTIONS: usize = 64;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// For questions that an engine answers without computing.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the end of a stream after its last event.
+const LAST_BYTES_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// An engine process as its callers see it. Cheap to clone; clones share idle connections.
 #[derive(Clone)]
 pub struct EngineClient {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    socket: PathBuf,
-    idle: Mutex<Vec<Connection>>,
-}
-
-/// One HTTP/1.1 connection. Dropping it closes the socket at once.
-struct Connection {
-    sender: http1::SendRequest<Pieces>,
-    driver: JoinHandle<()>,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
+    socket: Arc<Path>,
+    upstream: Upstream,
 }
 
 impl std::fmt::Debug for EngineClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EngineClient")
-            .field("socket", &self.shared.socket)
+            .field("socket", &self.socket)
             .finish_non_exhaustive()
     }
 }
@@ -70,18 +45,17 @@ impl EngineClient {
     /// A client of the engine that listens on this socket. Connects at first use.
     #[must_use]
     pub fn unix(socket: impl Into<PathBuf>) -> Self {
+        let socket = socket.into();
         Self {
-            shared: Arc::new(Shared {
-                socket: socket.into(),
-                idle: Mutex::new(Vec::new()),
-            }),
+            socket: socket.clone().into(),
+            upstream: Upstream::unix(socket),
         }
     }
 
     /// The socket's path.
     #[must_use]
     pub fn socket(&self) -> &Path {
-        &self.shared.socket
+        &self.socket
     }
 
     /// Whether the engine can answer. An engine that is loading, draining or failed answers too: only a
@@ -124,11 +98,10 @@ impl EngineClient {
             let headers = request.headers_mut();
             headers.insert(JSON_LENGTH_HEADER, HeaderValue::from(length));
         }
-        let (connection, response) = self.send(request).await?;
-        let status = response.status();
-        let json_bytes = response.headers().get(JSON_LENGTH_HEADER).cloned();
-        let answer = collect(response.into_body()).await?;
-        self.keep(connection);
+        let answer = self.send(request).await?;
+        let status = answer.status;
+        let json_bytes = answer.headers.get(JSON_LENGTH_HEADER).cloned();
+        let answer = collect(answer).await?;
         if !status.is_success() {
             return Err(remote(status, &answer));
         }
@@ -146,20 +119,17 @@ impl EngineClient {
             detail: error.to_string(),
         })?;
         let request = build_request(Method::POST, "/generate", Pieces::one(Bytes::from(body)))?;
-        let (connection, response) = self.send(request).await?;
-        let status = response.status();
+        let answer = self.send(request).await?;
+        let status = answer.status;
         if status.is_success() {
             return Ok(GenerateStream {
-                client: self.clone(),
-                connection: Some(connection),
-                body: response.into_body(),
+                answer,
                 buffer: Vec::new(),
                 ended: false,
             });
         }
-        let retry_after_s = retry_after_s(response.headers());
-        let answer = collect(response.into_body()).await?;
-        self.keep(connection);
+        let retry_after_s = retry_after_s(&answer.headers);
+        let answer = collect(answer).await?;
         Err(match (remote(status, &answer), retry_after_s) {
             (EngineError::Remote { report, .. }, Some(retry_after_s)) => EngineError::Overloaded {
                 retry_after_s,
@@ -198,90 +168,18 @@ impl EngineClient {
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), EngineError> {
         let request = build_request(method, path, Pieces::one(body))?;
-        let (connection, response) = self.send(request).await?;
-        let status = response.status();
-        let answer = collect(response.into_body()).await?;
-        self.keep(connection);
-        Ok((status, answer))
+        let answer = self.send(request).await?;
+        Ok((answer.status, collect(answer).await?))
     }
 
-    /// Sends over an idle connection if one is open, else over a new one. An idle connection that turns
-    /// out closed before anything was sent is replaced; nothing is ever sent twice.
-    async fn send(
-        &self,
-        request: Request<Pieces>,
-    ) -> Result<(Connection, hyper::Response<Incoming>), EngineError> {
-        let mut request = Some(request);
-        while let Some(mut connection) = self.take_idle() {
-            if connection.sender.ready().await.is_err() {
-                continue;
-            }
-            let Some(prepared) = request.take() else { break };
-            match connection.sender.try_send_request(prepared).await {
-                Ok(response) => return Ok((connection, response)),
-                Err(mut refused) => match refused.take_message() {
-                    Some(unsent) => request = Some(unsent),
-                    None => return Err(lost(&refused.into_error())),
-                },
-            }
-        }
-        let mut connection = self.connect().await?;
-        let Some(prepared) = request else {
-            return Err(EngineError::ConnectionLost {
-                detail: "the request was consumed".to_owned(),
-            });
-        };
-        let response = connection
-            .sender
-            .send_request(prepared)
-            .await
-            .map_err(|error| lost(&error))?;
-        Ok((connection, response))
-    }
-
-    async fn connect(&self) -> Result<Connection, EngineError> {
-        let unreachable = |source| EngineError::Unreachable {
-            socket: self.shared.socket.display().to_string(),
-            source,
-        };
-        let stream = tokio::time::timeout(CONNECT_TIMEOUT, UnixStream::connect(&self.shared.socket))
-            .await
-            .map_err(|_| unreachable(std::io::ErrorKind::TimedOut.into()))?
-            .map_err(unreachable)?;
-        let (sender, driver) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| lost(&error))?;
-        let driver = tokio::spawn(async move {
-            // How a connection ended is told to whoever holds its request; nobody else needs it.
-            let _ = driver.await;
-        });
-        Ok(Connection { sender, driver })
-    }
-
-    fn take_idle(&self) -> Option<Connection> {
-        self.shared
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()
-    }
-
-    fn keep(&self, connection: Connection) {
-        if connection.sender.is_closed() {
-            return;
-        }
-        let mut idle = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_CONNECTIONS {
-            idle.push(connection);
-        }
+    async fn send(&self, request: Request<Pieces>) -> Result<Answer, EngineError> {
+        Ok(self.upstream.send(request).await?)
     }
 }
 
 /// The events of one generation, in order. Dropping it before the end cancels the work.
 pub struct GenerateStream {
-    client: EngineClient,
-    connection: Option<Connection>,
-    body: Incoming,
+    answer: Answer,
     buffer: Vec<u8>,
     ended: bool,
 }
@@ -299,7 +197,8 @@ impl GenerateStream {
         ) {
             self.ended = true;
             if event.is_ok() {
-                self.give_back().await;
+                // A connection whose answer was read to its end is kept for the next request.
+                let _ = tokio::time::timeout(LAST_BYTES_TIMEOUT, self.answer.chunk()).await;
             }
         }
         Some(event)
@@ -317,26 +216,13 @@ impl GenerateStream {
                     detail: "an event is too long".to_owned(),
                 });
             }
-            match self.body.frame().await {
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.buffer.extend_from_slice(&data);
-                    }
-                }
-                Some(Err(error)) => return Err(lost(&error)),
+            match self.answer.chunk().await.transpose()? {
+                Some(data) => self.buffer.extend_from_slice(&data),
                 None => {
                     let detail = "the stream ended without its last event".to_owned();
                     return Err(EngineError::ConnectionLost { detail });
                 }
             }
-        }
-    }
-
-    /// Keeps the connection for the next request if the body ends here, as it should.
-    async fn give_back(&mut self) {
-        let rest = tokio::time::timeout(Duration::from_millis(100), self.body.frame()).await;
-        if let (Ok(None), Some(connection)) = (rest, self.connection.take()) {
-            self.client.keep(connection);
         }
     }
 }
@@ -353,13 +239,8 @@ fn build_request(method: Method, path: &str, body: Pieces) -> Result<Request<Pie
         })
 }
 
-async fn collect(body: Incoming) -> Result<Bytes, EngineError> {
-    match Limited::new(body, ANSWER_LIMIT_BYTES).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) => Err(EngineError::ConnectionLost {
-            detail: error.to_string(),
-        }),
-    }
+async fn collect(answer: Answer) -> Result<Bytes, EngineError> {
+    Ok(answer.collect(ANSWER_LIMIT_BYTES).await?)
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, EngineError> {
@@ -388,8 +269,17 @@ fn retry_after_s(headers: &http::HeaderMap) -> Option<u64> {
     headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()
 }
 
-fn lost(error: &hyper::Error) -> EngineError {
-    EngineError::ConnectionLost {
-        detail: error.to_string(),
+impl From<UpstreamError> for EngineError {
+    fn from(error: UpstreamError) -> Self {
+        match error {
+            UpstreamError::Unreachable { place, source } => Self::Unreachable {
+                socket: place,
+                source,
+            },
+            UpstreamError::Lost { detail, .. } => Self::ConnectionLost { detail },
+            other => Self::Protocol {
+                detail: other.to_string(),
+            },
+        }
     }
 }

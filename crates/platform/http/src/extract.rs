@@ -202,6 +202,29 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
+/// A body that says it is JSON, read whole and not parsed yet: for what may be passed on as it is.
+#[derive(Debug, Clone)]
+pub struct JsonBytes(pub Bytes);
+
+impl JsonBytes {
+    /// What [`Json`] would have made of it.
+    ///
+    /// # Errors
+    /// As [`Json`] refuses it.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        parse_json(&self.0)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for JsonBytes {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        require_json(&request)?;
+        read_body(request).await.map(Self)
+    }
+}
+
 /// A body read whole but not understood: for what is passed on, and for forms other than JSON.
 #[derive(Debug, Clone)]
 pub struct RawBody(pub Bytes);

@@ -22,13 +22,14 @@ mod routes;
 pub mod serve;
 mod sse;
 mod tenant;
+mod threads;
 mod tls;
 mod unread;
 
 pub use assets::{Asset, Assets};
 pub use dialect::Dialect;
 pub use error::{ApiError, HttpError};
-pub use extract::{Authority, Caller, Json, Path, Peer, Presented, Query, RawBody, RequestId};
+pub use extract::{Authority, Caller, Json, JsonBytes, Path, Peer, Presented, Query, RawBody, RequestId};
 pub use guard::{AuthFailure, Credential, Denial, Guard, RequestEvent, SESSION_COOKIE};
 pub use list::{List, PageQuery};
 pub use perimeter::Perimeter;

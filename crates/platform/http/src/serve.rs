@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -24,6 +25,7 @@ use tower::ServiceExt;
 use crate::HttpError;
 use crate::extract::PeerAddress;
 use crate::preface::{Rewound, told_apart};
+pub use crate::threads::Threads;
 use crate::tls::HTTP2;
 pub use crate::tls::TlsFiles;
 
@@ -64,6 +66,7 @@ pub struct Listener {
     tcp: TcpListener,
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
+    threads: Option<Arc<Threads>>,
     config: ServeConfig,
 }
 
@@ -89,6 +92,7 @@ pub async fn bind(config: ServeConfig) -> Result<Listener, HttpError> {
         tcp,
         address,
         tls,
+        threads: None,
         config,
     })
 }
@@ -115,6 +119,13 @@ impl Listener {
             if self.tls.is_some() { "https" } else { "http" },
             self.address
         )
+    }
+
+    /// Connections are to live on these threads instead of the caller's runtime.
+    #[must_use]
+    pub fn on(mut self, threads: Arc<Threads>) -> Self {
+        self.threads = Some(threads);
+        self
     }
 
     /// Serves until `shutdown` resolves, then lets requests in flight finish for the configured time.
@@ -145,7 +156,19 @@ impl Listener {
                 header_timeout: self.config.header_timeout,
             };
             let (tls, watcher, mut closing) = (self.tls.clone(), graceful.watcher(), closing.clone());
-            connections.spawn(async move {
+            let seat = self.threads.as_ref().and_then(|threads| threads.seat());
+            let handle = seat
+                .as_ref()
+                .map_or_else(Handle::current, |seat| seat.handle.clone());
+            // Its readiness is to wake the thread that it will live on.
+            let Ok(stream) = stream.into_std() else {
+                continue;
+            };
+            let task = async move {
+                let _seat = seat;
+                let Ok(stream) = TcpStream::from_std(stream) else {
+                    return;
+                };
                 tokio::select! {
                     // Whoever is past its first bytes drains by its watcher.
                     begun = begin(tls, stream, connection.header_timeout) => match begun {
@@ -156,7 +179,8 @@ impl Listener {
                     _ = closing.changed() => {}
                 }
                 drop(permit);
-            });
+            };
+            connections.spawn_on(task, &handle);
         }
         // New clients are refused at once; those we have may finish.
         drop(self.tcp);

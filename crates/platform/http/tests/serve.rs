@@ -5,12 +5,13 @@
 mod support;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::{get, post};
 use bytes::Bytes;
 use corliss_diagnostics::Diagnose;
-use corliss_http::serve::{ServeConfig, TlsFiles, bind};
+use corliss_http::serve::{ServeConfig, Threads, TlsFiles, bind};
 use corliss_http::{Dialect, Routes, sse};
 use corliss_types::Access;
 use http::Method;
@@ -65,6 +66,18 @@ async fn a_taken_address_says_so() {
 
 #[tokio::test]
 async fn requests_in_flight_finish_and_streams_are_cut_after_the_drain() {
+    drains(None).await;
+}
+
+#[tokio::test]
+async fn so_they_do_on_threads_of_their_own() {
+    let threads = Arc::new(Threads::start().unwrap());
+    drains(Some(threads.clone())).await;
+    // What is left on them does not keep them.
+    tokio::task::spawn_blocking(move || drop(threads)).await.unwrap();
+}
+
+async fn drains(threads: Option<Arc<Threads>>) {
     let (started, mut on_start) = mpsc::channel(1);
     let slow = move || {
         let started = started.clone();
@@ -89,6 +102,10 @@ async fn requests_in_flight_finish_and_streams_are_cut_after_the_drain() {
     })
     .await
     .unwrap();
+    let listener = match threads {
+        Some(threads) => listener.on(threads),
+        None => listener,
+    };
     let url = listener.url();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(listener.run(router(routes), async move { stopped.await.unwrap_or_default() }));

@@ -19,6 +19,7 @@ import { useChat } from "./playground/useChat";
 import { Replicas } from "./Replicas";
 import { RequestsPanel } from "./requests/RequestsPanel";
 import { RoutingPanel } from "./routing/RoutingPanel";
+import { Targets } from "./Targets";
 
 const TABS = [
   { id: "live", label: "Live" },
@@ -38,7 +39,7 @@ export function EndpointPage() {
   return (
     <>
       <PageHead title={name} over={over} facts={<Facts endpoint={endpoint} />} />
-      <Announce text={`Endpoint ${endpoint.state}, ${endpoint.replicas_ready} of ${plural(endpoint.replicas_desired, "replica")} ready`} />
+      {!endpoint.service && <Announce text={`Endpoint ${endpoint.state}, ${endpoint.replicas_ready} of ${plural(endpoint.replicas_desired, "replica")} ready`} />}
       {endpoint.reason && <Note bad={endpoint.state === "failed"}>{sentence(endpoint.reason)}</Note>}
       <Shown key={name} endpoint={endpoint} />
     </>
@@ -46,6 +47,15 @@ export function EndpointPage() {
 }
 
 function Facts({ endpoint }: { endpoint: EndpointView }) {
+  if (endpoint.service) {
+    return (
+      <>
+        <span>{plural(endpoint.service.targets.length, "address", "addresses")} of a service elsewhere</span>
+        <span>serves {endpoint.service.model}</span>
+        <span>{endpoint.service.has_key ? "shown a key" : "shown no key"}</span>
+      </>
+    );
+  }
   const model = endpoint.model_name ?? endpoint.model.split(/[@/]/)[0] ?? endpoint.model;
   return (
     <>
@@ -64,10 +74,12 @@ function Shown({ endpoint }: { endpoint: EndpointView }) {
   const navigate = useNavigate({ from: "/endpoints/$name" });
   const live = useLive(endpoint.name);
   const chat = useChat(endpoint.name);
-  const tab = TABS.find((one) => one.id === search.tab)?.id ?? "live";
+  // What a service is made of is its own affair.
+  const tabs = endpoint.service ? TABS.filter((one) => one.id !== "lineage") : TABS;
+  const tab = tabs.find((one) => one.id === search.tab)?.id ?? "live";
   return (
-    <Tabs label={`Endpoint ${endpoint.name}`} tabs={TABS} current={tab} onChange={(id) => void navigate({ search: { tab: id === "live" ? undefined : id }, replace: true, resetScroll: false })}>
-      {tab === "live" && <><LivePanel endpoint={endpoint} live={live} /><Panel title="Replicas"><Replicas replicas={endpoint.replicas} /></Panel></>}
+    <Tabs label={`Endpoint ${endpoint.name}`} tabs={tabs} current={tab} onChange={(id) => void navigate({ search: { tab: id === "live" ? undefined : id }, replace: true, resetScroll: false })}>
+      {tab === "live" && <><LivePanel endpoint={endpoint} live={live} />{endpoint.service ? <Panel title="Addresses"><Targets service={endpoint.service} /></Panel> : <Panel title="Replicas"><Replicas replicas={endpoint.replicas} /></Panel>}</>}
       {tab === "requests" && <RequestsPanel endpoint={endpoint} live={live} outcome={search.outcome} />}
       {tab === "playground" && <Playground endpoint={endpoint} chat={chat} />}
       {tab === "routing" && <RoutingPanel endpoint={endpoint} />}

@@ -14,10 +14,10 @@ export function EndpointsTable({ endpoints }: { endpoints: EndpointView[] }) {
       columns={[
         { head: "Endpoint", wide: true, cell: (one) => <Link to="/endpoints/$name" params={{ name: one.name }} className="row-link"><b>{one.name}</b></Link> },
         { head: "State", cell: (one) => <State state={one.state} /> },
-        { head: "Model", cell: (one) => one.model },
+        { head: "Model", cell: (one) => (one.service ? <>{one.model} <span className="faint">elsewhere</span></> : one.model) },
         { head: "Version", cell: serving, number: true },
         { head: "Replicas", cell: (one) => `${one.replicas_ready}/${one.replicas_desired}`, number: true },
-        { head: "Requests", cell: (one) => count(one.requests_total), number: true },
+        { head: "Requests", cell: (one) => (one.service ? <span className="faint">–</span> : count(one.requests_total)), number: true },
         { head: "Changed", cell: (one) => <Ago at={one.updated_ms} /> },
       ]}
     />
@@ -26,6 +26,7 @@ export function EndpointsTable({ endpoints }: { endpoints: EndpointView[] }) {
 
 /** The version that answers, and the one that is on its way. */
 export function serving(one: EndpointView): string {
+  if (one.service) return "–";
   const now = one.serving_version ?? undefined;
   if (now === undefined) return `→ ${one.desired_version}`;
   return String(now) === String(one.desired_version) ? String(now) : `${now} → ${one.desired_version}`;

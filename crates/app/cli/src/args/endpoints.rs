@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use corliss_policy_serving::router::Strategy;
 
 use super::{some_text, up_to};
@@ -44,6 +44,16 @@ pub enum EndpointsCommand {
         #[arg(long, short)]
         detach: bool,
     },
+    /// Put a service elsewhere behind an endpoint: vLLM, TGI, Triton, or any that speaks OpenAI's API
+    ///
+    /// Clients then name the endpoint as their model, and the server asks the service: under the same limits, routing,
+    /// retries and records as models that it serves itself. Given again it changes what is there; the key stays unless
+    /// another one is given. For platform-admins.
+    #[command(after_help = "Examples:
+  corliss endpoints connect llama --url http://gpu1:8000/v1 --url http://gpu2:8000/v1 --model meta-llama/Llama-3.1-8B
+  corliss endpoints connect gpt --url https://api.openai.com/v1 --model gpt-4o-mini --key-env OPENAI_API_KEY
+  corliss endpoints connect resnet --dialect open-inference --url http://triton:8000 --model resnet50")]
+    Connect(ConnectArgs),
     /// Remove an endpoint
     Delete {
         /// The endpoint's name
@@ -78,6 +88,44 @@ pub enum EndpointsCommand {
         #[arg(long, short = 'n', default_value_t = 20, value_parser = up_to(MAX_REQUESTS))]
         limit: u32,
     },
+}
+
+/// `corliss endpoints connect`
+#[derive(Debug, Args)]
+pub struct ConnectArgs {
+    /// The endpoint's name
+    #[arg(value_parser = some_text())]
+    pub name: String,
+    /// Where the service is, with the path that its API's own paths come behind; may be given again
+    #[arg(long = "url", value_name = "URL", required = true, value_parser = some_text())]
+    pub urls: Vec<String>,
+    /// What the service calls the model
+    #[arg(long, value_parser = some_text())]
+    pub model: String,
+    /// What the service speaks
+    #[arg(long, value_enum, default_value_t = Dialect::Openai)]
+    pub dialect: Dialect,
+    /// The share of each address in turn, for the weighted router; 1 where none is given
+    #[arg(long = "weight", value_name = "SHARE")]
+    pub weights: Vec<u32>,
+    /// The environment variable that holds the key which the service demands
+    #[arg(long, value_name = "NAME", conflicts_with = "key_file", value_parser = some_text())]
+    pub key_env: Option<String>,
+    /// The file that holds the key, - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Show the service no key any more
+    #[arg(long, conflicts_with_all = ["key_env", "key_file"])]
+    pub no_key: bool,
+}
+
+/// What a service speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Dialect {
+    /// OpenAI's API
+    Openai,
+    /// The Open Inference Protocol, version 2
+    OpenInference,
 }
 
 /// `corliss endpoints routing`

@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use corliss_diagnostics::Meaning;
-use corliss_gateway::{Repository, RouteEndpoint, RouteReplica, RouteTable};
+use corliss_gateway::{
+    Repository, RouteEndpoint, RouteReplica, RouteTable, RouteWay, Serves, ServiceAddress, ServiceDialect,
+};
 use corliss_http::ApiError;
 use corliss_serving as serving;
 use corliss_serving::{DeployRequest, EndpointPhase, EndpointView, Serving, ServingError};
+use http::HeaderValue;
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
 /// How long a model may take to load before whoever asked is told to look again later.
 const LOAD_PATIENCE: Duration = Duration::from_secs(120);
@@ -33,7 +37,7 @@ fn translate(table: &serving::RouteTable) -> RouteTable {
         name: endpoint.name.clone(),
         model: endpoint.model.to_string(),
         version: endpoint.version,
-        flavor: endpoint.flavor,
+        serves: Serves::Engine(endpoint.flavor),
         reason: endpoint.reason.clone(),
         routing: endpoint.routing.clone(),
         replicas: endpoint
@@ -42,13 +46,47 @@ fn translate(table: &serving::RouteTable) -> RouteTable {
             .map(|replica| RouteReplica {
                 id: replica.id.clone(),
                 version: replica.version,
-                socket: replica.socket.clone(),
+                weight: 1,
+                way: RouteWay::Socket(replica.socket.clone()),
             })
             .collect(),
     };
+    let endpoints = table.endpoints.iter().map(endpoint);
     RouteTable {
         generation: table.generation,
-        endpoints: table.endpoints.iter().map(endpoint).collect(),
+        endpoints: endpoints.chain(table.services.iter().map(service)).collect(),
+    }
+}
+
+fn service(service: &serving::RouteService) -> RouteEndpoint {
+    let key = service.key.as_ref().and_then(|key| {
+        let mut text = Zeroizing::new(b"Bearer ".to_vec());
+        text.extend_from_slice(&key.0);
+        let mut value = HeaderValue::from_bytes(&text).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    });
+    let replicas = service.targets.iter().map(|target| RouteReplica {
+        id: target.id.clone(),
+        version: 1,
+        weight: target.weight,
+        way: RouteWay::Service(Arc::new(ServiceAddress {
+            url: target.url.clone(),
+            model: service.model.clone(),
+            key: key.clone(),
+        })),
+    });
+    RouteEndpoint {
+        name: service.name.clone(),
+        model: service.model.clone(),
+        version: 1,
+        serves: Serves::Service(match service.dialect {
+            serving::ServiceDialect::OpenAi => ServiceDialect::OpenAi,
+            serving::ServiceDialect::OpenInference => ServiceDialect::OpenInference,
+        }),
+        reason: service.reason.clone(),
+        routing: service.routing.clone(),
+        replicas: replicas.collect(),
     }
 }
 
@@ -59,6 +97,8 @@ pub struct Deployments(pub Arc<Serving>);
 impl Repository for Deployments {
     async fn load(&self, name: &str, by: &str) -> Result<(), ApiError> {
         let request = match self.0.get(name).await {
+            // It is loaded where it is, as far as anyone here can know.
+            Ok(known) if known.service.is_some() => return Ok(()),
             Ok(known) => as_it_is(&known),
             Err(ServingError::NotFound { .. }) => newest(name),
             Err(error) => return Err(error.into()),
@@ -76,6 +116,15 @@ impl Repository for Deployments {
     }
 
     async fn unload(&self, name: &str) -> Result<(), ApiError> {
+        if self.0.get(name).await?.service.is_some() {
+            let message =
+                format!("'{name}' is answered by a service elsewhere, which is not unloaded from here");
+            return Err(
+                ApiError::new(Meaning::Conflict, "endpoint_is_service", message).with_hint(format!(
+                    "corliss endpoints delete {name} takes it out of the list"
+                )),
+            );
+        }
         Ok(self.0.remove(name).await?)
     }
 }

@@ -11,10 +11,12 @@ use corliss_registry::{
     FileRead, ForeignSource, Lineage, ModelSources, ModelVersion, Pinned, PortError, SealedSecret, Sealer,
     SourceFile,
 };
+use corliss_serving::{OpenKey, SealedKey};
 use corliss_tracking::{ArtifactFile, Tracking};
 use corliss_types::{Flavor, VersionId};
 use corliss_webhook::Secret;
 use tokio_util::io::ReaderStream;
+use zeroize::Zeroizing;
 
 use super::tracking::NotABlob;
 
@@ -252,7 +254,7 @@ impl Lineage for Registrations {
     }
 }
 
-/// Seals secrets of webhooks as those of datasets' hooks are sealed.
+/// Seals secrets of webhooks, and keys of services, as the secrets of datasets' hooks are sealed.
 pub struct Secrets(pub DataService);
 
 /// A secret does not open for whom it is kept.
@@ -262,7 +264,7 @@ struct Unopened;
 
 impl Diagnose for Unopened {
     fn code(&self) -> &'static str {
-        "webhook_secret_damaged"
+        "secret_damaged"
     }
     fn meaning(&self) -> Meaning {
         Meaning::Internal
@@ -280,5 +282,20 @@ impl Sealer for Secrets {
     fn open(&self, context: &str, sealed: &SealedSecret) -> Result<Secret, PortError> {
         let opened = self.0.unseal(context.as_bytes(), sealed.key, &sealed.bytes);
         opened.map_err(carried)?.ok_or_else(|| carried(Unopened))
+    }
+}
+
+#[async_trait]
+impl corliss_serving::Sealer for Secrets {
+    async fn seal(&self, context: &str, key: &[u8]) -> Result<SealedKey, PortError> {
+        let sealed = self.0.seal(context.as_bytes(), &Secret::from_key(key)).await;
+        let (key, bytes) = sealed.map_err(carried)?;
+        Ok(SealedKey { key, bytes })
+    }
+
+    fn open(&self, context: &str, sealed: &SealedKey) -> Result<OpenKey, PortError> {
+        let opened = self.0.unseal(context.as_bytes(), sealed.key, &sealed.bytes);
+        let opened = opened.map_err(carried)?.ok_or_else(|| carried(Unopened))?;
+        Ok(OpenKey(Zeroizing::new(opened.key().to_vec())))
     }
 }

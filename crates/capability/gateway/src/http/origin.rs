@@ -20,6 +20,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
             request,
             caller: caller.name,
             headers,
+            instead_of: None,
         })
     }
 }

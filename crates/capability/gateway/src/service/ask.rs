@@ -2,17 +2,24 @@
 
 use std::time::Duration;
 
-use corliss_engine::EngineError;
-use corliss_engine::client::EngineClient;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::call::Call;
-use crate::service::endpoint::{Lease, Load};
+use crate::service::endpoint::{Admission, Lease, Load};
 use crate::service::hedge::hedged;
 use crate::service::quota::Bound;
 use crate::service::timing::{PromptTokens, Watch};
+use crate::service::way::Way;
+
+/// An answer, who gave it, and what is recorded of it so far.
+pub(super) struct Answered<T> {
+    pub(super) answer: T,
+    pub(super) lease: Lease,
+    pub(super) watch: Watch,
+    pub(super) admission: Admission,
+}
 
 impl Gateway {
     /// Asks within the limit, which all attempts share; `bound` says how much it may take, `size` how much an answer
@@ -25,11 +32,11 @@ impl Gateway {
         call: &Call,
         limit: Duration,
         bound: Bound,
-        question: impl Fn(EngineClient) -> F,
+        question: impl Fn(Way) -> F,
         size: impl Fn(&T) -> PromptTokens,
     ) -> Result<T, GatewayError>
     where
-        F: Future<Output = Result<T, EngineError>>,
+        F: Future<Output = Result<T, GatewayError>>,
     {
         let mut meter = self.meter(call, bound).await?;
         let ask = |call: Call| async {
@@ -47,39 +54,64 @@ impl Gateway {
         &self,
         call: Call,
         limit: Duration,
-        question: &impl Fn(EngineClient) -> F,
+        question: &impl Fn(Way) -> F,
         size: &impl Fn(&T) -> PromptTokens,
     ) -> Result<T, GatewayError>
     where
-        F: Future<Output = Result<T, EngineError>>,
+        F: Future<Output = Result<T, GatewayError>>,
     {
-        let _admission = self.admit(&call)?;
+        let mut answered = self.answered(call, limit, &Load::default(), question).await?;
+        answered.watch.first(size(&answered.answer));
+        answered.watch.ended(None);
+        Ok(answered.answer)
+    }
+
+    /// Asks within the limit until a replica answers. What the request's record still lacks is for the caller to say.
+    ///
+    /// # Errors
+    /// As [`Gateway::ask`].
+    pub(super) async fn answered<T, F>(
+        &self,
+        call: Call,
+        limit: Duration,
+        load: &Load<'_>,
+        question: &impl Fn(Way) -> F,
+    ) -> Result<Answered<T>, GatewayError>
+    where
+        F: Future<Output = Result<T, GatewayError>>,
+    {
+        let admission = self.admit(&call)?;
         let limit = call.patience(limit);
         let mut watch = Watch::new(self.sources.clone(), call);
-        let result = match timeout(limit, self.attempts(&mut watch, question)).await {
+        let result = match timeout(limit, self.attempts(&mut watch, load, question)).await {
             Ok(result) => result,
             Err(_) => Err(GatewayError::deadline(watch.endpoint().name().to_owned(), limit)),
         };
-        match &result {
-            Ok(answer) => {
-                watch.first(size(answer));
-                watch.ended(None);
+        match result {
+            Ok((lease, answer)) => Ok(Answered {
+                answer,
+                lease,
+                watch,
+                admission,
+            }),
+            Err(error) => {
+                watch.ended(Some(&error));
+                Err(error)
             }
-            Err(error) => watch.ended(Some(error)),
         }
-        result
     }
 
     async fn attempts<T, F>(
         &self,
         watch: &mut Watch,
-        question: &impl Fn(EngineClient) -> F,
-    ) -> Result<T, GatewayError>
+        load: &Load<'_>,
+        question: &impl Fn(Way) -> F,
+    ) -> Result<(Lease, T), GatewayError>
     where
-        F: Future<Output = Result<T, EngineError>>,
+        F: Future<Output = Result<T, GatewayError>>,
     {
         loop {
-            let lease = self.lease(watch)?;
+            let lease = self.lease(watch, load)?;
             watch.asks(&lease);
             let after = watch.call.hedge_after();
             let mut beside = None;
@@ -87,7 +119,7 @@ impl Gateway {
                 if !watch.may_ask_another(self.sources.clock.now()) {
                     return None;
                 }
-                let lease = self.lease(watch).ok()?;
+                let lease = self.lease(watch, load).ok()?;
                 watch.endpoint().counters.hedged();
                 beside = Some(lease.replica.clone());
                 let asked = self.put(lease, watch, question);
@@ -105,7 +137,7 @@ impl Gateway {
             match answered {
                 Ok((lease, answer)) => {
                     watch.answers(&lease);
-                    return Ok(answer);
+                    return Ok((lease, answer));
                 }
                 Err((lease, error)) => watch.again(&lease, error)?,
             }
@@ -117,17 +149,17 @@ impl Gateway {
         &self,
         lease: Lease,
         watch: &Watch,
-        question: &impl Fn(EngineClient) -> F,
+        question: &impl Fn(Way) -> F,
     ) -> Result<(Lease, T), (Lease, GatewayError)>
     where
-        F: Future<Output = Result<T, EngineError>>,
+        F: Future<Output = Result<T, GatewayError>>,
     {
         let at = Instant::now();
-        let asked = question(lease.client.clone());
+        let asked = question(lease.way.clone());
         let answered = match watch.call.attempt_timeout() {
-            None => asked.await.map_err(GatewayError::from),
+            None => asked.await,
             Some(own) => match timeout_at(at + own, asked).await {
-                Ok(answered) => answered.map_err(GatewayError::from),
+                Ok(answered) => answered,
                 Err(_) => Err(GatewayError::AttemptTimedOut {
                     name: watch.endpoint().name().to_owned(),
                     millis: u64::try_from(own.as_millis()).unwrap_or(u64::MAX),
@@ -143,10 +175,10 @@ impl Gateway {
         }
     }
 
-    fn lease(&self, watch: &Watch) -> Result<Lease, GatewayError> {
+    fn lease(&self, watch: &Watch, load: &Load<'_>) -> Result<Lease, GatewayError> {
         let load = Load {
             random: self.random(),
-            ..Load::default()
+            ..*load
         };
         let now = self.sources.clock.now();
         watch.endpoint().lease(&watch.call, &load, now, watch.tried())

@@ -10,6 +10,7 @@ use corliss_types::ReplicaId;
 use http::HeaderMap;
 
 use crate::error::GatewayError;
+use crate::ports::Serves;
 use crate::service::Gateway;
 use crate::service::endpoint::Endpoint;
 
@@ -22,6 +23,8 @@ pub(crate) struct Origin {
     pub(crate) caller: String,
     /// Its headers.
     pub(crate) headers: HeaderMap,
+    /// The endpoint that the client named, if that one could not answer.
+    pub(crate) instead_of: Option<String>,
 }
 
 /// Which replicas of an endpoint a request may go to.
@@ -91,9 +94,9 @@ impl Gateway {
         Ok(Call {
             endpoint,
             routing: routing.clone(),
+            instead_of: origin.instead_of.clone(),
             origin,
             rule,
-            instead_of: None,
             within: Arc::new(within),
             session,
         })
@@ -111,7 +114,14 @@ impl Gateway {
     ) -> Result<Call, GatewayError> {
         let call = self.call(name, None, origin, prompt_tokens)?;
         call.endpoint.must_serve_language()?;
-        Ok(call)
+        match call.endpoint.serves() {
+            Serves::Engine(_) => Ok(call),
+            // What can be passed on was, before it was looked at this closely.
+            Serves::Service(_) => Err(GatewayError::InvalidParameter {
+                parameter: "body".to_owned(),
+                reason: "must not have a member twice".to_owned(),
+            }),
+        }
     }
 
     /// Does it for this call, and where that fails for a reason that is not the request's own, for the
@@ -145,7 +155,7 @@ impl Gateway {
     /// The same request to an endpoint that serves the same kind of model; its own fallbacks are not asked.
     fn fallback(&self, call: &Call, name: &str) -> Option<Call> {
         let endpoint = self.endpoint(name).ok()?;
-        (endpoint.flavor() == call.endpoint.flavor()).then(|| Call {
+        (endpoint.serves() == call.endpoint.serves()).then(|| Call {
             routing: endpoint.routing(),
             endpoint,
             origin: call.origin.clone(),

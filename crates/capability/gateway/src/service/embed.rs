@@ -1,6 +1,5 @@
 //! Embeddings, from whichever replica of a language model answers.
 
-use corliss_engine::client::EngineClient;
 use corliss_engine::protocol::{EmbedInput, EmbedRequest, Embeddings};
 
 use crate::error::GatewayError;
@@ -9,6 +8,7 @@ use crate::service::call::Call;
 use crate::service::prompt;
 use crate::service::quota::Bound;
 use crate::service::timing::PromptTokens;
+use crate::service::way::Way;
 
 impl Gateway {
     /// Embeds the inputs. Dropping the future withdraws the request.
@@ -20,7 +20,7 @@ impl Gateway {
         call: &Call,
         request: &EmbedRequest,
     ) -> Result<Embeddings, GatewayError> {
-        let question = |client: EngineClient| async move { client.embed(request).await };
+        let question = |way: Way| async move { way.embed(request).await };
         let size = |embeddings: &Embeddings| PromptTokens {
             all: u32::try_from(embeddings.prompt_tokens).unwrap_or(u32::MAX),
             cached: 0,

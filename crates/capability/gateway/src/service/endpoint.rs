@@ -11,11 +11,12 @@ use corliss_policy_serving::router::{Among, Profile, Reason, Request, RetryBudge
 use corliss_types::{Flavor, ReplicaId, Timestamp};
 
 use crate::error::GatewayError;
-use crate::ports::RouteEndpoint;
+use crate::ports::{RouteEndpoint, Serves, ServiceDialect};
 use crate::service::call::Call;
 use crate::service::prompt;
 use crate::service::record::Records;
 use crate::service::stats::{Counters, EndpointStats};
+use crate::service::way::Way;
 
 /// An endpoint. The lock is held for a pick or an update, never across an await.
 pub(crate) struct Endpoint {
@@ -28,7 +29,7 @@ pub(crate) struct Endpoint {
 }
 
 struct State {
-    flavor: Flavor,
+    serves: Serves,
     model: String,
     version: u32,
     reason: Option<String>,
@@ -39,8 +40,9 @@ struct State {
 }
 
 struct Replica {
-    client: EngineClient,
+    way: Way,
     version: u32,
+    weight: u32,
 }
 
 /// What a request brings to the choice of its replica.
@@ -71,7 +73,7 @@ pub(crate) struct Lease {
     pub(crate) replica: ReplicaId,
     pub(crate) version: u32,
     pub(crate) reason: Reason,
-    pub(crate) client: EngineClient,
+    pub(crate) way: Way,
     /// Tokens of the prompt that were charged to the replica.
     prompt_tokens: u64,
     /// Tokens that were charged and are not settled.
@@ -123,7 +125,7 @@ impl Endpoint {
             name: name.to_owned(),
             known_since: now,
             state: Mutex::new(State {
-                flavor: Flavor::Other,
+                serves: Serves::Engine(Flavor::Other),
                 model: String::new(),
                 version: 0,
                 reason: None,
@@ -143,12 +145,12 @@ impl Endpoint {
         let mut state = self.state();
         let mut replicas = BTreeMap::new();
         for replica in &route.replicas {
-            let client = match state.replicas.remove(&replica.id) {
-                Some(known) if known.client.socket() == replica.socket => known.client,
-                _ => EngineClient::unix(replica.socket.clone()),
+            let way = match state.replicas.remove(&replica.id) {
+                Some(known) if known.way.leads_to(&replica.way) => known.way,
+                _ => Way::to(&replica.way),
             };
-            let version = replica.version;
-            replicas.insert(replica.id.clone(), Replica { client, version });
+            let (version, weight) = (replica.version, replica.weight);
+            replicas.insert(replica.id.clone(), Replica { way, version, weight });
         }
         let ids: Vec<ReplicaId> = replicas.keys().cloned().collect();
         let routing = &route.routing;
@@ -159,13 +161,13 @@ impl Endpoint {
         for (id, replica) in &replicas {
             let profile = Profile {
                 version: replica.version,
-                weight: routing.weight(replica.version),
+                weight: routing.weight(replica.version).saturating_mul(replica.weight),
             };
             state.router.on_event(RouterEvent::Profile(id, profile));
         }
         state.routing = routing.clone();
         state.replicas = replicas;
-        state.flavor = route.flavor;
+        state.serves = route.serves;
         state.model.clone_from(&route.model);
         state.version = route.version;
         state.reason.clone_from(&route.reason);
@@ -179,32 +181,41 @@ impl Endpoint {
         self.known_since
     }
 
-    pub(crate) fn flavor(&self) -> Flavor {
-        self.state().flavor
+    /// What stands behind it.
+    pub(crate) fn serves(&self) -> Serves {
+        self.state().serves
+    }
+
+    /// Whether clients know it as a language model.
+    pub(crate) fn speaks(&self) -> bool {
+        matches!(
+            self.serves(),
+            Serves::Engine(Flavor::Gguf) | Serves::Service(ServiceDialect::OpenAi)
+        )
     }
 
     /// Refuses tensors where a language model is served.
     pub(crate) fn must_take_tensors(&self) -> Result<(), GatewayError> {
-        match self.flavor() {
-            Flavor::Gguf => Err(GatewayError::WrongKind {
-                name: self.name.clone(),
-                serves: "a language model",
-                use_path: "POST /v1/chat/completions",
-            }),
-            _ => Ok(()),
+        if !self.speaks() {
+            return Ok(());
         }
+        Err(GatewayError::WrongKind {
+            name: self.name.clone(),
+            serves: "a language model",
+            use_path: "POST /v1/chat/completions",
+        })
     }
 
     /// Refuses a request for text where tensors are served.
     pub(crate) fn must_serve_language(&self) -> Result<(), GatewayError> {
-        match self.flavor() {
-            Flavor::Gguf => Ok(()),
-            _ => Err(GatewayError::WrongKind {
-                name: self.name.clone(),
-                serves: "tensors",
-                use_path: "POST /v2/models/{name}/infer",
-            }),
+        if self.speaks() {
+            return Ok(());
         }
+        Err(GatewayError::WrongKind {
+            name: self.name.clone(),
+            serves: "tensors",
+            use_path: "POST /v2/models/{name}/infer",
+        })
     }
 
     /// How its requests are routed.
@@ -234,17 +245,17 @@ impl Endpoint {
         self.state().reason.clone()
     }
 
-    /// The ways to all replicas that take requests.
-    pub(crate) fn clients(&self) -> Vec<EngineClient> {
-        self.ways().into_iter().map(|(_, client)| client).collect()
+    /// How many replicas take requests.
+    pub(crate) fn size(&self) -> usize {
+        self.state().replicas.len()
     }
 
-    /// The replicas that take requests, and the ways to them.
-    pub(crate) fn ways(&self) -> Vec<(ReplicaId, EngineClient)> {
+    /// The engines that take requests, and the ways to them.
+    pub(crate) fn engines(&self) -> Vec<(ReplicaId, EngineClient)> {
         let state = self.state();
         let replicas = state.replicas.iter();
         replicas
-            .map(|(id, replica)| (id.clone(), replica.client.clone()))
+            .filter_map(|(id, replica)| Some((id.clone(), replica.way.engine()?.clone())))
             .collect()
     }
 
@@ -286,9 +297,9 @@ impl Endpoint {
         };
         let picked = state.router.pick(&request).and_then(|pick| {
             let replica = state.replicas.get(&pick.replica)?;
-            Some((pick, replica.client.clone(), replica.version))
+            Some((pick, replica.way.clone(), replica.version))
         });
-        let Some((pick, client, version)) = picked else {
+        let Some((pick, way, version)) = picked else {
             return Err(state.not_ready(&self.name, &call.among()));
         };
         let cached = match pick.reason {
@@ -309,7 +320,7 @@ impl Endpoint {
             replica: pick.replica,
             version,
             reason: pick.reason,
-            client,
+            way,
             prompt_tokens,
             charged: AtomicU64::new(charged),
         })

@@ -156,8 +156,8 @@ impl Gateway {
                 .map_err(|error| attempt.failed(error))?;
             attempt.watch.asks(&lease);
             let at = Instant::now();
-            let taken = match timeout_at(attempt.must_begin(at), lease.client.generate(request)).await {
-                Ok(taken) => taken.map_err(GatewayError::from),
+            let taken = match timeout_at(attempt.must_begin(at), lease.way.generate(request)).await {
+                Ok(taken) => taken,
                 Err(_) => Err(attempt.too_silent()),
             };
             match taken {
@@ -208,16 +208,13 @@ impl Gateway {
     /// Asks a second replica beside the first; what goes wrong with it is held against it and nothing else.
     async fn ask_beside(&self, lease: Lease, attempt: &Attempt, request: &GenerateRequest) -> Option<Begun> {
         let at = Instant::now();
-        let taken = timeout_at(attempt.must_begin(at), lease.client.generate(request)).await;
+        let taken = timeout_at(attempt.must_begin(at), lease.way.generate(request)).await;
         let broken = match taken.ok()? {
             Ok(stream) => match begin(Asked { stream, lease, at }, attempt).await {
                 Ok(begun) => return Some(begun),
                 Err(broken) => broken,
             },
-            Err(error) => Broken {
-                lease,
-                error: error.into(),
-            },
+            Err(error) => Broken { lease, error },
         };
         broken.lease.blamed(&broken.error, self.sources.clock.now());
         None

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use corliss_engine::client::EngineClient;
 use corliss_engine::protocol::{InferenceStats, Metadata, TensorMessage};
 use corliss_types::Flavor;
 use futures_util::future::join_all;
 
 use crate::error::GatewayError;
+use crate::ports::Serves;
 use crate::service::Gateway;
 use crate::service::call::{Call, Origin};
 use crate::service::endpoint::{Endpoint, Load};
 use crate::service::quota::Bound;
 use crate::service::timing::PromptTokens;
+use crate::service::way::Way;
 
 /// What an endpoint's replicas did, together.
 pub(crate) struct ModelStatistics {
@@ -34,9 +35,9 @@ impl Gateway {
         message: TensorMessage,
     ) -> Result<TensorMessage, GatewayError> {
         let call = self.tensor_call(name, version, origin)?;
-        let question = |client: EngineClient| {
+        let question = |way: Way| {
             let message = message.clone();
-            async move { client.infer(message).await }
+            async move { way.infer(message).await }
         };
         let size = |_: &TensorMessage| PromptTokens::default();
         self.ask(&call, self.config.infer_timeout, Bound::default(), question, size)
@@ -82,7 +83,7 @@ impl Gateway {
             ..Load::default()
         };
         let lease = call.endpoint.lease(&call, &load, self.sources.clock.now(), &[])?;
-        let mut metadata = lease.client.metadata().await?;
+        let mut metadata = lease.way.metadata().await?;
         metadata.name = name.to_owned();
         metadata.versions = vec![lease.version.to_string()];
         Ok(metadata)
@@ -102,14 +103,14 @@ impl Gateway {
             None => self
                 .endpoints()
                 .into_iter()
-                .filter(|endpoint| endpoint.flavor() == Flavor::Onnx)
+                .filter(|endpoint| endpoint.serves() == Serves::Engine(Flavor::Onnx))
                 .collect(),
         };
         let mut all = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
-            let clients = endpoint.clients();
+            let engines = endpoint.engines();
             let mut sum = InferenceStats::default();
-            for stats in join_all(clients.iter().map(EngineClient::stats)).await {
+            for stats in join_all(engines.iter().map(|(_, engine)| engine.stats())).await {
                 match (stats, name) {
                     (Ok(stats), _) => sum.merge(&stats.inference),
                     (Err(error), Some(_)) => return Err(error.into()),

@@ -8,6 +8,7 @@ use corliss_engine::protocol::Stats;
 use corliss_types::{Flavor, ReplicaId};
 use futures_util::future::join_all;
 
+use crate::ports::Serves;
 use crate::service::Gateway;
 use crate::service::endpoint::Endpoint;
 use crate::service::exposition::Exposition;
@@ -19,19 +20,19 @@ impl Gateway {
         let endpoints = self.endpoints();
         let mut asked = Vec::new();
         for endpoint in &endpoints {
-            for (replica, client) in endpoint.ways() {
+            for (replica, client) in endpoint.engines() {
                 asked.push(read(endpoint, replica, client));
             }
         }
         let mut exposition = Exposition::default();
         for (endpoint, replica, stats) in join_all(asked).await.into_iter().flatten() {
-            match endpoint.flavor() {
-                Flavor::Gguf => language(&mut exposition, endpoint.name(), &replica, &stats),
+            match endpoint.serves() {
+                Serves::Engine(Flavor::Gguf) => language(&mut exposition, endpoint.name(), &replica, &stats),
                 _ => tensors(&mut exposition, endpoint, &replica, &stats),
             }
         }
         for endpoint in &endpoints {
-            if endpoint.flavor() == Flavor::Gguf {
+            if endpoint.speaks() {
                 requests(&mut exposition, endpoint.name(), &endpoint.counters);
             }
         }

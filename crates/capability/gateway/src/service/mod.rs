@@ -5,6 +5,7 @@ pub(crate) mod call;
 mod embed;
 pub(crate) mod endpoint;
 mod exposition;
+pub(crate) mod forward;
 pub(crate) mod generate;
 mod hedge;
 pub(crate) mod infer;
@@ -15,6 +16,7 @@ pub mod record;
 pub(crate) mod several;
 pub mod stats;
 pub(crate) mod timing;
+pub(crate) mod way;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -14,7 +14,7 @@ const BLOCK_TOKENS: usize = BLOCK_BYTES / TOKEN_BYTES;
 const BLOCKS_MAX: usize = 4_096;
 
 /// What a model's template may put around a chat, in tokens: its own instructions and the marks of each message.
-const TEMPLATE_TOKENS: u64 = 256;
+pub(crate) const TEMPLATE_TOKENS: u64 = 256;
 const MESSAGE_TOKENS: u64 = 16;
 
 /// About how many tokens the prompt has.
@@ -99,6 +99,13 @@ pub(crate) fn blocks(request: &GenerateRequest) -> Vec<u64> {
             chain.text(&[0xff]);
         }
     }
+    chain.blocks
+}
+
+/// The whole blocks of a prompt that is not understood here, by its bytes.
+pub(crate) fn blocks_of(text: &[u8]) -> Vec<u64> {
+    let mut chain = Chain::default();
+    chain.text(text);
     chain.blocks
 }
 

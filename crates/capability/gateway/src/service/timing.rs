@@ -87,13 +87,30 @@ impl Watch {
         self.asked = Some((lease.replica.clone(), lease.reason, lease.version));
     }
 
-    /// The first of the answer is there.
+    /// The first of the answer is there, and with it the count of its prompt.
     pub(crate) fn first(&mut self, prompt: PromptTokens) {
+        self.began();
+        self.prompt(prompt);
+    }
+
+    /// The first of the answer is there.
+    pub(crate) fn began(&mut self) {
         let after = self.elapsed();
         self.first = Some(after);
-        self.prompt = prompt;
         self.endpoint().counters.first_token(after);
+    }
+
+    fn prompt(&mut self, prompt: PromptTokens) {
+        self.prompt = prompt;
         self.endpoint().counters.prompt_tokens(prompt);
+    }
+
+    /// An answer is complete that told only now how many tokens its prompt had. Said again it changes nothing.
+    pub(crate) fn complete(&mut self, prompt: PromptTokens, completion_tokens: u32, finish: FinishReason) {
+        if self.open {
+            self.prompt(prompt);
+            self.generated(completion_tokens, finish, None);
+        }
     }
 
     /// A generation is complete.

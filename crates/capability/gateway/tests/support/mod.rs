@@ -18,7 +18,9 @@ use axum::routing::{get, post};
 use corliss_clock::Sources;
 use corliss_diagnostics::Meaning;
 use corliss_engine::protocol::{EmbedRequest, GenerateEvent, GenerateRequest};
-use corliss_gateway::{Gateway, GatewayConfig, Repository, RouteEndpoint, RouteReplica, RouteTable};
+use corliss_gateway::{
+    Gateway, GatewayConfig, Repository, RouteEndpoint, RouteReplica, RouteTable, RouteWay, Serves,
+};
 use corliss_http::serve::{ServeConfig, bind};
 use corliss_http::{ApiError, AuthFailure, Credential, Denial, Guard};
 use corliss_metastore::Metastore;
@@ -496,13 +498,14 @@ pub fn endpoint(name: &str, flavor: Flavor, peers: &[Peer], routing: Routing) ->
     let replicas = peers.iter().enumerate().map(|(index, peer)| RouteReplica {
         id: peer.id.clone(),
         version: if index < 2 { 3 } else { 4 },
-        socket: peer.socket.clone(),
+        weight: 1,
+        way: RouteWay::Socket(peer.socket.clone()),
     });
     RouteEndpoint {
         name: name.to_owned(),
         model: "digits".to_owned(),
         version: 3,
-        flavor,
+        serves: Serves::Engine(flavor),
         reason: peers.is_empty().then(|| "its replica is starting".to_owned()),
         routing: Arc::new(routing),
         replicas: replicas.collect(),

@@ -10,12 +10,14 @@ use corliss_types::{Access, Permission};
 use http::{Method, StatusCode};
 
 use crate::Serving;
+use crate::services::ConnectRequest;
 use crate::types::{DeployRequest, EndpointView};
 
 const READ: Access = Access::Requires(Permission::EndpointsRead);
 const WRITE: Access = Access::Requires(Permission::EndpointsWrite);
 const ALL: &str = "/api/v1/endpoints";
 const ONE: &str = "/api/v1/endpoints/{name}";
+const SERVICE: &str = "/api/v1/endpoints/{name}/service";
 const ROUTING: &str = "/api/v1/endpoints/{name}/routing";
 
 impl Serving {
@@ -51,6 +53,14 @@ impl Serving {
                 WRITE,
                 Dialect::Native,
                 put(route).with_state(state()),
+            )
+            // The server itself is made to ask there and hand out what is said.
+            .route(
+                Method::PUT,
+                SERVICE,
+                Access::Requires(Permission::SystemAdmin),
+                Dialect::Native,
+                put(connect).with_state(state()),
             )
             .route(
                 Method::DELETE,
@@ -93,6 +103,15 @@ async fn route(
     Json(routing): Json<Routing>,
 ) -> Result<Json<EndpointView>, ApiError> {
     Ok(Json(serving.set_routing(&name, routing).await?))
+}
+
+async fn connect(
+    State(serving): State<Arc<Serving>>,
+    Caller(caller): Caller,
+    Path(name): Path<String>,
+    Json(request): Json<ConnectRequest>,
+) -> Result<Json<EndpointView>, ApiError> {
+    Ok(Json(serving.connect(&name, request, &caller.name).await?))
 }
 
 async fn remove(

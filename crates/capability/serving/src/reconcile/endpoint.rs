@@ -11,6 +11,7 @@ use corliss_types::Timestamp;
 
 use super::words;
 use crate::routes::{RouteEndpoint, RouteReplica};
+use crate::services::{ServiceRow, list_services};
 use crate::store::{self, Desired, EndpointRow, ReplicaRow};
 use crate::types::{EndpointPhase, ReplicaPhase};
 use crate::{Order, Serving, ServingError};
@@ -35,18 +36,21 @@ impl EndpointReconciler {
         Self { serving }
     }
 
-    async fn load(&self) -> Result<Vec<Live>, ServingError> {
-        let (endpoints, mut replicas) = self
+    async fn load(&self) -> Result<(Vec<Live>, Vec<ServiceRow>), ServingError> {
+        let (endpoints, mut replicas, services) = self
             .serving
             .parts
             .store
-            .read(|tx| Ok::<_, ServingError>((store::list_endpoints(tx)?, store::live_replicas(tx)?)))
+            .read(|tx| {
+                let (endpoints, replicas) = (store::list_endpoints(tx)?, store::live_replicas(tx)?);
+                Ok::<_, ServingError>((endpoints, replicas, list_services(tx)?))
+            })
             .await?;
         let live = |row: EndpointRow| {
             let replicas = replicas.remove(&row.name).unwrap_or_default();
             Live { row, replicas }
         };
-        Ok(endpoints.into_iter().map(live).collect())
+        Ok((endpoints.into_iter().map(live).collect(), services))
     }
 
     /// Where a reference follows an alias, the alias may have moved. A reference that means nothing any more
@@ -242,7 +246,7 @@ impl Reconciler for EndpointReconciler {
     }
 
     async fn reconcile(&self) -> Result<Outcome, BoxedDiagnose> {
-        let mut endpoints = self.load().await?;
+        let (mut endpoints, services) = self.load().await?;
         let (mut table, mut next, mut failed) = (Vec::new(), None::<Duration>, None);
         for live in &mut endpoints {
             // One endpoint in trouble must not hold up the others.
@@ -263,7 +267,7 @@ impl Reconciler for EndpointReconciler {
             counted(table.len(), "endpoint", "endpoints"),
             counted(ready, "replica", "replicas")
         );
-        self.serving.publish(table);
+        self.serving.publish(table, self.serving.route_services(services));
         match failed {
             Some(error) => Err(error.into()),
             None => Ok(Outcome {

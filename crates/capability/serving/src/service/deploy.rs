@@ -6,6 +6,7 @@ use corliss_policy_serving::{Routing, RoutingProblem};
 use corliss_types::{Flavor, ModelName};
 
 use super::Serving;
+use crate::services::{delete_service, list_services, set_service_routing};
 use crate::store::{self, Desired, EndpointRow};
 use crate::types::{DeployRequest, EndpointView};
 use crate::{DeployedModel, ServingError};
@@ -39,6 +40,12 @@ impl Serving {
         self.parts
             .store
             .write(move |tx| {
+                if list_services(tx)?.iter().any(|service| service.name == owned) {
+                    return Err(ServingError::NameTaken {
+                        name: owned.clone(),
+                        by: "a service elsewhere",
+                    });
+                }
                 let stays = |row: &EndpointRow| row.desired == desired && !row.deleting;
                 // The same again is no new generation: its replicas stay as they are.
                 if !store::get_endpoint(tx, &owned)?.is_some_and(|row| stays(&row)) {
@@ -63,7 +70,10 @@ impl Serving {
         let found = self
             .parts
             .store
-            .write(move |tx| Ok::<_, ServingError>(store::set_routing(tx, &owned, &text, now)?))
+            .write(move |tx| {
+                let is_endpoint = store::set_routing(tx, &owned, &text, now)?;
+                Ok::<_, ServingError>(is_endpoint || set_service_routing(tx, &owned, &text, now)?)
+            })
             .await?;
         if !found {
             return Err(self.not_found(name).await);
@@ -78,7 +88,10 @@ impl Serving {
         let found = self
             .parts
             .store
-            .write(move |tx| Ok::<_, ServingError>(store::mark_deleting(tx, &owned, now)?))
+            .write(move |tx| {
+                let is_endpoint = store::mark_deleting(tx, &owned, now)?;
+                Ok::<_, ServingError>(is_endpoint || delete_service(tx, &owned)?)
+            })
             .await?;
         if !found {
             return Err(self.not_found(name).await);
@@ -107,13 +120,8 @@ impl Serving {
     }
 
     pub(crate) async fn not_found(&self, name: &str) -> ServingError {
-        let rows = self
-            .parts
-            .store
-            .read(|tx| Ok::<_, ServingError>(store::list_endpoints(tx)?))
-            .await;
-        let names = rows.unwrap_or_default();
-        let nearest = nearest(name, names.iter().map(|row| row.name.as_str())).map(str::to_owned);
+        let names = self.list().await.unwrap_or_default();
+        let nearest = nearest(name, names.iter().map(|one| one.name.as_str())).map(str::to_owned);
         ServingError::NotFound {
             name: name.to_owned(),
             nearest,

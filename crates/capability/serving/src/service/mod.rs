@@ -16,7 +16,7 @@ use corliss_reconcile::{Shutdown, Wake, WorkerBoard};
 use corliss_types::ReplicaId;
 use tokio::sync::watch;
 
-use crate::ports::{Lineage, ModelResolver, ReplicaJobs};
+use crate::ports::{Lineage, ModelResolver, ReplicaJobs, Sealer};
 use crate::reconcile::EndpointReconciler;
 use crate::sockets::Sockets;
 use crate::{RouteTable, ServingError};
@@ -36,6 +36,8 @@ pub struct ServingParts {
     pub jobs: Arc<dyn ReplicaJobs>,
     /// Remembers deployments.
     pub lineage: Arc<dyn Lineage>,
+    /// Seals the keys of services.
+    pub sealer: Arc<dyn Sealer>,
     /// Private folder of the running installation; sockets go below it.
     pub run_folder: PathBuf,
 }
@@ -44,7 +46,7 @@ pub struct ServingParts {
 pub struct Serving {
     pub(crate) parts: ServingParts,
     pub(crate) sockets: Sockets,
-    wake: Wake,
+    pub(crate) wake: Wake,
     table: watch::Sender<RouteTable>,
     engines: Mutex<BTreeMap<ReplicaId, Engine>>,
 }
@@ -88,13 +90,14 @@ impl Serving {
     }
 
     /// Publishes a table if it differs from the last one but for its generation.
-    pub(crate) fn publish(&self, endpoints: Vec<crate::RouteEndpoint>) {
+    pub(crate) fn publish(&self, endpoints: Vec<crate::RouteEndpoint>, services: Vec<crate::RouteService>) {
         self.table.send_if_modified(|table| {
-            if table.endpoints == endpoints {
+            if table.endpoints == endpoints && table.services == services {
                 return false;
             }
             table.generation += 1;
             table.endpoints = endpoints;
+            table.services = services;
             true
         });
     }

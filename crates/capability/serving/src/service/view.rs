@@ -2,22 +2,31 @@
 
 use super::Serving;
 use crate::ServingError;
+use crate::services::{self, list_services};
 use crate::store::{self, EndpointRow, ReplicaRow};
 use crate::types::{EndpointView, ReplicaPhase, ReplicaView};
 
 impl Serving {
     /// Every endpoint, by name.
     pub async fn list(&self) -> Result<Vec<EndpointView>, ServingError> {
-        let (endpoints, mut replicas) = self
+        let (endpoints, mut replicas, services) = self
             .parts
             .store
-            .read(|tx| Ok::<_, ServingError>((store::list_endpoints(tx)?, store::list_replicas(tx)?)))
+            .read(|tx| {
+                let (endpoints, replicas) = (store::list_endpoints(tx)?, store::list_replicas(tx)?);
+                Ok::<_, ServingError>((endpoints, replicas, list_services(tx)?))
+            })
             .await?;
         let view = |row: EndpointRow| {
             let replicas = replicas.remove(&row.name).unwrap_or_default();
             self.view(row, replicas)
         };
-        Ok(endpoints.into_iter().map(view).collect())
+        let endpoints = endpoints.into_iter().map(view);
+        let mut all: Vec<EndpointView> = endpoints
+            .chain(services.into_iter().map(services::view))
+            .collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(all)
     }
 
     /// The endpoint of this name.
@@ -48,7 +57,7 @@ impl Serving {
                 .sum(),
             name: row.name,
             model: row.desired.reference,
-            model_name: row.desired.model,
+            model_name: Some(row.desired.model),
             desired_version: row.desired.version,
             flavor: row.desired.flavor,
             state: row.phase,
@@ -58,6 +67,7 @@ impl Serving {
             routing: row.routing,
             allow_pickle: row.desired.allow_pickle,
             deployed_by: row.deployed_by,
+            service: None,
             created_ms: row.created,
             updated_ms: row.updated,
             replicas: replicas

@@ -99,7 +99,7 @@ fn phase_of(name: &str) -> EndpointPhase {
 
 /// As stored. What cannot be read, which a newer version may have written, must not keep the endpoint from being
 /// served: it is routed as one of which nothing is said.
-fn routing(text: &str) -> Routing {
+pub fn routing(text: &str) -> Routing {
     serde_json::from_str(text).unwrap_or_else(|error| {
         tracing::warn!(%error, "the routing of an endpoint is not understood; the default is used");
         Routing::default()

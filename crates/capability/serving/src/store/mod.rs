@@ -7,7 +7,7 @@ use corliss_metastore::Migrations;
 
 pub use endpoints::{
     Desired, EndpointRow, delete_endpoint, get_endpoint, list_endpoints, mark_deleting, record_crash,
-    redirect, set_logged, set_phase, set_routing, upsert_endpoint,
+    redirect, routing, set_logged, set_phase, set_routing, upsert_endpoint,
 };
 pub use replicas::{
     ReplicaRow, insert_replica, last_failure, list_replicas, live_replicas, prune_ended, set_job,
@@ -64,6 +64,20 @@ pub const MIGRATIONS: Migrations = Migrations {
     ",
         "
     ALTER TABLE serving_endpoints ADD COLUMN routing TEXT NOT NULL DEFAULT '{}';
+    ",
+        "
+    CREATE TABLE serving_services (
+        name TEXT NOT NULL PRIMARY KEY,
+        dialect TEXT NOT NULL,
+        model TEXT NOT NULL,
+        targets TEXT NOT NULL,
+        secret BYTEA,
+        secret_key BIGINT,
+        routing TEXT NOT NULL,
+        created_by TEXT NOT NULL,
+        created_ms BIGINT NOT NULL,
+        updated_ms BIGINT NOT NULL
+    );
     ",
     ],
 };

@@ -12,8 +12,8 @@ use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_metastore::Metastore;
 use corliss_reconcile::{Shutdown, WorkerBoard};
 use corliss_serving::{
-    DeployedModel, EndpointView, Lineage, ModelResolver, Order, PortError, ReplicaJob, ReplicaJobState,
-    ReplicaJobs, Serving, ServingParts,
+    DeployedModel, EndpointView, Lineage, ModelResolver, OpenKey, Order, PortError, ReplicaJob,
+    ReplicaJobState, ReplicaJobs, SealedKey, Sealer, Serving, ServingParts,
 };
 use corliss_types::{JobId, ModelName, ReplicaId, VersionId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -50,6 +50,7 @@ impl World {
             models: models.clone(),
             jobs: jobs.clone(),
             lineage: orders.clone(),
+            sealer: Arc::new(Upside),
             run_folder: home.path().to_path_buf(),
         };
         let serving = Serving::open(parts).unwrap();
@@ -328,5 +329,27 @@ async fn engine(socket: String) {
                 break;
             }
         }
+    }
+}
+
+/// Seals by turning every bit, and opens for no other context.
+pub struct Upside;
+
+#[async_trait]
+impl Sealer for Upside {
+    async fn seal(&self, context: &str, key: &[u8]) -> Result<SealedKey, PortError> {
+        let bytes = context.bytes().chain([0]).chain(key.iter().copied());
+        Ok(SealedKey {
+            key: 7,
+            bytes: bytes.map(|byte| !byte).collect(),
+        })
+    }
+
+    fn open(&self, context: &str, sealed: &SealedKey) -> Result<OpenKey, PortError> {
+        let opened: Vec<u8> = sealed.bytes.iter().map(|byte| !byte).collect();
+        let start = [context.as_bytes(), &[0]].concat();
+        let key = opened.strip_prefix(start.as_slice());
+        let key = key.ok_or_else(|| PortError::of(&Unknown("sealed for something else".to_owned())))?;
+        Ok(OpenKey(key.to_vec().into()))
     }
 }

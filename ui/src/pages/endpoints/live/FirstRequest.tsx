@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { EndpointView } from "../../../api/endpoints";
+import { speaks, takesTensors, type EndpointView } from "../../../api/endpoints";
 import { metadata } from "../../../api/inference";
 import { Empty } from "../../../components/Notice";
 import { curlChat, curlInfer } from "../playground/snippets";
@@ -11,7 +11,7 @@ const LINE_MAX = 1500;
 
 /** What an endpoint shows that nobody has asked yet: how to ask it. */
 export function FirstRequest({ endpoint }: { endpoint: EndpointView }) {
-  const tensors = endpoint.flavor === "onnx" && endpoint.replicas_ready > 0;
+  const tensors = takesTensors(endpoint) && endpoint.replicas_ready > 0;
   const model = useQuery({ queryKey: ["metadata", endpoint.name], queryFn: () => metadata(endpoint.name), staleTime: 60_000, enabled: tensors });
   const command = commandFor(endpoint, model.data && formatRequest(model.data));
   return (
@@ -28,7 +28,7 @@ export function FirstRequest({ endpoint }: { endpoint: EndpointView }) {
 
 function commandFor(endpoint: EndpointView, request: string | undefined): string | undefined {
   if (endpoint.replicas_ready === 0) return undefined;
-  if (endpoint.flavor === "gguf") return curlChat(window.location.origin, { model: endpoint.name, messages: [{ role: "user", content: "What is a flywheel?" }], max_tokens: 64 });
+  if (speaks(endpoint)) return curlChat(window.location.origin, { model: endpoint.name, messages: [{ role: "user", content: "What is a flywheel?" }], max_tokens: 64 });
   if (request === undefined) return undefined;
   const line = curlInfer(window.location.origin, endpoint.name, request);
   return line.length <= LINE_MAX ? line : undefined;

@@ -1,5 +1,5 @@
 // What an endpoint does right now: the last seconds as numbers, the last minutes as curves, the rest as totals.
-import type { EndpointView } from "../../../api/endpoints";
+import { speaks, type EndpointView } from "../../../api/endpoints";
 import { ErrorNote, Skeleton } from "../../../components/Notice";
 import { Panel } from "../../../components/Panel";
 import { FirstRequest } from "./FirstRequest";
@@ -19,7 +19,7 @@ export function LivePanel({ endpoint, live }: Props) {
   const { samples, stats, error, retry } = live;
   if (stats === undefined) return <Panel title="Traffic">{error ? <ErrorNote error={error} retry={retry} /> : <Skeleton lines={6} />}</Panel>;
   if (isUntouched(stats)) return <Panel title="Traffic"><FirstRequest endpoint={endpoint} /></Panel>;
-  const language = endpoint.flavor === "gguf";
+  const language = speaks(endpoint);
   return (
     <>
       {error !== null && <ErrorNote error={error} retry={retry} />}

@@ -1,5 +1,6 @@
-//! `corliss endpoints …`: list, show, deploy, delete; how requests are routed, and what became of them.
+//! `corliss endpoints …`: list, show, deploy, connect, delete; how requests are routed, and what became of them.
 
+mod connect;
 mod requests;
 mod routing;
 
@@ -14,7 +15,7 @@ use crate::error::CliResult;
 use crate::link::{self, Link};
 use crate::output::{self, Table};
 use crate::readiness::{self, Readiness, path};
-use crate::views::{EndpointView, Page};
+use crate::views::{EndpointView, Page, ServiceView};
 use crate::{interrupt, program};
 
 /// Dispatches.
@@ -36,6 +37,7 @@ pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
             }
             deploy(context, name, &body, *detach)
         }
+        EndpointsCommand::Connect(args) => connect::run(context, args),
         EndpointsCommand::Delete { name, yes } => delete(context, name, *yes),
         EndpointsCommand::Routing(args) => routing::run(context, args),
         EndpointsCommand::Requests { name, limit } => requests::run(context, name, *limit),
@@ -76,8 +78,17 @@ fn show(context: &Context, name: &str) -> CliResult {
 
 fn print_endpoint(endpoint: &EndpointView) {
     output::say(&format!(
-        "{}  {}  {} ({} of {} replicas ready)",
-        endpoint.name, endpoint.model, endpoint.state, endpoint.replicas_ready, endpoint.replicas_desired
+        "{}  {}  {} ({} of {} {} ready)",
+        endpoint.name,
+        endpoint.model,
+        endpoint.state,
+        endpoint.replicas_ready,
+        endpoint.replicas_desired,
+        if endpoint.service.is_some() {
+            "addresses"
+        } else {
+            "replicas"
+        }
     ));
     if let (Some(serving), Some(desired)) = (endpoint.serving_version, endpoint.desired_version)
         && serving != desired
@@ -88,6 +99,9 @@ fn print_endpoint(endpoint: &EndpointView) {
         output::say(&format!("because {reason}"));
     }
     output::say("");
+    if let Some(service) = &endpoint.service {
+        return print_service(service);
+    }
     let mut table = Table::new(&[
         "replica",
         "version",
@@ -109,6 +123,19 @@ fn print_endpoint(endpoint: &EndpointView) {
         ]);
     }
     table.print("It has no replicas.");
+}
+
+fn print_service(service: &ServiceView) {
+    let mut table = Table::new(&["target", "address", "weight"]);
+    for target in &service.targets {
+        table.row([target.id.clone(), target.url.clone(), target.weight.to_string()]);
+    }
+    table.print("");
+    let key = if service.has_key { "a key" } else { "no key" };
+    output::say(&format!(
+        "\nA service that speaks {}, shown {key}.",
+        service.dialect
+    ));
 }
 
 fn deploy(context: &Context, name: &str, body: &Value, detach: bool) -> CliResult {

@@ -72,7 +72,7 @@ pub(super) async fn read(
     let metadata = gateway.metadata(name, version).await?;
     let batching = metadata.batching;
     let rows_max = batching.map_or(0, |batching| batching.rows_max);
-    let replicas = u32::try_from(endpoint.clients().len()).unwrap_or(u32::MAX);
+    let replicas = u32::try_from(endpoint.size()).unwrap_or(u32::MAX);
     let tensors = |tensors: &[TensorMetadata]| {
         tensors
             .iter()

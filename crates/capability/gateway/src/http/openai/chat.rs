@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use corliss_http::{ApiError, Json};
+use corliss_http::{ApiError, JsonBytes};
 use serde_json::{Map, Value};
 
 use super::answer::{Answer, Kind};
 use super::parameters::{Parameters, invalid};
 use super::sampling::{self, Asked};
-use super::{format, messages, stream, tools};
+use super::{format, forwarded, messages, stream, tools};
 use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::call::Origin;
+use crate::service::forward::envelope::Api;
 use crate::service::several::Failed;
 
 const TOP_LOGPROBS_MAX: u32 = 20;
@@ -21,11 +22,10 @@ const TOP_LOGPROBS_MAX: u32 = 20;
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
     origin: Origin,
-    Json(body): Json<Map<String, Value>>,
+    body: JsonBytes,
 ) -> Result<Response, ApiError> {
-    answer(&gateway, origin, body)
-        .await
-        .map_err(GatewayError::into_api)
+    let here = |origin, body| answer(&gateway, origin, body);
+    forwarded::or_here(&gateway, Api::Chat, origin, body, here).await
 }
 
 async fn answer(

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use corliss_engine::protocol::GenerateRequest;
-use corliss_http::{ApiError, Json};
+use corliss_http::{ApiError, JsonBytes};
 use serde_json::{Map, Value};
 
 use super::answer::{Answer, Kind};
 use super::parameters::{Parameters, invalid};
 use super::sampling::{self, Asked};
 use super::texts::{self, Text};
-use super::{format, stream};
+use super::{format, forwarded, stream};
 use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::call::Origin;
+use crate::service::forward::envelope::Api;
 use crate::service::several::Failed;
 
 /// What this API generates when no limit is given.
@@ -26,11 +27,10 @@ const PROMPTS_MAX: usize = 64;
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
     origin: Origin,
-    Json(body): Json<Map<String, Value>>,
+    body: JsonBytes,
 ) -> Result<Response, ApiError> {
-    answer(&gateway, origin, body)
-        .await
-        .map_err(GatewayError::into_api)
+    let here = |origin, body| answer(&gateway, origin, body);
+    forwarded::or_here(&gateway, Api::Completions, origin, body, here).await
 }
 
 async fn answer(

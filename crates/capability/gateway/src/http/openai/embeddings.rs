@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use corliss_engine::protocol::{EmbedInput, EmbedRequest};
-use corliss_http::{ApiError, Json};
+use corliss_http::{ApiError, Json, JsonBytes};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::forwarded;
 use super::parameters::{Parameters, invalid};
 use super::texts::{self, Text};
 use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::call::Origin;
+use crate::service::forward::envelope::Api;
 
 const INPUTS_MAX: usize = 2048;
 
@@ -29,12 +32,14 @@ enum Encoding {
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
     origin: Origin,
-    Json(body): Json<Map<String, Value>>,
-) -> Result<Json<Value>, ApiError> {
-    answer(&gateway, origin, body)
-        .await
-        .map(Json)
-        .map_err(GatewayError::into_api)
+    body: JsonBytes,
+) -> Result<Response, ApiError> {
+    let gateway = &gateway;
+    let here = |origin, body| async move {
+        let embeddings = answer(gateway, origin, body).await?;
+        Ok(Json(embeddings).into_response())
+    };
+    forwarded::or_here(gateway, Api::Embeddings, origin, body, here).await
 }
 
 async fn answer(gateway: &Gateway, origin: Origin, body: Map<String, Value>) -> Result<Value, GatewayError> {

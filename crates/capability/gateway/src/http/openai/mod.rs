@@ -5,6 +5,7 @@ mod chat;
 mod completions;
 mod embeddings;
 mod format;
+mod forwarded;
 mod logprobs;
 mod messages;
 mod models;
@@ -18,9 +19,9 @@ mod tools;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
-use corliss_http::{ApiError, Dialect, Json, Routes};
+use corliss_http::{ApiError, Dialect, JsonBytes, Routes};
 use corliss_types::{Access, Permission};
 use http::Method;
 use serde_json::{Map, Value};
@@ -35,13 +36,14 @@ pub(super) async fn by_content(
     body: Map<String, Value>,
 ) -> Result<Response, ApiError> {
     let (state, has) = (State(gateway), |name| body.contains_key(name));
-    if has("messages") {
-        chat::create(state, origin, Json(body)).await
-    } else if has("prompt") {
-        completions::create(state, origin, Json(body)).await
-    } else if has("input") {
-        let embeddings = embeddings::create(state, origin, Json(body)).await?;
-        Ok(embeddings.into_response())
+    let (is_chat, is_prompt, is_input) = (has("messages"), has("prompt"), has("input"));
+    let body = JsonBytes(Value::Object(body).to_string().into());
+    if is_chat {
+        chat::create(state, origin, body).await
+    } else if is_prompt {
+        completions::create(state, origin, body).await
+    } else if is_input {
+        embeddings::create(state, origin, body).await
     } else {
         Err(parameters::invalid("body", "must have messages, prompt or input").into_api())
     }

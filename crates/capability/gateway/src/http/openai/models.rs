@@ -1,11 +1,10 @@
-//! `GET /v1/models`: the endpoints that serve language models, in OpenAI's words. KServe's first version asks at the same
+//! `GET /v1/models`: the endpoints that serve language models, by whomever, in OpenAI's words. KServe's first version asks at the same
 //! addresses, about models of any kind; each reads its members and passes over the other's.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use corliss_http::{ApiError, Json, Path};
-use corliss_types::Flavor;
 use serde_json::{Value, json};
 
 use crate::error::GatewayError;
@@ -16,7 +15,7 @@ pub(super) async fn list(State(gateway): State<Arc<Gateway>>) -> Json<Value> {
     let endpoints = gateway.endpoints();
     let models: Vec<Value> = endpoints
         .iter()
-        .filter(|endpoint| endpoint.flavor() == Flavor::Gguf)
+        .filter(|endpoint| endpoint.speaks())
         .map(|endpoint| view(endpoint))
         .collect();
     let names: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.name()).collect();
@@ -28,9 +27,10 @@ pub(super) async fn show(
     Path(model): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let endpoint = gateway.endpoint(&model).map_err(GatewayError::into_api)?;
-    let mut answer = match endpoint.flavor() {
-        Flavor::Gguf => view(&endpoint),
-        _ => json!({}),
+    let mut answer = if endpoint.speaks() {
+        view(&endpoint)
+    } else {
+        json!({})
     };
     answer["name"] = json!(endpoint.name());
     answer["ready"] = json!(endpoint.is_ready());

@@ -112,7 +112,7 @@ async fn pump(
     sender.data("[DONE]").await
 }
 
-async fn body_of(error: ApiError) -> String {
+pub(super) async fn body_of(error: ApiError) -> String {
     match error.render(Dialect::OpenAi).into_body().collect().await {
         Ok(body) => String::from_utf8_lossy(&body.to_bytes()).into_owned(),
         Err(_) => "{\"error\":{\"message\":\"the generation failed\"}}".to_owned(),

@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use corliss_engine::protocol::Metadata;
 use corliss_http::{ApiError, Json, Path};
-use corliss_types::Flavor;
 use http::StatusCode;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -36,7 +35,7 @@ pub(super) async fn invoke(
     Json(body): Json<Body>,
 ) -> Result<Response, ApiError> {
     let endpoint = gateway.endpoint(&name).map_err(GatewayError::into_api)?;
-    if endpoint.flavor() == Flavor::Gguf {
+    if endpoint.speaks() {
         let members = body
             .into_iter()
             .map(|(member, value)| read(&member, &value).map(|value| (member, value)));
@@ -208,6 +207,7 @@ pub(super) async fn version() -> &'static str {
 #[cfg(test)]
 mod tests {
     use corliss_engine::protocol::TensorMetadata;
+    use corliss_types::Flavor;
     use serde_json::json;
 
     use super::*;

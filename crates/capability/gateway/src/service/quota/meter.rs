@@ -57,6 +57,15 @@ impl Bound {
         }
     }
 
+    /// Of a request of so many bytes whose prompt has about so many tokens.
+    pub(crate) fn of_text(bytes: u64, prompt_tokens: u64, answer_tokens: u64) -> Self {
+        Self {
+            prompt_tokens,
+            prompt_tokens_max: bytes.saturating_add(prompt::TEMPLATE_TOKENS),
+            answer_tokens,
+        }
+    }
+
     /// Of texts that are read only, of so many bytes together.
     pub(crate) fn of_bytes(bytes: u64) -> Self {
         Self {

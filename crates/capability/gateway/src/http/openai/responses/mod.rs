@@ -10,13 +10,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use corliss_engine::protocol::GenerateRequest;
-use corliss_http::{ApiError, Json};
+use corliss_http::{ApiError, Json, JsonBytes};
 use serde_json::{Map, Value};
 
 use super::parameters::{Parameters, invalid};
-use super::{sampling, texts};
+use super::{forwarded, sampling, texts};
 use crate::error::GatewayError;
 use crate::service::call::Origin;
+use crate::service::forward::envelope::Api;
 use crate::service::several::Failed;
 use crate::service::{Gateway, prompt};
 use answer::Answer;
@@ -39,11 +40,10 @@ struct Asked {
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
     origin: Origin,
-    Json(body): Json<Map<String, Value>>,
+    body: JsonBytes,
 ) -> Result<Response, ApiError> {
-    answer(&gateway, origin, body)
-        .await
-        .map_err(GatewayError::into_api)
+    let here = |origin, body| answer(&gateway, origin, body);
+    forwarded::or_here(&gateway, Api::Responses, origin, body, here).await
 }
 
 async fn answer(
