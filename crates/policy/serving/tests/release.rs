@@ -1,5 +1,5 @@
 //! Releases under made-up traffic: what every one of them keeps to, and that what is good gets out and what is bad does not.
-#![allow(clippy::unwrap_used)] // A helper of a test may fail it.
+#![allow(clippy::unwrap_used, clippy::panic)] // A helper of a test may fail it.
 
 use corliss_policy_serving::release::{
     Breach, CRASHES_UNTIL_ROLLBACK, Counts, Next, Objectives, Progress, ReleasePlan, Strategy, View, Wait,

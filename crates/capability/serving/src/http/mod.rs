@@ -1,5 +1,7 @@
 //! Native routes: `/endpoints`.
 
+mod releases;
+
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -59,6 +61,7 @@ impl Serving {
                 Dialect::Native,
                 delete(remove).with_state(state()),
             )
+            .merge(releases::routes(self))
     }
 }
 

@@ -9,9 +9,10 @@ use corliss_policy_serving::{self as policy, Phase, Plan};
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler};
 use corliss_types::Timestamp;
 
+use super::release;
 use super::words;
 use crate::routes::{RouteEndpoint, RouteReplica};
-use crate::store::{self, Desired, EndpointRow, ReplicaRow};
+use crate::store::{self, EndpointRow, ReleaseRow, ReplicaRow};
 use crate::types::{EndpointPhase, ReplicaPhase};
 use crate::{Order, Serving, ServingError};
 
@@ -27,6 +28,8 @@ pub struct EndpointReconciler {
 pub(super) struct Live {
     pub(super) row: EndpointRow,
     pub(super) replicas: Vec<ReplicaRow>,
+    /// Its newest release.
+    pub(super) release: Option<ReleaseRow>,
 }
 
 impl EndpointReconciler {
@@ -36,15 +39,27 @@ impl EndpointReconciler {
     }
 
     async fn load(&self) -> Result<Vec<Live>, ServingError> {
-        let (endpoints, mut replicas) = self
+        let (endpoints, mut replicas, mut releases) = self
             .serving
             .parts
             .store
-            .read(|tx| Ok::<_, ServingError>((store::list_endpoints(tx)?, store::live_replicas(tx)?)))
+            .read(|tx| {
+                let endpoints = store::list_endpoints(tx)?;
+                Ok::<_, ServingError>((endpoints, store::live_replicas(tx)?, store::newest_releases(tx)?))
+            })
             .await?;
+        let active = releases.values().filter(|release| release.is_active());
+        self.serving
+            .baselines
+            .keep(&active.map(|release| &release.id).collect::<Vec<_>>());
         let live = |row: EndpointRow| {
             let replicas = replicas.remove(&row.name).unwrap_or_default();
-            Live { row, replicas }
+            let release = releases.remove(&row.name);
+            Live {
+                row,
+                replicas,
+                release,
+            }
         };
         Ok(endpoints.into_iter().map(live).collect())
     }
@@ -56,11 +71,27 @@ impl EndpointReconciler {
         if live.row.deleting || !current.reference.contains('@') {
             return Ok(None);
         }
+        // What somebody releases by name is not what the alias says, and is not disturbed by it.
+        let by_alias = |release: &ReleaseRow| release.target.reference == current.reference;
+        if live.active().is_some_and(|release| !by_alias(release)) {
+            return Ok(None);
+        }
         let Ok(model) = self.serving.parts.models.resolve(&current.reference).await else {
             return Ok(None);
         };
         if model.files == current.files && model.version == current.version && model.model == current.model {
+            self.supersede(live, "the alias names the version again that serves")
+                .await?;
             return Ok(None);
+        }
+        if live.is_releasing(&model) {
+            return Ok(None);
+        }
+        if self.was_rolled_back(live, &model).await? {
+            return Ok(Some(format!(
+                "version {}, which the alias names, was rolled back and is not tried again until it is deployed",
+                model.version
+            )));
         }
         let flavor = match self.serving.servable(&model, current.allow_pickle).await {
             Ok(flavor) => flavor,
@@ -71,13 +102,10 @@ impl EndpointReconciler {
                 )));
             }
         };
-        let to = Desired {
-            model: model.model,
-            version: model.version,
-            files: model.files,
-            flavor,
-            ..current.clone()
-        };
+        let to = release::followed(current, model, flavor);
+        if self.release_followed(live, &to).await? {
+            return Ok(None);
+        }
         let (row, now) = (live.row.clone(), self.now());
         let moved = {
             let (row, to) = (row.clone(), to.clone());
@@ -151,6 +179,7 @@ impl EndpointReconciler {
                 in_a_row: live.row.crashes,
                 last: live.row.last_crash,
             },
+            beside: live.beside(),
             limits: policy::Limits::default(),
         }
     }
@@ -160,6 +189,7 @@ impl EndpointReconciler {
         let not_followed = self.follow_alias(live).await?;
         self.log_order(live).await?;
         self.observe(live).await?;
+        let released = self.advance(live).await?;
         let view = self.view(live);
         let plan = policy::decide(&view);
         debug_assert_eq!(policy::invariants::check(&view, &plan), None);
@@ -170,10 +200,15 @@ impl EndpointReconciler {
         }
         let last_failure = self.last_failure(&live.row).await?;
         let sentence = words::sentence(&plan, view.now, last_failure.as_deref());
-        let reasons: Vec<String> = [not_followed, sentence].into_iter().flatten().collect();
+        let words = [not_followed, live.release_words(), sentence];
+        let reasons: Vec<String> = words.into_iter().flatten().collect();
         let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
         self.tell(&live.row, phase_of(&plan), reason.clone()).await?;
-        Ok((self.next_look(live, &plan), Some(self.route(live, reason))))
+        let next = [self.next_look(live, &plan), released]
+            .into_iter()
+            .flatten()
+            .min();
+        Ok((next, Some(self.route(live, reason))))
     }
 
     fn next_look(&self, live: &Live, plan: &Plan) -> Option<Duration> {
@@ -199,6 +234,10 @@ impl EndpointReconciler {
             model: live.row.desired.model.clone(),
             version: ready()
                 .map(|replica| replica.version)
+                .filter(|version| {
+                    live.active()
+                        .is_none_or(|release| release.target.version != *version)
+                })
                 .max()
                 .unwrap_or(live.row.desired.version),
             flavor: live.row.desired.flavor,
@@ -211,6 +250,7 @@ impl EndpointReconciler {
                     socket: socket(replica),
                 })
                 .collect(),
+            release: live.route_release(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What callers can do with endpoints.
 
 mod deploy;
+pub(crate) mod releases;
 mod view;
 
 use std::collections::BTreeMap;
@@ -16,10 +17,13 @@ use corliss_reconcile::{Shutdown, Wake, WorkerBoard};
 use corliss_types::ReplicaId;
 use tokio::sync::watch;
 
-use crate::ports::{Lineage, ModelResolver, ReplicaJobs};
+use crate::ports::{Lineage, ModelResolver, ReplicaJobs, Traffic};
 use crate::reconcile::EndpointReconciler;
 use crate::sockets::Sockets;
 use crate::{RouteTable, ServingError};
+
+pub(crate) use deploy::comparable;
+use releases::Baselines;
 
 /// The reconciler looks at everything at least this often, signal or not.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -36,6 +40,8 @@ pub struct ServingParts {
     pub jobs: Arc<dyn ReplicaJobs>,
     /// Remembers deployments.
     pub lineage: Arc<dyn Lineage>,
+    /// Counts requests.
+    pub traffic: Arc<dyn Traffic>,
     /// Private folder of the running installation; sockets go below it.
     pub run_folder: PathBuf,
 }
@@ -47,6 +53,7 @@ pub struct Serving {
     wake: Wake,
     table: watch::Sender<RouteTable>,
     engines: Mutex<BTreeMap<ReplicaId, Engine>>,
+    pub(crate) baselines: Baselines,
 }
 
 /// What is known of a replica's engine beyond its row: the way to it, and its last counters.
@@ -66,6 +73,7 @@ impl Serving {
             wake: Wake::new(),
             table: watch::Sender::new(RouteTable::default()),
             engines: Mutex::new(BTreeMap::new()),
+            baselines: Baselines::default(),
         }))
     }
 
