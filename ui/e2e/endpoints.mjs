@@ -92,6 +92,10 @@ export async function checkEndpoint({ page, problems, url, token, visit, shot, n
   await watch({ page, api, at, name, token, shot, noSidewaysScroll });
   await requests({ page, api, at, name, visit, shot });
   await routing({ page, problems, api, at, name, visit, shot, noSidewaysScroll });
+  await visit(`/endpoints/${name}?tab=releases`);
+  await page.getByText("No version was released by steps yet").waitFor();
+  await noSidewaysScroll("an endpoint without releases");
+  await shot("endpoint-no-releases");
   assert.equal((await api("DELETE", at)).status, 202);
 }
 

@@ -136,6 +136,8 @@ export interface RequestRecord {
   replica: string | null;
   reason: Reason | null;
   version: number | null;
+  /** Whether it is a copy, whose answer nobody got. */
+  shadow?: boolean;
   attempts: number;
   hedged: boolean;
   first_us: number | null;

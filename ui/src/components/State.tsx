@@ -44,6 +44,10 @@ const LOOKS: Record<string, [Tone, IconName]> = {
   approved: ["good", "check"],
   rejected: ["bad", "cross"],
   skipped: ["mute", "dash"],
+  paused: ["wait", "clock"],
+  completed: ["good", "check"],
+  rolled_back: ["bad", "reuse"],
+  superseded: ["mute", "slash"],
   stopped: ["mute", "dash"],
 };
 

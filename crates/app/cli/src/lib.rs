@@ -162,8 +162,9 @@ fn follows(command: &Command) -> bool {
     match command {
         Command::Run(_)
         | Command::Experiments(ExperimentsCommand::Import { .. })
-        | Command::Runs(RunsCommand::Rerun { .. })
-        | Command::Endpoints(EndpointsCommand::Deploy { detach: false, .. }) => true,
+        | Command::Runs(RunsCommand::Rerun { .. }) => true,
+        Command::Endpoints(EndpointsCommand::Deploy(args)) => !args.detach,
+        Command::Endpoints(EndpointsCommand::Releases(args)) => args.follow,
         Command::Logs(args) => args.follow,
         _ => false,
     }

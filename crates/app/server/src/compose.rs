@@ -131,6 +131,7 @@ impl Rooms {
             inventory.clone(),
             sources.clone(),
         );
+        let counted = Arc::new(wiring::gateway::Counted::default());
         let serving = Serving::open(ServingParts {
             store: store.clone(),
             sources: sources.clone(),
@@ -149,6 +150,7 @@ impl Rooms {
                 registry: registry.clone(),
             }),
             sealer: Arc::new(wiring::registry::Secrets(data.clone())),
+            traffic: counted.clone(),
             run_folder: home.run(),
         })
         .map_err(ServerError::room("serving"))?;
@@ -157,6 +159,7 @@ impl Rooms {
         let gateway = Gateway::open(GatewayConfig::default(), store.clone(), sources.clone(), table)
             .await
             .map_err(ServerError::room("gateway"))?;
+        counted.by(&gateway);
         let inputs = InputCache::new(data.clone(), home.work().join("inputs"), config.input_cache_bytes);
         let ports = Ports {
             datasets: Arc::new(wiring::pipelines::Versions {

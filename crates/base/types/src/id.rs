@@ -166,6 +166,10 @@ id_type!(
     ReplicaId, "rep"
 );
 id_type!(
+    /// A release: how one version of a model took, or did not take, another one's place at an endpoint.
+    ReleaseId, "rel"
+);
+id_type!(
     /// Someone or something that presents a token.
     PrincipalId, "prn"
 );

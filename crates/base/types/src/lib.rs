@@ -16,7 +16,7 @@ pub use calendar::civil_date;
 pub use flavor::Flavor;
 pub use id::{
     AttemptNumber, CommitId, DatasetName, EndpointId, IdError, IdSeed, JobId, ModelName, PrincipalId,
-    ReplicaId, RunId, TaskId, TokenId, TrackingRunId, VersionId,
+    ReleaseId, ReplicaId, RunId, TaskId, TokenId, TrackingRunId, VersionId,
 };
 pub use permission::{Access, Permission, Principal, Role};
 pub use resources::{Accelerator, MilliCpu, Resources};

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use corliss_http::ApiError;
 use corliss_policy_serving::Routing;
-use corliss_types::{Flavor, ReplicaId};
+use corliss_policy_serving::release::Split;
+use corliss_types::{Flavor, ReleaseId, ReplicaId};
 use corliss_upstream::BaseUrl;
 use http::HeaderValue;
 
@@ -38,6 +39,19 @@ pub struct RouteEndpoint {
     pub routing: Arc<Routing>,
     /// Replicas that take requests.
     pub replicas: Vec<RouteReplica>,
+    /// The release that goes on.
+    pub release: Option<Arc<RouteRelease>>,
+}
+
+/// What a version that is being released gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteRelease {
+    /// Id.
+    pub id: ReleaseId,
+    /// The version.
+    pub version: u32,
+    /// Its share of the requests that no rule and no client sends to a version.
+    pub split: Split,
 }
 
 /// One replica that takes requests.

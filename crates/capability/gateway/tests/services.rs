@@ -120,6 +120,7 @@ fn route(name: &str, dialect: ServiceDialect, services: &[&Service], routing: Ro
         reason: None,
         routing: Arc::new(routing),
         replicas: replicas.collect(),
+        release: None,
     }
 }
 

@@ -54,6 +54,28 @@ pub enum ServingError {
         /// What is wrong with it.
         problem: String,
     },
+    /// No release of the endpoint has this id.
+    #[error("endpoint '{endpoint}' has no release '{id}'")]
+    ReleaseNotFound {
+        /// The endpoint.
+        endpoint: String,
+        /// As asked for.
+        id: String,
+    },
+    /// The release is over.
+    #[error("release {id} is {state} and cannot be changed any more")]
+    ReleaseEnded {
+        /// Which.
+        id: String,
+        /// How it ended, in words.
+        state: &'static str,
+    },
+    /// The endpoint or the release changed at the same moment.
+    #[error("release {id} changed while it was looked at")]
+    ReleaseChanged {
+        /// Which.
+        id: String,
+    },
     /// A folder for sockets could not be made.
     #[error("cannot use {path} for sockets")]
     Sockets {
@@ -74,6 +96,9 @@ impl Diagnose for ServingError {
             Self::NotFound { .. } => "endpoint_not_found",
             Self::NameTaken { .. } => "endpoint_exists",
             Self::Invalid { .. } => "invalid_field",
+            Self::ReleaseNotFound { .. } => "release_not_found",
+            Self::ReleaseEnded { .. } => "release_ended",
+            Self::ReleaseChanged { .. } => "release_changed",
             Self::Sockets { .. } => "socket_folder",
         }
     }
@@ -84,8 +109,8 @@ impl Diagnose for ServingError {
             Self::Port(error) => error.meaning(),
             Self::Model(error) => error.meaning(),
             Self::NoEngine { .. } | Self::Invalid { .. } => Meaning::InvalidInput,
-            Self::NotFound { .. } => Meaning::NotFound,
-            Self::NameTaken { .. } => Meaning::Conflict,
+            Self::NotFound { .. } | Self::ReleaseNotFound { .. } => Meaning::NotFound,
+            Self::NameTaken { .. } | Self::ReleaseEnded { .. } | Self::ReleaseChanged { .. } => Meaning::Conflict,
             Self::Sockets { .. } => Meaning::Internal,
         }
     }
@@ -113,6 +138,14 @@ impl Diagnose for ServingError {
             Self::NotFound { nearest: None, .. } => {
                 Some("list endpoints with: corliss endpoints list".to_owned())
             }
+            Self::ReleaseNotFound { endpoint, .. } => Some(format!(
+                "list its releases with: corliss endpoints releases {endpoint}"
+            )),
+            Self::ReleaseEnded { .. } => Some(
+                "deploy the version that is to serve: corliss endpoints deploy NAME --model MODEL/VERSION"
+                    .to_owned(),
+            ),
+            Self::ReleaseChanged { .. } => Some("look at it and say it again".to_owned()),
             Self::Sockets { .. } => {
                 Some("check who owns the folder and that the disk is not full".to_owned())
             }

@@ -9,6 +9,8 @@
 //!   id: however often the server dies in between, a replica has one process.
 //! - A replica is in the route table only after its engine said that it is ready, and leaves it before it
 //!   is told to stop.
+//! - What an endpoint should be is what has proven itself: a version that is let out by a release stands beside it, and
+//!   takes its place only when the release is complete. What was rolled back is not tried again until somebody says so.
 //! - The model's files are checked before anything is started with them: what is damaged, not approved, or a pickle
 //!   that nobody allowed is not served.
 
@@ -25,11 +27,15 @@ mod types;
 
 pub use error::ServingError;
 pub use ports::{
-    DeployedModel, Lineage, ModelResolver, OpenKey, Order, PortError, ReplicaJob, ReplicaJobState,
-    ReplicaJobs, SealedKey, Sealer,
+    DeployedModel, Done, Lineage, ModelResolver, OpenKey, Order, PortError, ReplicaJob, ReplicaJobState,
+    ReplicaJobs, SealedKey, Sealer, Traffic,
 };
-pub use routes::{RouteEndpoint, RouteReplica, RouteService, RouteTable};
+pub use routes::{RouteEndpoint, RouteRelease, RouteReplica, RouteService, RouteTable};
+pub use service::releases::Word;
 pub use service::{Serving, ServingParts};
 pub use services::{ConnectRequest, RouteTarget, ServiceDialect, ServiceView, Target, TargetRequest};
 pub use store::MIGRATIONS;
-pub use types::{DeployRequest, EndpointPhase, EndpointView, ReplicaPhase, ReplicaView};
+pub use types::{
+    Copies, DeployRequest, EndpointPhase, EndpointView, ReleaseState, ReleaseView, ReplicaPhase, ReplicaView,
+    StepView, VersionView,
+};

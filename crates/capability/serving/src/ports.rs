@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 pub use corliss_diagnostics::PortError;
+use corliss_policy_serving::release::Counts;
 use corliss_types::{JobId, ModelName, ReplicaId, Resources, VersionId};
 use zeroize::Zeroizing;
+
+use crate::types::Copies;
 
 /// A model version that can be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +86,21 @@ pub struct Order {
     pub allow_pickle: bool,
     /// The same order again has the same key.
     pub key: String,
+}
+
+/// What a version did with its requests since the server started or the version became known: counters that rise.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Done {
+    /// Requests, copies included.
+    pub counts: Counts,
+    /// What became of copies.
+    pub copies: Copies,
+}
+
+/// Counts requests.
+pub trait Traffic: Send + Sync {
+    /// What this version of an endpoint did.
+    fn done(&self, endpoint: &str, version: u32) -> Done;
 }
 
 /// Remembers what was deployed where.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use corliss_policy_serving::Routing;
-use corliss_types::{Flavor, ModelName, ReplicaId};
+use corliss_policy_serving::release::Split;
+use corliss_types::{Flavor, ModelName, ReleaseId, ReplicaId};
 
 use crate::ports::OpenKey;
 use crate::services::{RouteTarget, ServiceDialect};
@@ -46,7 +47,7 @@ pub struct RouteEndpoint {
     pub name: String,
     /// Registered model.
     pub model: ModelName,
-    /// Newest version that takes requests, else the wanted one.
+    /// Newest version that takes requests and is not being released, else the wanted one.
     pub version: u32,
     /// Kind of engine.
     pub flavor: Flavor,
@@ -56,6 +57,19 @@ pub struct RouteEndpoint {
     pub routing: Arc<Routing>,
     /// Replicas that take requests.
     pub replicas: Vec<RouteReplica>,
+    /// The release that goes on.
+    pub release: Option<RouteRelease>,
+}
+
+/// What a version that is being released gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteRelease {
+    /// Id.
+    pub id: ReleaseId,
+    /// The version.
+    pub version: u32,
+    /// Its share.
+    pub split: Split,
 }
 
 /// One replica that takes requests.

@@ -1,7 +1,8 @@
 //! Requests and answers of the native API.
 
 use corliss_policy_serving::Routing;
-use corliss_types::{Flavor, JobId, ModelName, ReplicaId, Resources, Timestamp};
+use corliss_policy_serving::release::{ReleasePlan, Seen, Wait};
+use corliss_types::{Flavor, JobId, ModelName, ReleaseId, ReplicaId, Resources, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::services::ServiceView;
@@ -21,6 +22,10 @@ pub struct DeployRequest {
     /// Also a model beside whose file a pickle lies, which is not loaded; for callers who may allow that.
     #[serde(default)]
     pub allow_pickle: bool,
+    /// How this version and those after it get out, the endpoint's alias moving included. If it is not said, as it was
+    /// said last; by default replica by replica.
+    #[serde(default)]
+    pub release: Option<ReleasePlan>,
 }
 
 fn one() -> u32 {
@@ -111,7 +116,7 @@ pub struct EndpointView {
     pub model_name: Option<ModelName>,
     /// Version that the reference means now.
     pub desired_version: u32,
-    /// Newest version that takes requests.
+    /// Newest version that takes requests, but for one that is being released.
     pub serving_version: Option<u32>,
     /// Kind of engine.
     pub flavor: Flavor,
@@ -121,12 +126,17 @@ pub struct EndpointView {
     pub reason: Option<String>,
     /// Engine processes wanted.
     pub replicas_desired: u32,
-    /// Engine processes that take requests.
+    /// Engine processes that take requests, but for those of a version that is being released.
     pub replicas_ready: u32,
     /// What each of them holds.
     pub resources: Resources,
     /// How its requests are routed.
     pub routing: Routing,
+    /// How new versions get out.
+    pub release_plan: ReleasePlan,
+    /// The release that goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseView>,
     /// Whether a pickle may lie beside what it serves.
     pub allow_pickle: bool,
     /// Who said last what it should be, if known.
@@ -166,4 +176,145 @@ pub struct ReplicaView {
     pub started_ms: Timestamp,
     /// When it ended.
     pub ended_ms: Option<Timestamp>,
+}
+
+/// How a release is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseState {
+    /// It goes on by itself.
+    Running,
+    /// Somebody said to wait. What is breached still ends it.
+    Paused,
+    /// The new version took the old one's place.
+    Completed,
+    /// The new version was taken back.
+    RolledBack,
+    /// Something else took its place before it ended.
+    Superseded,
+}
+
+impl ReleaseState {
+    /// The name as stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Completed => "completed",
+            Self::RolledBack => "rolled_back",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// The state of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [
+            Self::Running,
+            Self::Paused,
+            Self::Completed,
+            Self::RolledBack,
+            Self::Superseded,
+        ];
+        all.into_iter().find(|state| state.as_str() == name)
+    }
+
+    /// Whether it is over.
+    #[must_use]
+    pub const fn has_ended(self) -> bool {
+        !matches!(self, Self::Running | Self::Paused)
+    }
+}
+
+/// A release as shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReleaseView {
+    /// Id.
+    pub id: ReleaseId,
+    /// Its endpoint.
+    pub endpoint: String,
+    /// The reference that is to be served.
+    pub model: String,
+    /// The version that serves until the release is complete.
+    pub from_version: u32,
+    /// The version that is let out.
+    pub to_version: u32,
+    /// How.
+    pub plan: ReleasePlan,
+    /// How it is.
+    pub state: ReleaseState,
+    /// The step, counted from 0.
+    pub step: u32,
+    /// How many there are.
+    pub steps_total: u32,
+    /// Requests that the new version gets now, in percent.
+    pub percent: u32,
+    /// Copies of requests that it gets now, in percent.
+    pub copies: u32,
+    /// Since when it gets what the step gives it.
+    pub begun_ms: Option<Timestamp>,
+    /// What it waits for, while it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<Wait>,
+    /// Why it is as it is, in a sentence.
+    pub reason: Option<String>,
+    /// Who started it, if nobody's alias did.
+    pub started_by: Option<String>,
+    /// What both versions do, the old one first, while it goes on.
+    pub versions: Vec<VersionView>,
+    /// What was seen in the steps that have ended.
+    pub steps: Vec<StepView>,
+    /// When it was started.
+    pub created_ms: Timestamp,
+    /// When it last changed.
+    pub updated_ms: Timestamp,
+    /// When it ended.
+    pub ended_ms: Option<Timestamp>,
+}
+
+/// What a version of a release does: the old one since the release began, the new one since its step did. After the
+/// server started anew both are counted anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VersionView {
+    /// The version.
+    pub version: u32,
+    /// Its replicas that take requests.
+    pub replicas_ready: u32,
+    /// What it did.
+    #[serde(flatten)]
+    pub seen: Seen,
+    /// What became of copies, if it gets some.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub copies: Option<Copies>,
+}
+
+/// What became of copies of requests, since the version is known to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Copies {
+    /// Answers in tensors that were the same as those of the version beside it.
+    pub same: u64,
+    /// Those that were not.
+    pub different: u64,
+    /// Copies that were not made because too many were under way.
+    pub skipped: u64,
+}
+
+/// What was seen in a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepView {
+    /// Which, counted from 0.
+    pub step: u32,
+    /// Requests that the new version got, in percent.
+    pub percent: u32,
+    /// Copies that it got, in percent.
+    pub copies: u32,
+    /// When it began.
+    pub begun_ms: Option<Timestamp>,
+    /// When it ended.
+    pub ended_ms: Timestamp,
+    /// The old version, since the release began.
+    pub old: Seen,
+    /// The new version.
+    pub new: Seen,
 }

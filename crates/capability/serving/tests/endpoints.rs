@@ -19,6 +19,7 @@ fn request(model: &str, replicas: u32) -> DeployRequest {
         replicas,
         resources: Resources::default(),
         allow_pickle: false,
+        release: None,
     }
 }
 

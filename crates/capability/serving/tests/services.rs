@@ -98,6 +98,7 @@ async fn a_name_is_a_models_or_a_services() {
                 replicas: 1,
                 resources: Resources::default(),
                 allow_pickle: false,
+                release: None,
             };
             world.serving.deploy(name, request, "ana")
         };

@@ -1,8 +1,8 @@
 //! The five kinds of value that both databases share.
 
 use corliss_types::{
-    CommitId, DatasetName, DurationMs, EndpointId, JobId, ModelName, PrincipalId, ReplicaId, RunId, TaskId,
-    Timestamp, TokenId, TrackingRunId, VersionId,
+    CommitId, DatasetName, DurationMs, EndpointId, JobId, ModelName, PrincipalId, ReleaseId, ReplicaId,
+    RunId, TaskId, Timestamp, TokenId, TrackingRunId, VersionId,
 };
 
 /// One parameter or column.
@@ -142,6 +142,7 @@ from_id!(
     JobId,
     ModelName,
     PrincipalId,
+    ReleaseId,
     ReplicaId,
     RunId,
     TaskId,

@@ -4,7 +4,7 @@ use corliss_types::Timestamp;
 
 use crate::lifecycle::{CRASHES_UNTIL_FAILED, restart_delay};
 use crate::plan::{Action, Phase, Plan, Reason};
-use crate::view::{Desired, Replica, ReplicaState, View};
+use crate::view::{Beside, Crashes, Desired, Replica, ReplicaState, View};
 
 /// Decides about one endpoint.
 #[must_use]
@@ -119,14 +119,14 @@ impl<'a> Draft<'a> {
     }
 
     fn converge(mut self, desired: Desired) -> Plan {
+        // What stands beside is counted apart: it neither stands in for a wanted replica nor is in the way of one.
+        let beside = self
+            .view
+            .beside
+            .filter(|beside| beside.version != desired.version);
+        let counts = |replica: &Replica| beside.is_none_or(|beside| replica.version != beside.version);
         let is_new = |replica: &Replica| replica.version == desired.version;
-        let coming = |replica: &Replica| {
-            matches!(
-                replica.state,
-                ReplicaState::Queued | ReplicaState::Starting { .. }
-            )
-        };
-        let old_coming = self.replicas(|replica| coming(replica) && !is_new(replica));
+        let old_coming = self.replicas(|replica| is_coming(replica) && !is_new(replica) && counts(replica));
         for replica in old_coming
             .into_iter()
             .filter(|replica| !self.is_failed_now(replica))
@@ -136,11 +136,12 @@ impl<'a> Draft<'a> {
                 replica: replica.id.clone(),
             });
         }
-        let failing: Vec<_> = self.replicas(|replica| self.is_failed_now(replica));
+        let failing: Vec<_> = self.replicas(|replica| self.is_failed_now(replica) && counts(replica));
         let new_coming =
-            self.replicas(|replica| coming(replica) && is_new(replica) && !failing.contains(&replica));
+            self.replicas(|replica| is_coming(replica) && is_new(replica) && !failing.contains(&replica));
         let new_ready = self.replicas(|replica| replica.state == ReplicaState::Ready && is_new(replica));
-        let old_ready = self.replicas(|replica| replica.state == ReplicaState::Ready && !is_new(replica));
+        let old_ready = self
+            .replicas(|replica| replica.state == ReplicaState::Ready && !is_new(replica) && counts(replica));
         self.drain_surplus(desired, &old_ready, &new_ready);
         self.stop_surplus(desired, &new_coming, &new_ready);
         let backing_off = self.start_missing(desired, failing.len(), &new_coming, &new_ready, &old_ready);
@@ -151,7 +152,9 @@ impl<'a> Draft<'a> {
             new_ready.len(),
             old_ready.len(),
         );
-        let reasons = reasons(&new_coming, size(&new_ready), size(&old_ready), backing_off);
+        let mut reasons = reasons(&new_coming, size(&new_ready), size(&old_ready), backing_off);
+        let others = old_ready.len() + new_ready.len();
+        reasons.extend(beside.and_then(|beside| self.stand_beside(beside, others)));
         Plan {
             actions: self.actions,
             phase,
@@ -179,6 +182,54 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Brings the version beside to its number; says if it is not there. Where no other replica takes requests, the last
+    /// one of a version that is to go stays until one does.
+    fn stand_beside(&mut self, beside: Beside, others: usize) -> Option<Reason> {
+        let is_its = |replica: &Replica| replica.version == beside.version;
+        let failing = self.replicas(|replica| self.is_failed_now(replica) && is_its(replica));
+        let coming =
+            self.replicas(|replica| is_coming(replica) && is_its(replica) && !failing.contains(&replica));
+        let ready = self.replicas(|replica| replica.state == ReplicaState::Ready && is_its(replica));
+        let (wanted, there) = (beside.replicas as usize, coming.len() + ready.len());
+        for replica in coming.iter().rev().take(there.saturating_sub(wanted)) {
+            self.actions.push(Action::Stop {
+                replica: replica.id.clone(),
+            });
+        }
+        let kept = wanted.max(usize::from(others == 0));
+        for replica in ready.iter().rev().take(ready.len().saturating_sub(kept)) {
+            self.actions.push(Action::Drain {
+                replica: replica.id.clone(),
+            });
+        }
+        let missing = wanted.saturating_sub(there);
+        if missing > 0 && failing.is_empty() {
+            // How it fares is told where its release is; what waits for its wake-up is done here.
+            let _ = self.start(beside.version, missing, beside.crashes);
+        }
+        (ready.len() < wanted).then_some(Reason::Beside {
+            version: beside.version,
+            ready: size(&ready),
+            wanted: beside.replicas,
+        })
+    }
+
+    /// Starts so many replicas, or says that it must wait after a crash.
+    fn start(&mut self, version: u32, count: usize, crashes: Crashes) -> Option<Reason> {
+        let until = crashes.last + restart_delay(crashes.in_a_row);
+        if crashes.in_a_row > 0 && until > self.view.now {
+            self.wake(until);
+            return Some(Reason::BackingOff {
+                crashes: crashes.in_a_row,
+                until,
+            });
+        }
+        // After a crash one replica at a time shows whether the next one lives.
+        let count = if crashes.in_a_row > 0 { count.min(1) } else { count };
+        self.actions.extend((0..count).map(|_| Action::Start { version }));
+        None
+    }
+
     /// Starts what is missing, one more than wanted at most while old replicas serve; says if it must wait.
     fn start_missing(
         &mut self,
@@ -197,26 +248,15 @@ impl<'a> Draft<'a> {
         if starts == 0 || failing_now > 0 {
             return None;
         }
-        let crashes = self.view.crashes;
-        let until = crashes.last + restart_delay(crashes.in_a_row);
-        if crashes.in_a_row > 0 && until > self.view.now {
-            self.wake(until);
-            return Some(Reason::BackingOff {
-                crashes: crashes.in_a_row,
-                until,
-            });
-        }
-        // After a crash one replica at a time shows whether the next one lives.
-        let starts = if crashes.in_a_row > 0 {
-            1.min(starts)
-        } else {
-            starts
-        };
-        self.actions.extend((0..starts).map(|_| Action::Start {
-            version: desired.version,
-        }));
-        None
+        self.start(desired.version, starts, self.view.crashes)
     }
+}
+
+fn is_coming(replica: &Replica) -> bool {
+    matches!(
+        replica.state,
+        ReplicaState::Queued | ReplicaState::Starting { .. }
+    )
 }
 
 fn phase(desired: Desired, view: &View, backing_off: bool, new_ready: usize, old_ready: usize) -> Phase {

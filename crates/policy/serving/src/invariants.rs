@@ -6,7 +6,7 @@ use corliss_types::ReplicaId;
 
 use crate::lifecycle::restart_delay;
 use crate::plan::{Action, Plan};
-use crate::view::{ReplicaState, View};
+use crate::view::{Crashes, ReplicaState, View};
 
 /// The first rule that the plan breaks, in words; `None` if it keeps them all.
 #[must_use]
@@ -14,6 +14,7 @@ pub fn check(view: &View, plan: &Plan) -> Option<String> {
     one_action_each(view, plan)
         .or_else(|| enough_stay_ready(view, plan))
         .or_else(|| one_more_than_wanted(view, plan))
+        .or_else(|| as_many_beside_as_wanted(view, plan))
         .or_else(|| starts_wait_after_crashes(view, plan))
 }
 
@@ -33,13 +34,27 @@ fn one_action_each(view: &View, plan: &Plan) -> Option<String> {
     })
 }
 
+/// The version that stands beside the wanted one, whose replicas are none of the wanted.
+fn beside(view: &View) -> Option<u32> {
+    let desired = view.desired?;
+    let version = view.beside?.version;
+    (version != desired.version).then_some(version)
+}
+
 fn enough_stay_ready(view: &View, plan: &Plan) -> Option<String> {
     let wanted = view.desired?.replicas as usize;
     let taken: BTreeSet<&ReplicaId> = plan.actions.iter().filter_map(target).collect();
-    let ready: Vec<_> = view
+    let all_ready: Vec<_> = view
         .replicas
         .iter()
         .filter(|replica| replica.state == ReplicaState::Ready)
+        .collect();
+    if !all_ready.is_empty() && all_ready.iter().all(|replica| taken.contains(&replica.id)) {
+        return Some("no ready replica stays".to_owned());
+    }
+    let ready: Vec<_> = all_ready
+        .into_iter()
+        .filter(|replica| Some(replica.version) != beside(view))
         .collect();
     let staying = ready
         .iter()
@@ -57,23 +72,48 @@ fn one_more_than_wanted(view: &View, plan: &Plan) -> Option<String> {
             replica.state,
             ReplicaState::Draining { .. } | ReplicaState::Stopping
         );
-        !leaving && !taken.contains(&replica.id)
+        !leaving && !taken.contains(&replica.id) && Some(replica.version) != beside(view)
     });
     let starts = plan
         .actions
         .iter()
-        .filter(|action| matches!(action, Action::Start { .. }))
+        .filter(|action| matches!(action, Action::Start { version } if Some(*version) != beside(view)))
         .count();
     let total = lives.count() + starts;
     (starts > 0 && total > wanted + 1).then(|| format!("{total} replicas for {wanted} wanted ones"))
 }
 
-fn starts_wait_after_crashes(view: &View, plan: &Plan) -> Option<String> {
+fn as_many_beside_as_wanted(view: &View, plan: &Plan) -> Option<String> {
+    let (version, wanted) = (beside(view)?, view.beside?.replicas as usize);
+    let lives = view.replicas.iter().filter(|replica| {
+        let leaving = matches!(
+            replica.state,
+            ReplicaState::Draining { .. } | ReplicaState::Stopping
+        );
+        !leaving && replica.version == version
+    });
     let starts = plan
         .actions
         .iter()
-        .any(|action| matches!(action, Action::Start { .. }));
-    let until = view.crashes.last + restart_delay(view.crashes.in_a_row);
-    (starts && view.crashes.in_a_row > 0 && view.now < until)
-        .then(|| "a start does not wait after a crash".to_owned())
+        .filter(|action| matches!(action, Action::Start { version: started } if *started == version))
+        .count();
+    let total = lives.count() + starts;
+    (starts > 0 && total > wanted).then(|| format!("{total} replicas beside, where {wanted} are wanted"))
+}
+
+fn starts_wait_after_crashes(view: &View, plan: &Plan) -> Option<String> {
+    plan.actions.iter().find_map(|action| {
+        let Action::Start { version } = action else {
+            return None;
+        };
+        let crashes = match view.beside {
+            Some(beside_it) if beside(view) == Some(*version) => beside_it.crashes,
+            _ => view.crashes,
+        };
+        must_wait(view, crashes).then(|| "a start does not wait after a crash".to_owned())
+    })
+}
+
+fn must_wait(view: &View, crashes: Crashes) -> bool {
+    crashes.in_a_row > 0 && view.now < crashes.last + restart_delay(crashes.in_a_row)
 }

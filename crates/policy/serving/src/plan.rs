@@ -81,6 +81,15 @@ pub enum Reason {
         /// Ready replicas of the wanted version.
         new_ready: u32,
     },
+    /// Replicas of a version that is let out beside the wanted one are not all ready.
+    Beside {
+        /// The version.
+        version: u32,
+        /// Its ready replicas.
+        ready: u32,
+        /// As many as it should have.
+        wanted: u32,
+    },
     /// A replica ended by itself and the next start waits.
     BackingOff {
         /// How many ended in a row.

@@ -13,6 +13,8 @@ pub struct View {
     pub replicas: Vec<Replica>,
     /// How replicas of the wanted version fared.
     pub crashes: Crashes,
+    /// A version that is let out beside the wanted one, or was and is to go at once.
+    pub beside: Option<Beside>,
     /// Time limits.
     pub limits: Limits,
 }
@@ -24,6 +26,18 @@ pub struct Desired {
     pub version: u32,
     /// How many engine processes.
     pub replicas: u32,
+}
+
+/// A version beside the wanted one. Its replicas are none of those that the endpoint should have, and take nothing from
+/// them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beside {
+    /// Version of the model; never the wanted one.
+    pub version: u32,
+    /// How many engine processes; none if it is to go.
+    pub replicas: u32,
+    /// How they fared.
+    pub crashes: Crashes,
 }
 
 /// One engine process.

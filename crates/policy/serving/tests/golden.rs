@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // A helper of a test may fail it.
 
 use corliss_policy_serving::{
-    Action, Crashes, Desired, Limits, Plan, Reason, Replica, ReplicaState, View, decide, invariants,
+    Action, Beside, Crashes, Desired, Limits, Plan, Reason, Replica, ReplicaState, View, decide, invariants,
 };
 use corliss_types::{IdSeed, ReplicaId, Timestamp};
 
@@ -39,6 +39,7 @@ fn view(desired: Option<(u32, u32)>, replicas: Vec<Replica>) -> View {
         desired: desired.map(|(version, replicas)| Desired { version, replicas }),
         replicas,
         crashes: Crashes::default(),
+        beside: None,
         limits: Limits::default(),
     }
 }
@@ -82,6 +83,11 @@ fn why(reason: &Reason, now: Timestamp) -> String {
             format!("backing off {} after {crashes}", until.since(now).0)
         }
         Reason::Draining { replicas } => format!("{replicas} draining"),
+        Reason::Beside {
+            version,
+            ready,
+            wanted,
+        } => format!("{ready} of {wanted} beside of v{version}"),
     }
 }
 
@@ -204,4 +210,51 @@ fn fewer_replicas_and_none() {
         r#"stopping [stop a] "2 draining"; look again in 29000"#
     );
     assert_eq!(told(&view(None, vec![])), r#"stopped [] """#);
+}
+
+#[test]
+fn a_version_beside_comes_grows_and_goes() {
+    let beside = |replicas, in_a_row| {
+        let crashes = Crashes {
+            in_a_row,
+            last: at(0),
+        };
+        Some(Beside {
+            version: 2,
+            replicas,
+            crashes,
+        })
+    };
+    let old = || vec![replica('a', 1, READY, 3), replica('b', 1, READY, 0)];
+    let tell = |more: Vec<Replica>, beside| {
+        let mut view = view(Some((1, 2)), [old(), more].concat());
+        view.beside = beside;
+        told(&view)
+    };
+    assert_eq!(
+        tell(vec![], beside(2, 0)),
+        r#"ready [start v2, start v2] "0 of 2 beside of v2""#
+    );
+    let coming = vec![replica('c', 2, READY, 0), replica('d', 2, starting(), 0)];
+    assert_eq!(
+        tell(coming.clone(), beside(2, 0)),
+        r#"ready [] "1 of 2 beside of v2"; look again in 599000"#
+    );
+    // It goes at once, with what still comes; the old one is as it was.
+    assert_eq!(
+        tell(coming.clone(), beside(0, 0)),
+        r#"ready [stop d, drain c] ""; look again in 599000"#
+    );
+    // A crash makes the next start of it wait, and nobody else's.
+    assert_eq!(
+        tell(vec![], beside(1, 1)),
+        r#"ready [] "0 of 1 beside of v2"; look again in 500"#
+    );
+    let mut none_else = view(Some((1, 2)), coming);
+    none_else.beside = beside(0, 0);
+    assert_eq!(
+        told(&none_else),
+        r#"deploying [start v1, start v1, stop d] ""; look again in 599000"#,
+        "the last one that takes requests stays until another one does"
+    );
 }

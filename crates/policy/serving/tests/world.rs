@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used)] // A helper of a test may fail it.
 
 use corliss_policy_serving::{
-    Action, Crashes, Desired, Limits, Phase, Replica, ReplicaState, View, decide, invariants, lifecycle,
+    Action, Beside, Crashes, Desired, Limits, Phase, Replica, ReplicaState, View, decide, invariants,
+    lifecycle,
 };
 use corliss_types::{DurationMs, IdSeed, ReplicaId, Timestamp};
 use proptest::prelude::*;
@@ -22,6 +23,7 @@ impl World {
             desired: Some(Desired { version: 1, replicas }),
             replicas: vec![],
             crashes: Crashes::default(),
+            beside: None,
             limits: Limits::default(),
         };
         Self {
@@ -44,11 +46,40 @@ impl World {
             .count()
     }
 
+    /// Lets a version out beside the one that there is.
+    fn release(&mut self, version: u32, replicas: u32) {
+        let crashes = Crashes::default();
+        self.view.beside = Some(Beside {
+            version,
+            replicas,
+            crashes,
+        });
+    }
+
+    fn of_version(&self, version: u32) -> usize {
+        let replicas = self.view.replicas.iter();
+        replicas
+            .filter(|replica| replica.version == version && replica.state == ReplicaState::Ready)
+            .count()
+    }
+
     fn crash(&mut self, id: &ReplicaId) {
+        let version = self
+            .view
+            .replicas
+            .iter()
+            .find(|replica| replica.id == *id)
+            .unwrap()
+            .version;
         self.view.replicas.retain(|replica| replica.id != *id);
-        let in_a_row = lifecycle::crashes_in_a_row(self.view.crashes.in_a_row, DurationMs(0));
-        self.view.crashes = Crashes {
-            in_a_row,
+        let its = self
+            .view
+            .beside
+            .as_mut()
+            .filter(|beside| beside.version == version);
+        let crashes = its.map_or(&mut self.view.crashes, |beside| &mut beside.crashes);
+        *crashes = Crashes {
+            in_a_row: lifecycle::crashes_in_a_row(crashes.in_a_row, DurationMs(0)),
             last: self.view.now,
         };
     }
@@ -190,7 +221,54 @@ fn a_removed_endpoint_finishes_its_requests_first() {
     assert!(world.until(Phase::Stopped));
 }
 
+#[test]
+fn a_version_beside_that_crashes_never_touches_the_old_one() {
+    let mut world = World::new(2, 0);
+    assert!(world.until(Phase::Ready));
+    world.crashes_left = u32::MAX;
+    world.release(2, 1);
+    for _ in 0..20 {
+        assert_eq!(world.step(), Phase::Ready);
+        assert_eq!(world.of_version(1), 2);
+    }
+    assert!(world.view.beside.unwrap().crashes.in_a_row > 3);
+    assert_eq!(world.view.crashes, Crashes::default());
+}
+
 proptest! {
+    /// Released, taken back or completed at any moment, with crashes: the old one is there in full number until the new
+    /// one takes its place, and no replica of what was taken back stays.
+    #[test]
+    fn every_release_ends(
+        wanted in 1_u32..5,
+        crashes in 0_u32..4,
+        grows in prop::collection::vec((0_u32..6, 0_usize..8), 1..5),
+        completes: bool,
+    ) {
+        let mut world = World::new(wanted, 0);
+        prop_assert!(world.until(Phase::Ready));
+        world.crashes_left = crashes;
+        for (replicas, steps) in grows {
+            world.release(2, replicas);
+            for _ in 0..steps {
+                world.step();
+                prop_assert_eq!(world.of_version(1), wanted as usize);
+            }
+        }
+        if completes {
+            world.view.beside = None;
+            world.deploy(2, wanted);
+        } else {
+            world.release(2, 0);
+        }
+        for _ in 0..100 {
+            world.step();
+            prop_assert!(world.ready() >= wanted as usize);
+        }
+        let (kept, gone) = if completes { (2, 1) } else { (1, 2) };
+        prop_assert_eq!((world.of_version(kept), world.of_version(gone)), (wanted as usize, 0));
+    }
+
     #[test]
     fn every_endpoint_converges(
         first in 1_u32..5,

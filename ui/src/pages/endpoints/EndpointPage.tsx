@@ -1,4 +1,4 @@
-// One endpoint: what it does right now, each request, a playground, how it routes, its replicas and where it came from.
+// One endpoint: what it does right now, each request, a playground, how it routes and releases, its replicas and where it came from.
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { endpoints, type EndpointView } from "../../api/endpoints";
@@ -17,6 +17,7 @@ import { useLive } from "./live/useLive";
 import { Playground } from "./playground/Playground";
 import { useChat } from "./playground/useChat";
 import { Replicas } from "./Replicas";
+import { ReleasesPanel } from "./releases/ReleasesPanel";
 import { RequestsPanel } from "./requests/RequestsPanel";
 import { RoutingPanel } from "./routing/RoutingPanel";
 import { Targets } from "./Targets";
@@ -26,6 +27,7 @@ const TABS = [
   { id: "requests", label: "Requests" },
   { id: "playground", label: "Playground" },
   { id: "routing", label: "Routing" },
+  { id: "releases", label: "Releases" },
   { id: "lineage", label: "Lineage" },
 ];
 
@@ -83,6 +85,7 @@ function Shown({ endpoint }: { endpoint: EndpointView }) {
       {tab === "requests" && <RequestsPanel endpoint={endpoint} live={live} outcome={search.outcome} />}
       {tab === "playground" && <Playground endpoint={endpoint} chat={chat} />}
       {tab === "routing" && <RoutingPanel endpoint={endpoint} />}
+      {tab === "releases" && <ReleasesPanel endpoint={endpoint} />}
       {tab === "lineage" && <Panel title="Lineage"><LineageGraph node={`endpoint:${endpoint.name}`} direction="up" /></Panel>}
     </Tabs>
   );

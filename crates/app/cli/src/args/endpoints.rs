@@ -6,7 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use corliss_policy_serving::router::Strategy;
 
-use super::{some_text, up_to};
+use super::{DeployArgs, ReleasesArgs, some_text, up_to};
 use crate::money;
 
 /// Most requests of an endpoint that the server remembers.
@@ -24,25 +24,55 @@ pub enum EndpointsCommand {
         name: String,
     },
     /// Deploy a model, or change what an endpoint serves
-    #[command(
-        after_help = "Example:\n  corliss endpoints deploy digits --model digits@champion --replicas 2"
-    )]
-    Deploy {
+    ///
+    /// A version may take the place of the one before it replica by replica, or be released: by steps, all at once with a
+    /// way back, by copies of requests, or to a share of the callers. A release that breaches its objectives is rolled back
+    /// by itself.
+    #[command(after_help = "Examples:
+  corliss endpoints deploy digits --model digits@champion --replicas 2
+  corliss endpoints deploy digits --model digits/2 --release canary --steps 5,25,50 --step-time 60s --max-error-rate 2%
+  corliss endpoints deploy digits --model digits/2 --release canary --max-p99 200ms --max-p99-ratio 1.5
+  corliss endpoints deploy digits --model digits/2 --release blue-green --keep 10m
+  corliss endpoints deploy digits --model digits/2 --release shadow --percent 20
+  corliss endpoints deploy digits --model digits/2 --release ab --percent 50
+  corliss endpoints deploy digits --model digits@champion --release rolling
+
+An endpoint that follows an alias releases in the same way whatever the alias names next.")]
+    Deploy(Box<DeployArgs>),
+    /// List releases, show one with its steps and what was seen, or follow it
+    #[command(after_help = "Examples:
+  corliss endpoints releases digits
+  corliss endpoints releases digits newest
+  corliss endpoints releases digits --follow
+  corliss endpoints releases digits rel_01jd… --json")]
+    Releases(ReleasesArgs),
+    /// Let the version that is being released take the old one's place now
+    #[command(after_help = "Example:\n  corliss endpoints promote digits")]
+    Promote {
         /// The endpoint's name
         #[arg(value_parser = some_text())]
         name: String,
-        /// NAME@ALIAS or NAME/VERSION
-        #[arg(long, value_parser = some_text())]
-        model: String,
-        /// How many engine processes
-        #[arg(long, default_value_t = 1)]
-        replicas: u32,
-        /// Serve its ONNX or GGUF file even if a pickle, which is never loaded, lies beside it; for platform-admins
-        #[arg(long)]
-        allow_pickle: bool,
-        /// Return at once instead of waiting until it is ready
-        #[arg(long, short)]
-        detach: bool,
+    },
+    /// Take the version back that is being released
+    #[command(after_help = "Example:\n  corliss endpoints rollback digits")]
+    Rollback {
+        /// The endpoint's name
+        #[arg(value_parser = some_text())]
+        name: String,
+    },
+    /// Keep a release where it is; what breaches its objectives is rolled back still
+    #[command(after_help = "Example:\n  corliss endpoints pause digits")]
+    Pause {
+        /// The endpoint's name
+        #[arg(value_parser = some_text())]
+        name: String,
+    },
+    /// Let a paused release go on
+    #[command(after_help = "Example:\n  corliss endpoints resume digits")]
+    Resume {
+        /// The endpoint's name
+        #[arg(value_parser = some_text())]
+        name: String,
     },
     /// Put a service elsewhere behind an endpoint: vLLM, TGI, Triton, or any that speaks OpenAI's API
     ///

@@ -6,6 +6,7 @@ mod experiments;
 mod hooks;
 mod limits;
 mod models;
+mod releases;
 mod simulate;
 
 use std::path::PathBuf;
@@ -50,6 +51,7 @@ pub use experiments::{ExperimentsCommand, ImportFrom, ImportMlflowArgs, ImportTe
 pub use hooks::{AddHookArgs, HookArgs, HooksCommand, SetHookArgs, WhichHook};
 pub use limits::{LimitsCommand, SetLimitsArgs};
 pub use models::{MAX_EVENTS, ModelsCommand, VersionArgs};
+pub use releases::{DeployArgs, ReleaseArgs, ReleasesArgs};
 pub use simulate::{Recorded, Recording, SimulateArgs};
 
 /// The AI infrastructure stack in one binary: data, pipelines, jobs, tracking, registry, serving.

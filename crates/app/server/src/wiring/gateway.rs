@@ -1,12 +1,13 @@
 //! The gateway's route table is serving's, in the gateway's own words; and what it calls loading is deploying.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use corliss_diagnostics::Meaning;
 use corliss_gateway::{
-    Repository, RouteEndpoint, RouteReplica, RouteTable, RouteWay, Serves, ServiceAddress, ServiceDialect,
+    Gateway, Repository, RouteEndpoint, RouteRelease, RouteReplica, RouteTable, RouteWay, Serves,
+    ServiceAddress, ServiceDialect,
 };
 use corliss_http::ApiError;
 use corliss_serving as serving;
@@ -50,6 +51,13 @@ fn translate(table: &serving::RouteTable) -> RouteTable {
                 way: RouteWay::Socket(replica.socket.clone()),
             })
             .collect(),
+        release: endpoint.release.as_ref().map(|release| {
+            Arc::new(RouteRelease {
+                id: release.id.clone(),
+                version: release.version,
+                split: release.split,
+            })
+        }),
     };
     let endpoints = table.endpoints.iter().map(endpoint);
     RouteTable {
@@ -87,6 +95,37 @@ fn service(service: &serving::RouteService) -> RouteEndpoint {
         reason: service.reason.clone(),
         routing: service.routing.clone(),
         replicas: replicas.collect(),
+        release: None,
+    }
+}
+
+/// What the gateway counted is what serving judges releases by. The gateway follows serving's table, so it is opened after
+/// serving; until then nothing was counted.
+#[derive(Default)]
+pub struct Counted(OnceLock<Arc<Gateway>>);
+
+impl Counted {
+    /// From now on it is this gateway that counts.
+    pub fn by(&self, gateway: &Arc<Gateway>) {
+        // Set once, where the rooms are opened.
+        let _ = self.0.set(gateway.clone());
+    }
+}
+
+impl serving::Traffic for Counted {
+    fn done(&self, endpoint: &str, version: u32) -> serving::Done {
+        let Some(gateway) = self.0.get() else {
+            return serving::Done::default();
+        };
+        let done = gateway.version_traffic(endpoint, version);
+        serving::Done {
+            counts: done.counts,
+            copies: serving::Copies {
+                same: done.same,
+                different: done.different,
+                skipped: done.skipped,
+            },
+        }
     }
 }
 
@@ -99,6 +138,8 @@ impl Repository for Deployments {
         let request = match self.0.get(name).await {
             // It is loaded where it is, as far as anyone here can know.
             Ok(known) if known.service.is_some() => return Ok(()),
+            // What is being released stays as it is, too.
+            Ok(known) if known.release.is_some() => return Ok(()),
             Ok(known) => as_it_is(&known),
             Err(ServingError::NotFound { .. }) => newest(name),
             Err(error) => return Err(error.into()),
@@ -153,6 +194,7 @@ fn as_it_is(known: &EndpointView) -> DeployRequest {
         replicas: known.replicas_desired,
         resources: known.resources,
         allow_pickle: false,
+        release: None,
     }
 }
 
@@ -162,5 +204,6 @@ fn newest(name: &str) -> DeployRequest {
         replicas: 1,
         resources: corliss_types::Resources::default(),
         allow_pickle: false,
+        release: None,
     }
 }

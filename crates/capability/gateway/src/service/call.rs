@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use corliss_policy_serving::release::{Lot, takes};
 use corliss_policy_serving::router::rules::{Facts, Route, route};
 use corliss_policy_serving::router::{Among, stable_hash};
 use corliss_policy_serving::{Routing, router};
@@ -34,6 +35,10 @@ enum Within {
     All,
     Version(u32),
     These(Vec<ReplicaId>),
+    /// While a version is released: to that one, and elsewhere only if it fails there.
+    Released(u32),
+    /// While a version is released: to the others.
+    NotReleased,
 }
 
 /// A request that knows its endpoint. Cheap to clone.
@@ -47,6 +52,10 @@ pub(crate) struct Call {
     pub(crate) rule: Option<usize>,
     /// The endpoint that the client named, if this is one that it falls back to.
     pub(crate) instead_of: Option<String>,
+    /// The version that is sent a copy of it.
+    pub(crate) copy_for: Option<u32>,
+    /// Whether it is a copy itself.
+    pub(crate) shadow: bool,
     within: Arc<Within>,
     session: Option<u64>,
 }
@@ -68,8 +77,13 @@ impl Gateway {
         let origin = Arc::new(origin);
         let session = session(&routing, &origin);
         let (destination, rule) = decide(&routing, version, &origin, prompt_tokens);
+        let mut copy_for = None;
         let within = match destination {
-            Route::Here(Among::All) => Within::All,
+            Route::Here(Among::All) => {
+                let (within, copy) = self.released(&endpoint, &origin, session);
+                copy_for = copy;
+                within
+            }
             Route::Here(Among::Version(version)) => Within::Version(version),
             Route::Here(Among::These(ids)) => Within::These(ids.to_vec()),
             Route::Pool(pool) => {
@@ -80,13 +94,16 @@ impl Gateway {
                     ),
                 })?;
                 // One step only: the other endpoint's own rules are not asked, so that no request goes in circles.
+                let (within, copy_for) = self.released(&there, &origin, session);
                 return Ok(Call {
                     routing: there.routing(),
                     endpoint: there,
                     origin,
                     rule,
                     instead_of: Some(name.to_owned()),
-                    within: Arc::default(),
+                    copy_for,
+                    shadow: false,
+                    within: Arc::new(within),
                     session,
                 });
             }
@@ -97,9 +114,38 @@ impl Gateway {
             instead_of: origin.instead_of.clone(),
             origin,
             rule,
+            copy_for,
+            shadow: false,
             within: Arc::new(within),
             session,
         })
+    }
+
+    /// Which version takes the request while one is released, and which one a copy of it. Who names a session, or under
+    /// [`Split::by_caller`](corliss_policy_serving::release::Split) anybody, always comes to the same one.
+    fn released(&self, endpoint: &Endpoint, origin: &Origin, session: Option<u64>) -> (Within, Option<u32>) {
+        let Some(release) = endpoint.release() else {
+            return (Within::All, None);
+        };
+        let by_caller = || {
+            release
+                .split
+                .by_caller
+                .then(|| stable_hash(origin.caller.as_bytes()))
+        };
+        let lot = match session.or_else(by_caller) {
+            Some(key) => Lot::of(release.id.as_str(), key),
+            None => Lot::drawn(self.random()),
+        };
+        let within = if takes(release.split.percent, lot) {
+            Within::Released(release.version)
+        } else {
+            Within::NotReleased
+        };
+        (
+            within,
+            takes(release.split.copies, lot).then_some(release.version),
+        )
     }
 
     /// As [`Gateway::call`], to an endpoint that serves a language model.
@@ -155,14 +201,19 @@ impl Gateway {
     /// The same request to an endpoint that serves the same kind of model; its own fallbacks are not asked.
     fn fallback(&self, call: &Call, name: &str) -> Option<Call> {
         let endpoint = self.endpoint(name).ok()?;
-        (endpoint.serves() == call.endpoint.serves()).then(|| Call {
-            routing: endpoint.routing(),
-            endpoint,
-            origin: call.origin.clone(),
-            rule: None,
-            instead_of: Some(call.endpoint.name().to_owned()),
-            within: Arc::default(),
-            session: call.session,
+        (endpoint.serves() == call.endpoint.serves()).then(|| {
+            let (within, copy_for) = self.released(&endpoint, &call.origin, call.session);
+            Call {
+                routing: endpoint.routing(),
+                endpoint,
+                origin: call.origin.clone(),
+                rule: None,
+                instead_of: Some(call.endpoint.name().to_owned()),
+                copy_for,
+                shadow: false,
+                within: Arc::new(within),
+                session: call.session,
+            }
         })
     }
 }
@@ -171,9 +222,33 @@ impl Call {
     /// Which replicas it may go to.
     pub(crate) fn among(&self) -> Among<'_> {
         match self.within.as_ref() {
-            Within::All => Among::All,
+            Within::All | Within::Released(_) | Within::NotReleased => Among::All,
             Within::Version(version) => Among::Version(*version),
             Within::These(ids) => Among::These(ids),
+        }
+    }
+
+    /// Which of those it goes to if they take requests, where `others` are the replicas of no version that is being
+    /// released: what fails there is tried again with what has proven itself.
+    pub(crate) fn preferably<'a>(
+        &'a self,
+        tried: &[ReplicaId],
+        others: &'a [ReplicaId],
+    ) -> Option<Among<'a>> {
+        match self.within.as_ref() {
+            Within::Released(version) if tried.is_empty() => Some(Among::Version(*version)),
+            Within::Released(_) | Within::NotReleased => Some(Among::These(others)),
+            _ => None,
+        }
+    }
+
+    /// A copy of it for this version.
+    pub(crate) fn copied_to(&self, version: u32) -> Self {
+        Self {
+            copy_for: None,
+            shadow: true,
+            within: Arc::new(Within::Version(version)),
+            ..self.clone()
         }
     }
 

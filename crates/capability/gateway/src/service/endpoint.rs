@@ -11,11 +11,13 @@ use corliss_policy_serving::router::{Among, Profile, Reason, Request, RetryBudge
 use corliss_types::{Flavor, ReplicaId, Timestamp};
 
 use crate::error::GatewayError;
-use crate::ports::{RouteEndpoint, Serves, ServiceDialect};
+use crate::ports::{RouteEndpoint, RouteRelease, Serves, ServiceDialect};
 use crate::service::call::Call;
 use crate::service::prompt;
 use crate::service::record::Records;
+use crate::service::shadow::Copying;
 use crate::service::stats::{Counters, EndpointStats};
+use crate::service::versions::{VersionCounters, Versions};
 use crate::service::way::Way;
 
 /// An endpoint. The lock is held for a pick or an update, never across an await.
@@ -25,6 +27,8 @@ pub(crate) struct Endpoint {
     state: Mutex<State>,
     admitted: AtomicUsize,
     pub(crate) counters: Counters,
+    pub(crate) versions: Versions,
+    pub(crate) copying: Copying,
     pub(crate) records: Records,
 }
 
@@ -37,12 +41,16 @@ struct State {
     router: Router,
     budget: RetryBudget,
     replicas: BTreeMap<ReplicaId, Replica>,
+    release: Option<Arc<RouteRelease>>,
+    /// While a version is released, the replicas of the others.
+    not_released: Vec<ReplicaId>,
 }
 
 struct Replica {
     way: Way,
     version: u32,
     weight: u32,
+    counters: Arc<VersionCounters>,
 }
 
 /// What a request brings to the choice of its replica.
@@ -74,6 +82,8 @@ pub(crate) struct Lease {
     pub(crate) version: u32,
     pub(crate) reason: Reason,
     pub(crate) way: Way,
+    /// Those of the replica's version.
+    pub(crate) counters: Arc<VersionCounters>,
     /// Tokens of the prompt that were charged to the replica.
     prompt_tokens: u64,
     /// Tokens that were charged and are not settled.
@@ -133,9 +143,13 @@ impl Endpoint {
                 router: Router::new(),
                 budget: RetryBudget::default(),
                 replicas: BTreeMap::new(),
+                release: None,
+                not_released: Vec::new(),
             }),
             admitted: AtomicUsize::new(0),
             counters: Counters::default(),
+            versions: Versions::default(),
+            copying: Copying::default(),
             records: Records::default(),
         })
     }
@@ -149,9 +163,26 @@ impl Endpoint {
                 Some(known) if known.way.leads_to(&replica.way) => known.way,
                 _ => Way::to(&replica.way),
             };
-            let (version, weight) = (replica.version, replica.weight);
-            replicas.insert(replica.id.clone(), Replica { way, version, weight });
+            let replica_of = Replica {
+                way,
+                version: replica.version,
+                weight: replica.weight,
+                counters: self.versions.of(replica.version),
+            };
+            replicas.insert(replica.id.clone(), replica_of);
         }
+        let released = route.release.as_ref().map(|release| release.version);
+        self.versions.keep(|version| {
+            released == Some(version) || replicas.values().any(|replica| replica.version == version)
+        });
+        state.not_released.clear();
+        if released.is_some() {
+            let others = replicas
+                .iter()
+                .filter(|(_, replica)| Some(replica.version) != released);
+            state.not_released.extend(others.map(|(id, _)| id.clone()));
+        }
+        state.release.clone_from(&route.release);
         let ids: Vec<ReplicaId> = replicas.keys().cloned().collect();
         let routing = &route.routing;
         state
@@ -223,6 +254,16 @@ impl Endpoint {
         self.state().routing.clone()
     }
 
+    /// The release that goes on.
+    pub(crate) fn release(&self) -> Option<Arc<RouteRelease>> {
+        self.state().release.clone()
+    }
+
+    /// The version that a replica serves.
+    pub(crate) fn version_of(&self, replica: &ReplicaId) -> Option<u32> {
+        Some(self.state().replicas.get(replica)?.version)
+    }
+
     /// The version that a request asks for by name; refused unless a replica serves it.
     pub(crate) fn version_asked(&self, asked: &str) -> Result<u32, GatewayError> {
         let served = asked.parse().ok().filter(|asked| {
@@ -286,20 +327,31 @@ impl Endpoint {
         now: Timestamp,
         tried: &[ReplicaId],
     ) -> Result<Lease, GatewayError> {
-        let mut state = self.state();
-        let request = Request {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let request = |among| Request {
             now,
             tried,
-            among: call.among(),
+            among,
             session: call.session(),
             blocks: load.blocks,
             random: load.random,
         };
-        let picked = state.router.pick(&request).and_then(|pick| {
+        // A version that takes no requests just now must not cost one.
+        let preferred = call
+            .preferably(tried, &state.not_released)
+            .and_then(|among| state.router.pick(&request(among)));
+        let picked = preferred.or_else(|| state.router.pick(&request(call.among())));
+        let picked = picked.and_then(|pick| {
             let replica = state.replicas.get(&pick.replica)?;
-            Some((pick, replica.way.clone(), replica.version))
+            Some((
+                pick,
+                replica.way.clone(),
+                replica.version,
+                replica.counters.clone(),
+            ))
         });
-        let Some((pick, way, version)) = picked else {
+        let Some((pick, way, version, counters)) = picked else {
             return Err(state.not_ready(&self.name, &call.among()));
         };
         let cached = match pick.reason {
@@ -321,6 +373,7 @@ impl Endpoint {
             version,
             reason: pick.reason,
             way,
+            counters,
             prompt_tokens,
             charged: AtomicU64::new(charged),
         })
@@ -345,8 +398,12 @@ impl Endpoint {
             let state = self.state();
             (state.model.clone(), state.version, state.router.in_flight())
         };
-        self.counters
-            .snapshot(self.name.clone(), model, version, in_flight)
+        EndpointStats {
+            versions: self.versions.stats(),
+            ..self
+                .counters
+                .snapshot(self.name.clone(), model, version, in_flight)
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -195,7 +195,13 @@ impl Gateway {
                 attempt.watch.hedges(replica);
             }
             match begun {
-                Ok(begun) => return Ok(self.under_way(attempt, begun)),
+                Ok(begun) => {
+                    // Once, however often it was begun.
+                    if attempt.watch.tried().len() == 1 {
+                        self.copy_generation(&attempt.watch.call, request);
+                    }
+                    return Ok(self.under_way(attempt, begun));
+                }
                 Err(broken) => {
                     attempt.again(&broken.lease, broken.error)?;
                     drop(broken.lease);

@@ -40,8 +40,11 @@ impl Gateway {
             async move { way.infer(message).await }
         };
         let size = |_: &TensorMessage| PromptTokens::default();
-        self.ask(&call, self.config.infer_timeout, Bound::default(), question, size)
-            .await
+        let answer = self
+            .ask(&call, self.config.infer_timeout, Bound::default(), question, size)
+            .await?;
+        self.copy_inference(&call, &message, &answer);
+        Ok(answer)
     }
 
     fn tensor_call(&self, name: &str, version: Option<&str>, origin: Origin) -> Result<Call, GatewayError> {

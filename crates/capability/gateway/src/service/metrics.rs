@@ -5,6 +5,7 @@
 
 use corliss_engine::client::EngineClient;
 use corliss_engine::protocol::Stats;
+use corliss_policy_serving::release::Spread;
 use corliss_types::{Flavor, ReplicaId};
 use futures_util::future::join_all;
 
@@ -13,6 +14,7 @@ use crate::service::Gateway;
 use crate::service::endpoint::Endpoint;
 use crate::service::exposition::Exposition;
 use crate::service::stats::Counters;
+use crate::service::versions::VersionCounters;
 
 impl Gateway {
     /// All of them, in Prometheus' text format. A replica that does not answer is left out of this reading.
@@ -34,6 +36,9 @@ impl Gateway {
         for endpoint in &endpoints {
             if endpoint.speaks() {
                 requests(&mut exposition, endpoint.name(), &endpoint.counters);
+            }
+            for (version, counters) in endpoint.versions.all() {
+                versions(&mut exposition, endpoint.name(), version, &counters);
             }
         }
         exposition.text()
@@ -150,8 +155,75 @@ fn requests(to: &mut Exposition, model: &str, counters: &Counters) {
     }
 }
 
+/// What releases are judged by, under names of our own.
+fn versions(to: &mut Exposition, model: &str, version: u32, counters: &VersionCounters) {
+    let version = version.to_string();
+    let labels = [("model_name", model), ("version", version.as_str())];
+    let done = counters.read();
+    for (name, help, value) in [
+        (
+            "corliss_version_requests_total",
+            "Requests that a version ended, copies included.",
+            done.counts.requests,
+        ),
+        (
+            "corliss_version_errors_total",
+            "Of these, how many got no answer.",
+            done.counts.errors,
+        ),
+        (
+            "corliss_version_generation_tokens_total",
+            "Tokens of its answers.",
+            done.completion_tokens,
+        ),
+    ] {
+        to.counter(name, help, &labels, value);
+    }
+    let (latency_us, first_us) = counters.sums_us();
+    for (name, help, spread, sum_us) in [
+        (
+            "corliss_version_latency_seconds",
+            "From a request to its end.",
+            &done.counts.latency,
+            latency_us,
+        ),
+        (
+            "corliss_version_first_token_seconds",
+            "From a request to the first of its answer.",
+            &done.counts.first_token,
+            first_us,
+        ),
+    ] {
+        let (bounds, counts) = coarse(spread);
+        to.histogram(name, help, &labels, &bounds, &counts, seconds(sum_us));
+    }
+}
+
+/// By doublings, from half a millisecond to a minute.
+fn coarse(spread: &Spread) -> (Vec<f64>, Vec<u64>) {
+    let bounds: Vec<u64> = (9..=26).map(|doubling| (1 << doubling) - 1).collect();
+    let mut before = 0;
+    let mut counts: Vec<u64> = bounds
+        .iter()
+        .map(|bound| {
+            let within = spread.within(*bound);
+            within - std::mem::replace(&mut before, within)
+        })
+        .collect();
+    counts.push(spread.count() - before);
+    (bounds.iter().map(|bound| seconds(bound + 1)).collect(), counts)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a time, for people")]
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1_000_000.0
+}
+
 fn tensors(to: &mut Exposition, endpoint: &Endpoint, replica: &ReplicaId, stats: &Stats) {
-    let version = endpoint.version().to_string();
+    let version = endpoint
+        .version_of(replica)
+        .unwrap_or_else(|| endpoint.version())
+        .to_string();
     let labels = [
         ("model", endpoint.name()),
         ("version", version.as_str()),

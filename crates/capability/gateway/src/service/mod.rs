@@ -14,8 +14,10 @@ pub(crate) mod prompt;
 pub(crate) mod quota;
 pub mod record;
 pub(crate) mod several;
+mod shadow;
 pub mod stats;
 pub(crate) mod timing;
+pub mod versions;
 pub(crate) mod way;
 
 use std::collections::BTreeMap;
@@ -33,6 +35,7 @@ use call::Call;
 use endpoint::{Admission, Endpoint};
 use quota::Quotas;
 use stats::EndpointStats;
+use versions::VersionTraffic;
 
 /// Gives inference requests to replicas; shared behind an [`Arc`].
 pub struct Gateway {
@@ -87,6 +90,15 @@ impl Gateway {
             .values()
             .map(|endpoint| endpoint.stats())
             .collect()
+    }
+
+    /// What a version of an endpoint did since it became known.
+    #[must_use]
+    pub fn version_traffic(&self, endpoint: &str, version: u32) -> VersionTraffic {
+        let endpoint = self.endpoint(endpoint);
+        endpoint
+            .map(|endpoint| endpoint.versions.read(version))
+            .unwrap_or_default()
     }
 
     pub(crate) fn config(&self) -> &GatewayConfig {

@@ -46,6 +46,9 @@ pub struct RequestRecord {
     pub reason: Option<Reason>,
     /// The version of the model that it serves.
     pub version: Option<u32>,
+    /// Whether it is a copy, whose answer nobody got.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
     /// Replicas that were asked, hedges included.
     pub attempts: u32,
     /// Whether a second replica was asked because the first one took long.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::record::Outcome;
 use super::timing::PromptTokens;
+use super::versions::VersionStats;
 
 /// Upper bounds of the latency histograms, in milliseconds; a last bucket holds the rest.
 pub const LATENCY_BUCKETS_MS: [u64; 14] = [
@@ -54,6 +55,8 @@ pub struct EndpointStats {
     pub first_token_buckets: Vec<u64>,
     /// Requests in flight, by replica.
     pub in_flight: Vec<(ReplicaId, u64)>,
+    /// What each version did.
+    pub versions: Vec<VersionStats>,
 }
 
 /// Upper bounds of the histograms of tokens; a last bucket holds the rest.
@@ -274,6 +277,7 @@ impl Counters {
             latency_buckets: self.latency.values(),
             first_token_buckets: self.first_token.values(),
             in_flight,
+            versions: Vec::new(),
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::error::GatewayError;
 use crate::service::call::Call;
 use crate::service::endpoint::{Endpoint, Lease};
 use crate::service::record::{Outcome, RequestRecord};
+use crate::service::stats::Counters;
+use crate::service::versions::VersionCounters;
 
 /// The prompt of a generation, in tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub(crate) struct Watch {
     tried: Vec<ReplicaId>,
     hedged: bool,
     asked: Option<(ReplicaId, Reason, u32)>,
+    /// The version that this counts for.
+    version: Option<Arc<VersionCounters>>,
     first: Option<Duration>,
     prompt: PromptTokens,
     completion_tokens: u32,
@@ -50,6 +54,7 @@ impl Watch {
             tried: Vec::new(),
             hedged: false,
             asked: None,
+            version: None,
             first: None,
             prompt: PromptTokens::default(),
             completion_tokens: 0,
@@ -59,6 +64,11 @@ impl Watch {
 
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.call.endpoint
+    }
+
+    /// What its endpoint did; a copy is no part of that.
+    fn counters(&self) -> Option<&Counters> {
+        (!self.call.shadow).then_some(&self.call.endpoint.counters)
     }
 
     /// Replicas that were asked.
@@ -85,6 +95,7 @@ impl Watch {
     /// This is the replica whose answer is heard.
     pub(crate) fn answers(&mut self, lease: &Lease) {
         self.asked = Some((lease.replica.clone(), lease.reason, lease.version));
+        self.version = Some(lease.counters.clone());
     }
 
     /// The first of the answer is there, and with it the count of its prompt.
@@ -97,12 +108,19 @@ impl Watch {
     pub(crate) fn began(&mut self) {
         let after = self.elapsed();
         self.first = Some(after);
-        self.endpoint().counters.first_token(after);
+        if let Some(version) = &self.version {
+            version.first_token(after);
+        }
+        if let Some(counters) = self.counters() {
+            counters.first_token(after);
+        }
     }
 
     fn prompt(&mut self, prompt: PromptTokens) {
         self.prompt = prompt;
-        self.endpoint().counters.prompt_tokens(prompt);
+        if let Some(counters) = self.counters() {
+            counters.prompt_tokens(prompt);
+        }
     }
 
     /// An answer is complete that told only now how many tokens its prompt had. Said again it changes nothing.
@@ -117,9 +135,12 @@ impl Watch {
     pub(crate) fn generated(&mut self, completion_tokens: u32, finish: FinishReason, timing: Option<Timing>) {
         self.completion_tokens = completion_tokens;
         self.engine = timing;
-        self.endpoint()
-            .counters
-            .generated(self.prompt, completion_tokens, finish, timing);
+        if let Some(version) = &self.version {
+            version.generated(completion_tokens);
+        }
+        if let Some(counters) = self.counters() {
+            counters.generated(self.prompt, completion_tokens, finish, timing);
+        }
         self.ended(None);
     }
 
@@ -133,6 +154,7 @@ impl Watch {
         if !error.elsewhere() || !self.may_ask_another(now) {
             return Err(error);
         }
+        lease.counters.failed_attempt();
         self.endpoint().counters.retried();
         Ok(())
     }
@@ -160,7 +182,12 @@ impl Watch {
             return;
         }
         let total = self.elapsed();
-        self.endpoint().counters.ended(outcome, total);
+        if let Some(version) = &self.version {
+            version.ended(outcome, total);
+        }
+        if let Some(counters) = self.counters() {
+            counters.ended(outcome, total);
+        }
         let (replica, reason, version) = match self.asked.take() {
             Some((replica, reason, version)) => (Some(replica), Some(reason), Some(version)),
             None => (None, None, None),
@@ -174,6 +201,7 @@ impl Watch {
             replica,
             reason,
             version,
+            shadow: self.call.shadow,
             attempts: u32::try_from(self.tried.len()).unwrap_or(u32::MAX),
             hedged: self.hedged,
             first_us: self.first.map(micros),

@@ -509,6 +509,7 @@ pub fn endpoint(name: &str, flavor: Flavor, peers: &[Peer], routing: Routing) ->
         reason: peers.is_empty().then(|| "its replica is starting".to_owned()),
         routing: Arc::new(routing),
         replicas: replicas.collect(),
+        release: None,
     }
 }
 

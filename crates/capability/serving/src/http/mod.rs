@@ -1,5 +1,7 @@
 //! Native routes: `/endpoints`.
 
+mod releases;
+
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -69,6 +71,7 @@ impl Serving {
                 Dialect::Native,
                 delete(remove).with_state(state()),
             )
+            .merge(releases::routes(self))
     }
 }
 

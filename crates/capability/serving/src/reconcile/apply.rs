@@ -62,14 +62,14 @@ impl EndpointReconciler {
             id: ReplicaId::new(self.serving.parts.sources.id_seed()),
             endpoint: live.row.name.clone(),
             version,
-            files: live.row.desired.files.clone(),
+            files: live.files_of(version).clone(),
             phase: ReplicaPhase::Queued,
             phase_since: now,
             ready: None,
             ended: None,
             reason: None,
             job: None,
-            restarts: live.row.crashes,
+            restarts: live.crashes_of(version).in_a_row,
             created: now,
         };
         let stored = row.clone();

@@ -9,10 +9,11 @@ use corliss_policy_serving::{self as policy, Phase, Plan};
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler};
 use corliss_types::Timestamp;
 
+use super::release;
 use super::words;
 use crate::routes::{RouteEndpoint, RouteReplica};
 use crate::services::{ServiceRow, list_services};
-use crate::store::{self, Desired, EndpointRow, ReplicaRow};
+use crate::store::{self, EndpointRow, ReleaseRow, ReplicaRow};
 use crate::types::{EndpointPhase, ReplicaPhase};
 use crate::{Order, Serving, ServingError};
 
@@ -28,6 +29,8 @@ pub struct EndpointReconciler {
 pub(super) struct Live {
     pub(super) row: EndpointRow,
     pub(super) replicas: Vec<ReplicaRow>,
+    /// Its newest release.
+    pub(super) release: Option<ReleaseRow>,
 }
 
 impl EndpointReconciler {
@@ -37,18 +40,28 @@ impl EndpointReconciler {
     }
 
     async fn load(&self) -> Result<(Vec<Live>, Vec<ServiceRow>), ServingError> {
-        let (endpoints, mut replicas, services) = self
+        let (endpoints, mut replicas, mut releases, services) = self
             .serving
             .parts
             .store
             .read(|tx| {
                 let (endpoints, replicas) = (store::list_endpoints(tx)?, store::live_replicas(tx)?);
-                Ok::<_, ServingError>((endpoints, replicas, list_services(tx)?))
+                let releases = store::newest_releases(tx)?;
+                Ok::<_, ServingError>((endpoints, replicas, releases, list_services(tx)?))
             })
             .await?;
+        let active = releases.values().filter(|release| release.is_active());
+        self.serving
+            .baselines
+            .keep(&active.map(|release| &release.id).collect::<Vec<_>>());
         let live = |row: EndpointRow| {
             let replicas = replicas.remove(&row.name).unwrap_or_default();
-            Live { row, replicas }
+            let release = releases.remove(&row.name);
+            Live {
+                row,
+                replicas,
+                release,
+            }
         };
         Ok((endpoints.into_iter().map(live).collect(), services))
     }
@@ -60,11 +73,27 @@ impl EndpointReconciler {
         if live.row.deleting || !current.reference.contains('@') {
             return Ok(None);
         }
+        // What somebody releases by name is not what the alias says, and is not disturbed by it.
+        let by_alias = |release: &ReleaseRow| release.target.reference == current.reference;
+        if live.active().is_some_and(|release| !by_alias(release)) {
+            return Ok(None);
+        }
         let Ok(model) = self.serving.parts.models.resolve(&current.reference).await else {
             return Ok(None);
         };
         if model.files == current.files && model.version == current.version && model.model == current.model {
+            self.supersede(live, "the alias names the version again that serves")
+                .await?;
             return Ok(None);
+        }
+        if live.is_releasing(&model) {
+            return Ok(None);
+        }
+        if self.was_rolled_back(live, &model).await? {
+            return Ok(Some(format!(
+                "version {}, which the alias names, was rolled back and is not tried again until it is deployed",
+                model.version
+            )));
         }
         let flavor = match self.serving.servable(&model, current.allow_pickle).await {
             Ok(flavor) => flavor,
@@ -75,13 +104,10 @@ impl EndpointReconciler {
                 )));
             }
         };
-        let to = Desired {
-            model: model.model,
-            version: model.version,
-            files: model.files,
-            flavor,
-            ..current.clone()
-        };
+        let to = release::followed(current, model, flavor);
+        if self.release_followed(live, &to).await? {
+            return Ok(None);
+        }
         let (row, now) = (live.row.clone(), self.now());
         let moved = {
             let (row, to) = (row.clone(), to.clone());
@@ -155,6 +181,7 @@ impl EndpointReconciler {
                 in_a_row: live.row.crashes,
                 last: live.row.last_crash,
             },
+            beside: live.beside(),
             limits: policy::Limits::default(),
         }
     }
@@ -164,6 +191,7 @@ impl EndpointReconciler {
         let not_followed = self.follow_alias(live).await?;
         self.log_order(live).await?;
         self.observe(live).await?;
+        let released = self.advance(live).await?;
         let view = self.view(live);
         let plan = policy::decide(&view);
         debug_assert_eq!(policy::invariants::check(&view, &plan), None);
@@ -174,10 +202,15 @@ impl EndpointReconciler {
         }
         let last_failure = self.last_failure(&live.row).await?;
         let sentence = words::sentence(&plan, view.now, last_failure.as_deref());
-        let reasons: Vec<String> = [not_followed, sentence].into_iter().flatten().collect();
+        let words = [not_followed, live.release_words(), sentence];
+        let reasons: Vec<String> = words.into_iter().flatten().collect();
         let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
         self.tell(&live.row, phase_of(&plan), reason.clone()).await?;
-        Ok((self.next_look(live, &plan), Some(self.route(live, reason))))
+        let next = [self.next_look(live, &plan), released]
+            .into_iter()
+            .flatten()
+            .min();
+        Ok((next, Some(self.route(live, reason))))
     }
 
     fn next_look(&self, live: &Live, plan: &Plan) -> Option<Duration> {
@@ -203,6 +236,10 @@ impl EndpointReconciler {
             model: live.row.desired.model.clone(),
             version: ready()
                 .map(|replica| replica.version)
+                .filter(|version| {
+                    live.active()
+                        .is_none_or(|release| release.target.version != *version)
+                })
                 .max()
                 .unwrap_or(live.row.desired.version),
             flavor: live.row.desired.flavor,
@@ -215,6 +252,7 @@ impl EndpointReconciler {
                     socket: socket(replica),
                 })
                 .collect(),
+            release: live.route_release(),
         }
     }
 

@@ -3,6 +3,7 @@
 mod apply;
 mod endpoint;
 mod observe;
+mod release;
 mod words;
 
 pub use endpoint::EndpointReconciler;

@@ -2,7 +2,7 @@
 
 use corliss_engine::args::EngineArgs;
 use corliss_engine::protocol::{EngineState, Ready};
-use corliss_policy_serving::lifecycle;
+use corliss_policy_serving::{Crashes, lifecycle};
 use corliss_types::DurationMs;
 use futures_util::future::join_all;
 
@@ -137,7 +137,7 @@ impl EndpointReconciler {
         let (row, replica) = (&live.row, &live.replicas[index]);
         let lineage = &self.serving.parts.lineage;
         Ok(lineage
-            .deployed(&row.name, &row.desired.model, replica.version)
+            .deployed(&row.name, live.model_of(replica.version), replica.version)
             .await?)
     }
 
@@ -151,8 +151,9 @@ impl EndpointReconciler {
     ) -> Result<(), ServingError> {
         let replica = live.replicas[index].clone();
         let now = self.now();
+        let ready_for = replica.ready.map_or(DurationMs(0), |since| now.since(since));
+        let before = live.crashes_of(replica.version).in_a_row;
         if replica.version == live.row.desired.version && !live.row.deleting {
-            let ready_for = replica.ready.map_or(DurationMs(0), |since| now.since(since));
             live.row.crashes = lifecycle::crashes_in_a_row(live.row.crashes, ready_for);
             live.row.last_crash = now;
         }
@@ -167,6 +168,11 @@ impl EndpointReconciler {
             })
             .await?;
         tracing::warn!(endpoint = %live.row.name, replica = %replica.id, "replica failed: {reason}");
+        let crashes = Crashes {
+            in_a_row: lifecycle::crashes_in_a_row(before, ready_for),
+            last: now,
+        };
+        self.release_crashed(live, replica.version, crashes).await?;
         self.settle(live, index, to, Some(reason));
         Ok(())
     }

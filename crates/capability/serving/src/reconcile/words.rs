@@ -35,6 +35,14 @@ fn part(reason: &Reason, now: Timestamp) -> String {
                 counted(*new_ready, "replica", "replicas")
             )
         }
+        Reason::Beside {
+            version,
+            ready,
+            wanted,
+        } => format!(
+            "{ready} of {} of version {version} ready",
+            counted(*wanted, "replica", "replicas")
+        ),
         Reason::BackingOff { crashes, until } => {
             // Whole seconds, so that the sentence does not change with every look.
             let seconds = until.since(now).0.div_ceil(1000);

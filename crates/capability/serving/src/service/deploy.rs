@@ -2,12 +2,14 @@
 
 use corliss_diagnostics::nearest;
 use corliss_engine::{EngineError, model_dir};
+use corliss_metastore::Tx;
+use corliss_policy_serving::release::{ReleasePlan, Strategy};
 use corliss_policy_serving::{Routing, RoutingProblem};
-use corliss_types::{Flavor, ModelName};
+use corliss_types::{Flavor, ModelName, ReleaseId, Timestamp};
 
 use super::Serving;
 use crate::services::{delete_service, list_services, set_service_routing};
-use crate::store::{self, Desired, EndpointRow};
+use crate::store::{self, Desired, EndpointRow, ReleaseRow, Target};
 use crate::types::{DeployRequest, EndpointView};
 use crate::{DeployedModel, ServingError};
 
@@ -36,24 +38,15 @@ impl Serving {
             resources: request.resources,
             allow_pickle: request.allow_pickle,
         };
-        let (owned, by, now) = (name.to_owned(), by.to_owned(), self.parts.sources.clock.now());
-        self.parts
-            .store
-            .write(move |tx| {
-                if list_services(tx)?.iter().any(|service| service.name == owned) {
-                    return Err(ServingError::NameTaken {
-                        name: owned.clone(),
-                        by: "a service elsewhere",
-                    });
-                }
-                let stays = |row: &EndpointRow| row.desired == desired && !row.deleting;
-                // The same again is no new generation: its replicas stay as they are.
-                if !store::get_endpoint(tx, &owned)?.is_some_and(|row| stays(&row)) {
-                    store::upsert_endpoint(tx, &owned, &desired, &by, now)?;
-                }
-                Ok::<_, ServingError>(())
-            })
-            .await?;
+        let order = Order {
+            name: name.to_owned(),
+            desired,
+            plan: request.release,
+            by: by.to_owned(),
+            id: ReleaseId::new(self.parts.sources.id_seed()),
+            now: self.parts.sources.clock.now(),
+        };
+        self.parts.store.write(move |tx| order.store(tx)).await?;
         self.wake.signal();
         self.get(name).await
     }
@@ -89,6 +82,7 @@ impl Serving {
             .parts
             .store
             .write(move |tx| {
+                store::supersede_release(tx, &owned, "the endpoint was removed", now)?;
                 let is_endpoint = store::mark_deleting(tx, &owned, now)?;
                 Ok::<_, ServingError>(is_endpoint || delete_service(tx, &owned)?)
             })
@@ -129,6 +123,109 @@ impl Serving {
     }
 }
 
+/// A deployment that was looked at and may be stored.
+struct Order {
+    name: String,
+    desired: Desired,
+    /// How to let it out, if that was said.
+    plan: Option<ReleasePlan>,
+    by: String,
+    id: ReleaseId,
+    now: Timestamp,
+}
+
+impl Order {
+    fn store(&self, tx: &mut dyn Tx) -> Result<(), ServingError> {
+        if list_services(tx)?.iter().any(|service| service.name == self.name) {
+            return Err(ServingError::NameTaken {
+                name: self.name.clone(),
+                by: "a service elsewhere",
+            });
+        }
+        let row = store::get_endpoint(tx, &self.name)?;
+        let known = row.as_ref().map(|row| row.release_plan.clone());
+        let plan = self.plan.clone().or(known).unwrap_or_default();
+        match row {
+            Some(row) if !row.deleting && plan.strategy != Strategy::Rolling => {
+                let target = self.target();
+                if target.is_in(&row.desired) {
+                    self.replace(tx, Some(row))?;
+                } else {
+                    self.release(tx, &row, target, &plan)?;
+                }
+            }
+            row => self.replace(tx, row)?,
+        }
+        let text = serde_json::to_string(&plan).map_err(|error| ServingError::Invalid {
+            field: "release".to_owned(),
+            problem: error.to_string(),
+        })?;
+        Ok(store::set_release_plan(tx, &self.name, &text)?)
+    }
+
+    fn target(&self) -> Target {
+        Target::of(&self.desired)
+    }
+
+    /// It takes the place of what there is, replica by replica.
+    fn replace(&self, tx: &mut dyn Tx, row: Option<EndpointRow>) -> Result<(), ServingError> {
+        let stays = |row: &EndpointRow| row.desired == self.desired && !row.deleting;
+        let version = self.desired.version;
+        let reason = format!("{} deployed version {version}", self.by);
+        store::supersede_release(tx, &self.name, &reason, self.now)?;
+        // The same again is no new generation: its replicas stay as they are.
+        if !row.is_some_and(|row| stays(&row)) {
+            store::upsert_endpoint(tx, &self.name, &self.desired, &self.by, self.now)?;
+        }
+        Ok(())
+    }
+
+    /// It is let out beside what there is.
+    fn release(
+        &self,
+        tx: &mut dyn Tx,
+        row: &EndpointRow,
+        target: Target,
+        plan: &ReleasePlan,
+    ) -> Result<(), ServingError> {
+        comparable(&row.desired, &target)?;
+        if (row.desired.replicas, row.desired.resources) != (self.desired.replicas, self.desired.resources) {
+            let Desired {
+                replicas, resources, ..
+            } = self.desired;
+            store::set_size(tx, &self.name, replicas, resources, self.now)?;
+        }
+        let active = store::newest_release(tx, &self.name)?.filter(ReleaseRow::is_active);
+        // The same again goes on where it is.
+        if active.is_some_and(|active| active.target == target && active.plan == *plan) {
+            return Ok(());
+        }
+        let reason = format!("{} released version {}", self.by, target.version);
+        store::supersede_release(tx, &self.name, &reason, self.now)?;
+        let by = Some(self.by.clone());
+        let row = ReleaseRow::begin(self.id.clone(), row, target, plan.clone(), by, self.now);
+        Ok(store::insert_release(tx, &row)?)
+    }
+}
+
+/// Versions are told apart by their number, and run in one kind of engine.
+pub(crate) fn comparable(desired: &Desired, target: &Target) -> Result<(), ServingError> {
+    let problem = if desired.version == target.version {
+        format!(
+            "is version {} too, as what is served now; only versions of another number stand side by side",
+            target.version
+        )
+    } else if desired.flavor != target.flavor {
+        "needs another kind of engine than what is served now".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(ServingError::Invalid {
+        field: "model".to_owned(),
+        problem: format!("{problem}; deploy it with the strategy rolling"),
+    })
+}
+
 fn check(name: &str, request: &DeployRequest) -> Result<(), ServingError> {
     let invalid = |field: &str, problem: String| {
         let field = field.to_owned();
@@ -145,6 +242,9 @@ fn check(name: &str, request: &DeployRequest) -> Result<(), ServingError> {
                 request.replicas
             ),
         );
+    }
+    if let Some(Err(RoutingProblem { field, problem })) = request.release.as_ref().map(ReleasePlan::check) {
+        return Err(ServingError::Invalid { field, problem });
     }
     if request.resources.cpu_milli > MAX_CPU_MILLI {
         return invalid("resources.cpu_milli", format!("must not exceed {MAX_CPU_MILLI}"));

@@ -1,6 +1,7 @@
 //! What callers can do with endpoints.
 
 mod deploy;
+pub(crate) mod releases;
 mod view;
 
 use std::collections::BTreeMap;
@@ -16,10 +17,13 @@ use corliss_reconcile::{Shutdown, Wake, WorkerBoard};
 use corliss_types::ReplicaId;
 use tokio::sync::watch;
 
-use crate::ports::{Lineage, ModelResolver, ReplicaJobs, Sealer};
+use crate::ports::{Lineage, ModelResolver, ReplicaJobs, Sealer, Traffic};
 use crate::reconcile::EndpointReconciler;
 use crate::sockets::Sockets;
 use crate::{RouteTable, ServingError};
+
+pub(crate) use deploy::comparable;
+use releases::Baselines;
 
 /// The reconciler looks at everything at least this often, signal or not.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -38,6 +42,8 @@ pub struct ServingParts {
     pub lineage: Arc<dyn Lineage>,
     /// Seals the keys of services.
     pub sealer: Arc<dyn Sealer>,
+    /// Counts requests.
+    pub traffic: Arc<dyn Traffic>,
     /// Private folder of the running installation; sockets go below it.
     pub run_folder: PathBuf,
 }
@@ -49,6 +55,7 @@ pub struct Serving {
     pub(crate) wake: Wake,
     table: watch::Sender<RouteTable>,
     engines: Mutex<BTreeMap<ReplicaId, Engine>>,
+    pub(crate) baselines: Baselines,
 }
 
 /// What is known of a replica's engine beyond its row: the way to it, and its last counters.
@@ -68,6 +75,7 @@ impl Serving {
             wake: Wake::new(),
             table: watch::Sender::new(RouteTable::default()),
             engines: Mutex::new(BTreeMap::new()),
+            baselines: Baselines::default(),
         }))
     }
 

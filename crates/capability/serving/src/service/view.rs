@@ -3,23 +3,25 @@
 use super::Serving;
 use crate::ServingError;
 use crate::services::{self, list_services};
-use crate::store::{self, EndpointRow, ReplicaRow};
+use crate::store::{self, EndpointRow, ReleaseRow, ReplicaRow};
 use crate::types::{EndpointView, ReplicaPhase, ReplicaView};
 
 impl Serving {
     /// Every endpoint, by name.
     pub async fn list(&self) -> Result<Vec<EndpointView>, ServingError> {
-        let (endpoints, mut replicas, services) = self
+        let (endpoints, mut replicas, mut releases, services) = self
             .parts
             .store
             .read(|tx| {
                 let (endpoints, replicas) = (store::list_endpoints(tx)?, store::list_replicas(tx)?);
-                Ok::<_, ServingError>((endpoints, replicas, list_services(tx)?))
+                let releases = store::newest_releases(tx)?;
+                Ok::<_, ServingError>((endpoints, replicas, releases, list_services(tx)?))
             })
             .await?;
         let view = |row: EndpointRow| {
             let replicas = replicas.remove(&row.name).unwrap_or_default();
-            self.view(row, replicas)
+            let release = releases.remove(&row.name).filter(ReleaseRow::is_active);
+            self.view(row, replicas, release)
         };
         let endpoints = endpoints.into_iter().map(view);
         let mut all: Vec<EndpointView> = endpoints
@@ -42,12 +44,14 @@ impl Serving {
         }
     }
 
-    fn view(&self, row: EndpointRow, replicas: Vec<ReplicaRow>) -> EndpointView {
+    fn view(&self, row: EndpointRow, replicas: Vec<ReplicaRow>, release: Option<ReleaseRow>) -> EndpointView {
+        let released = release.as_ref().map(|release| release.target.version);
         let ready = || {
             replicas
                 .iter()
-                .filter(|replica| replica.phase == ReplicaPhase::Ready)
+                .filter(|replica| replica.phase == ReplicaPhase::Ready && Some(replica.version) != released)
         };
+        let release = release.map(|release| self.release_view(release, &row, &replicas));
         EndpointView {
             serving_version: ready().map(|replica| replica.version).max(),
             replicas_ready: u32::try_from(ready().count()).unwrap_or(u32::MAX),
@@ -65,6 +69,8 @@ impl Serving {
             replicas_desired: row.desired.replicas,
             resources: row.desired.resources,
             routing: row.routing,
+            release_plan: row.release_plan,
+            release,
             allow_pickle: row.desired.allow_pickle,
             deployed_by: row.deployed_by,
             service: None,

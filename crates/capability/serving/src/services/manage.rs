@@ -129,6 +129,8 @@ pub(crate) fn view(row: ServiceRow) -> EndpointView {
         replicas_ready: count,
         resources: Resources::default(),
         routing: row.routing,
+        release_plan: Default::default(),
+        release: None,
         allow_pickle: false,
         deployed_by: Some(row.created_by),
         service: Some(ServiceView {

@@ -3,6 +3,7 @@
 
 use corliss_metastore::{Row, StoreError, Tx, Value};
 use corliss_policy_serving::Routing;
+use corliss_policy_serving::release::ReleasePlan;
 use corliss_types::{Flavor, ModelName, Resources, Timestamp, VersionId};
 
 use crate::types::EndpointPhase;
@@ -57,6 +58,8 @@ pub struct EndpointRow {
     pub logged: String,
     /// How its requests are routed.
     pub routing: Routing,
+    /// How new versions get out.
+    pub release_plan: ReleasePlan,
 }
 
 impl EndpointRow {
@@ -106,6 +109,14 @@ pub fn routing(text: &str) -> Routing {
     })
 }
 
+/// As stored. What cannot be read is as if nothing was said, for the same reason.
+fn release_plan(text: &str) -> ReleasePlan {
+    serde_json::from_str(text).unwrap_or_else(|error| {
+        tracing::warn!(%error, "how an endpoint releases versions is not understood; they are rolled");
+        ReleasePlan::default()
+    })
+}
+
 fn count(row: &Row, column: &str) -> Result<u32, StoreError> {
     Ok(u32::try_from(row.unsigned(column)?).unwrap_or(u32::MAX))
 }
@@ -138,6 +149,7 @@ fn endpoint(row: &Row) -> Result<EndpointRow, StoreError> {
         deployed_by: row.opt_text("deployed_by")?,
         logged: row.text("logged")?,
         routing: routing(&row.text("routing")?),
+        release_plan: release_plan(&row.text("release_plan")?),
     })
 }
 
@@ -228,6 +240,39 @@ pub fn set_routing(tx: &mut dyn Tx, name: &str, routing: &str, now: Timestamp) -
     Ok(changed == 1)
 }
 
+/// Stores how new versions of an endpoint get out. What runs stays as it is.
+pub fn set_release_plan(tx: &mut dyn Tx, name: &str, plan: &str) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE serving_endpoints SET release_plan = $2 WHERE name = $1",
+        &[name.into(), plan.into()],
+    )?;
+    Ok(())
+}
+
+/// Stores how many replicas an endpoint has and what each of them holds, whatever it serves.
+pub fn set_size(
+    tx: &mut dyn Tx,
+    name: &str,
+    replicas: u32,
+    resources: Resources,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE serving_endpoints SET replicas = $2, cpu_milli = $3, memory_bytes = $4, accelerators = $5,
+             generation = generation + 1, updated_ms = $6
+         WHERE name = $1",
+        &[
+            name.into(),
+            replicas.into(),
+            resources.cpu_milli.into(),
+            resources.memory_bytes.into(),
+            resources.accelerators.into(),
+            now.into(),
+        ],
+    )?;
+    Ok(())
+}
+
 /// Marks an endpoint as on the way out; false if there is none.
 pub fn mark_deleting(tx: &mut dyn Tx, name: &str, now: Timestamp) -> Result<bool, StoreError> {
     let changed = tx.execute(
@@ -297,6 +342,7 @@ pub fn delete_endpoint(tx: &mut dyn Tx, row: &EndpointRow) -> Result<(), StoreEr
             "DELETE FROM serving_replicas WHERE endpoint = $1",
             &[(&row.name).into()],
         )?;
+        super::releases::delete_releases(tx, &row.name)?;
     }
     Ok(())
 }

@@ -1,17 +1,22 @@
 //! Tables and SQL. Nothing here decides.
 
 mod endpoints;
+mod releases;
 mod replicas;
 
 use corliss_metastore::Migrations;
 
 pub use endpoints::{
     Desired, EndpointRow, delete_endpoint, get_endpoint, list_endpoints, mark_deleting, record_crash,
-    redirect, routing, set_logged, set_phase, set_routing, upsert_endpoint,
+    redirect, routing, set_logged, set_phase, set_release_plan, set_routing, set_size, upsert_endpoint,
+};
+pub use releases::{
+    ReleaseRow, Target, complete_release, insert_release, list_releases, newest_release, newest_releases,
+    supersede_release, update_release,
 };
 pub use replicas::{
-    ReplicaRow, insert_replica, last_failure, list_replicas, live_replicas, prune_ended, set_job,
-    set_replica_phase,
+    ReplicaRow, insert_replica, last_failure, last_failure_of, list_replicas, live_replicas, prune_ended,
+    set_job, set_replica_phase,
 };
 
 /// The schema.
@@ -64,6 +69,29 @@ pub const MIGRATIONS: Migrations = Migrations {
     ",
         "
     ALTER TABLE serving_endpoints ADD COLUMN routing TEXT NOT NULL DEFAULT '{}';
+    ",
+        "
+    ALTER TABLE serving_endpoints ADD COLUMN release_plan TEXT NOT NULL DEFAULT '{\"strategy\":\"rolling\"}';
+    CREATE TABLE serving_releases (
+        id TEXT NOT NULL PRIMARY KEY,
+        endpoint TEXT NOT NULL,
+        from_version BIGINT NOT NULL,
+        target TEXT NOT NULL,
+        plan TEXT NOT NULL,
+        state TEXT NOT NULL,
+        step BIGINT NOT NULL,
+        begun_ms BIGINT,
+        crashes BIGINT NOT NULL,
+        last_crash_ms BIGINT NOT NULL,
+        reason TEXT,
+        started_by TEXT,
+        steps TEXT NOT NULL,
+        generation BIGINT NOT NULL,
+        created_ms BIGINT NOT NULL,
+        updated_ms BIGINT NOT NULL,
+        ended_ms BIGINT
+    );
+    CREATE INDEX serving_releases_by_endpoint ON serving_releases (endpoint, id);
     ",
         "
     CREATE TABLE serving_services (

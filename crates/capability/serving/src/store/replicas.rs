@@ -151,3 +151,14 @@ pub fn last_failure(tx: &mut dyn Tx, endpoint: &str) -> Result<Option<String>, S
         .map(|row| row.text("reason"))
         .transpose()
 }
+
+/// Why the newest replica of a version that gives a reason for its end did end.
+pub fn last_failure_of(tx: &mut dyn Tx, endpoint: &str, version: u32) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT reason FROM serving_replicas
+               WHERE endpoint = $1 AND version = $2 AND reason IS NOT NULL
+                   AND phase IN ('failed', 'stopping', 'stopped')
+               ORDER BY id DESC LIMIT 1";
+    tx.query_opt(sql, &[endpoint.into(), version.into()])?
+        .map(|row| row.text("reason"))
+        .transpose()
+}

@@ -12,8 +12,8 @@ use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_metastore::Metastore;
 use corliss_reconcile::{Shutdown, WorkerBoard};
 use corliss_serving::{
-    DeployedModel, EndpointView, Lineage, ModelResolver, OpenKey, Order, PortError, ReplicaJob,
-    ReplicaJobState, ReplicaJobs, SealedKey, Sealer, Serving, ServingParts,
+    DeployedModel, Done, EndpointView, Lineage, ModelResolver, OpenKey, Order, PortError, ReplicaJob,
+    ReplicaJobState, ReplicaJobs, SealedKey, Sealer, Serving, ServingParts, Traffic,
 };
 use corliss_types::{JobId, ModelName, ReplicaId, VersionId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,6 +27,7 @@ pub struct World {
     pub jobs: Arc<Jobs>,
     pub models: Arc<Models>,
     pub orders: Arc<Orders>,
+    pub traffic: Arc<Requests>,
     store: Metastore,
     home: Arc<tempfile::TempDir>,
     shutdown: Shutdown,
@@ -44,6 +45,7 @@ impl World {
 
     fn over(store: Metastore, home: Arc<tempfile::TempDir>, jobs: Arc<Jobs>, models: Arc<Models>) -> Self {
         let orders = Arc::new(Orders::default());
+        let traffic = Arc::new(Requests::default());
         let parts = ServingParts {
             store: store.clone(),
             sources: Sources::system(),
@@ -51,6 +53,7 @@ impl World {
             jobs: jobs.clone(),
             lineage: orders.clone(),
             sealer: Arc::new(Upside),
+            traffic: traffic.clone(),
             run_folder: home.path().to_path_buf(),
         };
         let serving = Serving::open(parts).unwrap();
@@ -61,6 +64,7 @@ impl World {
             jobs,
             models,
             orders,
+            traffic,
             store,
             home,
             shutdown,
@@ -194,6 +198,27 @@ impl Lineage for Orders {
     }
 }
 
+/// What versions are said to have done; a new server knows of nothing.
+#[derive(Default)]
+pub struct Requests(Mutex<BTreeMap<u32, Done>>);
+
+impl Requests {
+    /// So many more requests of a version, of which so many failed.
+    pub fn add(&self, version: u32, requests: u64, errors: u64) {
+        let mut done = self.0.lock().unwrap();
+        let counts = &mut done.entry(version).or_default().counts;
+        counts.requests += requests;
+        counts.errors += errors;
+        (0..requests).for_each(|_| counts.latency.observe(1_000));
+    }
+}
+
+impl Traffic for Requests {
+    fn done(&self, _: &str, version: u32) -> Done {
+        self.0.lock().unwrap().get(&version).cloned().unwrap_or_default()
+    }
+}
+
 struct Running {
     replica: ReplicaId,
     engine: Option<JoinHandle<()>>,
@@ -205,11 +230,13 @@ pub struct Jobs {
     jobs: Mutex<BTreeMap<JobId, Running>>,
     /// The fewest processes there were since two ran.
     pub fewest_ready: AtomicUsize,
+    broken: AtomicU32,
 }
 
 impl Jobs {
     fn new() -> Self {
         Self {
+            broken: AtomicU32::new(0),
             jobs: Mutex::new(BTreeMap::new()),
             fewest_ready: AtomicUsize::new(usize::MAX),
         }
@@ -226,6 +253,11 @@ impl Jobs {
             .values()
             .filter(|job| job.ended.is_none())
             .count()
+    }
+
+    /// Replicas of this version end as soon as they start.
+    pub fn cannot_start(&self, version: u32) {
+        self.broken.store(version, Ordering::SeqCst);
     }
 
     pub fn kill_one(&self) -> ReplicaId {
@@ -282,15 +314,18 @@ impl ReplicaJobs for Jobs {
             .unwrap()
             .to_owned();
         let id = JobId::new(Sources::system().id_seed());
-        let engine = tokio::spawn(engine(socket));
-        jobs.insert(
-            id.clone(),
-            Running {
-                replica: job.replica,
-                engine: Some(engine),
-                ended: None,
-            },
-        );
+        let is_broken = job
+            .name
+            .ends_with(&format!("-v{}", self.broken.load(Ordering::SeqCst)));
+        let mut running = Running {
+            replica: job.replica,
+            engine: Some(tokio::spawn(engine(socket))),
+            ended: None,
+        };
+        if is_broken {
+            running.end("the model needs an operator that is not there");
+        }
+        jobs.insert(id.clone(), running);
         Ok(id)
     }
 

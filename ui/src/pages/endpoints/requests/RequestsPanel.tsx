@@ -86,7 +86,7 @@ function Rows({ rows, onOpen }: { rows: Row[]; onOpen: (record: RequestRecord) =
       onOpen={({ record }) => onOpen(record)}
       columns={[
         { head: "Came", cell: ({ record }) => <button type="button" className="link number" title={absolute(record.at_ms)} aria-label={`Details of the request of ${clock(record.at_ms)}`} onClick={() => onOpen(record)}>{clock(record.at_ms)}</button> },
-        { head: "Outcome", cell: ({ record }) => <><State state={record.outcome} />{record.error && <> <code className="id">{record.error}</code></>}</> },
+        { head: "Outcome", cell: ({ record }) => <><State state={record.outcome} />{record.shadow && <span className="faint"> copy</span>}{record.error && <> <code className="id">{record.error}</code></>}</> },
         { head: "Caller", cell: ({ record }) => <bdi className="caller" title={record.caller}>{record.caller}</bdi> },
         { head: "Replica", cell: ({ record }) => (record.replica === null ? <span className="faint">none</span> : <Id id={record.replica} short={shortId(record.replica)} />) },
         { head: "Why", wide: true, cell: ({ record }) => <>{why(record.reason)}{record.instead_of && <span className="faint">, instead of <bdi>{record.instead_of}</bdi></span>}</> },

@@ -1,6 +1,7 @@
-//! `corliss endpoints …`: list, show, deploy, connect, delete; how requests are routed, and what became of them.
+//! `corliss endpoints …`: list, show, deploy, release, connect, delete; how requests are routed, and what became of them.
 
 mod connect;
+mod releases;
 mod requests;
 mod routing;
 
@@ -23,21 +24,23 @@ pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
     match command {
         EndpointsCommand::List => list(context),
         EndpointsCommand::Show { name } => show(context, name),
-        EndpointsCommand::Deploy {
-            name,
-            model,
-            replicas,
-            allow_pickle,
-            detach,
-        } => {
-            let mut body = json!({ "model": model, "replicas": replicas });
+        EndpointsCommand::Deploy(args) => {
+            let mut body = json!({ "model": args.model, "replicas": args.replicas });
             // Left out otherwise, so that an older server takes it.
-            if *allow_pickle {
+            if args.allow_pickle {
                 body["allow_pickle"] = json!(true);
             }
-            deploy(context, name, &body, *detach)
+            if let Some(plan) = releases::plan(&args.release) {
+                body["release"] = plan;
+            }
+            deploy(context, &args.name, &body, args.detach)
         }
         EndpointsCommand::Connect(args) => connect::run(context, args),
+        EndpointsCommand::Releases(args) => releases::run(context, args),
+        EndpointsCommand::Promote { name } => releases::tell(context, name, "promote"),
+        EndpointsCommand::Rollback { name } => releases::tell(context, name, "rollback"),
+        EndpointsCommand::Pause { name } => releases::tell(context, name, "pause"),
+        EndpointsCommand::Resume { name } => releases::tell(context, name, "resume"),
         EndpointsCommand::Delete { name, yes } => delete(context, name, *yes),
         EndpointsCommand::Routing(args) => routing::run(context, args),
         EndpointsCommand::Requests { name, limit } => requests::run(context, name, *limit),
@@ -142,6 +145,10 @@ fn deploy(context: &Context, name: &str, body: &Value, detach: bool) -> CliResul
     let api = context.api()?;
     let mut answer: Value = api.put(&path(name), body)?;
     if !detach {
+        if let Some(id) = answer["release"]["id"].as_str() {
+            let look = format!("endpoints releases {name}");
+            return releases::wait(Link::new(context, api, "the release", look), context, name, id);
+        }
         let look = format!("endpoints show {name}");
         answer = wait_until_ready(Link::new(context, api, "the endpoint", look), name)?;
     }

@@ -20,6 +20,8 @@ struct RequestView {
     #[serde(default)]
     error: Option<String>,
     #[serde(default)]
+    shadow: bool,
+    #[serde(default)]
     instead_of: Option<String>,
     #[serde(default)]
     replica: Option<String>,
@@ -50,7 +52,12 @@ pub fn run(context: &Context, name: &str, limit: u32) -> CliResult {
             table.row([
                 units::ago(request.at_ms),
                 request.caller,
-                outcome(&request.outcome, request.error, request.instead_of),
+                outcome(
+                    &request.outcome,
+                    request.error,
+                    request.instead_of,
+                    request.shadow,
+                ),
                 request.replica.unwrap_or_default(),
                 serde_json::from_value(request.reason)
                     .map(why)
@@ -67,10 +74,11 @@ pub fn run(context: &Context, name: &str, limit: u32) -> CliResult {
     })
 }
 
-fn outcome(outcome: &str, error: Option<String>, instead_of: Option<String>) -> String {
+fn outcome(outcome: &str, error: Option<String>, instead_of: Option<String>, shadow: bool) -> String {
+    let copy = if shadow { "copy " } else { "" };
     let error = error.map(|error| format!(": {error}")).unwrap_or_default();
     let instead = instead_of.map(|name| format!(" for {name}")).unwrap_or_default();
-    format!("{outcome}{instead}{error}")
+    format!("{copy}{outcome}{instead}{error}")
 }
 
 fn attempts(attempts: u32, hedged: bool) -> String {
@@ -81,7 +89,7 @@ fn attempts(attempts: u32, hedged: bool) -> String {
     }
 }
 
-fn span(us: u64) -> String {
+pub(super) fn span(us: u64) -> String {
     if us < 1_000 {
         format!("{us} µs")
     } else {

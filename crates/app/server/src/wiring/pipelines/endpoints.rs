@@ -18,6 +18,7 @@ impl EndpointsPort for Endpoints {
             resources: deployment.resources,
             // A file that anybody may submit is not the word of somebody who may allow this.
             allow_pickle: false,
+            release: None,
         };
         self.0
             .deploy(&deployment.name, request, &deployment.submitted_by)
