@@ -110,7 +110,9 @@ impl Diagnose for ServingError {
             Self::Model(error) => error.meaning(),
             Self::NoEngine { .. } | Self::Invalid { .. } => Meaning::InvalidInput,
             Self::NotFound { .. } | Self::ReleaseNotFound { .. } => Meaning::NotFound,
-            Self::NameTaken { .. } | Self::ReleaseEnded { .. } | Self::ReleaseChanged { .. } => Meaning::Conflict,
+            Self::NameTaken { .. } | Self::ReleaseEnded { .. } | Self::ReleaseChanged { .. } => {
+                Meaning::Conflict
+            }
             Self::Sockets { .. } => Meaning::Internal,
         }
     }

@@ -77,7 +77,7 @@ function Shown({ endpoint }: { endpoint: EndpointView }) {
   const live = useLive(endpoint.name);
   const chat = useChat(endpoint.name);
   // What a service is made of is its own affair.
-  const tabs = endpoint.service ? TABS.filter((one) => one.id !== "lineage") : TABS;
+  const tabs = endpoint.service ? TABS.filter((one) => one.id !== "lineage" && one.id !== "releases") : TABS;
   const tab = tabs.find((one) => one.id === search.tab)?.id ?? "live";
   return (
     <Tabs label={`Endpoint ${endpoint.name}`} tabs={tabs} current={tab} onChange={(id) => void navigate({ search: { tab: id === "live" ? undefined : id }, replace: true, resetScroll: false })}>
