@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use corliss_upstream::Pieces;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// Which of OpenAI's APIs is asked.
@@ -35,7 +35,7 @@ struct Members<'a> {
     model: &'a RawValue,
     #[serde(borrow, default)]
     stream: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "even_null")]
     stream_options: Option<&'a RawValue>,
     #[serde(borrow, default)]
     messages: Option<&'a RawValue>,
@@ -51,6 +51,11 @@ struct Members<'a> {
     max_output_tokens: Option<&'a RawValue>,
     #[serde(borrow, default)]
     n: Option<&'a RawValue>,
+}
+
+/// A member that is null is there, and has a place.
+fn even_null<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
 }
 
 /// Whether a stream ends with its usage.
