@@ -132,20 +132,14 @@ backend b
 
 
 @contextlib.contextmanager
-def litellm(program: str, folder: Path, urls: list[str]) -> Iterator[str]:
+def litellm(program: str, folder: Path, urls: list[str], token: str) -> Iterator[str]:
     port = free_port()
     models = [{"model_name": "mock", "litellm_params": {"model": "openai/mock", "api_base": f"{url}/v1", "api_key": "k"}} for url in urls]
     (folder / "litellm.json").write_text(json.dumps({"model_list": models}))
     url = f"http://127.0.0.1:{port}"
     command = [program, "--config", str(folder / "litellm.json"), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
-    with running(command, PROXY_CPU, folder, f"{url}/health/liveliness", {"LITELLM_LOG": "ERROR"}):
+    with running(command, PROXY_CPU, folder, f"{url}/health/liveliness", {"LITELLM_LOG": "ERROR", "LITELLM_MASTER_KEY": token}):
         yield url
-
-
-def pinned(corliss: Corliss) -> None:
-    for task in Path(f"/proc/{corliss.server().pid}/task").iterdir():
-        with contextlib.suppress(ProcessLookupError):
-            os.sched_setaffinity(int(task.name), PROXY_CPU)
 
 
 def connect(corliss: Corliss, name: str, urls: list[str]) -> None:
@@ -191,23 +185,30 @@ class Events(asyncio.Protocol):
             self.transport.write(b"%x\r\n%s\r\n" % (len(data), data))
 
 
-async def stream(port: int, token: str) -> tuple[float, int]:
-    """Seconds to the first event, and how many events came."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    body = json.dumps(json.loads(BODY) | {"model": "stream", "stream": True}).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
-    begin = time.perf_counter()
-    writer.write(head.encode() + body)
-    first, count, rest = None, 0, b""
-    while data := await reader.read(65536):
-        rest += data
-        if first is None and b"data: {" in rest:
-            first = time.perf_counter() - begin
-        if rest.endswith(b"0\r\n\r\n"):
-            break
-    count = rest.count(b"data: {")
-    writer.close()
-    return first or float("inf"), count
+class Asker:
+    """One connection, one stream after another."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self.port, self.token, self.reader = port, token, None
+
+    async def stream(self) -> tuple[float, int]:
+        """Seconds to the first event, and how many events came."""
+        if self.reader is None:
+            self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
+        body = json.dumps(json.loads(BODY) | {"model": "stream", "stream": True}).encode()
+        head = (f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {self.token}\r\n"
+                f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n")
+        begin = time.perf_counter()
+        self.writer.write(head.encode() + body)
+        first, rest = None, b""
+        while not rest.endswith(b"0\r\n\r\n"):
+            data = await self.reader.read(65536)
+            if not data:
+                break
+            rest += data
+            if first is None and b"data: {" in rest:
+                first = time.perf_counter() - begin
+        return first or float("inf"), rest.count(b"data: {")
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -220,14 +221,14 @@ async def streams(corliss: Corliss) -> None:
     there = server.sockets[0].getsockname()[1]
     await asyncio.to_thread(connect, corliss, "stream", [f"http://127.0.0.1:{there}"])
     here, token = int(corliss.listen.rpartition(":")[2]), corliss.token
-    direct, through = [], []
+    direct, through, straight, gateway = [], [], Asker(there, token), Asker(here, token)
     for _ in range(STREAMS):
-        direct.append((await stream(there, token))[0])
-        through.append((await stream(here, token))[0])
+        direct.append((await straight.stream())[0])
+        through.append((await gateway.stream())[0])
     for name, share in (("p50", 0.5), ("p99", 0.99)):
         added = percentile(through, share) - percentile(direct, share)
         report(f"stream_added_first_event_{name}", added * 1e6, "us", "<= 300 at p99" if share > 0.9 else "")
-    at_once = await asyncio.gather(*(stream(here, token) for _ in range(400)))
+    at_once = await asyncio.gather(*(Asker(here, token).stream() for _ in range(400)))
     report("streams_at_once_complete", sum(count == EVENTS + 1 for _, count in at_once), "of 400", "all")
     server.close()
 
@@ -249,18 +250,19 @@ def main() -> None:
     missing = [program for program in ("nginx", "haproxy", "wrk") if not shutil.which(program)]
     if missing:
         sys.exit(f"not installed: {', '.join(missing)}")
-    os.sched_setaffinity(0, LOAD_CPU)
     with tempfile.TemporaryDirectory() as temporary, contextlib.ExitStack() as stack:
         folder = Path(temporary)
+        # What it starts with is what it makes threads for.
+        os.sched_setaffinity(0, PROXY_CPU)
         corliss = stack.enter_context(fresh(options.binary))
+        os.sched_setaffinity(0, LOAD_CPU)
         urls = stack.enter_context(mock(folder))
         connect(corliss, "mock", urls)
         corliss.cli("endpoints", "routing", "mock", "--router", "least_connections")
-        pinned(corliss)
         token = corliss.token
         proxies = {"corliss": corliss.url, "haproxy": stack.enter_context(haproxy(folder, urls))}
         if options.litellm:
-            proxies["litellm"] = stack.enter_context(litellm(options.litellm, folder, urls))
+            proxies["litellm"] = stack.enter_context(litellm(options.litellm, folder, urls, token))
         for url in (*proxies.values(), urls[0]):
             wrk(url, token, 16, 1, folder)
         direct, single, points = [], {name: [] for name in proxies}, {name: [] for name in proxies}

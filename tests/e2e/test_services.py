@@ -62,9 +62,9 @@ def test_a_model_elsewhere_answers_like_one_of_ours(far: Corliss, client: OpenAI
 
     assert client.completions.create(model=FAR, prompt="The sea is", max_tokens=4).choices[0].text
     assert len(client.embeddings.create(model=FAR, input=["a", "b"]).data) == 2
-    said = client.responses.create(model=FAR, input="What is 2+2?", max_output_tokens=16)
+    said = client.responses.create(model=FAR, input="What is 2+2?", max_output_tokens=16, temperature=0)
     assert said.output_text == here.choices[0].message.content
-    with client.responses.stream(model=FAR, input="What is 2+2?", max_output_tokens=16) as stream:
+    with client.responses.stream(model=FAR, input="What is 2+2?", max_output_tokens=16, temperature=0) as stream:
         assert stream.get_final_response().output_text == said.output_text
 
     record = far.api(f"/endpoints/{FAR}/requests?limit=1")["items"][0]

@@ -19,7 +19,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
         Ok(Self {
             request,
             caller: caller.name,
-            headers,
+            headers: headers.into(),
             instead_of: None,
         })
     }

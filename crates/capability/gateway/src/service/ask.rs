@@ -1,5 +1,6 @@
 //! One question, one answer: asked of a replica, and of others where they may do better.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
@@ -83,10 +84,11 @@ impl Gateway {
         let admission = self.admit(&call)?;
         let limit = call.patience(limit);
         let mut watch = Watch::new(self.sources.clone(), call);
-        let result = match timeout(limit, self.attempts(&mut watch, load, question)).await {
-            Ok(result) => result,
-            Err(_) => Err(GatewayError::deadline(watch.endpoint().name().to_owned(), limit)),
-        };
+        // Pinned where it is: moving it into the time-out would copy it.
+        let attempts = pin!(self.attempts(&mut watch, load, question));
+        let result = timeout(limit, attempts).await;
+        let result =
+            result.unwrap_or_else(|_| Err(GatewayError::deadline(watch.endpoint().name().to_owned(), limit)));
         match result {
             Ok((lease, answer)) => Ok(Answered {
                 answer,
@@ -123,12 +125,12 @@ impl Gateway {
                 watch.endpoint().counters.hedged();
                 beside = Some(lease.replica.clone());
                 let asked = self.put(lease, watch, question);
-                Some(async move {
+                Some(Box::pin(async move {
                     let failed = |(lease, error): (Lease, GatewayError)| {
                         lease.blamed(&error, self.sources.clock.now());
                     };
                     asked.await.map_err(failed).ok()
-                })
+                }))
             })
             .await;
             if let Some(replica) = &beside {
@@ -155,7 +157,7 @@ impl Gateway {
         F: Future<Output = Result<T, GatewayError>>,
     {
         let at = Instant::now();
-        let asked = question(lease.way.clone());
+        let asked = pin!(question(lease.way.clone()));
         let answered = match watch.call.attempt_timeout() {
             None => asked.await,
             Some(own) => match timeout_at(at + own, asked).await {

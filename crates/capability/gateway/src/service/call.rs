@@ -23,7 +23,7 @@ pub(crate) struct Origin {
     /// The name of whoever sent it.
     pub(crate) caller: String,
     /// Its headers.
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Arc<HeaderMap>,
     /// The endpoint that the client named, if that one could not answer.
     pub(crate) instead_of: Option<String>,
 }

@@ -21,6 +21,7 @@ pub mod versions;
 pub(crate) mod way;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use corliss_clock::Sources;
@@ -44,6 +45,8 @@ pub struct Gateway {
     tables: watch::Receiver<Arc<RouteTable>>,
     quotas: Quotas,
     known: RwLock<Known>,
+    /// Where chance stands.
+    chance: AtomicU64,
 }
 
 #[derive(Default)]
@@ -63,7 +66,10 @@ impl Gateway {
         sources: Sources,
         tables: watch::Receiver<Arc<RouteTable>>,
     ) -> Result<Arc<Self>, GatewayError> {
+        let mut seed = [0_u8; 8];
+        sources.entropy.fill(&mut seed);
         Ok(Arc::new(Self {
+            chance: AtomicU64::new(u64::from_le_bytes(seed)),
             config,
             quotas: Quotas::open(store, sources.clone()).await?,
             sources,
@@ -136,11 +142,17 @@ impl Gateway {
         call.endpoint.admit(limit)
     }
 
-    /// 64 random bits, for choices that are left to chance.
+    /// 64 bits for choices that are left to chance. They decide nothing that anybody could gain by guessing, so that one
+    /// seed does for all of them: SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
     fn random(&self) -> u64 {
-        let mut bytes = [0_u8; 8];
-        self.sources.entropy.fill(&mut bytes);
-        u64::from_le_bytes(bytes)
+        const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+        let state = self
+            .chance
+            .fetch_add(GAMMA, Ordering::Relaxed)
+            .wrapping_add(GAMMA);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 
     /// Takes over a newer table, if there is one. The usual case is one comparison under a shared lock.

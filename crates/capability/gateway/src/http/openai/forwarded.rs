@@ -60,12 +60,13 @@ async fn answer<F>(
 where
     F: Future<Output = Result<Response, GatewayError>>,
 {
+    // Each way is large and only one is gone: what is boxed is not copied with its surroundings on the other.
     Ok(match gateway.destined(api, origin, &body.0) {
         Ok(Destined::There(call, envelope)) => {
-            let forwarded = gateway.pass_on(&call, &envelope).await;
+            let forwarded = Box::pin(gateway.pass_on(&call, &envelope)).await;
             forwarded.map(|forwarded| respond(api, forwarded))
         }
-        Ok(Destined::Here(origin)) => here(origin, body.parse()?).await,
+        Ok(Destined::Here(origin)) => Box::pin(here(origin, body.parse()?)).await,
         Err(error) => Err(error),
     })
 }
