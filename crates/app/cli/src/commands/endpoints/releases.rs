@@ -91,7 +91,7 @@ pub fn plan(args: &ReleaseArgs) -> Option<Value> {
     let strategy = args.release.as_ref()?.replace('-', "_");
     let mut plan = Map::from_iter([("strategy".to_owned(), json!(strategy))]);
     let mut objectives = Map::new();
-    let mut say = |to: &mut Map<String, Value>, name: &str, value: Option<Value>| {
+    let say = |to: &mut Map<String, Value>, name: &str, value: Option<Value>| {
         to.extend(value.map(|value| (name.to_owned(), value)));
     };
     let number = |value: Option<u64>| value.map(|value| json!(value));
