@@ -64,7 +64,7 @@ impl Shape {
     }
 }
 
-/// Sequences to decode at once when not told otherwise. On few CPUs more than 16 gain nothing over 16; a model whose cells
+/// Sequences to decode at once when not told otherwise. On few CPUs more than 16 gain little over 16; a model whose cells
 /// for that many would be a burden has half of them.
 pub(super) fn default_sequences(cell_bytes: u64) -> u32 {
     let bytes = |sequences: u32| u64::from(sequences) * u64::from(USUAL_TOKENS) * cell_bytes;
