@@ -1,7 +1,7 @@
-//! Measures the language model engine alone, without gateway and server: tokens per second at 1, 2, 4 and
-//! 8 concurrent clients, on this machine.
+//! Measures the language model engine alone, without gateway and server: tokens per second at 1, 4, 8, 16 and
+//! 32 concurrent clients, on this machine.
 //!
-//! `cargo run --release -p corliss-engine --example tokens_per_second -- MODEL.gguf [TOKENS]`
+//! `cargo run --release -p corliss-engine --example tokens_per_second -- MODEL.gguf [TOKENS [SEQUENCES]]`
 
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -72,7 +72,7 @@ async fn run(client: EngineClient, tokens: u32) -> Result<(), EngineError> {
     }
     println!("ready after {} ms", started.elapsed().as_millis());
     let mut single = 0.0;
-    for clients in [1_u32, 2, 4, 8] {
+    for clients in [1_u32, 4, 8, 16, 32] {
         let started = Instant::now();
         let running: Vec<_> = (0..clients)
             .map(|index| tokio::spawn(one(client.clone(), index, tokens)))

@@ -38,8 +38,8 @@ pub struct EngineArgs {
     /// How long the first request of a batch waits for others, in microseconds (onnx).
     #[arg(long, default_value_t = 2_000)]
     pub batch_delay_us: u64,
-    /// The most sequences decoded in one batch (gguf).
-    #[arg(long, default_value_t = 8)]
+    /// The most sequences decoded in one batch; 0 is 16, or 8 of a model whose KV cells are large (gguf).
+    #[arg(long, default_value_t = 0)]
     pub max_sequences: u32,
     /// The most tokens of one request's prompt and answer together; 0 is the model's own (gguf).
     #[arg(long, default_value_t = 0)]
@@ -78,7 +78,7 @@ impl EngineArgs {
             max_waiting_tokens: 0,
             max_batch: 32,
             batch_delay_us: 2_000,
-            max_sequences: 8,
+            max_sequences: 0,
             context_tokens: 0,
             kv_tokens: 0,
             grace_ms: 10_000,

@@ -12,39 +12,11 @@
 //!   environment; [`check`] then asks for these too.
 //! - `LLAMA_LIB_PROFILE` Release: `-O3` also in a debug build of ours, since tests decode for real.
 //!
-//! Compute threads meet some hundred times for every token. ggml's own barrier spins until everyone is
-//! there, so when anything else runs on the machine, one thread that lost its CPU makes the others burn
-//! theirs: with three busy processes on two CPUs it decoded at 6 tokens a second instead of 45. OpenMP's
-//! barrier (compiled in, statically) spins for as long as we say and then sleeps: [`wait_politely`].
+//! How compute threads wait for each other is told in `openmp`.
 //!
 //! Without the check, a machine that lacks a feature would die of SIGILL in the middle of a request.
 
-use std::os::unix::process::CommandExt;
-use std::process::Command;
-
 use crate::EngineError;
-
-/// Turns of the waiting loop before a thread sleeps. On two CPUs, at 1 and at 8 sequences: 300 gave 126 and
-/// 204 tokens/s alone and 45 and 90 beside three busy processes; 3000 gave 129 and 206, but 12 and 43.
-const SPINS: &str = "300";
-const SPIN_VARIABLE: &str = "GOMP_SPINCOUNT";
-
-/// Starts this process again, as the same process, with the waiting of compute threads bounded; the OpenMP
-/// runtime reads that from the environment before `main`. Does nothing where it is set, or was set here.
-pub(crate) fn wait_politely() {
-    if std::env::var_os(SPIN_VARIABLE).is_some() || std::env::var_os("OMP_WAIT_POLICY").is_some() {
-        return;
-    }
-    let mut arguments = std::env::args_os();
-    let name = arguments.next().unwrap_or_default();
-    // By this path also when the file was replaced by a newer one meanwhile.
-    let error = Command::new("/proc/self/exe")
-        .arg0(name)
-        .args(arguments)
-        .env(SPIN_VARIABLE, SPINS)
-        .exec();
-    tracing::warn!(%error, "compute threads wait without bound: the process could not be started again");
-}
 
 /// Refuses a CPU that lacks what the engine was compiled for.
 pub fn check() -> Result<(), EngineError> {

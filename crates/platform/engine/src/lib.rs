@@ -21,6 +21,7 @@ mod gguf;
 mod inference_stats;
 pub mod model_dir;
 mod onnx;
+mod openmp;
 pub mod process;
 pub mod protocol;
 mod server;

@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::gguf::GgufEngine;
 use crate::onnx::OnnxEngine;
 use crate::server::{Cell, Engine, accept};
-use crate::{EngineArgs, EngineError, cpu, model_dir};
+use crate::{EngineArgs, EngineError, model_dir};
 use corliss_types::Flavor;
 
 /// How often the process looks whether its parent is still there and decoding still works.
@@ -33,9 +33,6 @@ const DRAIN_PERIOD: Duration = Duration::from_millis(10);
 pub fn main(args: EngineArgs) -> ExitCode {
     let parent = parent_id();
     log_to_stderr();
-    if args.kind == Flavor::Gguf {
-        cpu::wait_politely();
-    }
     // Computing has threads of its own; HTTP needs few.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

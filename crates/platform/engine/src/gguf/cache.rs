@@ -24,6 +24,9 @@ use crate::EngineError;
 /// Cells of its own that a sequence has when not told otherwise. Most requests are shorter, prompt and
 /// answer together.
 const USUAL_TOKENS: u32 = 1024;
+const MANY_SEQUENCES: u32 = 16;
+const MANY_SEQUENCES_BYTES: u64 = 512 << 20;
+const FEW_SEQUENCES: u32 = 8;
 /// llama.cpp rounds caches up to this many cells; rounding here keeps our books equal to its.
 const CELLS_MULTIPLE: u32 = 256;
 
@@ -58,6 +61,17 @@ impl Shape {
         match self {
             Self::Own(cells) | Self::Pool(cells) => cells,
         }
+    }
+}
+
+/// Sequences to decode at once when not told otherwise. On few CPUs more than 16 gain little over 16; a model whose cells
+/// for that many would be a burden has half of them.
+pub(super) fn default_sequences(cell_bytes: u64) -> u32 {
+    let bytes = |sequences: u32| u64::from(sequences) * u64::from(USUAL_TOKENS) * cell_bytes;
+    if bytes(MANY_SEQUENCES) <= MANY_SEQUENCES_BYTES {
+        MANY_SEQUENCES
+    } else {
+        FEW_SEQUENCES
     }
 }
 
@@ -272,6 +286,13 @@ mod tests {
         assert_eq!(shapes(8192, 8192, 8), [Shape::Pool(8192)]);
         assert_eq!(shapes(9000, 8192, 8), [Shape::Pool(9216)]);
         assert_eq!(shapes(8192, 8192, 1), [Shape::Own(8192)]);
+    }
+
+    #[test]
+    fn models_with_small_cells_decode_more_sequences_at_once() {
+        // SmolLM2-135M: 30 layers, 3 heads of 64 numbers; Llama 3 8B: 32 layers, 8 heads of 128.
+        assert_eq!(default_sequences(30 * 3 * 64 * 4), 16);
+        assert_eq!(default_sequences(32 * 8 * 128 * 4), 8);
     }
 
     proptest! {

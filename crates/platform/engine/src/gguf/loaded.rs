@@ -130,7 +130,10 @@ fn limits(model: &LlamaModel, args: &EngineArgs) -> Limits {
         0 => trained.min(DEFAULT_CONTEXT_TOKENS),
         given => given.min(trained),
     };
-    let max_sequences = args.max_sequences.clamp(1, MAX_SEQUENCES);
+    let max_sequences = match args.max_sequences {
+        0 => cache::default_sequences(cell_bytes(model)),
+        given => given.min(MAX_SEQUENCES),
+    };
     let cells = match args.kv_tokens {
         0 => cache::default_cells(context_tokens, max_sequences),
         given => given.max(context_tokens),
@@ -142,6 +145,12 @@ fn limits(model: &LlamaModel, args: &EngineArgs) -> Limits {
         max_sequences,
         threads: i32::try_from(args.compute_threads()).unwrap_or(1),
     }
+}
+
+/// Bytes of keys and values, 16 bits each, that a token has in a cache.
+fn cell_bytes(model: &LlamaModel) -> u64 {
+    let head = u64::from(model.n_embd().unsigned_abs()) / u64::from(model.n_head().max(1));
+    u64::from(model.n_layer()) * u64::from(model.n_head_kv()) * head * 2 * 2
 }
 
 /// llama.cpp's process-wide state, made once. Its log goes to tracing, so that an error of its own is

@@ -2,19 +2,20 @@
 //! ones, join everybody's next tokens into one batch for each cache, decode it, then sample and send.
 
 use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use corliss_diagnostics::ErrorReport;
 
 use super::cache::{Cache, shapes};
 use super::embedder::Embedder;
 use super::loaded::{Loaded, unsupported};
+use super::patience::Chooser;
 use super::queue::{Queue, Verdict};
 use super::request::Job;
-use super::schedule::{Phase, shares, victim, waits_for_twin};
+use super::schedule::{Pace, Phase, shares, victim, waits_for_twin};
 use super::sequence::{Ending, Sequence};
-use crate::EngineError;
 use crate::protocol::GenerateEvent;
+use crate::{EngineError, openmp};
 
 /// Requests that may be overtaken at once, because others compute what they begin with.
 const PASSED_MAX: usize = 32;
@@ -62,6 +63,8 @@ fn run(loaded: &Loaded, queue: &Queue, ready: &mpsc::SyncSender<Result<(), Engin
         caches,
         running: Vec::new(),
         embedder: Embedder::new(loaded),
+        pace: Pace::default(),
+        patience: Chooser::new(),
         failures: 0,
     };
     while worker.turn() {}
@@ -84,6 +87,8 @@ struct Worker<'a> {
     /// In order of their turns.
     running: Vec<Sequence>,
     embedder: Embedder<'a>,
+    pace: Pace,
+    patience: Chooser,
     failures: u32,
 }
 
@@ -102,19 +107,31 @@ impl Worker<'_> {
         self.close_gaps();
         self.grow();
         let begun = Instant::now();
-        let phases: Vec<Phase> = self.running.iter().map(Sequence::phase).collect();
-        let shares = shares(&phases);
+        let turn = |sequence: &Sequence| (sequence.job.priority, sequence.phase());
+        let phases: Vec<(i32, Phase)> = self.running.iter().map(turn).collect();
+        let shares = shares(&phases, &self.pace);
+        openmp::set_spins(self.patience.now().spins());
         for cache in 0..self.caches.len() {
             if let Err(reason) = self.compute(cache, &shares) {
                 return self.fail_all(&reason);
             }
         }
         self.failures = 0;
-        self.queue
-            .worked(shares.iter().sum::<usize>() as u64, begun.elapsed());
+        self.note_time(&phases, &shares, begun.elapsed());
         self.finish();
         self.embedder.turn(self.queue);
         true
+    }
+
+    /// Notes how long an iteration took.
+    fn note_time(&mut self, phases: &[(i32, Phase)], shares: &[usize], took: Duration) {
+        let answers = phases.iter().filter(|(_, phase)| *phase == Phase::Answer).count();
+        let tokens = shares.iter().sum::<usize>();
+        if answers > 0 && answers == tokens {
+            self.patience.took(answers, took);
+        }
+        self.pace.note(tokens - answers, tokens, took);
+        self.queue.worked(tokens as u64, took);
     }
 
     fn drop_cancelled(&mut self) {
@@ -167,12 +184,15 @@ impl Worker<'_> {
     fn next_admitted(&mut self) -> Option<(Job, Admitted)> {
         loop {
             let is_full = self.running.len() >= self.loaded.limits.max_sequences as usize;
-            let (mut taken, mut refused, mut passed) = (None, None, 0);
+            let (mut taken, mut refused, mut passed) = (None, Vec::new(), 0);
             let (caches, running) = (&mut self.caches, &self.running);
             let job = self.queue.pop(|job| {
                 let Some(cache) = caches.iter().position(|cache| cache.takes(job.reservation())) else {
                     return Verdict::Stop;
                 };
+                if refused.iter().any(|(_, other)| *other == cache) {
+                    return Verdict::Pass;
+                }
                 let beside = || running.iter().filter(|other| other.cache == cache);
                 let prompts = beside().map(|other| (&other.job.prompt[..], other.computed));
                 if passed < PASSED_MAX && waits_for_twin(&job.prompt, job.reusable(), prompts) {
@@ -185,18 +205,22 @@ impl Worker<'_> {
                 if taken.is_some() {
                     return Verdict::Take;
                 }
-                refused = Some((job.priority, cache));
-                Verdict::Stop
+                refused.push((job.priority, cache));
+                if is_full || refused.len() == caches.len() {
+                    return Verdict::Stop;
+                }
+                Verdict::Pass
             });
             if let (Some(job), Some(at)) = (job, taken) {
                 return Some((job, at));
             }
-            let (priority, cache) = refused?;
-            let others = self.running.iter().enumerate();
-            let others = others.filter(|(_, other)| is_full || other.cache == cache);
-            let turns = others.map(|(at, other)| (at, other.job.turn(), other.job.can_go_back()));
             // Among equals nobody makes way.
-            let loses = victim(turns, (priority, u64::MAX))?;
+            let loses = refused.iter().find_map(|(priority, cache)| {
+                let others = self.running.iter().enumerate();
+                let others = others.filter(|(_, other)| is_full || other.cache == *cache);
+                let turns = others.map(|(at, other)| (at, other.job.turn(), other.job.can_go_back()));
+                victim(turns, (*priority, u64::MAX))
+            })?;
             self.preempt(loses);
         }
     }

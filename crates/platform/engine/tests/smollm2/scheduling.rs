@@ -90,6 +90,32 @@ async fn what_is_urgent_takes_a_place_and_what_is_too_late_ends() {
 
 #[tokio::test]
 #[ignore = "needs a model file; scripts/check --all names one"]
+async fn a_long_request_without_room_keeps_nobody_waiting_who_needs_none_of_it() {
+    // 512 cells for each sequence, and a pool with room for one of the two long requests.
+    let (engine, _dir) = engine(|args| {
+        (args.context_tokens, args.kv_tokens, args.max_sequences) = (2048, 4096, 4);
+    })
+    .await;
+    let start = |request| {
+        let client = engine.client.clone();
+        tokio::spawn(async move { collect(client.generate(&request).await.unwrap()).await })
+    };
+    let holds = start(count_on(700, 300, 1600));
+    stats_until(&engine, |stats| stats.running == 1).await;
+    let waits = start(count_on(900, 8, 1600));
+    stats_until(&engine, |stats| stats.waiting == 1).await;
+    let short = ask(&engine, &count_on(100, 12, 0)).await;
+    assert_eq!(counted(&short)[0], 100);
+    assert!(
+        !holds.is_finished(),
+        "the short one waited for a place in the pool"
+    );
+    assert_eq!(counted(&holds.await.unwrap())[0], 700);
+    assert_eq!(counted(&waits.await.unwrap())[0], 900);
+}
+
+#[tokio::test]
+#[ignore = "needs a model file; scripts/check --all names one"]
 async fn answers_to_one_prompt_that_start_together_compute_it_once() {
     let (engine, _dir) = engine(|_| ()).await;
     let request = count_on(900, 8, 800);
