@@ -10,8 +10,9 @@
 //! - A replica is in the route table only after its engine said that it is ready, and leaves it before it
 //!   is told to stop.
 //! - The model's files are checked before anything is started with them: what is damaged, not approved, or a pickle
-//!   that nobody allowed is not served.
+//!   that nobody allowed is not served; nor is a model whose loading runs code.
 
+mod batching;
 mod error;
 mod http;
 mod ports;
@@ -22,11 +23,12 @@ mod sockets;
 mod store;
 mod types;
 
+pub use batching::Batching;
 pub use error::ServingError;
 pub use ports::{
     DeployedModel, Lineage, ModelResolver, Order, PortError, ReplicaJob, ReplicaJobState, ReplicaJobs,
 };
 pub use routes::{RouteEndpoint, RouteReplica, RouteTable};
-pub use service::{Serving, ServingParts};
+pub use service::{PythonPlace, Serving, ServingParts};
 pub use store::MIGRATIONS;
 pub use types::{DeployRequest, EndpointPhase, EndpointView, ReplicaPhase, ReplicaView};

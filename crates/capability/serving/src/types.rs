@@ -4,6 +4,8 @@ use corliss_policy_serving::Routing;
 use corliss_types::{Flavor, JobId, ModelName, ReplicaId, Resources, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::Batching;
+
 /// What an endpoint should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,9 +18,13 @@ pub struct DeployRequest {
     /// What each of them holds. By default nothing: engines share what is free.
     #[serde(default)]
     pub resources: Resources,
-    /// Also a model beside whose file a pickle lies, which is not loaded; for callers who may allow that.
+    /// Also a model beside whose file a pickle lies, which is not loaded, and one that only Python loads, running code
+    /// of whoever made it; for callers who may allow that.
     #[serde(default)]
     pub allow_pickle: bool,
+    /// How requests with tensors are joined.
+    #[serde(default, skip_serializing_if = "Batching::is_default")]
+    pub batching: Batching,
 }
 
 fn one() -> u32 {
@@ -125,8 +131,11 @@ pub struct EndpointView {
     pub resources: Resources,
     /// How its requests are routed.
     pub routing: Routing,
-    /// Whether a pickle may lie beside what it serves.
+    /// Whether a pickle may lie beside what it serves, or be what it serves.
     pub allow_pickle: bool,
+    /// How requests with tensors are joined.
+    #[serde(skip_serializing_if = "Batching::is_default")]
+    pub batching: Batching,
     /// Who said last what it should be, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployed_by: Option<String>,

@@ -45,7 +45,7 @@ fn some_text() -> NonEmptyStringValueParser {
 }
 
 pub use data::{AddArgs, BranchArgs, DataCommand, ImportArgs, JoinArgs, TransferArgs};
-pub use endpoints::{EndpointsCommand, OrNone, RoutingArgs};
+pub use endpoints::{BatchingArgs, EndpointsCommand, OrNone, RoutingArgs};
 pub use experiments::{ExperimentsCommand, ImportFrom, ImportMlflowArgs, ImportTensorboardArgs};
 pub use hooks::{AddHookArgs, HookArgs, HooksCommand, SetHookArgs, WhichHook};
 pub use limits::{LimitsCommand, SetLimitsArgs};

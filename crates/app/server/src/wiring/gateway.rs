@@ -8,7 +8,7 @@ use corliss_diagnostics::Meaning;
 use corliss_gateway::{Repository, RouteEndpoint, RouteReplica, RouteTable};
 use corliss_http::ApiError;
 use corliss_serving as serving;
-use corliss_serving::{DeployRequest, EndpointPhase, EndpointView, Serving, ServingError};
+use corliss_serving::{Batching, DeployRequest, EndpointPhase, EndpointView, Serving, ServingError};
 use tokio::sync::watch;
 
 /// How long a model may take to load before whoever asked is told to look again later.
@@ -104,6 +104,7 @@ fn as_it_is(known: &EndpointView) -> DeployRequest {
         replicas: known.replicas_desired,
         resources: known.resources,
         allow_pickle: false,
+        batching: known.batching.clone(),
     }
 }
 
@@ -113,5 +114,6 @@ fn newest(name: &str) -> DeployRequest {
         replicas: 1,
         resources: corliss_types::Resources::default(),
         allow_pickle: false,
+        batching: Batching::default(),
     }
 }

@@ -102,7 +102,7 @@ impl Gateway {
             None => self
                 .endpoints()
                 .into_iter()
-                .filter(|endpoint| endpoint.flavor() == Flavor::Onnx)
+                .filter(|endpoint| matches!(endpoint.flavor(), Flavor::Onnx | Flavor::Pyfunc))
                 .collect(),
         };
         let mut all = Vec::with_capacity(endpoints.len());

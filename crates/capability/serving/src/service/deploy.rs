@@ -34,6 +34,7 @@ impl Serving {
             replicas: request.replicas,
             resources: request.resources,
             allow_pickle: request.allow_pickle,
+            batching: request.batching,
         };
         let (owned, by, now) = (name.to_owned(), by.to_owned(), self.parts.sources.clock.now());
         self.parts
@@ -141,5 +142,5 @@ fn check(name: &str, request: &DeployRequest) -> Result<(), ServingError> {
     if request.resources.cpu_milli > MAX_CPU_MILLI {
         return invalid("resources.cpu_milli", format!("must not exceed {MAX_CPU_MILLI}"));
     }
-    Ok(())
+    request.batching.check()
 }

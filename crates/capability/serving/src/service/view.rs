@@ -57,6 +57,7 @@ impl Serving {
             resources: row.desired.resources,
             routing: row.routing,
             allow_pickle: row.desired.allow_pickle,
+            batching: row.desired.batching,
             deployed_by: row.deployed_by,
             created_ms: row.created,
             updated_ms: row.updated,

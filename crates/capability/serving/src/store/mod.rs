@@ -65,5 +65,9 @@ pub const MIGRATIONS: Migrations = Migrations {
         "
     ALTER TABLE serving_endpoints ADD COLUMN routing TEXT NOT NULL DEFAULT '{}';
     ",
+        "
+    ALTER TABLE serving_endpoints ADD COLUMN batching TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE serving_endpoints ADD COLUMN settings_ms BIGINT NOT NULL DEFAULT 0;
+    ",
     ],
 };

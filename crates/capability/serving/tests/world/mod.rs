@@ -12,8 +12,8 @@ use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_metastore::Metastore;
 use corliss_reconcile::{Shutdown, WorkerBoard};
 use corliss_serving::{
-    DeployedModel, EndpointView, Lineage, ModelResolver, Order, PortError, ReplicaJob, ReplicaJobState,
-    ReplicaJobs, Serving, ServingParts,
+    DeployedModel, EndpointView, Lineage, ModelResolver, Order, PortError, PythonPlace, ReplicaJob,
+    ReplicaJobState, ReplicaJobs, Serving, ServingParts,
 };
 use corliss_types::{JobId, ModelName, ReplicaId, VersionId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -51,6 +51,7 @@ impl World {
             jobs: jobs.clone(),
             lineage: orders.clone(),
             run_folder: home.path().to_path_buf(),
+            python: PythonPlace::default(),
         };
         let serving = Serving::open(parts).unwrap();
         let shutdown = Shutdown::new();

@@ -11,7 +11,7 @@ const LINE_MAX = 1500;
 
 /** What an endpoint shows that nobody has asked yet: how to ask it. */
 export function FirstRequest({ endpoint }: { endpoint: EndpointView }) {
-  const tensors = endpoint.flavor === "onnx" && endpoint.replicas_ready > 0;
+  const tensors = (endpoint.flavor === "onnx" || endpoint.flavor === "pyfunc") && endpoint.replicas_ready > 0;
   const model = useQuery({ queryKey: ["metadata", endpoint.name], queryFn: () => metadata(endpoint.name), staleTime: 60_000, enabled: tensors });
   const command = commandFor(endpoint, model.data && formatRequest(model.data));
   return (

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::args::EndpointsCommand;
+use crate::args::{BatchingArgs, EndpointsCommand};
 use crate::confirm::confirm;
 use crate::context::{Context, typed};
 use crate::error::CliResult;
@@ -27,6 +27,7 @@ pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
             model,
             replicas,
             allow_pickle,
+            batching,
             detach,
         } => {
             let mut body = json!({ "model": model, "replicas": replicas });
@@ -34,12 +35,34 @@ pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
             if *allow_pickle {
                 body["allow_pickle"] = json!(true);
             }
+            let batching = batching_of(batching);
+            if batching != json!({}) {
+                body["batching"] = batching;
+            }
             deploy(context, name, &body, *detach)
         }
         EndpointsCommand::Delete { name, yes } => delete(context, name, *yes),
         EndpointsCommand::Routing(args) => routing::run(context, args),
         EndpointsCommand::Requests { name, limit } => requests::run(context, name, *limit),
     }
+}
+
+fn batching_of(args: &BatchingArgs) -> Value {
+    let mut batching = json!({});
+    let numbers = [
+        ("rows_max", args.batch_max.map(u64::from)),
+        ("delay_us", args.batch_delay),
+        ("instances", args.instances.map(u64::from)),
+    ];
+    for (name, number) in numbers {
+        if let Some(number) = number {
+            batching[name] = json!(number);
+        }
+    }
+    if !args.batch_prefer.is_empty() {
+        batching["preferred"] = json!(args.batch_prefer);
+    }
+    batching
 }
 
 fn list(context: &Context) -> CliResult {
