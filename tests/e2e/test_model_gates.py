@@ -142,16 +142,28 @@ def test_a_pickle_is_served_by_nobody_but_who_may_allow_it(shared: Corliss, clie
     shared.cli("endpoints", "delete", name, "--yes")
 
 
-def test_what_has_nothing_but_pickles_is_served_by_nobody(shared: Corliss, client: MlflowClient, name: str) -> None:
+def test_what_has_nothing_but_pickles_is_served_by_nobody(
+    shared: Corliss, client: MlflowClient, name: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "model.pkl").write_bytes(pickle.dumps(LogisticRegression().fit([[0.0], [1.0]], [0, 1])))
+    version = register(client, name, folder)
+    for flags in ([], ["--allow-pickle"]):
+        refused = shared.run_cli("endpoints", "deploy", name, "--model", f"{name}/{version}", *flags)
+        assert refused.returncode == 2, refused
+        assert "no ONNX or GGUF file lies beside it" in refused.stderr and "with --allow-pickle neither" in refused.stderr, refused
+
+
+def test_what_only_python_loads_needs_somebodys_word(shared: Corliss, client: MlflowClient, name: str) -> None:
     # Other tests may have left another experiment, of another server, as the current one.
     with mlflow.start_run(experiment_id="0"):
         fitted = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
         logged = mlflow.sklearn.log_model(fitted, name="model", serialization_format="cloudpickle", registered_model_name=name)
     version = int(logged.registered_model_version)
-    for flags in ([], ["--allow-pickle"]):
-        refused = shared.run_cli("endpoints", "deploy", name, "--model", f"{name}/{version}", *flags)
-        assert refused.returncode == 2, refused
-        assert "no ONNX or GGUF file lies beside it" in refused.stderr and "with --allow-pickle neither" in refused.stderr, refused
+    refused = shared.run_cli("endpoints", "deploy", name, "--model", f"{name}/{version}")
+    assert refused.returncode != 0 and "'model.pkl' is a Python pickle" in refused.stderr, refused
+    assert "--allow-pickle" in refused.stderr, refused
 
 
 def test_a_damaged_file_is_registered_and_not_served(shared: Corliss, client: MlflowClient, name: str, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ export interface EndpointView {
 /** Whether clients know it as a language model; others take tensors, if anything. */
 export const speaks = (endpoint: Pick<EndpointView, "flavor" | "service">) => endpoint.flavor === "gguf" || endpoint.service?.dialect === "openai";
 
-export const takesTensors = (endpoint: Pick<EndpointView, "flavor" | "service">) => endpoint.flavor === "onnx" || endpoint.service?.dialect === "open_inference";
+export const takesTensors = (endpoint: Pick<EndpointView, "flavor" | "service">) => endpoint.flavor === "onnx" || endpoint.flavor === "pyfunc" || endpoint.service?.dialect === "open_inference";
 
 export const STRATEGIES = ["round_robin", "weighted", "least_connections", "least_response_time", "least_tokens", "prefix_aware", "session_affinity"] as const;
 

@@ -19,7 +19,7 @@ export interface ModelVersion {
   code?: string | null;
   /** Null where a value was not finite. */
   metrics: Record<string, number | null>;
-  flavor: "onnx" | "gguf" | "other";
+  flavor: "onnx" | "gguf" | "pyfunc" | "other";
   description?: string;
   tags?: Record<string, string>;
   registered_by?: string;

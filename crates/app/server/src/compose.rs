@@ -18,7 +18,7 @@ use corliss_pipelines::{Pipelines, PipelinesConfig};
 use corliss_reconcile::{Shutdown, Wake, WorkerBoard};
 use corliss_registry::Registry;
 use corliss_security::{Keeper, Security};
-use corliss_serving::{Serving, ServingParts};
+use corliss_serving::{PythonPlace, Serving, ServingParts};
 use corliss_traces::{Evaluation, Traces};
 use corliss_tracking::Tracking;
 use corliss_types::Accelerator;
@@ -144,6 +144,7 @@ impl Rooms {
                 jobs: jobs.clone(),
                 program,
                 folder: home.run(),
+                environment: wiring::serving::Replicas::inherited(),
             }),
             lineage: Arc::new(wiring::serving::Deployments {
                 data: data.clone(),
@@ -152,6 +153,10 @@ impl Rooms {
             sealer: Arc::new(wiring::registry::Secrets(data.clone())),
             traffic: counted.clone(),
             run_folder: home.run(),
+            python: PythonPlace {
+                interpreter: config.python.clone(),
+                environments: home.work().join("environments"),
+            },
         })
         .map_err(ServerError::room("serving"))?;
         jobs.also_wake(serving.wake());

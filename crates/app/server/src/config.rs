@@ -64,6 +64,10 @@ const OWN_KEYS: &[(&str, &str)] = &[
         "how much of what steps have read stays laid out for later runs, 0 for nothing [default: 20GiB]",
     ),
     (
+        "serving.python",
+        "a Python with all that MLflow models require, used as it is [default: an environment for each model]",
+    ),
+    (
         "log.filter",
         "what the server logs, such as info or corliss_jobs=debug",
     ),
@@ -110,6 +114,8 @@ pub struct Config {
     pub repair_from: Option<String>,
     /// Bytes that stay laid out for later runs.
     pub input_cache_bytes: u64,
+    /// The Python of models that only Python loads; none: an environment is made for each.
+    pub python: Option<PathBuf>,
     /// Filter of the server's own log.
     pub log_filter: String,
 }
@@ -452,6 +458,7 @@ fn typed(home: &Path, values: &Values, places: Places) -> Result<Config, ConfigE
         },
         remotes: places.remotes,
         sources: places.sources,
+        python: text("serving.python").map(|path| home.join(path)),
         log_filter: text("log.filter").unwrap_or(DEFAULT_LOG_FILTER).to_owned(),
     })
 }

@@ -9,6 +9,8 @@ named_enum!(
         Onnx = "onnx",
         /// A language model as GGUF.
         Gguf = "gguf",
+        /// A model that MLflow logged for Python.
+        Pyfunc = "pyfunc",
         /// Anything else: kept and handed out, not served.
         Other = "other",
     }

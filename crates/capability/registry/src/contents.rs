@@ -76,6 +76,12 @@ pub struct Described {
     /// The path of an example of an input, if the version has that file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_example: Option<String>,
+    /// Whether Python serves it, by its word.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub python: bool,
+    /// Why code of whoever made it runs when Python loads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_code: Option<String>,
 }
 
 impl From<Declared> for Described {
@@ -86,6 +92,8 @@ impl From<Declared> for Described {
             outputs: declared.outputs,
             params: declared.params,
             input_example: declared.input_example,
+            python: declared.python.is_some(),
+            runs_code: declared.python.and_then(|python| python.runs_code),
         }
     }
 }

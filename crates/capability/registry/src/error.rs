@@ -109,6 +109,16 @@ pub enum RegistryError {
         /// The file that an engine would load.
         beside: String,
     },
+    /// Only Python loads the version, that runs code of whoever made it, and nobody said that this is all right.
+    #[error("version {version} of model '{name}' is not deployed: {detail}")]
+    RunsCode {
+        /// The model.
+        name: String,
+        /// The version.
+        version: i64,
+        /// Why.
+        detail: String,
+    },
     /// A file of the version is a pickle, and no engine loads any of the others.
     #[error(
         "version {version} of model '{name}' cannot be served: '{file}' is {detail}, and no ONNX or GGUF file lies \
@@ -187,6 +197,7 @@ impl Diagnose for RegistryError {
             Self::AliasMoved { .. } => "model_alias_moved",
             Self::Damaged { .. } => "model_damaged",
             Self::Pickled { .. } => "model_pickled",
+            Self::RunsCode { .. } => "model_runs_code",
             Self::OnlyPickled { .. } => "model_only_pickled",
             Self::NotApproved { .. } => "model_not_approved",
             Self::OwnVersion { .. } => "model_approval_own",
@@ -205,7 +216,9 @@ impl Diagnose for RegistryError {
             | Self::Source(_)
             | Self::Damaged { .. }
             | Self::OnlyPickled { .. } => Meaning::InvalidInput,
-            Self::Pickled { .. } | Self::OwnVersion { .. } => Meaning::PermissionDenied,
+            Self::Pickled { .. } | Self::RunsCode { .. } | Self::OwnVersion { .. } => {
+                Meaning::PermissionDenied
+            }
             Self::ModelNotFound { .. }
             | Self::VersionNotFound { .. }
             | Self::AliasNotFound { .. }
@@ -266,6 +279,11 @@ impl Diagnose for RegistryError {
                 "a pickle runs code when it is loaded, so it never is: register the model without it, or let a \
                  platform-admin deploy '{beside}' with --allow-pickle"
             )),
+            Self::RunsCode { .. } => Some(
+                "code of whoever made the model runs when it is loaded: if you trust them, let a platform-admin deploy \
+                 it with --allow-pickle"
+                    .to_owned(),
+            ),
             Self::OnlyPickled { .. } => Some(
                 "a pickle runs code when it is loaded, so it never is, with --allow-pickle neither: register the \
                  model as ONNX or GGUF"

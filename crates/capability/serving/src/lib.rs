@@ -12,8 +12,9 @@
 //! - What an endpoint should be is what has proven itself: a version that is let out by a release stands beside it, and
 //!   takes its place only when the release is complete. What was rolled back is not tried again until somebody says so.
 //! - The model's files are checked before anything is started with them: what is damaged, not approved, or a pickle
-//!   that nobody allowed is not served.
+//!   that nobody allowed is not served; nor is a model whose loading runs code.
 
+mod batching;
 mod error;
 mod http;
 mod ports;
@@ -25,6 +26,7 @@ mod sockets;
 mod store;
 mod types;
 
+pub use batching::Batching;
 pub use error::ServingError;
 pub use ports::{
     DeployedModel, Done, Lineage, ModelResolver, OpenKey, Order, PortError, ReplicaJob, ReplicaJobState,
@@ -32,7 +34,7 @@ pub use ports::{
 };
 pub use routes::{RouteEndpoint, RouteRelease, RouteReplica, RouteService, RouteTable};
 pub use service::releases::Word;
-pub use service::{Serving, ServingParts};
+pub use service::{PythonPlace, Serving, ServingParts};
 pub use services::{ConnectRequest, RouteTarget, ServiceDialect, ServiceView, Target, TargetRequest};
 pub use store::MIGRATIONS;
 pub use types::{

@@ -5,6 +5,7 @@ use corliss_policy_serving::release::{ReleasePlan, Seen, Wait};
 use corliss_types::{Flavor, JobId, ModelName, ReleaseId, ReplicaId, Resources, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::Batching;
 use crate::services::ServiceView;
 
 /// What an endpoint should be.
@@ -19,13 +20,17 @@ pub struct DeployRequest {
     /// What each of them holds. By default nothing: engines share what is free.
     #[serde(default)]
     pub resources: Resources,
-    /// Also a model beside whose file a pickle lies, which is not loaded; for callers who may allow that.
+    /// Also a model beside whose file a pickle lies, which is not loaded, and one that only Python loads, running code
+    /// of whoever made it; for callers who may allow that.
     #[serde(default)]
     pub allow_pickle: bool,
     /// How this version and those after it get out, the endpoint's alias moving included. If it is not said, as it was
     /// said last; by default replica by replica.
     #[serde(default)]
     pub release: Option<ReleasePlan>,
+    /// How requests with tensors are joined.
+    #[serde(default, skip_serializing_if = "Batching::is_default")]
+    pub batching: Batching,
 }
 
 fn one() -> u32 {
@@ -137,8 +142,11 @@ pub struct EndpointView {
     /// The release that goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseView>,
-    /// Whether a pickle may lie beside what it serves.
+    /// Whether a pickle may lie beside what it serves, or be what it serves.
     pub allow_pickle: bool,
+    /// How requests with tensors are joined.
+    #[serde(skip_serializing_if = "Batching::is_default")]
+    pub batching: Batching,
     /// Who said last what it should be, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployed_by: Option<String>,

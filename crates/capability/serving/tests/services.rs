@@ -99,6 +99,7 @@ async fn a_name_is_a_models_or_a_services() {
                 resources: Resources::default(),
                 allow_pickle: false,
                 release: None,
+                batching: Default::default(),
             };
             world.serving.deploy(name, request, "ana")
         };

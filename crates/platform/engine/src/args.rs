@@ -7,7 +7,7 @@ use corliss_types::Flavor;
 /// Arguments of the hidden `corliss engine` command.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct EngineArgs {
-    /// Kind of engine: onnx or gguf.
+    /// Kind of engine: onnx, gguf or pyfunc.
     #[arg(long, value_parser = flavor)]
     pub kind: Flavor,
     /// Folder that holds the model.
@@ -32,12 +32,27 @@ pub struct EngineArgs {
     /// hold (gguf).
     #[arg(long, default_value_t = 0)]
     pub max_waiting_tokens: u64,
-    /// The most rows of one batch (onnx).
-    #[arg(long, default_value_t = 32)]
+    /// The most rows of one batch; 0 is what fits the kind of model (onnx, pyfunc).
+    #[arg(long, default_value_t = 0)]
     pub max_batch: usize,
-    /// How long the first request of a batch waits for others, in microseconds (onnx).
+    /// How long the first request of a batch waits for others, in microseconds (onnx, pyfunc).
     #[arg(long, default_value_t = 2_000)]
     pub batch_delay_us: u64,
+    /// Rows at which a batch is closed without waiting for more (onnx, pyfunc).
+    #[arg(long, value_delimiter = ',')]
+    pub prefer_batch: Vec<usize>,
+    /// Copies of the model that compute at the same time; 0 is one per thread (onnx), or one (pyfunc).
+    #[arg(long, default_value_t = 0)]
+    pub instances: usize,
+    /// The Python that runs the model, as it is; none: one with an environment made for the model (pyfunc).
+    #[arg(long)]
+    pub python: Option<PathBuf>,
+    /// Folder in which environments are made and kept (pyfunc).
+    #[arg(long)]
+    pub environments: Option<PathBuf>,
+    /// Load the model even if that runs code of whoever made it (pyfunc).
+    #[arg(long)]
+    pub allow_code: bool,
     /// The most sequences decoded in one batch; 0 is 16, or 8 of a model whose KV cells are large (gguf).
     #[arg(long, default_value_t = 0)]
     pub max_sequences: u32,
@@ -60,7 +75,7 @@ fn parse_listen(text: &str) -> Result<PathBuf, String> {
 }
 
 fn flavor(name: &str) -> Result<Flavor, String> {
-    Flavor::from_name(name).ok_or_else(|| "it is onnx, gguf or other".to_owned())
+    Flavor::from_name(name).ok_or_else(|| "it is onnx, gguf, pyfunc or other".to_owned())
 }
 
 impl EngineArgs {
@@ -76,8 +91,13 @@ impl EngineArgs {
             threads: 0,
             max_waiting: 256,
             max_waiting_tokens: 0,
-            max_batch: 32,
+            max_batch: 0,
             batch_delay_us: 2_000,
+            prefer_batch: Vec::new(),
+            instances: 0,
+            python: None,
+            environments: None,
+            allow_code: false,
             max_sequences: 0,
             context_tokens: 0,
             kv_tokens: 0,
@@ -99,6 +119,7 @@ impl EngineArgs {
             ("--max-waiting-tokens", self.max_waiting_tokens.to_string()),
             ("--max-batch", self.max_batch.to_string()),
             ("--batch-delay-us", self.batch_delay_us.to_string()),
+            ("--instances", self.instances.to_string()),
             ("--max-sequences", self.max_sequences.to_string()),
             ("--context-tokens", self.context_tokens.to_string()),
             ("--kv-tokens", self.kv_tokens.to_string()),
@@ -109,7 +130,28 @@ impl EngineArgs {
             command.push(flag.to_owned());
             command.push(value);
         }
+        if !self.prefer_batch.is_empty() {
+            let sizes: Vec<String> = self.prefer_batch.iter().map(ToString::to_string).collect();
+            command.extend(["--prefer-batch".to_owned(), sizes.join(",")]);
+        }
+        for (flag, path) in [("--python", &self.python), ("--environments", &self.environments)] {
+            if let Some(path) = path {
+                command.extend([flag.to_owned(), path.display().to_string()]);
+            }
+        }
+        if self.allow_code {
+            command.push("--allow-code".to_owned());
+        }
         command
+    }
+
+    /// Rows at which a batch is closed at once, of those that a batch may have.
+    pub(crate) fn preferred_rows(&self, max_rows: usize) -> Vec<usize> {
+        let mut rows: Vec<usize> = self.prefer_batch.clone();
+        rows.retain(|rows| (1..=max_rows).contains(rows));
+        rows.sort_unstable();
+        rows.dedup();
+        rows
     }
 
     /// Threads to compute with.
@@ -139,6 +181,9 @@ mod tests {
         args.max_sequences = 5;
         args.grace_ms = 17;
         args.name = "chat".to_owned();
+        args.prefer_batch = vec![8, 16];
+        args.python = Some("/usr/bin/python 3".into());
+        args.allow_code = true;
         assert_eq!(Program::try_parse_from(args.to_command()).unwrap().args, args);
         let new = EngineArgs::new(Flavor::Onnx, "/m", "/s");
         let bare = ["engine", "--kind", "onnx", "--model", "/m", "--listen", "unix:/s"];

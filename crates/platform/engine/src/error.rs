@@ -58,6 +58,38 @@ pub enum EngineError {
         /// The library's reason.
         detail: String,
     },
+    /// Loading it runs code of whoever made it, and nobody allowed that.
+    #[error("loading the model runs code: {detail}")]
+    ModelRunsCode {
+        /// Why.
+        detail: String,
+    },
+    /// The model raised an exception, usually because of its input.
+    #[error("the model raised {detail}")]
+    ModelRaised {
+        /// The exception, in a line.
+        detail: String,
+    },
+    /// No Python of the model's version is there.
+    #[error("the model was logged with Python {wanted}, which is not found here{}", pythons(.found))]
+    PythonMissing {
+        /// Minor version.
+        wanted: String,
+        /// Versions that are there.
+        found: Vec<String>,
+    },
+    /// The model's Python environment could not be made.
+    #[error("the model's Python environment cannot be used: {detail}")]
+    Environment {
+        /// Why.
+        detail: String,
+    },
+    /// The model's Python process ended in the middle of a request.
+    #[error("the model's Python process is gone: {how}")]
+    WorkerEnded {
+        /// How it ended.
+        how: String,
+    },
     /// The machine lacks what the engine was compiled for.
     #[error("this CPU lacks {missing}, which the language model engine was built for")]
     CpuUnsupported {
@@ -185,6 +217,14 @@ pub enum EngineError {
     },
 }
 
+fn pythons(found: &[String]) -> String {
+    if found.is_empty() {
+        String::new()
+    } else {
+        format!(" (there is {})", found.join(", "))
+    }
+}
+
 fn list_found(found: &[String]) -> String {
     if found.is_empty() {
         ": it is empty".to_owned()
@@ -220,6 +260,10 @@ const CODES: &[&str] = &[
     "model_invalid",
     "model_escapes",
     "model_unsupported",
+    "model_runs_code",
+    "model_raised",
+    "python_missing",
+    "python_environment",
     "cpu_unsupported",
     "engine_not_ready",
     "engine_queue_full",
@@ -246,6 +290,12 @@ impl Diagnose for EngineError {
             Self::ModelInvalid { .. } => "model_invalid",
             Self::ModelEscapes { .. } => "model_escapes",
             Self::ModelUnsupported { .. } => "model_unsupported",
+            Self::ModelRunsCode { .. } => "model_runs_code",
+            Self::ModelRaised { .. } => "model_raised",
+            Self::PythonMissing { .. } => "python_missing",
+            Self::Environment { .. } => "python_environment",
+            // For whoever asks, the engine is what ended.
+            Self::WorkerEnded { .. } => "engine_stopped",
             Self::CpuUnsupported { .. } => "cpu_unsupported",
             Self::NotReady { .. } => "engine_not_ready",
             Self::QueueFull { .. } | Self::TooManyTokens { .. } => "engine_queue_full",
@@ -277,8 +327,10 @@ impl Diagnose for EngineError {
             | Self::ModelInvalid { .. }
             | Self::ModelEscapes { .. }
             | Self::ModelUnsupported { .. }
+            | Self::ModelRaised { .. }
             | Self::InvalidRequest { .. }
             | Self::ContextLengthExceeded { .. } => Meaning::InvalidInput,
+            Self::ModelRunsCode { .. } => Meaning::PermissionDenied,
             Self::BodyTooLarge { .. } => Meaning::TooLarge,
             Self::NoSuchRoute { .. } => Meaning::NotFound,
             Self::QueueFull { .. } | Self::TooManyTokens { .. } | Self::Overloaded { .. } => {
@@ -287,6 +339,9 @@ impl Diagnose for EngineError {
             Self::DeadlineExceeded { .. } => Meaning::DeadlineExceeded,
             Self::NotReady { .. }
             | Self::Stopped
+            | Self::WorkerEnded { .. }
+            | Self::PythonMissing { .. }
+            | Self::Environment { .. }
             | Self::Unreachable { .. }
             | Self::ConnectionLost { .. }
             | Self::CpuUnsupported { .. } => Meaning::Unavailable,
@@ -298,7 +353,10 @@ impl Diagnose for EngineError {
     fn retryable(&self) -> bool {
         match self {
             Self::Remote { report, .. } | Self::Overloaded { report, .. } => report.retryable,
-            Self::CpuUnsupported { .. } | Self::DeadlineExceeded { .. } => false,
+            Self::CpuUnsupported { .. }
+            | Self::PythonMissing { .. }
+            | Self::Environment { .. }
+            | Self::DeadlineExceeded { .. } => false,
             other => other.meaning().retryable(),
         }
     }
@@ -323,6 +381,18 @@ impl Diagnose for EngineError {
             )),
             Self::ModelIsPickle { .. } => Some(
                 "export the model to ONNX, for PyTorch with torch.onnx.export(model, inputs, \"model.onnx\")"
+                    .into(),
+            ),
+            Self::ModelRunsCode { .. } => {
+                Some("let a platform-admin deploy it with --allow-pickle, if you trust whoever made it".into())
+            }
+            Self::PythonMissing { .. } => Some(
+                "install it, or name a Python that has what the model requires: serving.python in config.toml"
+                    .into(),
+            ),
+            Self::Environment { .. } => Some(
+                "see the replica's log, or name a Python that has what the model requires: serving.python in \
+                 config.toml"
                     .into(),
             ),
             Self::ModelTruncated { .. } => {

@@ -8,7 +8,8 @@
 //! - [`client::EngineClient`] is the way to it; [`protocol`] holds what travels.
 //! - [`model_dir`] decides what a folder holds and refuses pickles, torn files and links out of it,
 //!   before any native code sees a byte.
-//! - `onnx` runs ONNX graphs through tract with dynamic batching; `gguf` runs language models through
+//! - `predict` is what engines of tensors share: requests, dynamic batching, answers. `onnx` runs ONNX graphs through
+//!   tract, `python` runs MLflow models in Python processes; `gguf` runs language models through
 //!   llama.cpp under a continuous-batching scheduler of our own.
 //!
 //! Nothing here knows endpoints, routes or tokens.
@@ -22,8 +23,10 @@ mod inference_stats;
 pub mod model_dir;
 mod onnx;
 mod openmp;
+mod predict;
 pub mod process;
 pub mod protocol;
+mod python;
 mod server;
 mod tensor_message;
 

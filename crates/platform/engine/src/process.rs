@@ -19,9 +19,8 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::gguf::GgufEngine;
-use crate::onnx::OnnxEngine;
 use crate::server::{Cell, Engine, accept};
-use crate::{EngineArgs, EngineError, model_dir};
+use crate::{EngineArgs, EngineError, model_dir, onnx, python};
 use corliss_types::Flavor;
 
 /// How often the process looks whether its parent is still there and decoding still works.
@@ -73,10 +72,17 @@ async fn serve(args: EngineArgs, parent: u32) -> Result<(), EngineError> {
             drain(&cell, args.grace_ms).await;
             Ok(())
         }
-        outcome = watch(&cell, parent) => outcome,
+        outcome = watch(&cell, parent) => {
+            if outcome.is_err() && args.kind == Flavor::Pyfunc {
+                // Other instances finish what they compute.
+                drain(&cell, args.grace_ms).await;
+            }
+            outcome
+        }
     };
     server.abort();
     let _ = std::fs::remove_file(&args.listen);
+    let _ = std::fs::remove_dir_all(python::work_folder_of(&args));
     outcome
 }
 
@@ -85,7 +91,7 @@ fn load_in_background(args: &EngineArgs, cell: &Arc<Cell>) -> Result<(), EngineE
     std::thread::Builder::new()
         .name("load".to_owned())
         .spawn(move || {
-            let outcome = load(&args);
+            let outcome = load(&args, &|doing| cell.doing(doing));
             if let Err(error) = &outcome {
                 report(error);
             }
@@ -95,8 +101,8 @@ fn load_in_background(args: &EngineArgs, cell: &Arc<Cell>) -> Result<(), EngineE
         .map_err(|source| EngineError::io("cannot start the loading thread", source))
 }
 
-/// Checks and loads the model of these arguments.
-fn load(args: &EngineArgs) -> Result<Engine, EngineError> {
+/// Checks and loads the model of these arguments; `tell` is given what takes its time.
+fn load(args: &EngineArgs, tell: &dyn Fn(String)) -> Result<Engine, EngineError> {
     let model = model_dir::locate(&args.model)?;
     if model.flavor != args.kind {
         return Err(EngineError::ModelUnsupported {
@@ -108,7 +114,8 @@ fn load(args: &EngineArgs) -> Result<Engine, EngineError> {
     }
     match model.flavor {
         Flavor::Gguf => GgufEngine::load(&model.path, args).map(Engine::Gguf),
-        _ => OnnxEngine::load(&model.path, args).map(Engine::Onnx),
+        Flavor::Pyfunc => python::load(&model.path, args, tell).map(Engine::Predictive),
+        _ => onnx::load(&model.path, args).map(Engine::Predictive),
     }
 }
 

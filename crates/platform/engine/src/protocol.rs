@@ -37,6 +37,9 @@ pub struct Ready {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<ErrorReport>,
+    /// What loading is busy with, where that takes its time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub doing: Option<String>,
 }
 
 /// One input or output of an ONNX model, in the Open Inference Protocol's terms.
@@ -57,7 +60,7 @@ pub struct Metadata {
     pub name: String,
     /// Model version given on start; one entry.
     pub versions: Vec<String>,
-    /// `onnx_tract` or `gguf_llama_cpp`.
+    /// `onnx_tract`, `gguf_llama_cpp`, or by the flavour that loads it, such as `mlflow_sklearn`.
     pub platform: String,
     /// Kind of engine.
     pub flavor: Flavor,
@@ -67,6 +70,9 @@ pub struct Metadata {
     /// Outputs (ONNX).
     #[serde(default)]
     pub outputs: Vec<TensorMetadata>,
+    /// What a request may say beside its tensors, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<String>,
     /// How requests are joined (ONNX).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub batching: Option<Batching>,
@@ -76,13 +82,16 @@ pub struct Metadata {
 }
 
 /// How an ONNX engine joins requests into runs of the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batching {
     /// The most rows of one run; 0 if the model's rows cannot be joined.
     pub rows_max: u32,
     /// How long the first request of a batch waits for others, in microseconds.
     pub delay_us: u64,
-    /// Threads that compute.
+    /// Rows at which a batch is closed without waiting for more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preferred: Vec<u32>,
+    /// Copies of the model that compute at the same time.
     pub instances: u32,
 }
 
@@ -420,7 +429,8 @@ pub struct Stats {
     pub kv_tokens_total: u64,
     /// How many batches had which size: sequences (GGUF) or rows (ONNX), by size.
     pub batch_sizes: BTreeMap<u32, u64>,
-    /// Why each batch was closed, by reason (ONNX): `full`, `delay`, `incompatible`, `unbatchable`.
+    /// Why each batch was closed, by reason (ONNX): `full`, `preferred`, `delay`,
+    /// `deadline`, `incompatible`, `unbatchable`, `alone`, `drained`.
     pub batch_closed: BTreeMap<String, u64>,
     /// Counts and times of requests and runs (ONNX).
     pub inference: InferenceStats,

@@ -25,10 +25,10 @@ use bytes::Bytes;
 
 pub use cursor::READ_MAX_BYTES;
 pub use find::find;
-pub use mlmodel::{Declared, FILE_NAME as MLMODEL, declared};
+pub use mlmodel::{Declared, FILE_NAME as MLMODEL, Python, declared};
 
 /// Rises when the same bytes may be judged differently than before, so that what was found by older rules is found again.
-pub const RULES: i64 = 1;
+pub const RULES: i64 = 2;
 
 /// A file that is read in ranges.
 pub trait Ranged {

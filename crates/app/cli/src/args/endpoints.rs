@@ -30,6 +30,7 @@ pub enum EndpointsCommand {
     /// by itself.
     #[command(after_help = "Examples:
   corliss endpoints deploy digits --model digits@champion --replicas 2
+  corliss endpoints deploy digits --model digits@champion --batch-max 64 --batch-delay 5ms --batch-prefer 16,32
   corliss endpoints deploy digits --model digits/2 --release canary --steps 5,25,50 --step-time 60s --max-error-rate 2%
   corliss endpoints deploy digits --model digits/2 --release canary --max-p99 200ms --max-p99-ratio 1.5
   corliss endpoints deploy digits --model digits/2 --release blue-green --keep 10m
@@ -158,6 +159,23 @@ pub enum Dialect {
     OpenInference,
 }
 
+/// How requests with tensors are joined.
+#[derive(Debug, Args)]
+pub struct BatchingArgs {
+    /// The most rows of a batch [default: what fits the model]
+    #[arg(long, value_name = "ROWS")]
+    pub batch_max: Option<u32>,
+    /// How long the first request of a batch waits for others, such as 2ms or 500us [default: 2ms]
+    #[arg(long, value_name = "TIME", value_parser = micros)]
+    pub batch_delay: Option<u64>,
+    /// Rows at which a batch is closed without waiting for more
+    #[arg(long, value_name = "ROWS,…", value_delimiter = ',')]
+    pub batch_prefer: Vec<u32>,
+    /// Copies of the model in each replica that compute at the same time
+    #[arg(long, value_name = "N")]
+    pub instances: Option<u32>,
+}
+
 /// `corliss endpoints routing`
 #[derive(Debug, Args)]
 pub struct RoutingArgs {
@@ -218,6 +236,22 @@ pub struct RoutingArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrNone(pub Option<u64>);
 
+/// `2ms` as 2000.
+fn micros(text: &str) -> Result<u64, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit = match &text[split..] {
+        "us" | "µs" => 1,
+        "ms" => 1_000,
+        "s" => 1_000_000,
+        _ => 0,
+    };
+    let number: Option<u64> = text[..split].parse().ok();
+    number
+        .filter(|_| unit > 0)
+        .and_then(|number| number.checked_mul(unit))
+        .ok_or_else(|| "not a time such as 2ms, 500us or 1s".to_owned())
+}
+
 fn or_none(text: &str) -> Result<OrNone, String> {
     if text == "none" {
         return Ok(OrNone(None));
@@ -233,4 +267,25 @@ fn weight(text: &str) -> Result<(u32, u32), String> {
         .split_once('=')
         .and_then(|(version, share)| Some((version.parse().ok()?, share.parse().ok()?)));
     parts.ok_or_else(|| "not VERSION=SHARE, as 3=9".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::micros;
+
+    #[test]
+    fn a_time_has_a_unit() {
+        let read = ["2ms", "500us", "1s", "0ms"].map(micros);
+        assert_eq!(read, [Ok(2_000), Ok(500), Ok(1_000_000), Ok(0)]);
+        for wrong in [
+            "2",
+            "ms",
+            "2m",
+            "-1ms",
+            "99999999999999999999s",
+            "18446744073709551615s",
+        ] {
+            assert!(micros(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -46,7 +46,7 @@ fn some_text() -> NonEmptyStringValueParser {
 }
 
 pub use data::{AddArgs, BranchArgs, DataCommand, ImportArgs, JoinArgs, TransferArgs};
-pub use endpoints::{ConnectArgs, Dialect, EndpointsCommand, OrNone, RoutingArgs};
+pub use endpoints::{BatchingArgs, ConnectArgs, Dialect, EndpointsCommand, OrNone, RoutingArgs};
 pub use experiments::{ExperimentsCommand, ImportFrom, ImportMlflowArgs, ImportTensorboardArgs};
 pub use hooks::{AddHookArgs, HookArgs, HooksCommand, SetHookArgs, WhichHook};
 pub use limits::{LimitsCommand, SetLimitsArgs};

@@ -3,6 +3,7 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
+use super::BatchingArgs;
 use super::some_text;
 
 /// `corliss endpoints deploy`
@@ -17,9 +18,12 @@ pub struct DeployArgs {
     /// How many engine processes
     #[arg(long, default_value_t = 1)]
     pub replicas: u32,
-    /// Serve its ONNX or GGUF file even if a pickle, which is never loaded, lies beside it; for platform-admins
+    /// Serve its ONNX or GGUF file even if a pickle, which is never loaded, lies beside it; or, if only Python loads it,
+    /// load it though that runs code of whoever made it; for platform-admins
     #[arg(long)]
     pub allow_pickle: bool,
+    #[command(flatten)]
+    pub batching: BatchingArgs,
     /// Return at once instead of waiting until it is ready, or its release has ended
     #[arg(long, short)]
     pub detach: bool,

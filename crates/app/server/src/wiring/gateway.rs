@@ -11,7 +11,7 @@ use corliss_gateway::{
 };
 use corliss_http::ApiError;
 use corliss_serving as serving;
-use corliss_serving::{DeployRequest, EndpointPhase, EndpointView, Serving, ServingError};
+use corliss_serving::{Batching, DeployRequest, EndpointPhase, EndpointView, Serving, ServingError};
 use http::HeaderValue;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -195,6 +195,7 @@ fn as_it_is(known: &EndpointView) -> DeployRequest {
         resources: known.resources,
         allow_pickle: false,
         release: None,
+        batching: known.batching.clone(),
     }
 }
 
@@ -205,5 +206,6 @@ fn newest(name: &str) -> DeployRequest {
         resources: corliss_types::Resources::default(),
         allow_pickle: false,
         release: None,
+        batching: Batching::default(),
     }
 }

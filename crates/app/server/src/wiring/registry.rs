@@ -22,6 +22,8 @@ use super::tracking::NotABlob;
 
 /// What `flavor_of` looks for: engines tell a model by the ending of its file, and check its bytes later.
 const ENDINGS: [(&str, Flavor); 2] = [(".onnx", Flavor::Onnx), (".gguf", Flavor::Gguf)];
+/// The file in which MLflow says how Python serves a model.
+const MLMODEL: &str = "MLmodel";
 /// Files of a model that are looked at for what it is; models are few files.
 const FILES_MAX: usize = 10_000;
 /// The scheme of logged models.
@@ -181,7 +183,18 @@ fn is_inside(uri: &str, root: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// A model that no engine loads by itself is Python's if MLflow logged it.
 fn flavor<'a>(paths: impl Iterator<Item = &'a str>) -> Flavor {
+    let mut is_logged = false;
+    let paths = paths.inspect(|path| is_logged |= *path == MLMODEL);
+    let flavor = by_ending(paths);
+    match flavor {
+        Flavor::Other if is_logged => Flavor::Pyfunc,
+        flavor => flavor,
+    }
+}
+
+fn by_ending<'a>(paths: impl Iterator<Item = &'a str>) -> Flavor {
     let known = |path: &str| {
         ENDINGS
             .iter()

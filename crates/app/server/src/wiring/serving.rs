@@ -104,6 +104,19 @@ pub struct Replicas {
     pub program: PathBuf,
     /// Where replicas are started.
     pub folder: PathBuf,
+    /// Their environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Replicas {
+    /// What an engine is given of this server's environment: where to find Python, and its user's settings of pip. It
+    /// is kept with the job and shown, so nothing else is.
+    pub fn inherited() -> BTreeMap<String, String> {
+        let given = ["PATH", "HOME"].into_iter();
+        given
+            .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
+            .collect()
+    }
 }
 
 #[async_trait]
@@ -120,7 +133,7 @@ impl ReplicaJobs for Replicas {
             workers: 1,
             launcher: Launcher::None,
             command: Command::Argv(argv),
-            env: BTreeMap::new(),
+            env: self.environment.clone(),
             cwd: self.folder.clone(),
             resources: job.resources,
             timeout_ms: None,

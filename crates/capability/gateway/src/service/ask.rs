@@ -84,11 +84,15 @@ impl Gateway {
         let admission = self.admit(&call)?;
         let limit = call.patience(limit);
         let mut watch = Watch::new(self.sources.clone(), call);
-        // Pinned where it is: moving it into the time-out would copy it.
-        let attempts = pin!(self.attempts(&mut watch, load, question));
-        let result = timeout(limit, attempts).await;
-        let result =
-            result.unwrap_or_else(|_| Err(GatewayError::deadline(watch.endpoint().name().to_owned(), limit)));
+        let result = {
+            // Pinned where it is: moving it into the time-out would copy it.
+            let attempts = pin!(self.attempts(&mut watch, load, question));
+            timeout(limit, attempts).await
+        };
+        let result = match result {
+            Ok(result) => result,
+            Err(_) => Err(GatewayError::deadline(watch.endpoint().name().to_owned(), limit)),
+        };
         match result {
             Ok((lease, answer)) => Ok(Answered {
                 answer,

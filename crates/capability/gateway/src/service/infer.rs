@@ -106,7 +106,7 @@ impl Gateway {
             None => self
                 .endpoints()
                 .into_iter()
-                .filter(|endpoint| endpoint.serves() == Serves::Engine(Flavor::Onnx))
+                .filter(|endpoint| matches!(endpoint.serves(), Serves::Engine(Flavor::Onnx | Flavor::Pyfunc)))
                 .collect(),
         };
         let mut all = Vec::with_capacity(endpoints.len());

@@ -272,6 +272,20 @@ fn tensors(to: &mut Exposition, endpoint: &Endpoint, replica: &ReplicaId, stats:
     ] {
         to.counter(name, help, &labels, value);
     }
+    for (reason, count) in &stats.batch_closed {
+        let labels = [
+            ("model", endpoint.name()),
+            ("version", version.as_str()),
+            ("replica", replica.as_str()),
+            ("reason", reason.as_str()),
+        ];
+        to.counter(
+            "corliss_inference_batch_closed_total",
+            "Batches, by why each was closed.",
+            &labels,
+            *count,
+        );
+    }
     to.gauge(
         "nv_inference_pending_request_count",
         "Requests that wait for a run.",

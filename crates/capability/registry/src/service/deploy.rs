@@ -31,7 +31,8 @@ pub struct Deployed {
 
 impl Registry {
     /// Whether a version may be served: it is approved where its model demands that, none of its files is damaged, and
-    /// none is a pickle, unless `allow_pickle` says that one may lie beside the file that an engine loads.
+    /// none is a pickle, unless `allow_pickle` says that one may lie beside the file that an engine loads. A model that only
+    /// Python loads is served if that runs no code of whoever made it, or `allow_pickle` says that it may.
     ///
     /// # Errors
     /// It may not, and why; or its files cannot be read.
@@ -124,7 +125,22 @@ fn check_contents(
             detail: format!("{}{at}", file.detail),
         });
     }
-    let Some(pickle) = contents.first(Verdict::Unsafe) else {
+    let pickle = contents.first(Verdict::Unsafe);
+    if contents.declared.python && contents.for_an_engine().is_none() {
+        let Some(runs_code) = &contents.declared.runs_code else {
+            return Ok(());
+        };
+        if allow_pickle {
+            return Ok(());
+        }
+        let why = pickle.map(|file| format!("'{}' is {}", file.path, file.detail));
+        return Err(RegistryError::RunsCode {
+            name,
+            version,
+            detail: why.unwrap_or_else(|| runs_code.clone()),
+        });
+    }
+    let Some(pickle) = pickle else {
         return Ok(());
     };
     let (file, detail) = (pickle.path.clone(), pickle.detail.clone());

@@ -166,9 +166,11 @@ impl EndpointReconciler {
             .filter(|replica| !replica.phase.has_ended())
             .map(|replica| {
                 let stats = self.serving.stats(&replica.id);
+                // One with other settings is replaced as one of another version is.
+                let is_current = replica.created >= live.row.settings_since;
                 policy::Replica {
                     id: replica.id.clone(),
-                    version: replica.version,
+                    version: if is_current { replica.version } else { 0 },
                     state: replica_state(replica),
                     in_flight: u32::try_from(stats.running + stats.waiting).unwrap_or(u32::MAX),
                 }

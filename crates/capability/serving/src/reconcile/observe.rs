@@ -3,7 +3,7 @@
 use corliss_engine::args::EngineArgs;
 use corliss_engine::protocol::{EngineState, Ready};
 use corliss_policy_serving::{Crashes, lifecycle};
-use corliss_types::DurationMs;
+use corliss_types::{DurationMs, Flavor};
 use futures_util::future::join_all;
 
 use super::endpoint::{EndpointReconciler, Live};
@@ -53,6 +53,12 @@ impl EndpointReconciler {
         engine.version = replica.version.to_string();
         // An engine that was promised part of the machine computes with that part.
         engine.threads = live.row.desired.resources.cpu_milli.div_ceil(1000) as usize;
+        live.row.desired.batching.tell(&mut engine);
+        if live.row.desired.flavor == Flavor::Pyfunc {
+            engine.python.clone_from(&parts.python.interpreter);
+            engine.environments = Some(parts.python.environments.clone());
+            engine.allow_code = live.row.desired.allow_pickle;
+        }
         let job = ReplicaJob {
             replica: replica.id.clone(),
             name: format!("{}-v{}", live.row.name, replica.version),
@@ -117,6 +123,14 @@ impl EndpointReconciler {
                 state: EngineState::Ready,
                 ..
             }) => self.became_ready(live, index).await,
+            Seen::Engine(Ready {
+                state: EngineState::Loading,
+                doing: Some(doing),
+                ..
+            }) if phase == ReplicaPhase::Starting => {
+                self.move_to(live, index, ReplicaPhase::Starting, Some(doing))
+                    .await
+            }
             Seen::Engine(Ready {
                 state: EngineState::Failed,
                 error,

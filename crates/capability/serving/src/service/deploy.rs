@@ -37,6 +37,7 @@ impl Serving {
             replicas: request.replicas,
             resources: request.resources,
             allow_pickle: request.allow_pickle,
+            batching: request.batching,
         };
         let order = Order {
             name: name.to_owned(),
@@ -249,5 +250,5 @@ fn check(name: &str, request: &DeployRequest) -> Result<(), ServingError> {
     if request.resources.cpu_milli > MAX_CPU_MILLI {
         return invalid("resources.cpu_milli", format!("must not exceed {MAX_CPU_MILLI}"));
     }
-    Ok(())
+    request.batching.check()
 }

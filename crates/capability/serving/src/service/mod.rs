@@ -46,6 +46,17 @@ pub struct ServingParts {
     pub traffic: Arc<dyn Traffic>,
     /// Private folder of the running installation; sockets go below it.
     pub run_folder: PathBuf,
+    /// Where the Python of models is.
+    pub python: PythonPlace,
+}
+
+/// Where the Python of models is that only Python loads.
+#[derive(Debug, Clone, Default)]
+pub struct PythonPlace {
+    /// One for all of them, used as it is.
+    pub interpreter: Option<PathBuf>,
+    /// Where environments of theirs are made otherwise.
+    pub environments: PathBuf,
 }
 
 /// Endpoints. Shared by the handlers, the reconciler and other rooms' ports.
@@ -136,7 +147,9 @@ impl Serving {
     pub(crate) fn forget(&self, replica: &ReplicaId) {
         self.engines().remove(replica);
         // The engine removes it too, unless it was killed.
-        let _ = std::fs::remove_file(self.sockets.path(replica));
+        let socket = self.sockets.path(replica);
+        let _ = std::fs::remove_file(&socket);
+        let _ = std::fs::remove_dir_all(socket.with_extension("work"));
     }
 
     fn engines(&self) -> MutexGuard<'_, BTreeMap<ReplicaId, Engine>> {

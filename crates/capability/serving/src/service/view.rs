@@ -72,6 +72,7 @@ impl Serving {
             release_plan: row.release_plan,
             release,
             allow_pickle: row.desired.allow_pickle,
+            batching: row.desired.batching,
             deployed_by: row.deployed_by,
             service: None,
             created_ms: row.created,

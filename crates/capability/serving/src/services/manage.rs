@@ -129,6 +129,7 @@ pub(crate) fn view(row: ServiceRow) -> EndpointView {
         replicas_ready: count,
         resources: Resources::default(),
         routing: row.routing,
+        batching: Default::default(),
         release_plan: Default::default(),
         release: None,
         allow_pickle: false,

@@ -6,6 +6,7 @@ use corliss_policy_serving::Routing;
 use corliss_policy_serving::release::ReleasePlan;
 use corliss_types::{Flavor, ModelName, Resources, Timestamp, VersionId};
 
+use crate::Batching;
 use crate::types::EndpointPhase;
 
 /// What an endpoint should be, resolved.
@@ -27,6 +28,8 @@ pub struct Desired {
     pub resources: Resources,
     /// Whether a pickle may lie beside it.
     pub allow_pickle: bool,
+    /// How requests with tensors are joined.
+    pub batching: Batching,
 }
 
 /// An endpoint as stored.
@@ -60,6 +63,8 @@ pub struct EndpointRow {
     pub routing: Routing,
     /// How new versions get out.
     pub release_plan: ReleasePlan,
+    /// Replicas that are older were started with other settings.
+    pub settings_since: Timestamp,
 }
 
 impl EndpointRow {
@@ -137,7 +142,9 @@ fn endpoint(row: &Row) -> Result<EndpointRow, StoreError> {
                 accelerators: count(row, "accelerators")?,
             },
             allow_pickle: row.boolean("allow_pickle")?,
+            batching: serde_json::from_str(&row.text("batching")?).unwrap_or_default(),
         },
+        settings_since: row.timestamp("settings_ms")?,
         deleting: row.boolean("deleting")?,
         generation: row.integer("generation")?,
         crashes: count(row, "crashes")?,
@@ -177,7 +184,8 @@ pub fn upsert_endpoint(
     by: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let params: [Value; 13] = [
+    let batching = serde_json::to_string(&desired.batching).unwrap_or_default();
+    let params: [Value; 14] = [
         name.into(),
         (&desired.reference).into(),
         (&desired.model).into(),
@@ -191,16 +199,19 @@ pub fn upsert_endpoint(
         now.into(),
         desired.allow_pickle.into(),
         by.into(),
+        batching.as_str().into(),
     ];
     tx.execute(
         "INSERT INTO serving_endpoints (name, reference, model, version, files, flavor, replicas, cpu_milli,
              memory_bytes, accelerators, deleting, generation, crashes, last_crash_ms, phase, reason,
-             created_ms, updated_ms, allow_pickle, deployed_by)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 1, 0, 0, 'deploying', NULL, $11, $11, $12, $13)
+             created_ms, updated_ms, allow_pickle, deployed_by, batching, settings_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 1, 0, 0, 'deploying', NULL, $11, $11, $12, $13, $14, $11)
          ON CONFLICT (name) DO UPDATE SET reference = $2, model = $3, version = $4, files = $5, flavor = $6,
              replicas = $7, cpu_milli = $8, memory_bytes = $9, accelerators = $10, deleting = 0,
              generation = serving_endpoints.generation + 1, crashes = 0, last_crash_ms = 0,
-             phase = 'deploying', reason = NULL, updated_ms = $11, allow_pickle = $12, deployed_by = $13",
+             phase = 'deploying', reason = NULL, updated_ms = $11, allow_pickle = $12, deployed_by = $13,
+             batching = $14, settings_ms = CASE WHEN serving_endpoints.batching = $14
+                 THEN serving_endpoints.settings_ms ELSE $11 END",
         &params,
     )?;
     Ok(())

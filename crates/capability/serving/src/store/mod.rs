@@ -107,5 +107,9 @@ pub const MIGRATIONS: Migrations = Migrations {
         updated_ms BIGINT NOT NULL
     );
     ",
+        "
+    ALTER TABLE serving_endpoints ADD COLUMN batching TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE serving_endpoints ADD COLUMN settings_ms BIGINT NOT NULL DEFAULT 0;
+    ",
     ],
 };

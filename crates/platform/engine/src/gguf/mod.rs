@@ -102,6 +102,7 @@ impl GgufEngine {
             flavor: Flavor::Gguf,
             inputs: Vec::new(),
             outputs: Vec::new(),
+            parameters: Vec::new(),
             batching: None,
             language: Some(LanguageMetadata {
                 context_tokens: self.loaded.limits.context_tokens,

@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::EngineError;
+use corliss_model_format::{MLMODEL, declared};
 use corliss_types::Flavor;
 
 pub(crate) use gguf::GgufSummary;
@@ -26,7 +27,7 @@ const MAX_DEPTH: usize = 8;
 pub struct ModelFile {
     /// Kind; never [`Flavor::Other`].
     pub flavor: Flavor,
-    /// The file, as found under the folder that was given.
+    /// The file, as found under the folder that was given; that folder itself if it is Python's.
     pub path: PathBuf,
 }
 
@@ -44,12 +45,29 @@ pub fn detect_flavor(dir: &Path) -> Result<Flavor, EngineError> {
 /// Finds the one model of a folder (or takes the file that was given) and checks that it is whole.
 pub fn locate(dir: &Path) -> Result<ModelFile, EngineError> {
     let files = list(dir)?;
-    let model = choose(&files)?;
+    let model = match choose(&files) {
+        // What an engine of ours loads comes first.
+        Err(error) if !is_pythons(dir, &files) => return Err(error),
+        Err(EngineError::ModelMissing { .. } | EngineError::ModelIsPickle { .. }) => ModelFile {
+            flavor: Flavor::Pyfunc,
+            path: dir.to_path_buf(),
+        },
+        chosen => chosen?,
+    };
     check(&model)?;
     Ok(model)
 }
 
+/// Whether Python serves this folder, by MLflow's word. Whether it may load what lies there is not said by that.
+fn is_pythons(dir: &Path, files: &[PathBuf]) -> bool {
+    let file = dir.join(MLMODEL);
+    files.contains(&file) && fs::read(file).is_ok_and(|text| declared(&text).python.is_some())
+}
+
 fn check(model: &ModelFile) -> Result<(), EngineError> {
+    if model.flavor == Flavor::Pyfunc {
+        return Ok(());
+    }
     if pickle::is_pickle(&model.path)? {
         return Err(EngineError::ModelIsPickle {
             file: file_name(&model.path),
@@ -112,7 +130,7 @@ fn none_found(files: &[PathBuf]) -> EngineError {
         };
     }
     EngineError::ModelMissing {
-        wanted: ".onnx or .gguf",
+        wanted: ".onnx, .gguf or MLmodel",
         found: files.iter().take(5).map(|path| file_name(path)).collect(),
     }
 }

@@ -140,3 +140,16 @@ fn a_link_out_of_the_folder_is_refused_and_one_inside_is_not() {
     symlink(outside.path().join("secret.onnx"), dir.path().join("extra.txt")).unwrap();
     assert_eq!(locate(dir.path()).unwrap_err().code(), "model_escapes");
 }
+
+#[test]
+fn what_mlflow_logged_for_python_is_pythons_unless_an_engine_of_ours_loads_it() {
+    let python = b"flavors: {python_function: {loader_module: mlflow.sklearn}}".as_slice();
+    let pickled = ("model.pkl", b"\x80\x04\x95".as_slice());
+    let dir = folder(&[("MLmodel", python), pickled]);
+    let found = locate(dir.path()).unwrap();
+    assert_eq!((found.flavor, found.path.as_path()), (Flavor::Pyfunc, dir.path()));
+    let both = folder(&[("MLmodel", python), ("model.onnx", ONNX)]);
+    assert_eq!(locate(both.path()).unwrap().flavor, Flavor::Onnx);
+    let other = b"flavors: {onnx: {data: model.onnx}}".as_slice();
+    assert_eq!(refusal(&[("MLmodel", other), pickled]).code(), "model_is_pickle");
+}

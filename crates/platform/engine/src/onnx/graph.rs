@@ -11,28 +11,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tract_onnx::pb;
 use tract_onnx::prelude::{
-    DatumType, InferenceFact, InferenceModel, InferenceModelExt, IntoTValue, IntoTensor, TValue, TVec,
-    Tensor, TypedModel, TypedSimplePlan,
+    InferenceFact, InferenceModel, InferenceModelExt, IntoTValue, IntoTensor, TValue, TVec, Tensor,
+    TypedModel, TypedSimplePlan,
 };
 
-use super::datatype;
 use crate::EngineError;
 use crate::model_dir::read_onnx;
-use crate::protocol::TensorMetadata;
+use crate::predict::{Model, Named, TensorSpec, datum_of_onnx};
 
 /// Plans kept; the least recently used goes first.
 const MAX_PLANS: usize = 24;
-
-/// One input or output as the model declares it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct TensorSpec {
-    pub name: String,
-    pub datum: DatumType,
-    /// `None` where any size is taken.
-    pub dims: Vec<Option<usize>>,
-    /// Name of the first axis's size, empty if it has none.
-    first_axis: String,
-}
 
 /// Input shapes, in the model's order.
 type Shapes = Vec<Vec<usize>>;
@@ -41,23 +29,13 @@ type Plan = Arc<TypedSimplePlan>;
 /// A model and its plans.
 pub(super) struct Graph {
     model: InferenceModel,
-    pub inputs: Vec<TensorSpec>,
-    pub outputs: Vec<TensorSpec>,
-    /// Whether rows along the first axis are independent, so that requests can be joined.
-    pub batchable: bool,
+    inputs: Vec<TensorSpec>,
+    outputs: Vec<TensorSpec>,
+    /// Names of the outputs.
+    names: Vec<Arc<str>>,
+    batchable: bool,
     /// Most recently used last.
     plans: Mutex<Vec<(Shapes, Plan)>>,
-}
-
-impl TensorSpec {
-    pub fn metadata(&self) -> TensorMetadata {
-        let size = |dim: &Option<usize>| dim.and_then(|dim| i64::try_from(dim).ok()).unwrap_or(-1);
-        TensorMetadata {
-            name: self.name.clone(),
-            datatype: datatype::name(self.datum).to_owned(),
-            shape: self.dims.iter().map(size).collect(),
-        }
-    }
 }
 
 impl Graph {
@@ -90,8 +68,10 @@ impl Graph {
         )?;
         let outputs = specs(graph.output.iter())?;
         let batchable = shares_first_axis(&inputs, &outputs);
+        let (inputs, outputs) = (bare(inputs), bare(outputs));
         let loaded = Self {
             model: parsed.model,
+            names: outputs.iter().map(|spec| Arc::from(spec.name.as_str())).collect(),
             inputs,
             outputs,
             batchable,
@@ -121,7 +101,7 @@ impl Graph {
     }
 
     /// Runs the model on tensors of exactly these shapes.
-    pub fn run(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, EngineError> {
+    fn compute(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, EngineError> {
         let shapes: Shapes = inputs.iter().map(|tensor| tensor.shape().to_vec()).collect();
         let plan = self.plan(&shapes)?;
         let values: TVec<TValue> = inputs.into_iter().map(IntoTValue::into_tvalue).collect();
@@ -163,6 +143,34 @@ impl Graph {
     }
 }
 
+impl Model for Graph {
+    fn inputs(&self) -> &[TensorSpec] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[TensorSpec] {
+        &self.outputs
+    }
+
+    fn batchable(&self) -> bool {
+        self.batchable
+    }
+
+    fn pads(&self) -> bool {
+        true
+    }
+
+    fn run(&self, _: usize, inputs: Vec<Tensor>, _: Option<&str>) -> Result<Vec<Named>, EngineError> {
+        let outputs = self.compute(inputs)?;
+        if outputs.len() != self.names.len() {
+            let detail = format!("{} outputs, not {}", outputs.len(), self.names.len());
+            return Err(EngineError::Compute { detail });
+        }
+        let named = self.names.iter().cloned().zip(outputs);
+        Ok(named.map(|(name, tensor)| Named { name, tensor }).collect())
+    }
+}
+
 /// Calls into tract; a panic there (it indexes by names from the file) is an error of this model alone.
 fn guarded<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, EngineError> {
     match catch_unwind(AssertUnwindSafe(call)) {
@@ -176,20 +184,29 @@ fn guarded<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Resu
     }
 }
 
+/// An input or output, and the name of its first axis's size; empty if it has none.
+type Declared = (TensorSpec, String);
+
+fn bare(declared: Vec<Declared>) -> Vec<TensorSpec> {
+    declared.into_iter().map(|(spec, _)| spec).collect()
+}
+
 /// Rows are independent if every input and output begins with the same dynamic axis.
-fn shares_first_axis(inputs: &[TensorSpec], outputs: &[TensorSpec]) -> bool {
-    let Some(first) = inputs.first() else { return false };
+fn shares_first_axis(inputs: &[Declared], outputs: &[Declared]) -> bool {
+    let Some((_, first)) = inputs.first() else {
+        return false;
+    };
     inputs
         .iter()
         .chain(outputs)
-        .all(|spec| matches!(spec.dims.first(), Some(None)) && spec.first_axis == first.first_axis)
+        .all(|(spec, axis)| matches!(spec.dims.first(), Some(None)) && axis == first)
 }
 
-fn specs<'a>(infos: impl Iterator<Item = &'a pb::ValueInfoProto>) -> Result<Vec<TensorSpec>, EngineError> {
+fn specs<'a>(infos: impl Iterator<Item = &'a pb::ValueInfoProto>) -> Result<Vec<Declared>, EngineError> {
     infos.map(spec).collect()
 }
 
-fn spec(info: &pb::ValueInfoProto) -> Result<TensorSpec, EngineError> {
+fn spec(info: &pb::ValueInfoProto) -> Result<Declared, EngineError> {
     let refuse = |what: &str| EngineError::ModelUnsupported {
         detail: format!("'{}' {what}", info.name),
     };
@@ -198,8 +215,8 @@ fn spec(info: &pb::ValueInfoProto) -> Result<TensorSpec, EngineError> {
     else {
         return Err(refuse("is not declared as a tensor"));
     };
-    let datum = datatype::from_onnx(tensor.elem_type)
-        .ok_or_else(|| refuse("has an element type that is not served"))?;
+    let datum =
+        datum_of_onnx(tensor.elem_type).ok_or_else(|| refuse("has an element type that is not served"))?;
     let axes = tensor
         .shape
         .as_ref()
@@ -216,10 +233,11 @@ fn spec(info: &pb::ValueInfoProto) -> Result<TensorSpec, EngineError> {
             _ => None,
         })
         .collect();
-    Ok(TensorSpec {
+    let spec = TensorSpec {
         name: info.name.clone(),
         datum,
         dims,
-        first_axis,
-    })
+        is_column: false,
+    };
+    Ok((spec, first_axis))
 }

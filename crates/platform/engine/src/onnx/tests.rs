@@ -4,6 +4,7 @@ use bytes::Bytes;
 use corliss_diagnostics::Diagnose;
 use serde_json::{Value, json};
 
+use super::load as load_model;
 use super::*;
 
 /// Protobuf's two wire types that ONNX files use here.
@@ -91,7 +92,7 @@ fn expected(row: [f64; 3]) -> [f64; 2] {
 }
 
 struct Fixture {
-    engine: OnnxEngine,
+    engine: PredictiveEngine,
     _dir: tempfile::TempDir,
 }
 
@@ -103,12 +104,12 @@ fn load(file: &[u8], change: impl FnOnce(&mut EngineArgs)) -> Fixture {
     args.threads = 2;
     change(&mut args);
     Fixture {
-        engine: OnnxEngine::load(&path, &args).unwrap(),
+        engine: load_model(&path, &args).unwrap(),
         _dir: dir,
     }
 }
 
-async fn infer(engine: &OnnxEngine, request: &Value) -> Result<Value, EngineError> {
+async fn infer(engine: &PredictiveEngine, request: &Value) -> Result<Value, EngineError> {
     let answer = engine.infer(&Bytes::from(request.to_string()), None).await?;
     assert_eq!(answer.json_bytes, None);
     Ok(serde_json::from_slice(&answer.pieces.concat()).unwrap())
@@ -289,7 +290,7 @@ async fn an_operator_that_is_unknown_fails_on_loading() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.onnx");
     std::fs::write(&path, unknown).unwrap();
-    let error = OnnxEngine::load(&path, &EngineArgs::new(Flavor::Onnx, dir.path(), "/unused"))
+    let error = load_model(&path, &EngineArgs::new(Flavor::Onnx, dir.path(), "/unused"))
         .err()
         .unwrap();
     assert_eq!(error.code(), "model_unsupported");
@@ -337,7 +338,7 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
 
 /// A message whose JSON is followed by these tensors.
 async fn infer_binary(
-    engine: &OnnxEngine,
+    engine: &PredictiveEngine,
     request: &Value,
     tensors: &[&[u8]],
 ) -> Result<(Value, Vec<u8>), EngineError> {
@@ -564,4 +565,63 @@ async fn statistics_count_requests_runs_and_where_time_went() {
         .map(|(rows, runs)| (*rows, runs.infer.count))
         .collect();
     assert_eq!(runs, [(1, 1), (2, 1), (4, 1)]);
+}
+
+/// Three requests of one row at the same time, after one that makes the engine expect company.
+async fn three_at_once(engine: &PredictiveEngine) {
+    let one = request(&[[1.0, 2.0, 3.0]]);
+    let calls = (0..3).map(|_| async { drop(infer(engine, &one).await.unwrap()) });
+    futures(calls).await;
+}
+
+#[tokio::test]
+async fn a_preferred_size_closes_a_batch_at_once() {
+    let fixture = load(&linear(), |args| {
+        // Without the preference they would wait for an hour.
+        args.batch_delay_us = 3_600_000_000;
+        args.prefer_batch = vec![3, 999];
+        args.instances = 1;
+    });
+    let engine = &fixture.engine;
+    three_at_once(engine).await;
+    let closed = engine.stats().batch_closed;
+    assert_eq!(closed.get("preferred"), Some(&1), "{closed:?}");
+    let batching = engine.metadata().batching.unwrap();
+    assert_eq!(
+        (batching.preferred, batching.instances),
+        (vec![3], 1),
+        "999 is more than a batch may have"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_is_in_a_hurry_closes_its_batch_and_one_that_is_too_late_is_not_computed() {
+    let fixture = load(&linear(), |args| args.batch_delay_us = 3_600_000_000);
+    let engine = &fixture.engine;
+    let mut hurried = request(&[[1.0, 2.0, 3.0]]);
+    hurried["parameters"] = json!({ "timeout": 2_000_000 });
+    infer(engine, &hurried).await.unwrap();
+    let calls = (0..2).map(|_| async { infer(engine, &hurried).await });
+    futures(calls.map(|call| async { assert!(call.await.is_ok()) })).await;
+    assert!(engine.stats().batch_closed.contains_key("deadline"));
+    hurried["parameters"] = json!({ "timeout": 1 });
+    let late = infer(engine, &hurried).await.unwrap_err();
+    assert_eq!(
+        (late.code(), late.meaning().http_status()),
+        ("request_deadline_exceeded", 504)
+    );
+    hurried["parameters"] = json!({ "timeout": -1 });
+    let wrong = infer(engine, &hurried).await.unwrap_err();
+    assert_eq!(wrong.field().as_deref(), Some("parameters.timeout"));
+}
+
+#[tokio::test]
+async fn an_engine_that_ends_waits_for_nobody() {
+    let fixture = load(&linear(), |args| args.batch_delay_us = 3_600_000_000);
+    fixture.engine.drain();
+    infer(&fixture.engine, &request(&[[1.0, 2.0, 3.0]]))
+        .await
+        .unwrap();
+    let closed = fixture.engine.stats().batch_closed;
+    assert_eq!(closed.get("drained"), Some(&1), "{closed:?}");
 }

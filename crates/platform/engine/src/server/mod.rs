@@ -11,7 +11,7 @@ use corliss_diagnostics::{Diagnose, ErrorReport};
 
 use crate::EngineError;
 use crate::gguf::GgufEngine;
-use crate::onnx::OnnxEngine;
+use crate::predict::PredictiveEngine;
 use crate::protocol::{EngineState, Ready};
 use corliss_types::Flavor;
 
@@ -19,14 +19,15 @@ pub(crate) use connection::accept;
 
 /// A model that answers.
 pub(crate) enum Engine {
-    /// ONNX through tract.
-    Onnx(OnnxEngine),
+    /// Tensors: ONNX through tract, or MLflow's models through Python.
+    Predictive(PredictiveEngine),
     /// GGUF through llama.cpp.
     Gguf(GgufEngine),
 }
 
 enum Phase {
-    Loading,
+    /// What it does meanwhile, if that takes its time.
+    Loading(Option<String>),
     Ready(Arc<Engine>),
     Failed(ErrorReport),
 }
@@ -44,7 +45,7 @@ impl Cell {
     pub fn new(flavor: Flavor) -> Self {
         Self {
             flavor,
-            phase: Mutex::new(Phase::Loading),
+            phase: Mutex::new(Phase::Loading(None)),
             draining: AtomicBool::new(false),
             active: AtomicUsize::new(0),
         }
@@ -59,9 +60,22 @@ impl Cell {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
+    /// What loading is busy with.
+    pub fn doing(&self, what: String) {
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Phase::Loading(doing) = &mut *phase {
+            *doing = Some(what);
+        }
+    }
+
     /// From now on new requests are refused.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
+        if let Ok(engine) = self.engine()
+            && let Engine::Predictive(engine) = engine.as_ref()
+        {
+            engine.drain();
+        }
     }
 
     /// Requests whose answer is not complete.
@@ -74,30 +88,38 @@ impl Cell {
         match &*self.phase.lock().unwrap_or_else(PoisonError::into_inner) {
             Phase::Ready(engine) => match engine.as_ref() {
                 Engine::Gguf(engine) => engine.failure(),
-                Engine::Onnx(_) => None,
+                Engine::Predictive(engine) => engine.failure(),
             },
             _ => None,
         }
     }
 
     fn ready(&self) -> Ready {
-        let (state, error) = match &*self.phase.lock().unwrap_or_else(PoisonError::into_inner) {
-            Phase::Failed(error) => (EngineState::Failed, Some(error.clone())),
-            _ if self.draining.load(Ordering::SeqCst) => (EngineState::Draining, None),
-            Phase::Loading => (EngineState::Loading, None),
-            Phase::Ready(_) => (EngineState::Ready, None),
+        let (mut error, mut doing) = (None, None);
+        let state = match &*self.phase.lock().unwrap_or_else(PoisonError::into_inner) {
+            Phase::Failed(reason) => {
+                error = Some(reason.clone());
+                EngineState::Failed
+            }
+            _ if self.draining.load(Ordering::SeqCst) => EngineState::Draining,
+            Phase::Loading(what) => {
+                doing.clone_from(what);
+                EngineState::Loading
+            }
+            Phase::Ready(_) => EngineState::Ready,
         };
         Ready {
             state,
             flavor: self.flavor,
             error,
+            doing,
         }
     }
 
     fn engine(&self) -> Result<Arc<Engine>, EngineError> {
         match &*self.phase.lock().unwrap_or_else(PoisonError::into_inner) {
             Phase::Ready(engine) => Ok(Arc::clone(engine)),
-            Phase::Loading => Err(EngineError::NotReady { state: "loading" }),
+            Phase::Loading(_) => Err(EngineError::NotReady { state: "loading" }),
             Phase::Failed(_) => Err(EngineError::NotReady { state: "failed" }),
         }
     }

@@ -43,14 +43,14 @@ async fn route(cell: &Arc<Cell>, request: Request<Incoming>) -> Result<Response<
         (&Method::GET, "/metadata") => Ok(json(
             StatusCode::OK,
             &match cell.engine()?.as_ref() {
-                Engine::Onnx(engine) => engine.metadata(),
+                Engine::Predictive(engine) => engine.metadata(),
                 Engine::Gguf(engine) => engine.metadata(),
             },
         )),
         (&Method::GET, "/stats") => Ok(json(
             StatusCode::OK,
             &match cell.engine()?.as_ref() {
-                Engine::Onnx(engine) => engine.stats(),
+                Engine::Predictive(engine) => engine.stats(),
                 Engine::Gguf(engine) => engine.stats(),
             },
         )),
@@ -70,10 +70,10 @@ async fn compute(
 ) -> Result<Response<Body>, EngineError> {
     let engine = cell.engine()?;
     match (engine.as_ref(), path.as_str()) {
-        (Engine::Onnx(onnx), "/infer") => {
+        (Engine::Predictive(engine), "/infer") => {
             let json_bytes = json_length(request.headers())?;
             let body = read(request).await?;
-            Ok(tensors(onnx.infer(&body, json_bytes).await?))
+            Ok(tensors(engine.infer(&body, json_bytes).await?))
         }
         (Engine::Gguf(gguf), "/generate") => {
             let wanted = parse(&read(request).await?)?;

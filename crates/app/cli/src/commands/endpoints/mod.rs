@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::args::EndpointsCommand;
+use crate::args::{BatchingArgs, EndpointsCommand};
 use crate::confirm::confirm;
 use crate::context::{Context, typed};
 use crate::error::CliResult;
@@ -30,6 +30,10 @@ pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
             if args.allow_pickle {
                 body["allow_pickle"] = json!(true);
             }
+            let batching = batching_of(&args.batching);
+            if batching != json!({}) {
+                body["batching"] = batching;
+            }
             if let Some(plan) = releases::plan(&args.release) {
                 body["release"] = plan;
             }
@@ -45,6 +49,24 @@ pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
         EndpointsCommand::Routing(args) => routing::run(context, args),
         EndpointsCommand::Requests { name, limit } => requests::run(context, name, *limit),
     }
+}
+
+fn batching_of(args: &BatchingArgs) -> Value {
+    let mut batching = json!({});
+    let numbers = [
+        ("rows_max", args.batch_max.map(u64::from)),
+        ("delay_us", args.batch_delay),
+        ("instances", args.instances.map(u64::from)),
+    ];
+    for (name, number) in numbers {
+        if let Some(number) = number {
+            batching[name] = json!(number);
+        }
+    }
+    if !args.batch_prefer.is_empty() {
+        batching["preferred"] = json!(args.batch_prefer);
+    }
+    batching
 }
 
 fn list(context: &Context) -> CliResult {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use corliss_pipelines::ports::{Deployment, EndpointsPort, PortError};
-use corliss_serving::{DeployRequest, Serving};
+use corliss_serving::{Batching, DeployRequest, Serving};
 
 /// Deployments.
 pub struct Endpoints(pub Arc<Serving>);
@@ -19,6 +19,7 @@ impl EndpointsPort for Endpoints {
             // A file that anybody may submit is not the word of somebody who may allow this.
             allow_pickle: false,
             release: None,
+            batching: Batching::default(),
         };
         self.0
             .deploy(&deployment.name, request, &deployment.submitted_by)

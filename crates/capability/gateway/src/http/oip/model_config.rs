@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use corliss_engine::protocol::TensorMetadata;
 use corliss_http::{ApiError, Json, Path};
+use corliss_types::Flavor;
 use serde_json::{Value, json};
 
 use super::Target;
@@ -20,7 +21,11 @@ pub(super) struct ModelConfig {
     /// The most rows of one run; 0 if requests are not joined.
     pub(super) rows_max: u32,
     pub(super) delay_us: u64,
-    /// Replicas times the threads of each.
+    /// Rows at which a batch is closed without waiting for more.
+    pub(super) preferred: Vec<u32>,
+    /// What computes.
+    pub(super) backend: &'static str,
+    /// Replicas times the copies of the model in each.
     pub(super) instances: u32,
     pub(super) inputs: Vec<TensorConfig>,
     pub(super) outputs: Vec<TensorConfig>,
@@ -48,7 +53,7 @@ pub(super) async fn show(
     let mut view = json!({
         "name": config.name,
         "platform": config.platform,
-        "backend": BACKEND,
+        "backend": config.backend,
         "version_policy": { "specific": { "versions": [config.version] } },
         "max_batch_size": config.rows_max,
         "input": tensors(&config.inputs),
@@ -57,11 +62,12 @@ pub(super) async fn show(
     });
     if config.rows_max > 0 {
         view["dynamic_batching"] = json!({ "max_queue_delay_microseconds": config.delay_us });
+        if !config.preferred.is_empty() {
+            view["dynamic_batching"]["preferred_batch_size"] = json!(config.preferred);
+        }
     }
     Ok(Json(view))
 }
-
-pub(super) const BACKEND: &str = "tract";
 
 pub(super) async fn read(
     gateway: &Gateway,
@@ -71,7 +77,8 @@ pub(super) async fn read(
     let endpoint = gateway.tensor_endpoint(name, version)?;
     let metadata = gateway.metadata(name, version).await?;
     let batching = metadata.batching;
-    let rows_max = batching.map_or(0, |batching| batching.rows_max);
+    let batch = batching.as_ref();
+    let rows_max = batch.map_or(0, |batching| batching.rows_max);
     let replicas = u32::try_from(endpoint.size()).unwrap_or(u32::MAX);
     let tensors = |tensors: &[TensorMetadata]| {
         tensors
@@ -80,14 +87,19 @@ pub(super) async fn read(
             .collect()
     };
     Ok(ModelConfig {
+        backend: match metadata.flavor {
+            Flavor::Pyfunc => "python",
+            _ => "tract",
+        },
         inputs: tensors(&metadata.inputs),
         outputs: tensors(&metadata.outputs),
         name: metadata.name,
         platform: metadata.platform,
         version: i64::from(endpoint.version()),
         rows_max,
-        delay_us: batching.map_or(0, |batching| batching.delay_us),
-        instances: replicas.saturating_mul(batching.map_or(1, |batching| batching.instances)),
+        delay_us: batch.map_or(0, |batching| batching.delay_us),
+        instances: replicas.saturating_mul(batch.map_or(1, |batching| batching.instances)),
+        preferred: batching.map(|batching| batching.preferred).unwrap_or_default(),
     })
 }
 

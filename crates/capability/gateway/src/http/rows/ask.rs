@@ -14,8 +14,38 @@ const NESTING_MAX: usize = 16;
 /// A request, and how many rows it has if it came in rows.
 #[derive(Debug)]
 pub(super) struct Given {
-    pub(super) body: Vec<u8>,
+    inputs: Vec<Value>,
+    params: Map<String, Value>,
     pub(super) rows: Option<usize>,
+}
+
+impl Given {
+    /// As the engine takes it.
+    pub(super) fn body(&self) -> Result<Vec<u8>, GatewayError> {
+        let mut body = json!({ "inputs": self.inputs });
+        if !self.params.is_empty() {
+            body["parameters"] = json!(self.params);
+        }
+        serde_json::to_vec(&body).map_err(|error| invalid("body", &error.to_string()))
+    }
+}
+
+/// The same request, and what it says beside its data.
+pub(super) fn with_params(
+    model: &Metadata,
+    params: Map<String, Value>,
+    given: Given,
+) -> Result<Given, GatewayError> {
+    let is_unknown = |name: &&String| !model.parameters.contains(*name);
+    if let Some(name) = params.keys().find(is_unknown) {
+        let name: String = name.chars().take(80).collect();
+        let reason = match model.parameters.as_slice() {
+            [] => format!("has '{name}', and the model takes none"),
+            known => format!("has '{name}', and the model takes {}", known.join(", ")),
+        };
+        return Err(invalid("params", &reason));
+    }
+    Ok(Given { params, ..given })
 }
 
 /// A value for each row: of the one input, or an object with a value for each.
@@ -25,6 +55,9 @@ pub(super) fn of_rows(model: &Metadata, field: &str, rows: Vec<Value>) -> Result
     }
     let count = rows.len();
     let is_named = |row: &Value| row.as_object().is_some_and(|row| !is_packed(row));
+    if is_table(model, &rows) {
+        return of_cells(model, field, rows);
+    }
     if !rows.iter().any(is_named) {
         let input = only(model, field, "each row must be an object with a value for each")?;
         return given(vec![tensor(input, Value::Array(rows), field)?], Some(count));
@@ -46,6 +79,23 @@ pub(super) fn of_rows(model: &Metadata, field: &str, rows: Vec<Value>) -> Result
         .map(|(input, column)| tensor(input, Value::Array(column), field))
         .collect();
     given(tensors?, Some(count))
+}
+
+/// Whether rows are lists with a cell for each of several columns, in their order.
+fn is_table(model: &Metadata, rows: &[Value]) -> bool {
+    let width = model.inputs.len();
+    let are_columns = model.inputs.iter().all(|input| input.shape == [-1]);
+    let has_cells = |row: &Value| row.as_array().is_some_and(|cells| cells.len() == width);
+    width > 1 && are_columns && rows.iter().all(has_cells)
+}
+
+fn of_cells(model: &Metadata, field: &str, rows: Vec<Value>) -> Result<Given, GatewayError> {
+    let names: Vec<String> = model.inputs.iter().map(|input| input.name.clone()).collect();
+    let cells = rows.into_iter().map(|row| match row {
+        Value::Array(cells) => cells,
+        other => vec![other],
+    });
+    of_table(model, field, &names, cells.collect())
 }
 
 /// Whole tensors: that of the one input, or an object with one for each.
@@ -103,9 +153,11 @@ pub(super) fn of_table(
 }
 
 fn given(inputs: Vec<Value>, rows: Option<usize>) -> Result<Given, GatewayError> {
-    let body = serde_json::to_vec(&json!({ "inputs": inputs }));
-    let body = body.map_err(|error| invalid("body", &error.to_string()))?;
-    Ok(Given { body, rows })
+    Ok(Given {
+        inputs,
+        params: Map::new(),
+        rows,
+    })
 }
 
 fn tensor(input: &TensorMetadata, mut data: Value, field: &str) -> Result<Value, GatewayError> {
@@ -217,13 +269,14 @@ mod tests {
                 })
                 .collect(),
             outputs: Vec::new(),
+            parameters: Vec::new(),
             batching: None,
             language: None,
         }
     }
 
     fn inputs(given: Result<Given, GatewayError>) -> Value {
-        let body: Value = serde_json::from_slice(&given.unwrap().body).unwrap();
+        let body: Value = serde_json::from_slice(&given.unwrap().body().unwrap()).unwrap();
         let short = |input: &Value| json!([input["name"], input["shape"], input["data"]]);
         body["inputs"].as_array().unwrap().iter().map(short).collect()
     }
@@ -246,6 +299,7 @@ mod tests {
         );
         for (model, wrong, words) in [
             (&two, json!([[1, 2]]), "x, y"),
+            (&two, json!([[[1, 2], 3]]), "x, y"),
             (&two, json!([{"x": [1, 2]}]), "instances[0]: lacks 'y'"),
             (
                 &two,
@@ -258,6 +312,35 @@ mod tests {
             let error = of_rows(model, "instances", rows(wrong)).unwrap_err().to_string();
             assert!(error.contains(words), "{error} lacks {words}");
         }
+    }
+
+    #[test]
+    fn lists_are_rows_of_columns_in_their_order() {
+        let columns = model(&[("b", &[-1]), ("a", &[-1])]);
+        let given = of_rows(&columns, "instances", rows(json!([[1, 2], [3, 4]])));
+        assert_eq!(inputs(given), json!([["b", [2], [1, 3]], ["a", [2], [2, 4]]]));
+        let short = of_rows(&columns, "instances", rows(json!([[1, 2], [3]])));
+        assert!(short.unwrap_err().to_string().contains("the model takes b, a"));
+    }
+
+    #[test]
+    fn parameters_are_those_of_the_model() {
+        let mut model = model(&[("x", &[-1])]);
+        let ask = |model: &Metadata, params: Value| {
+            let given = of_rows(model, "instances", rows(json!([1]))).unwrap();
+            let Value::Object(params) = params else { panic!() };
+            with_params(model, params, given).map(|given| given.body().unwrap())
+        };
+        assert!(ask(&model, json!({})).is_ok());
+        let refused = ask(&model, json!({"k": 1})).unwrap_err().to_string();
+        assert!(
+            refused.contains("'k'") && refused.contains("takes none"),
+            "{refused}"
+        );
+        model.parameters = vec!["k".to_owned()];
+        let body: Value = serde_json::from_slice(&ask(&model, json!({"k": 1})).unwrap()).unwrap();
+        assert_eq!(body["parameters"], json!({"k": 1}));
+        assert!(ask(&model, json!({"j": 1})).is_err());
     }
 
     #[test]

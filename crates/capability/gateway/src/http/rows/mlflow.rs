@@ -66,12 +66,6 @@ async fn score(
         Some(params) => read("params", &params)?,
         None => None,
     };
-    if params.is_some_and(|params| !params.is_empty()) {
-        return Err(GatewayError::UnsupportedParameter {
-            parameter: "params".to_owned(),
-            instead: Some("a model of tensors has none"),
-        });
-    }
     let given: Vec<&str> = FORMS
         .into_iter()
         .filter(|form| body.contains_key(*form))
@@ -88,7 +82,7 @@ async fn score(
             instead: None,
         });
     }
-    predict(gateway, name, origin, |model| match form {
+    let given = |model: &Metadata| match form {
         "dataframe_split" => {
             let table: Split = read(form, &data)?;
             let widths = table.data.iter().map(Vec::len);
@@ -102,6 +96,9 @@ async fn score(
         }
         "instances" => ask::of_rows(model, form, read(form, &data)?),
         _ => ask::of_tensors(model, form, read(form, &data)?),
+    };
+    predict(gateway, name, origin, |model| {
+        ask::with_params(model, params.unwrap_or_default(), given(model)?)
     })
     .await
 }
@@ -224,6 +221,7 @@ mod tests {
                 shape: vec![-1, 3],
             }],
             outputs: Vec::new(),
+            parameters: Vec::new(),
             batching: None,
             language: None,
         }
@@ -233,7 +231,7 @@ mod tests {
     fn records_keep_the_order_of_their_columns() {
         let table = |text: &str| table_of(&model(), "f", serde_json::from_str(text).unwrap());
         let given = table(r#"[{"z": 1, "a": 2, "m": 3}, {"m": 6, "z": 4, "a": 5}]"#).unwrap();
-        let body: Value = serde_json::from_slice(&given.body).unwrap();
+        let body: Value = serde_json::from_slice(&given.body().unwrap()).unwrap();
         assert_eq!(body["inputs"][0]["data"], json!([[1, 2, 3], [4, 5, 6]]));
         for wrong in [
             r#"[{"z": 1}, {"a": 2}]"#,

@@ -73,7 +73,7 @@ async fn predict(
     gateway.tensor_endpoint(name, None)?;
     let metadata = gateway.metadata(name, None).await?;
     let given = given(&metadata)?;
-    let request = TensorMessage::of_json(given.body);
+    let request = TensorMessage::of_json(given.body()?);
     let outputs = gateway.infer(name, None, origin, request).await?;
     answer::read(&outputs.pieces.concat(), given.rows)
 }

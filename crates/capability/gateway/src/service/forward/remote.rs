@@ -160,6 +160,7 @@ impl Remote {
             inputs: told.inputs,
             outputs: told.outputs,
             batching: None,
+            parameters: Vec::new(),
             language: None,
         })
     }

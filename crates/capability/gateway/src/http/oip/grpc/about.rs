@@ -97,6 +97,11 @@ pub(super) async fn config(
         .await
         .map_err(GatewayError::into_api)?;
     let dynamic_batching = (config.rows_max > 0).then_some(ModelDynamicBatching {
+        preferred_batch_size: config
+            .preferred
+            .iter()
+            .map(|rows| i32::try_from(*rows).unwrap_or(i32::MAX))
+            .collect(),
         max_queue_delay_microseconds: config.delay_us,
     });
     let input = |tensor: model_config::TensorConfig| ModelInput {
@@ -111,7 +116,7 @@ pub(super) async fn config(
     };
     let config = ModelConfig {
         platform: config.platform,
-        backend: model_config::BACKEND.to_owned(),
+        backend: config.backend.to_owned(),
         version_policy: Some(ModelVersionPolicy {
             specific: Some(SpecificVersions {
                 versions: vec![config.version],

@@ -251,6 +251,8 @@ pub(super) struct ModelInstanceGroup {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ModelDynamicBatching {
+    #[prost(int32, repeated, tag = "1")]
+    pub preferred_batch_size: Vec<i32>,
     #[prost(uint64, tag = "2")]
     pub max_queue_delay_microseconds: u64,
 }

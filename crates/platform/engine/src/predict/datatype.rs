@@ -20,7 +20,7 @@ const TYPES: &[(&str, DatumType, i32)] = &[
 ];
 
 /// The protocol's name of a tract type.
-pub(super) fn name(datum: DatumType) -> &'static str {
+pub(crate) fn name(datum: DatumType) -> &'static str {
     TYPES
         .iter()
         .find(|(_, known, _)| *known == datum)
@@ -28,9 +28,17 @@ pub(super) fn name(datum: DatumType) -> &'static str {
 }
 
 /// The tract type of ONNX's number.
-pub(super) fn from_onnx(number: i32) -> Option<DatumType> {
+pub(crate) fn from_onnx(number: i32) -> Option<DatumType> {
     TYPES
         .iter()
         .find(|(.., known)| *known == number)
+        .map(|(_, datum, _)| *datum)
+}
+
+/// The tract type of a name of the protocol.
+pub(crate) fn from_name(name: &str) -> Option<DatumType> {
+    TYPES
+        .iter()
+        .find(|(known, ..)| *known == name)
         .map(|(_, datum, _)| *datum)
 }

@@ -2,13 +2,15 @@
 //! what was expected and what was given.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tract_onnx::prelude::Tensor;
 
-use super::graph::{Graph, TensorSpec};
+use super::model::{Model, TensorSpec};
 use super::parameters::Parameters;
 use super::{datatype, raw, tensor};
 use crate::EngineError;
@@ -24,17 +26,20 @@ pub(super) struct Checked {
     pub id: Option<String>,
     /// In the model's order.
     pub inputs: Vec<Tensor>,
-    /// In the order asked for.
-    pub wanted: Vec<Wanted>,
+    pub wanted: Wanted,
+    /// What the model is told beside its tensors, as a JSON object.
+    pub params: Option<Arc<str>>,
+    /// How long the answer is of use.
+    pub timeout: Option<Duration>,
 }
 
-/// An output that is asked for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted {
-    /// Its place among the model's outputs.
-    pub index: usize,
-    /// As bytes after the JSON, not in it.
-    pub binary: bool,
+/// Which outputs are asked for.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// All, in the model's order; whether as bytes after the JSON, not in it.
+    All { binary: bool },
+    /// These, in this order: the name of each, and whether as bytes.
+    These(Vec<(String, bool)>),
 }
 
 #[derive(Deserialize)]
@@ -76,7 +81,11 @@ enum Data<'a> {
 }
 
 /// Parses and checks a request body, of which `json_bytes` are JSON and the rest tensors.
-pub(super) fn parse(body: &[u8], json_bytes: Option<usize>, graph: &Graph) -> Result<Checked, EngineError> {
+pub(super) fn parse(
+    body: &[u8],
+    json_bytes: Option<usize>,
+    model: &dyn Model,
+) -> Result<Checked, EngineError> {
     let (json, tensors) = match json_bytes {
         None => (body, None),
         Some(length) => match body.split_at_checked(length) {
@@ -100,27 +109,27 @@ pub(super) fn parse(body: &[u8], json_bytes: Option<usize>, graph: &Graph) -> Re
     }
     let mut parameters = Parameters::new(request.parameters.as_ref(), "parameters".to_owned());
     let all_binary = parameters.flag("binary_data_output")?.unwrap_or(false);
+    // Triton's, in microseconds.
+    let timeout = parameters.whole("timeout")?.filter(|timeout| *timeout > 0);
+    let params = params(&mut parameters, model)?;
     parameters.finish(None)?;
-    known_names(&request.inputs, graph)?;
+    known_names(&request.inputs, model)?;
     let data = data(&request.inputs, tensors)?;
-    let mut inputs = Vec::with_capacity(graph.inputs.len());
-    for spec in &graph.inputs {
+    let mut inputs = Vec::with_capacity(model.inputs().len());
+    for spec in model.inputs() {
         inputs.push(input(spec, &request.inputs, &data)?);
     }
-    same_rows(&inputs, graph)?;
+    same_rows(&inputs, model)?;
     let wanted = match &request.outputs {
-        Some(names) if !names.is_empty() => wanted(names, all_binary, graph)?,
-        _ => (0..graph.outputs.len())
-            .map(|index| Wanted {
-                index,
-                binary: all_binary,
-            })
-            .collect(),
+        Some(names) if !names.is_empty() => Wanted::These(wanted(names, all_binary, model)?),
+        _ => Wanted::All { binary: all_binary },
     };
     Ok(Checked {
         id: request.id,
         inputs,
         wanted,
+        params,
+        timeout: timeout.map(Duration::from_micros),
     })
 }
 
@@ -168,11 +177,11 @@ fn data<'a>(inputs: &[Input<'a>], tensors: Option<&'a [u8]>) -> Result<Vec<Data<
     Err(EngineError::invalid("inputs", detail))
 }
 
-fn known_names(inputs: &[Input<'_>], graph: &Graph) -> Result<(), EngineError> {
+fn known_names(inputs: &[Input<'_>], model: &dyn Model) -> Result<(), EngineError> {
     for (index, input) in inputs.iter().enumerate() {
         let field = format!("inputs[{index}].name");
-        if !graph.inputs.iter().any(|spec| spec.name == input.name) {
-            let names = || graph.inputs.iter().map(|spec| spec.name.as_str());
+        if !model.inputs().iter().any(|spec| spec.name == input.name) {
+            let names = || model.inputs().iter().map(|spec| spec.name.as_str());
             let hint = match corliss_diagnostics::nearest(&input.name, names()) {
                 Some(near) => format!("did you mean '{near}'?"),
                 None => format!("the model takes {}", names().collect::<Vec<_>>().join(", ")),
@@ -237,6 +246,11 @@ fn shape(spec: &TensorSpec, given: &[i64]) -> Result<Vec<usize>, String> {
             spec.name
         )
     };
+    let given = match given {
+        // One cell in each row is a column, too.
+        [rows, 1] if spec.is_column => std::slice::from_ref(rows),
+        other => other,
+    };
     if given.len() != spec.dims.len() {
         return Err(mismatch());
     }
@@ -263,19 +277,19 @@ fn shape(spec: &TensorSpec, given: &[i64]) -> Result<Vec<usize>, String> {
 }
 
 /// Where rows can be joined, all inputs of one request must have the same number of them.
-fn same_rows(inputs: &[Tensor], graph: &Graph) -> Result<(), EngineError> {
-    if !graph.batchable {
+fn same_rows(inputs: &[Tensor], model: &dyn Model) -> Result<(), EngineError> {
+    if !model.batchable() {
         return Ok(());
     }
     let rows = |tensor: &Tensor| tensor.shape().first().copied().unwrap_or(0);
     let first = inputs.first().map_or(0, rows);
-    for (spec, tensor) in graph.inputs.iter().zip(inputs) {
+    for (spec, tensor) in model.inputs().iter().zip(inputs) {
         if rows(tensor) != first {
             let detail = format!(
                 "input '{}' has {} rows but '{}' has {first}",
                 spec.name,
                 rows(tensor),
-                graph.inputs[0].name
+                model.inputs()[0].name
             );
             return Err(EngineError::invalid("inputs", detail));
         }
@@ -283,31 +297,57 @@ fn same_rows(inputs: &[Tensor], graph: &Graph) -> Result<(), EngineError> {
     Ok(())
 }
 
-fn wanted(names: &[Output<'_>], all_binary: bool, graph: &Graph) -> Result<Vec<Wanted>, EngineError> {
-    let mut wanted: Vec<Wanted> = Vec::with_capacity(names.len().min(graph.outputs.len()));
+fn wanted(
+    names: &[Output<'_>],
+    all_binary: bool,
+    model: &dyn Model,
+) -> Result<Vec<(String, bool)>, EngineError> {
+    let mut wanted: Vec<(String, bool)> = Vec::new();
     for (place, output) in names.iter().enumerate() {
         let mut parameters =
             Parameters::new(output.parameters.as_ref(), format!("outputs[{place}].parameters"));
         let binary = parameters.flag("binary_data")?.unwrap_or(all_binary);
         parameters.finish(Some(&output.name))?;
-        let index = output_index(&output.name, graph)?;
-        if wanted.iter().any(|earlier| earlier.index == index) {
+        if wanted.len() >= MAX_INPUTS {
+            let detail = format!("more than {MAX_INPUTS} outputs were asked for");
+            return Err(EngineError::invalid("outputs", detail));
+        }
+        let known = model.outputs();
+        if !known.is_empty() && !known.iter().any(|spec| spec.name == output.name) {
+            return Err(no_output(
+                &output.name,
+                known.iter().map(|spec| spec.name.as_str()),
+            ));
+        }
+        if wanted.iter().any(|(earlier, _)| *earlier == output.name) {
             let detail = format!("output '{}' is asked for twice", output.name);
             return Err(EngineError::invalid(format!("outputs[{place}].name"), detail));
         }
-        wanted.push(Wanted { index, binary });
+        wanted.push((output.name.clone().into_owned(), binary));
     }
     Ok(wanted)
 }
 
-fn output_index(name: &str, graph: &Graph) -> Result<usize, EngineError> {
-    graph
-        .outputs
-        .iter()
-        .position(|spec| spec.name == name)
-        .ok_or_else(|| {
-            let names: Vec<&str> = graph.outputs.iter().map(|spec| spec.name.as_str()).collect();
-            let hint = format!("the model gives {}", names.join(", "));
-            EngineError::invalid_hint("outputs", format!("the model has no output '{name}'"), hint)
-        })
+/// An output that is asked for and not given.
+pub(super) fn no_output<'a>(name: &str, given: impl Iterator<Item = &'a str>) -> EngineError {
+    let names: Vec<&str> = given.collect();
+    let hint = format!("the model gives {}", names.join(", "));
+    let name: String = name.chars().take(80).collect();
+    EngineError::invalid_hint("outputs", format!("the model has no output '{name}'"), hint)
+}
+
+/// The model's own parameters, if it has any and they are given.
+fn params(parameters: &mut Parameters<'_>, model: &dyn Model) -> Result<Option<Arc<str>>, EngineError> {
+    let mut given = Map::new();
+    for param in model.params() {
+        if let Some(value) = parameters.value(&param.name) {
+            given.insert(param.name.clone(), value.clone());
+        }
+    }
+    if given.is_empty() {
+        return Ok(None);
+    }
+    let text = serde_json::to_string(&given);
+    text.map(|text| Some(Arc::from(text)))
+        .map_err(|error| EngineError::invalid("parameters", error.to_string()))
 }

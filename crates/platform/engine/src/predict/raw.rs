@@ -9,7 +9,7 @@ use super::{datatype, tensor};
 const LENGTH_BYTES: usize = 4;
 
 /// Reads bytes as a tensor of this type and shape. The error is a phrase about the data.
-pub(super) fn parse(bytes: &[u8], datum: DatumType, shape: &[usize]) -> Result<Tensor, String> {
+pub(crate) fn parse(bytes: &[u8], datum: DatumType, shape: &[usize]) -> Result<Tensor, String> {
     if datum == DatumType::String {
         return tensor::of_texts(shape, texts(bytes, shape)?);
     }
@@ -86,7 +86,7 @@ fn texts(mut bytes: &[u8], shape: &[usize]) -> Result<Vec<String>, String> {
 }
 
 /// The tensor's bytes, which are not copied unless it holds texts.
-pub(super) fn write(tensor: Tensor) -> Result<Bytes, String> {
+pub(crate) fn write(tensor: Tensor) -> Result<Bytes, String> {
     if tensor.datum_type() == DatumType::String {
         let view = tensor
             .to_plain_array_view::<String>()

@@ -14,7 +14,7 @@ pub(super) struct Parameters<'a> {
     given: Option<&'a Map<String, Value>>,
     /// Where they stand, in dotted form.
     place: String,
-    known: Vec<&'static str>,
+    known: Vec<String>,
 }
 
 impl<'a> Parameters<'a> {
@@ -39,13 +39,25 @@ impl<'a> Parameters<'a> {
         })
     }
 
+    /// A whole number.
+    pub fn whole(&mut self, name: &'static str) -> Result<Option<u64>, EngineError> {
+        self.read(name, "a whole number from 0", Value::as_u64)
+    }
+
+    /// Whatever stands there.
+    pub fn value(&mut self, name: &str) -> Option<&'a Value> {
+        self.known.push(name.to_owned());
+        let value = self.given.and_then(|given| given.get(name));
+        value.filter(|value| !value.is_null())
+    }
+
     fn read<T>(
         &mut self,
         name: &'static str,
         expected: &str,
         read: impl Fn(&Value) -> Option<T>,
     ) -> Result<Option<T>, EngineError> {
-        self.known.push(name);
+        self.known.push(name.to_owned());
         match self.given.and_then(|given| given.get(name)) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => read(value).map(Some).ok_or_else(|| {
@@ -60,7 +72,7 @@ impl<'a> Parameters<'a> {
     /// Refuses what is left, of the tensor of this name if it is one's.
     pub fn finish(self, tensor: Option<&str>) -> Result<(), EngineError> {
         for (name, value) in self.given.into_iter().flatten() {
-            let known = self.known.iter().chain(HARMLESS).any(|known| known == name);
+            let known = self.known.contains(name) || HARMLESS.contains(&name.as_str());
             if known || says_nothing(value) {
                 continue;
             }
