@@ -147,7 +147,7 @@ def test_a_canary_goes_through_without_one_failed_request(models: Corliss, endpo
     assert "step 1 of 2: 20 % of the requests" in told and "step 2 of 2: 60 % of the requests" in told, told
     assert "version 1 to 2, completed" in done.stdout, done.stdout
     one = newest(models, endpoint)
-    assert (one["state"], one["started_by"]) == ("completed", "admin"), one
+    assert (one["state"], one["started_by"]) == ("completed", "local-admin"), one
     for step, percent in zip(one["steps"], (20, 60), strict=True):
         assert step["percent"] == percent and step["new"]["requests"] >= 20 and step["new"]["errors"] == 0, step
         assert step["new"]["p99_us"] > 0 and step["ended_ms"] - step["begun_ms"] >= 1000, step
@@ -191,7 +191,7 @@ def test_what_cannot_be_loaded_is_rolled_back_in_the_engines_words(models: Corli
 
 def test_a_kill_in_the_middle_of_a_canary_skips_nothing(models: Corliss, endpoint: str) -> None:
     with traffic(models, endpoint) as asked:
-        release(models, endpoint, 2, *CANARY, "--steps", "20,60", "--min-requests", "60")
+        release(models, endpoint, 2, "--release", "canary", "--step-time", "1s", "--steps", "20,60", "--min-requests", "60")
         before = until(models, endpoint, lambda one: one["step"] == 1 and begun(one))
         models.kill_server()
         models.up()
@@ -272,7 +272,7 @@ def test_a_switch_and_back_at_once(models: Corliss, endpoint: str) -> None:
         assert paused["state"] == "paused"
         assert json.loads(models.cli("endpoints", "resume", endpoint, "--json"))["state"] == "running"
         started = {replica["id"] for replica in shown["replicas"]}
-        assert "rolled back by admin" in models.cli("endpoints", "rollback", endpoint)
+        assert "rolled back by local-admin" in models.cli("endpoints", "rollback", endpoint)
         before = asked.answers[1]
         poll("it is switched back", lambda: asked.answers[1] > before + 50)
         now = models.api(f"/endpoints/{endpoint}")
