@@ -14,7 +14,7 @@ pub(super) const BATCH_TOKENS: usize = 512;
 /// pieces when it comes again, and answered alike to the last bit.
 const PROMPT_TOKENS_ALONE: usize = 256;
 /// Prompt tokens of an iteration beside others, at least and at most.
-const PROMPT_TOKENS_BESIDE: std::ops::RangeInclusive<usize> = 32..=256;
+const PROMPT_TOKENS_BESIDE: std::ops::RangeInclusive<usize> = 64..=256;
 /// The same before anything was measured.
 const PROMPT_TOKENS_AT_FIRST: usize = 128;
 /// What prompts may take of an iteration beside others.
@@ -204,7 +204,7 @@ mod tests {
         let share = |token| shares(&sequences, &pace(token))[1];
         assert_eq!(share(Duration::from_micros(1_000)), 100);
         assert_eq!(share(Duration::from_micros(10)), 256);
-        assert_eq!(share(Duration::from_millis(20)), 32);
+        assert_eq!(share(Duration::from_millis(20)), 64);
         let alone = equals(&[Prompt(1000)]);
         assert_eq!(shares(&alone, &pace(Duration::from_millis(20))), [256]);
         let mut told = pace(Duration::from_micros(1_000));
