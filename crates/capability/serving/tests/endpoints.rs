@@ -19,6 +19,7 @@ fn request(model: &str, replicas: u32) -> DeployRequest {
         replicas,
         resources: Resources::default(),
         allow_pickle: false,
+        batching: Default::default(),
         release: None,
     }
 }
@@ -187,6 +188,7 @@ async fn a_pickle_is_served_where_somebody_allowed_it_and_the_log_says_who() {
         assert_eq!(refused.unwrap_err().to_string(), "it holds a pickle");
         let allowed = DeployRequest {
             allow_pickle: true,
+            batching: Default::default(),
             ..request("unsafe@champion", 1)
         };
         let deploy = |request| world.serving.deploy("net", request, "root");

@@ -22,6 +22,7 @@ fn request(model: &str, replicas: u32, release: Option<ReleasePlan>) -> DeployRe
         replicas,
         resources: Resources::default(),
         allow_pickle: false,
+        batching: Default::default(),
         release,
     }
 }
