@@ -2,7 +2,7 @@
 //!
 //! They meet some hundred times for every token. With OpenMP's barrier (compiled in, statically: ggml's own spins
 //! without bound) whoever is there first spins so many turns of a loop, and sleeps if the other is still not there. What
-//! is best depends on what else the machine does, so the engine finds it out while it runs (`gguf/patience.rs`) and
+//! is best depends on what else the machine does, so the engine goes by that while it runs (`gguf/patience.rs`) and
 //! says so here. The number is a variable inside libgomp, which reads it at each wait; what libgomp offers instead is an
 //! environment variable that it reads once, before `main`.
 

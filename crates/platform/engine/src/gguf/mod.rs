@@ -10,7 +10,7 @@
 //! - `prefix` says what of them a new request goes on from;
 //! - `schedule` decides what goes into a batch, who waits for whom and who loses a place, and nothing else;
 //! - `sequence` is a request with a place;
-//! - `patience` finds out how compute threads had better wait for each other;
+//! - `patience` says how compute threads had better wait for each other, by what `run_queue` tells of the machine;
 //! - `sampler` picks tokens, from scores that `adjuster` may have changed, among those that a `constraint` allows;
 //! - `tools` lays out calls of tools, holds answers to their form, and reads calls out of them;
 //! - `text`, `template`, `logprobs` and `echo` (of a prompt) are what their names say.
@@ -34,6 +34,7 @@ mod patience;
 mod prefix;
 mod queue;
 mod request;
+mod run_queue;
 mod sampler;
 mod schedule;
 mod sequence;

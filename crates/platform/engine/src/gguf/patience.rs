@@ -1,11 +1,11 @@
-//! How long compute threads should wait for each other before they sleep, found out by trying. Pure: how long turns took
-//! goes in, which way to wait comes out.
+//! How long compute threads should wait for each other before they sleep. Pure: how long turns took, and how much of it
+//! their thread stood in line for a CPU, goes in; which way to wait comes out.
 //!
 //! Alone on its CPUs a thread had better wait awake: the other is there in microseconds, and to sleep and wake up again
-//! takes longer. Beside other busy processes the other often has no CPU, and whoever waits awake burns the time in which
-//! it could have run: with three of them on two CPUs 12 tokens a second were decoded instead of 45. Nothing that can be
-//! read beforehand tells which it is, so now and then both ways take turns for some iterations, and the faster one stays.
-//! What is tried costs more the worse it is, so what stays is tried again ever more rarely.
+//! takes longer, a fifth of the tokens a second. Beside other busy processes the other often has no CPU, and whoever
+//! waits awake burns the time in which it could have run: there a token may take seconds instead of a hundredth of one.
+//! So threads sleep until the machine has shown for a while that nobody else wants its CPUs, and at the first turn that
+//! says otherwise they sleep again, each time for longer.
 
 use std::time::Duration;
 
@@ -26,114 +26,67 @@ impl Patience {
             Self::Asleep => 300,
         }
     }
-
-    fn other(self) -> Self {
-        match self {
-            Self::Awake => Self::Asleep,
-            Self::Asleep => Self::Awake,
-        }
-    }
 }
 
-/// Iterations from one trial to the next, at least and at most.
-const REST: std::ops::RangeInclusive<u32> = 64..=2048;
-/// Iterations of each way in a trial.
-const TRIED: u32 = 8;
-/// Iterations that a trial may take, since only those with as many sequences are compared.
-const TRIAL_MAX: u32 = 64;
-/// How much less time the other way must take, so that chance alone changes nothing: a 32nd.
-const WORTH: u32 = 32;
+/// For how long the machine must be quiet before threads wait awake: after the first disturbance, and at most.
+const QUIET: Duration = Duration::from_secs(1);
+const QUIET_MAX: Duration = Duration::from_secs(64);
+/// Of a turn's time, the share in line for a CPU that is no sign of anybody else: one in so many.
+const CALM: u32 = 50;
+/// As much is a sign, if it is more than a scheduler's tick.
+const BUSY: u32 = 10;
+const TICK: Duration = Duration::from_millis(4);
 
 /// Chooses the way to wait.
 #[derive(Debug)]
 pub(super) struct Chooser {
-    chosen: Patience,
-    rest: u32,
-    doing: Doing,
-}
-
-#[derive(Debug)]
-enum Doing {
-    Resting {
-        left: u32,
-    },
-    Trying {
-        left: u32,
-        /// Sequences of the iterations that are compared.
-        sequences: usize,
-        chosen: (u32, Duration),
-        other: (u32, Duration),
-    },
+    now: Patience,
+    /// How long the machine must be quiet before the next try.
+    needed: Duration,
+    /// Time of turns, and of it in line, since the last sign of others.
+    quiet: (Duration, Duration),
 }
 
 impl Chooser {
     pub fn new() -> Self {
         Self {
-            chosen: Patience::Awake,
-            rest: *REST.start(),
-            doing: Doing::Resting { left: *REST.start() },
+            now: Patience::Asleep,
+            needed: QUIET,
+            quiet: Default::default(),
         }
     }
 
-    /// How to wait in the next iteration.
+    /// How to wait in the next turn.
     pub fn now(&self) -> Patience {
-        match &self.doing {
-            Doing::Trying { chosen, other, .. } if other.0 < chosen.0 => self.chosen.other(),
-            _ => self.chosen,
-        }
+        self.now
     }
 
-    /// Takes note of an iteration in which each of so many sequences had one token, and nothing else was computed.
-    pub fn took(&mut self, sequences: usize, time: Duration) {
-        let tried = self.now();
-        match &mut self.doing {
-            Doing::Resting { left } => {
-                *left -= 1;
-                if *left == 0 {
-                    self.doing = Doing::Trying {
-                        left: TRIAL_MAX,
-                        sequences,
-                        chosen: (0, Duration::ZERO),
-                        other: (0, Duration::ZERO),
-                    };
-                }
+    /// Takes note of a turn that took so long, of which its thread stood in line for so long; none if that is not known,
+    /// and then nobody waits awake.
+    pub fn took(&mut self, time: Duration, in_line: Option<Duration>) {
+        let Some(in_line) = in_line else {
+            self.now = Patience::Asleep;
+            return;
+        };
+        let disturbed = in_line > TICK && in_line > time / BUSY;
+        self.quiet = (self.quiet.0 + time, self.quiet.1 + in_line);
+        match self.now {
+            Patience::Awake if disturbed => {
+                self.now = Patience::Asleep;
+                self.needed = (self.needed * 2).min(QUIET_MAX);
+                self.quiet = Default::default();
             }
-            Doing::Trying {
-                left,
-                sequences: compared,
-                chosen,
-                other,
-            } => {
-                *left -= 1;
-                if *compared != sequences {
-                    *compared = sequences;
-                    (*chosen, *other) = Default::default();
-                } else {
-                    let sum = if tried == self.chosen {
-                        &mut *chosen
-                    } else {
-                        &mut *other
-                    };
-                    *sum = (sum.0 + 1, sum.1 + time);
+            // It has gone well for long: the next disturbance is the first one again.
+            Patience::Awake if self.quiet.0 > QUIET_MAX => self.needed = QUIET,
+            Patience::Asleep if disturbed => self.quiet = Default::default(),
+            Patience::Asleep if self.quiet.0 >= self.needed => {
+                if self.quiet.1 < self.quiet.0 / CALM {
+                    self.now = Patience::Awake;
                 }
-                let (chosen, other, left) = (*chosen, *other, *left);
-                if chosen.0 == TRIED && other.0 == TRIED {
-                    self.decide(other.1 + other.1 / WORTH < chosen.1);
-                } else if left == 0 {
-                    self.decide(false);
-                }
+                self.quiet = Default::default();
             }
+            _ => {}
         }
-    }
-
-    fn decide(&mut self, changes: bool) {
-        if changes {
-            self.chosen = self.chosen.other();
-            self.rest = *REST.start();
-        } else {
-            self.rest = self.rest.saturating_mul(2).min(*REST.end());
-        }
-        self.doing = Doing::Resting { left: self.rest };
     }
 }
 
@@ -143,57 +96,51 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Runs iterations that take so long awake and asleep; answers how many were of the dearer way.
-    fn run(chooser: &mut Chooser, iterations: u32, awake: Duration, asleep: Duration) -> u32 {
-        let mut dearer = 0;
-        for _ in 0..iterations {
-            let time = match chooser.now() {
-                Patience::Awake => awake,
-                Patience::Asleep => asleep,
-            };
-            dearer += u32::from(time > awake.min(asleep));
-            chooser.took(8, time);
+    /// So many turns of 10 ms, of which each stood in line for so long.
+    fn run(chooser: &mut Chooser, turns: u32, in_line: Duration) {
+        for _ in 0..turns {
+            chooser.took(10 * MS + in_line, Some(in_line));
         }
-        dearer
     }
 
     #[test]
-    fn the_faster_way_stays_and_a_change_is_noticed() {
+    fn threads_wait_awake_once_the_machine_was_quiet() {
         let mut chooser = Chooser::new();
-        run(&mut chooser, 500, 10 * MS, 12 * MS);
-        assert_eq!(chooser.chosen, Patience::Awake);
-        // Other processes came: whoever waits awake takes four times as long.
-        run(&mut chooser, 2500, 48 * MS, 12 * MS);
-        assert_eq!(chooser.chosen, Patience::Asleep);
-        run(&mut chooser, 2500, 10 * MS, 12 * MS);
-        assert_eq!(chooser.chosen, Patience::Awake);
+        assert_eq!(chooser.now(), Patience::Asleep);
+        run(&mut chooser, 90, MS / 10);
+        assert_eq!(chooser.now(), Patience::Asleep);
+        run(&mut chooser, 20, MS / 10);
+        assert_eq!(chooser.now(), Patience::Awake);
     }
 
     #[test]
-    fn the_dearer_way_is_tried_ever_more_rarely() {
+    fn one_turn_in_line_is_enough_to_sleep_and_the_next_try_takes_longer() {
         let mut chooser = Chooser::new();
-        run(&mut chooser, 4000, 10 * MS, 40 * MS);
-        let dearer = run(&mut chooser, 20_000, 10 * MS, 40 * MS);
-        assert!((8..=100).contains(&dearer), "{dearer}");
+        for seconds in [1, 2, 4, 8, 16, 32, 64, 64] {
+            run(&mut chooser, seconds * 100 - 10, Duration::ZERO);
+            assert_eq!(chooser.now(), Patience::Asleep, "{seconds}");
+            run(&mut chooser, 20, Duration::ZERO);
+            assert_eq!(chooser.now(), Patience::Awake, "{seconds}");
+            run(&mut chooser, 1, 40 * MS);
+            assert_eq!(chooser.now(), Patience::Asleep, "{seconds}");
+        }
+        run(&mut chooser, 20_000, Duration::ZERO);
+        run(&mut chooser, 1, 40 * MS);
+        run(&mut chooser, 210, Duration::ZERO);
+        assert_eq!(chooser.now(), Patience::Awake);
     }
 
     #[test]
-    fn what_differs_little_changes_nothing() {
+    fn beside_others_nobody_waits_awake() {
+        for in_line in [MS, 5 * MS, 500 * MS] {
+            let mut chooser = Chooser::new();
+            run(&mut chooser, 5000, in_line);
+            assert_eq!(chooser.now(), Patience::Asleep, "{in_line:?}");
+        }
         let mut chooser = Chooser::new();
-        run(&mut chooser, 5000, 100 * MS, 98 * MS);
-        assert_eq!(chooser.chosen, Patience::Awake);
-    }
-
-    #[test]
-    fn iterations_of_different_size_are_not_compared() {
-        let mut chooser = Chooser::new();
-        // Awake the sequences are always many, asleep always few.
         for _ in 0..5000 {
-            match chooser.now() {
-                Patience::Awake => chooser.took(16, 20 * MS),
-                Patience::Asleep => chooser.took(1, 5 * MS),
-            }
+            chooser.took(10 * MS, None);
         }
-        assert_eq!(chooser.chosen, Patience::Awake);
+        assert_eq!(chooser.now(), Patience::Asleep);
     }
 }

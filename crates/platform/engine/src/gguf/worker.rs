@@ -12,6 +12,7 @@ use super::loaded::{Loaded, unsupported};
 use super::patience::Chooser;
 use super::queue::{Queue, Verdict};
 use super::request::Job;
+use super::run_queue::RunQueue;
 use super::schedule::{Pace, Phase, shares, victim, waits_for_twin};
 use super::sequence::{Ending, Sequence};
 use crate::protocol::GenerateEvent;
@@ -65,6 +66,7 @@ fn run(loaded: &Loaded, queue: &Queue, ready: &mpsc::SyncSender<Result<(), Engin
         embedder: Embedder::new(loaded),
         pace: Pace::default(),
         patience: Chooser::new(),
+        in_line: RunQueue::of_this_thread(),
         failures: 0,
     };
     while worker.turn() {}
@@ -89,6 +91,7 @@ struct Worker<'a> {
     embedder: Embedder<'a>,
     pace: Pace,
     patience: Chooser,
+    in_line: RunQueue,
     failures: u32,
 }
 
@@ -106,6 +109,8 @@ impl Worker<'_> {
         self.admit();
         self.close_gaps();
         self.grow();
+        // What the thread stood in line for before is not this turn's.
+        self.in_line.since();
         let begun = Instant::now();
         let turn = |sequence: &Sequence| (sequence.job.priority, sequence.phase());
         let phases: Vec<(i32, Phase)> = self.running.iter().map(turn).collect();
@@ -127,9 +132,7 @@ impl Worker<'_> {
     fn note_time(&mut self, phases: &[(i32, Phase)], shares: &[usize], took: Duration) {
         let answers = phases.iter().filter(|(_, phase)| *phase == Phase::Answer).count();
         let tokens = shares.iter().sum::<usize>();
-        if answers > 0 && answers == tokens {
-            self.patience.took(answers, took);
-        }
+        self.patience.took(took, self.in_line.since());
         self.pace.note(tokens - answers, tokens, took);
         self.queue.worked(tokens as u64, took);
     }
