@@ -33,6 +33,16 @@ pub(super) struct Live {
     pub(super) release: Option<ReleaseRow>,
 }
 
+/// What became of one endpoint in a pass; nothing of one that is gone.
+#[derive(Default)]
+struct Step {
+    /// When to look again.
+    next: Option<Duration>,
+    /// How it is, and why.
+    told: Option<(EndpointPhase, Option<String>)>,
+    route: Option<RouteEndpoint>,
+}
+
 impl EndpointReconciler {
     /// A reconciler of this room.
     pub fn new(serving: Arc<Serving>) -> Self {
@@ -188,8 +198,8 @@ impl EndpointReconciler {
         }
     }
 
-    /// Brings one endpoint a step further; answers when to look again and what to route.
-    async fn step(&self, live: &mut Live) -> Result<(Option<Duration>, Option<RouteEndpoint>), ServingError> {
+    /// Brings one endpoint a step further.
+    async fn step(&self, live: &mut Live) -> Result<Step, ServingError> {
         let not_followed = self.follow_alias(live).await?;
         self.log_order(live).await?;
         self.observe(live).await?;
@@ -200,19 +210,22 @@ impl EndpointReconciler {
         // What drains or stops leaves the table before it hears of it.
         self.apply(live, &plan).await?;
         if plan.phase == Phase::Stopped {
-            return Ok((None, None));
+            return Ok(Step::default());
         }
         let last_failure = self.last_failure(&live.row).await?;
         let sentence = words::sentence(&plan, view.now, last_failure.as_deref());
         let words = [not_followed, live.release_words(), sentence];
         let reasons: Vec<String> = words.into_iter().flatten().collect();
         let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
-        self.tell(&live.row, phase_of(&plan), reason.clone()).await?;
         let next = [self.next_look(live, &plan), released]
             .into_iter()
             .flatten()
             .min();
-        Ok((next, Some(self.route(live, reason))))
+        Ok(Step {
+            next,
+            told: Some((phase_of(&plan), reason.clone())),
+            route: Some(self.route(live, reason)),
+        })
     }
 
     fn next_look(&self, live: &Live, plan: &Plan) -> Option<Duration> {
@@ -288,12 +301,14 @@ impl Reconciler for EndpointReconciler {
     async fn reconcile(&self) -> Result<Outcome, BoxedDiagnose> {
         let (mut endpoints, services) = self.load().await?;
         let (mut table, mut next, mut failed) = (Vec::new(), None::<Duration>, None);
+        let mut told = Vec::with_capacity(endpoints.len());
         for live in &mut endpoints {
             // One endpoint in trouble must not hold up the others.
             match self.step(live).await {
-                Ok((wake_after, route)) => {
-                    next = [next, wake_after].into_iter().flatten().min();
-                    table.extend(route);
+                Ok(step) => {
+                    next = [next, step.next].into_iter().flatten().min();
+                    table.extend(step.route);
+                    told.extend(step.told.map(|(phase, reason)| (live.row.clone(), phase, reason)));
                 }
                 Err(error) => {
                     table.push(self.route(live, live.row.reason.clone()));
@@ -308,6 +323,10 @@ impl Reconciler for EndpointReconciler {
             counted(ready, "replica", "replicas")
         );
         self.serving.publish(table, self.serving.route_services(services));
+        // Who is told that an endpoint is ready may ask it at once.
+        for (row, phase, reason) in told {
+            self.tell(&row, phase, reason).await?;
+        }
         match failed {
             Some(error) => Err(error.into()),
             None => Ok(Outcome {
