@@ -338,20 +338,12 @@ fn plain(value: &toml::Value) -> String {
 /// tasks get are not.
 fn from_environment(environment: impl Iterator<Item = (String, String)>) -> Result<Values, ConfigError> {
     let variable = |key: &str| format!("CORLISS_{}", key.to_ascii_uppercase().replace('.', "_"));
-    let sections = [
-        "CORLISS_SERVER_",
-        "CORLISS_DATABASE_",
-        "CORLISS_MACHINE_",
-        "CORLISS_LOG_",
-        "CORLISS_STORAGE_",
-        "CORLISS_KEYS_",
-        "CORLISS_WEBHOOKS_",
-        "CORLISS_DATA_",
-    ];
+    let begins = |name: &str| {
+        let mut sections = keys().filter_map(|(key, _)| key.split_once('.'));
+        sections.any(|(section, _)| name.starts_with(&format!("CORLISS_{}_", section.to_ascii_uppercase())))
+    };
     let mut values = Values::new();
-    for (name, value) in environment.filter(|(name, _)| {
-        sections.iter().any(|prefix| name.starts_with(prefix)) && name != storage::TOKEN_VARIABLE
-    }) {
+    for (name, value) in environment.filter(|(name, _)| begins(name) && name != storage::TOKEN_VARIABLE) {
         match keys().find(|(key, _)| variable(key) == name) {
             Some((key, _)) => {
                 values.insert(key, value);
