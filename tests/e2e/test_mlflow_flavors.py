@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import mlflow
 import numpy as np
 import pandas as pd
@@ -30,6 +31,8 @@ from support.server import Corliss, poll, temporary_home
 
 FLOWERS, KINDS = load_iris(return_X_y=True, as_frame=True)
 ROWS = FLOWERS.iloc[[0, 60, 120]]
+# Workers do not know this file: models that are classes of it are stored with their code.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 # A worker imports MLflow, which takes its time on a busy machine.
 START_S = 300
 
@@ -365,6 +368,7 @@ def test_an_environment_is_made_once_for_a_model(tmp_path: Path) -> None:
             corliss.up()
             os.environ.update(corliss.variables())
             mlflow.set_tracking_uri(corliss.url)
+            mlflow.set_registry_uri(corliss.url)
             with mlflow.start_run(experiment_id="0"):
                 mlflow.pyfunc.log_model(
                     name="sum", python_model=Fussy(), registered_model_name="sum",

@@ -12,7 +12,6 @@ use corliss_types::Timestamp;
 use super::release;
 use super::words;
 use crate::routes::{RouteEndpoint, RouteReplica};
-use crate::services::{ServiceRow, list_services};
 use crate::store::{self, EndpointRow, ReleaseRow, ReplicaRow};
 use crate::types::{EndpointPhase, ReplicaPhase};
 use crate::{Order, Serving, ServingError};
@@ -49,15 +48,15 @@ impl EndpointReconciler {
         Self { serving }
     }
 
-    async fn load(&self) -> Result<(Vec<Live>, Vec<ServiceRow>), ServingError> {
-        let (endpoints, mut replicas, mut releases, services) = self
+    async fn load(&self) -> Result<Vec<Live>, ServingError> {
+        let (endpoints, mut replicas, mut releases) = self
             .serving
             .parts
             .store
             .read(|tx| {
                 let (endpoints, replicas) = (store::list_endpoints(tx)?, store::live_replicas(tx)?);
                 let releases = store::newest_releases(tx)?;
-                Ok::<_, ServingError>((endpoints, replicas, releases, list_services(tx)?))
+                Ok::<_, ServingError>((endpoints, replicas, releases))
             })
             .await?;
         let active = releases.values().filter(|release| release.is_active());
@@ -73,7 +72,7 @@ impl EndpointReconciler {
                 release,
             }
         };
-        Ok((endpoints.into_iter().map(live).collect(), services))
+        Ok(endpoints.into_iter().map(live).collect())
     }
 
     /// Where a reference follows an alias, the alias may have moved. A reference that means nothing any more
@@ -299,7 +298,7 @@ impl Reconciler for EndpointReconciler {
     }
 
     async fn reconcile(&self) -> Result<Outcome, BoxedDiagnose> {
-        let (mut endpoints, services) = self.load().await?;
+        let mut endpoints = self.load().await?;
         let (mut table, mut next, mut failed) = (Vec::new(), None::<Duration>, None);
         let mut told = Vec::with_capacity(endpoints.len());
         for live in &mut endpoints {
@@ -322,7 +321,8 @@ impl Reconciler for EndpointReconciler {
             counted(table.len(), "endpoint", "endpoints"),
             counted(ready, "replica", "replicas")
         );
-        self.serving.publish(table, self.serving.route_services(services));
+        self.serving.publish(table);
+        self.serving.publish_services().await?;
         // Who is told that an endpoint is ready may ask it at once.
         for (row, phase, reason) in told {
             self.tell(&row, phase, reason).await?;

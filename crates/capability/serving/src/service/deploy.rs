@@ -49,6 +49,7 @@ impl Serving {
         };
         self.parts.store.write(move |tx| order.store(tx)).await?;
         self.wake.signal();
+        self.until_routed(name).await;
         self.get(name).await
     }
 
@@ -73,6 +74,7 @@ impl Serving {
             return Err(self.not_found(name).await);
         }
         self.wake.signal();
+        self.publish_services().await?;
         self.get(name).await
     }
 
@@ -92,6 +94,7 @@ impl Serving {
             return Err(self.not_found(name).await);
         }
         self.wake.signal();
+        self.publish_services().await?;
         Ok(())
     }
 

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::ports::{Lineage, ModelResolver, ReplicaJobs, Sealer, Traffic};
 use crate::reconcile::EndpointReconciler;
+use crate::services::list_services;
 use crate::sockets::Sockets;
 use crate::{RouteTable, ServingError};
 
@@ -27,6 +28,8 @@ use releases::Baselines;
 
 /// The reconciler looks at everything at least this often, signal or not.
 const PERIOD: Duration = Duration::from_secs(2);
+/// For a pass of the reconciler.
+const ROUTED_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What serving is made of.
 pub struct ServingParts {
@@ -63,10 +66,11 @@ pub struct PythonPlace {
 pub struct Serving {
     pub(crate) parts: ServingParts,
     pub(crate) sockets: Sockets,
-    pub(crate) wake: Wake,
+    wake: Wake,
     table: watch::Sender<RouteTable>,
     engines: Mutex<BTreeMap<ReplicaId, Engine>>,
     pub(crate) baselines: Baselines,
+    publishing: tokio::sync::Mutex<()>,
 }
 
 /// What is known of a replica's engine beyond its row: the way to it, and its last counters.
@@ -87,6 +91,7 @@ impl Serving {
             table: watch::Sender::new(RouteTable::default()),
             engines: Mutex::new(BTreeMap::new()),
             baselines: Baselines::default(),
+            publishing: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -108,17 +113,42 @@ impl Serving {
         self.table.subscribe()
     }
 
-    /// Publishes a table if it differs from the last one but for its generation.
-    pub(crate) fn publish(&self, endpoints: Vec<crate::RouteEndpoint>, services: Vec<crate::RouteService>) {
+    /// Publishes endpoints whose engines run here, if they differ from the last ones.
+    pub(crate) fn publish(&self, endpoints: Vec<crate::RouteEndpoint>) {
         self.table.send_if_modified(|table| {
-            if table.endpoints == endpoints && table.services == services {
+            if table.endpoints == endpoints {
                 return false;
             }
             table.generation += 1;
             table.endpoints = endpoints;
+            true
+        });
+    }
+
+    /// Publishes services as they are stored now, if they differ from the last ones.
+    pub(crate) async fn publish_services(&self) -> Result<(), ServingError> {
+        // Whoever reads first publishes first: an older reading must not come after a newer one.
+        let _turn = self.publishing.lock().await;
+        let store = &self.parts.store;
+        let rows = store.read(|tx| Ok::<_, ServingError>(list_services(tx)?)).await?;
+        let services = self.route_services(rows);
+        self.table.send_if_modified(|table| {
+            if table.services == services {
+                return false;
+            }
+            table.generation += 1;
             table.services = services;
             true
         });
+        Ok(())
+    }
+
+    /// Waits until those who route know an endpoint, so that whoever made it may ask after it; not for long, since it
+    /// will be known anyway.
+    pub(crate) async fn until_routed(&self, name: &str) {
+        let mut table = self.table.subscribe();
+        let known = |table: &RouteTable| table.endpoints.iter().any(|endpoint| endpoint.name == name);
+        let _ = tokio::time::timeout(ROUTED_PATIENCE, table.wait_for(known)).await;
     }
 
     pub(crate) fn client(&self, replica: &ReplicaId) -> EngineClient {

@@ -67,7 +67,8 @@ impl Serving {
                 Ok(put_service(tx, &row)?)
             })
             .await?;
-        self.wake.signal();
+        // By the time that this is answered it is so.
+        self.publish_services().await?;
         self.get(name).await
     }
 
