@@ -320,7 +320,7 @@ mod smollm2 {
         }
         let stats = stats_until(&engine, |stats| stats.running == 0).await;
         assert_eq!((stats.completed_total, stats.kv_tokens_reserved), (8, 0));
-        assert_eq!(stats.kv_tokens_total, 8 * 1024 + 8192);
+        assert_eq!(stats.kv_tokens_total, 16 * 1024 + 8192);
     }
 
     #[tokio::test]

@@ -100,9 +100,9 @@ async fn a_long_request_without_room_keeps_nobody_waiting_who_needs_none_of_it()
         let client = engine.client.clone();
         tokio::spawn(async move { collect(client.generate(&request).await.unwrap()).await })
     };
-    let holds = start(count_on(700, 300, 1600));
+    let holds = start(count_on(700, 300, 1300));
     stats_until(&engine, |stats| stats.running == 1).await;
-    let waits = start(count_on(900, 8, 1600));
+    let waits = start(count_on(900, 8, 1300));
     stats_until(&engine, |stats| stats.waiting == 1).await;
     let short = ask(&engine, &count_on(100, 12, 0)).await;
     assert_eq!(counted(&short)[0], 100);
