@@ -25,7 +25,7 @@ const GOOD: Behaviour = Behaviour {
 enum End {
     Complete,
     RolledBack(Breach),
-    /// It still waits.
+    /// It still goes on; what it waited for when it was last looked at.
     Open(Wait),
 }
 
@@ -41,6 +41,8 @@ struct Release {
     drawn: u64,
     /// Largest share that the new version was ever given.
     most: u32,
+    /// What it waited for last.
+    waited: Option<Wait>,
 }
 
 impl Release {
@@ -56,6 +58,7 @@ impl Release {
             new: Counts::default(),
             drawn: seed,
             most: 0,
+            waited: None,
         }
     }
 
@@ -94,8 +97,12 @@ impl Release {
         let decision = decide(&view);
         assert!(decision.wake_at.is_none_or(|at| at > self.now), "{decision:?}");
         match decision.next {
-            Next::Wait(Wait::Replicas { needed, .. }) => self.ready = needed,
-            Next::Wait(_) => {}
+            Next::Wait(wait) => {
+                if let Wait::Replicas { needed, .. } = wait {
+                    self.ready = needed;
+                }
+                self.waited = Some(wait);
+            }
             Next::Begin => {
                 assert!(self.ready >= self.plan.replicas(self.progress.step, 4));
                 self.progress.begun = Some(self.now);
@@ -130,20 +137,7 @@ impl Release {
             self.serve(per_look, old, new);
             self.now = self.now + DurationMs(1_000);
         }
-        let view = View {
-            now: self.now,
-            plan: &self.plan,
-            progress: self.progress,
-            replicas: 4,
-            ready: self.ready,
-            crashes: self.crashes,
-            old: &self.old,
-            new: &self.new,
-        };
-        match decide(&view).next {
-            Next::Wait(wait) => End::Open(wait),
-            other => panic!("{other:?} after so many looks"),
-        }
+        End::Open(self.waited.take().unwrap())
     }
 }
 
