@@ -10,6 +10,7 @@ mod id;
 mod named;
 mod permission;
 mod resources;
+mod service_dialect;
 mod time;
 
 pub use calendar::civil_date;
@@ -20,4 +21,5 @@ pub use id::{
 };
 pub use permission::{Access, Permission, Principal, Role};
 pub use resources::{Accelerator, MilliCpu, Resources};
+pub use service_dialect::ServiceDialect;
 pub use time::{DurationMs, Timestamp};

@@ -23,7 +23,6 @@ pub use config::GatewayConfig;
 pub use error::GatewayError;
 pub use ports::{
     Repository, RouteEndpoint, RouteRelease, RouteReplica, RouteTable, RouteWay, Serves, ServiceAddress,
-    ServiceDialect,
 };
 pub use service::Gateway;
 pub use service::record::{Outcome, RequestRecord};

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use corliss_http::ApiError;
 use corliss_policy_serving::Routing;
 use corliss_policy_serving::release::Split;
-use corliss_types::{Flavor, ReleaseId, ReplicaId};
+use corliss_types::{Flavor, ReleaseId, ReplicaId, ServiceDialect};
 use corliss_upstream::BaseUrl;
 use http::HeaderValue;
 
@@ -74,15 +74,6 @@ pub enum Serves {
     Engine(Flavor),
     /// Services elsewhere, which speak this.
     Service(ServiceDialect),
-}
-
-/// What a service elsewhere speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServiceDialect {
-    /// OpenAI's API: chats, completions, responses, embeddings.
-    OpenAi,
-    /// The Open Inference Protocol, version 2: tensors.
-    OpenInference,
 }
 
 /// How a replica is reached.

@@ -7,11 +7,9 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use corliss_gateway::{
-    GatewayConfig, RouteEndpoint, RouteReplica, RouteWay, Serves, ServiceAddress, ServiceDialect,
-};
+use corliss_gateway::{GatewayConfig, RouteEndpoint, RouteReplica, RouteWay, Serves, ServiceAddress};
 use corliss_policy_serving::Routing;
-use corliss_types::{Flavor, IdSeed, ReplicaId, Timestamp};
+use corliss_types::{Flavor, IdSeed, ReplicaId, ServiceDialect, Timestamp};
 use http::HeaderValue;
 use serde_json::{Value, json};
 use support::{House, Peer, Script, chat, endpoint, eventually};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use corliss_policy_serving::Routing;
 use corliss_policy_serving::release::Split;
-use corliss_types::{Flavor, ModelName, ReleaseId, ReplicaId};
+use corliss_types::{Flavor, ModelName, ReleaseId, ReplicaId, ServiceDialect};
 
 use crate::ports::OpenKey;
-use crate::services::{RouteTarget, ServiceDialect};
+use crate::services::RouteTarget;
 
 /// A snapshot of everything that may take requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

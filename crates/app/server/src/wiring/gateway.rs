@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use corliss_diagnostics::Meaning;
 use corliss_gateway::{
     Gateway, Repository, RouteEndpoint, RouteRelease, RouteReplica, RouteTable, RouteWay, Serves,
-    ServiceAddress, ServiceDialect,
+    ServiceAddress,
 };
 use corliss_http::ApiError;
 use corliss_serving as serving;
@@ -88,10 +88,7 @@ fn service(service: &serving::RouteService) -> RouteEndpoint {
         name: service.name.clone(),
         model: service.model.clone(),
         version: 1,
-        serves: Serves::Service(match service.dialect {
-            serving::ServiceDialect::OpenAi => ServiceDialect::OpenAi,
-            serving::ServiceDialect::OpenInference => ServiceDialect::OpenInference,
-        }),
+        serves: Serves::Service(service.dialect),
         reason: service.reason.clone(),
         routing: service.routing.clone(),
         replicas: replicas.collect(),

@@ -8,10 +8,10 @@ use std::time::Duration;
 use corliss_engine::client::EngineClient;
 use corliss_policy_serving::Routing;
 use corliss_policy_serving::router::{Among, Profile, Reason, Request, RetryBudget, Router, RouterEvent};
-use corliss_types::{Flavor, ReplicaId, Timestamp};
+use corliss_types::{Flavor, ReplicaId, ServiceDialect, Timestamp};
 
 use crate::error::GatewayError;
-use crate::ports::{RouteEndpoint, RouteRelease, Serves, ServiceDialect};
+use crate::ports::{RouteEndpoint, RouteRelease, Serves};
 use crate::service::call::Call;
 use crate::service::prompt;
 use crate::service::record::Records;
@@ -163,13 +163,13 @@ impl Endpoint {
                 Some(known) if known.way.leads_to(&replica.way) => known.way,
                 _ => Way::to(&replica.way),
             };
-            let replica_of = Replica {
+            let known = Replica {
                 way,
                 version: replica.version,
                 weight: replica.weight,
                 counters: self.versions.of(replica.version),
             };
-            replicas.insert(replica.id.clone(), replica_of);
+            replicas.insert(replica.id.clone(), known);
         }
         let released = route.release.as_ref().map(|release| release.version);
         self.versions.keep(|version| {

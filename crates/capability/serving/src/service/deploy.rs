@@ -8,7 +8,7 @@ use corliss_policy_serving::{Routing, RoutingProblem};
 use corliss_types::{Flavor, ModelName, ReleaseId, Timestamp};
 
 use super::Serving;
-use crate::services::{delete_service, list_services, set_service_routing};
+use crate::services::{delete_service, get_service, set_service_routing};
 use crate::store::{self, Desired, EndpointRow, ReleaseRow, Target};
 use crate::types::{DeployRequest, EndpointView};
 use crate::{DeployedModel, ServingError};
@@ -140,7 +140,7 @@ struct Order {
 
 impl Order {
     fn store(&self, tx: &mut dyn Tx) -> Result<(), ServingError> {
-        if list_services(tx)?.iter().any(|service| service.name == self.name) {
+        if get_service(tx, &self.name)?.is_some() {
             return Err(ServingError::NameTaken {
                 name: self.name.clone(),
                 by: "a service elsewhere",

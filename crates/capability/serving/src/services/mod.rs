@@ -5,31 +5,19 @@
 mod manage;
 mod store;
 
-use corliss_types::{ReplicaId, Timestamp};
+use corliss_types::{ReplicaId, ServiceDialect, Timestamp};
 use corliss_upstream::BaseUrl;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub(crate) use manage::view;
-pub(crate) use store::{ServiceRow, delete_service, list_services, set_service_routing};
-
-/// What a service speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ServiceDialect {
-    /// OpenAI's API: chats, completions, responses, embeddings.
-    #[default]
-    #[serde(rename = "openai")]
-    OpenAi,
-    /// The Open Inference Protocol, version 2: tensors.
-    OpenInference,
-}
+pub(crate) use store::{ServiceRow, delete_service, get_service, list_services, set_service_routing};
 
 /// What an endpoint that a service answers should be.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectRequest {
     /// What the service speaks.
-    #[serde(default)]
+    #[serde(default = "openai")]
     pub dialect: ServiceDialect,
     /// What it calls the model.
     pub model: String,
@@ -53,6 +41,10 @@ pub struct TargetRequest {
 
 const fn one() -> u32 {
     1
+}
+
+const fn openai() -> ServiceDialect {
+    ServiceDialect::OpenAi
 }
 
 /// Null and nothing are told apart.

@@ -2,11 +2,11 @@
 
 use corliss_metastore::{Row, StoreError, Tx, Value};
 use corliss_policy_serving::Routing;
-use corliss_types::Timestamp;
+use corliss_types::{ServiceDialect, Timestamp};
 
-use super::{ServiceDialect, Target};
+use super::Target;
 use crate::ports::SealedKey;
-use crate::store::routing;
+use crate::store::{json, routing};
 
 /// A service as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,13 +22,6 @@ pub struct ServiceRow {
     pub updated: Timestamp,
 }
 
-fn malformed(column: &str, error: &serde_json::Error) -> StoreError {
-    StoreError::Malformed {
-        column: column.to_owned(),
-        message: error.to_string(),
-    }
-}
-
 fn service(row: &Row) -> Result<ServiceRow, StoreError> {
     let key = match row.opt_unsigned("secret_key")? {
         None => None,
@@ -37,13 +30,15 @@ fn service(row: &Row) -> Result<ServiceRow, StoreError> {
             bytes: row.blob("secret")?,
         }),
     };
-    let dialect = serde_json::from_value(row.text("dialect")?.into());
-    let targets = serde_json::from_str(&row.text("targets")?);
+    let dialect = row.text("dialect")?;
     Ok(ServiceRow {
         name: row.text("name")?,
-        dialect: dialect.map_err(|error| malformed("dialect", &error))?,
+        dialect: ServiceDialect::from_name(&dialect).ok_or_else(|| StoreError::Malformed {
+            column: "dialect".to_owned(),
+            message: format!("'{dialect}' is nothing that services speak"),
+        })?,
         model: row.text("model")?,
-        targets: targets.map_err(|error| malformed("targets", &error))?,
+        targets: json::read(row, "targets")?,
         key,
         routing: routing(&row.text("routing")?),
         created_by: row.text("created_by")?,
@@ -70,16 +65,11 @@ pub fn get_service(tx: &mut dyn Tx, name: &str) -> Result<Option<ServiceRow>, St
 
 /// Stores one, new or changed; how it is routed, and who made it when, stays.
 pub fn put_service(tx: &mut dyn Tx, row: &ServiceRow) -> Result<(), StoreError> {
-    let dialect = match row.dialect {
-        ServiceDialect::OpenAi => "openai",
-        ServiceDialect::OpenInference => "open_inference",
-    };
-    let targets = serde_json::to_string(&row.targets).map_err(|error| malformed("targets", &error))?;
     let params: [Value; 9] = [
         (&row.name).into(),
-        dialect.into(),
+        row.dialect.as_str().into(),
         (&row.model).into(),
-        targets.into(),
+        json::written("targets", &row.targets)?,
         row.key.as_ref().map(|key| key.bytes.as_slice()).into(),
         row.key.as_ref().map(|key| key.key).into(),
         (&row.created_by).into(),

@@ -1,6 +1,7 @@
 //! Tables and SQL. Nothing here decides.
 
 mod endpoints;
+pub mod json;
 mod releases;
 mod replicas;
 

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use corliss_metastore::{Row, StoreError, Tx, Value};
+use corliss_metastore::{Row, StoreError, Tx};
 use corliss_policy_serving::release::ReleasePlan;
 use corliss_types::{Flavor, ModelName, ReleaseId, Timestamp, VersionId};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::endpoints::{Desired, EndpointRow};
+use super::json;
 use crate::DeployedModel;
 use crate::types::{ReleaseState, StepView};
 
@@ -138,22 +138,6 @@ impl ReleaseRow {
     }
 }
 
-fn read<T: DeserializeOwned>(row: &Row, column: &str) -> Result<T, StoreError> {
-    serde_json::from_str(&row.text(column)?).map_err(|error| malformed(column, &error))
-}
-
-fn written<T: Serialize>(column: &str, value: &T) -> Result<Value, StoreError> {
-    let text = serde_json::to_string(value).map_err(|error| malformed(column, &error))?;
-    Ok(Value::from(text))
-}
-
-fn malformed(column: &str, error: &serde_json::Error) -> StoreError {
-    StoreError::Malformed {
-        column: column.to_owned(),
-        message: error.to_string(),
-    }
-}
-
 fn count(row: &Row, column: &str) -> Result<u32, StoreError> {
     Ok(u32::try_from(row.unsigned(column)?).unwrap_or(u32::MAX))
 }
@@ -164,8 +148,8 @@ fn release(row: &Row) -> Result<ReleaseRow, StoreError> {
         id: row.parse("id")?,
         endpoint: row.text("endpoint")?,
         from: count(row, "from_version")?,
-        target: read(row, "target")?,
-        plan: read(row, "plan")?,
+        target: json::read(row, "target")?,
+        plan: json::read(row, "plan")?,
         state: ReleaseState::from_name(&state).ok_or_else(|| StoreError::Malformed {
             column: "state".to_owned(),
             message: format!("'{state}' is no state of a release"),
@@ -176,7 +160,7 @@ fn release(row: &Row) -> Result<ReleaseRow, StoreError> {
         last_crash: row.timestamp("last_crash_ms")?,
         reason: row.opt_text("reason")?,
         by: row.opt_text("started_by")?,
-        steps: read(row, "steps")?,
+        steps: json::read(row, "steps")?,
         generation: row.integer("generation")?,
         created: row.timestamp("created_ms")?,
         updated: row.timestamp("updated_ms")?,
@@ -194,8 +178,8 @@ pub fn insert_release(tx: &mut dyn Tx, row: &ReleaseRow) -> Result<(), StoreErro
             (&row.id).into(),
             (&row.endpoint).into(),
             row.from.into(),
-            written("target", &row.target)?,
-            written("plan", &row.plan)?,
+            json::written("target", &row.target)?,
+            json::written("plan", &row.plan)?,
             row.state.as_str().into(),
             row.by.clone().into(),
             row.created.into(),
@@ -253,7 +237,7 @@ pub fn update_release(tx: &mut dyn Tx, row: &ReleaseRow, now: Timestamp) -> Resu
             row.crashes.into(),
             row.last_crash.into(),
             row.reason.clone().into(),
-            written("steps", &row.steps)?,
+            json::written("steps", &row.steps)?,
             now.into(),
             ended.into(),
         ],

@@ -8,12 +8,13 @@ mod stream;
 
 use bytes::Bytes;
 use corliss_engine::protocol::FinishReason;
+use corliss_types::ServiceDialect;
 use corliss_upstream::Answer;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tokio::time::Instant;
 
 use crate::error::GatewayError;
-use crate::ports::{Serves, ServiceDialect};
+use crate::ports::Serves;
 use crate::service::Gateway;
 use crate::service::ask::Answered;
 use crate::service::call::{Call, Origin};
@@ -86,29 +87,33 @@ impl Gateway {
 
     /// The same request to each endpoint that its own falls back to and that is of the other kind: services for a model
     /// that runs here, models that run here for a service.
-    pub(crate) fn of_other_kind(&self, api: Api, origin: &Origin, body: &Bytes) -> Vec<(Origin, Bytes)> {
-        let named = Envelope::read(api, body);
-        let Some((envelope, endpoint)) = named.and_then(|envelope| {
+    pub(crate) fn of_other_kind(
+        &self,
+        api: Api,
+        origin: &Origin,
+        body: &Bytes,
+    ) -> impl Iterator<Item = (Origin, Bytes)> {
+        let known = Envelope::read(api, body).and_then(|envelope| {
             let endpoint = self.endpoint(&envelope.model).ok()?;
             Some((envelope, endpoint))
-        }) else {
-            return Vec::new();
-        };
-        let (serves, routing) = (endpoint.serves(), endpoint.routing());
-        let others = routing.fallback.iter().filter(|name| {
-            let other = self.endpoint(name);
-            other.is_ok_and(|other| other.speaks() && other.serves() != serves)
         });
-        others
-            .map(|name| {
-                endpoint.counters.fell_back();
+        known.into_iter().flat_map(move |(envelope, endpoint)| {
+            let (serves, routing) = (endpoint.serves(), endpoint.routing());
+            let others = routing.fallback.iter().filter(|name| {
+                let other = self.endpoint(name);
+                other.is_ok_and(|other| other.speaks() && other.serves() != serves)
+            });
+            let asked = others.map(|name| {
                 let origin = Origin {
                     instead_of: Some(envelope.model.clone()),
                     ..origin.clone()
                 };
                 (origin, envelope.renamed(name))
-            })
-            .collect()
+            });
+            // Counted when it is asked, and not because it might be.
+            let asked: Vec<_> = asked.collect();
+            asked.into_iter().inspect(move |_| endpoint.counters.fell_back())
+        })
     }
 
     /// Has it answered by a replica of the endpoint, or of one that it falls back to.
