@@ -18,8 +18,8 @@ use corliss_serving::{
 };
 use corliss_types::{JobId, ModelName, ReplicaId, VersionId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixListener;
-use tokio::task::JoinHandle;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::{JoinHandle, JoinSet};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -348,23 +348,28 @@ impl ReplicaJobs for Jobs {
     }
 }
 
-/// An engine that is ready at once and has nothing to do.
+/// An engine that is ready at once and has nothing to do. Connections are kept, so each is answered on its own.
 async fn engine(socket: String) {
     let listener = UnixListener::bind(socket).unwrap();
+    let mut connections = JoinSet::new();
     loop {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut request = vec![0; 4096];
-        while let Ok(read @ 1..) = stream.read(&mut request).await {
-            let stats = request[..read].starts_with(b"GET /stats");
-            let body = if stats {
-                r#"{"running":0}"#
-            } else {
-                r#"{"state":"ready","flavor":"onnx"}"#
-            };
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-            if stream.write_all(head.as_bytes()).await.is_err() {
-                break;
-            }
+        let (stream, _) = listener.accept().await.unwrap();
+        connections.spawn(answer(stream));
+    }
+}
+
+async fn answer(mut stream: UnixStream) {
+    let mut request = vec![0; 4096];
+    while let Ok(read @ 1..) = stream.read(&mut request).await {
+        let stats = request[..read].starts_with(b"GET /stats");
+        let body = if stats {
+            r#"{"running":0}"#
+        } else {
+            r#"{"state":"ready","flavor":"onnx"}"#
+        };
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        if stream.write_all(head.as_bytes()).await.is_err() {
+            break;
         }
     }
 }
