@@ -2,7 +2,7 @@
 //! a browser from doing more with an answer than it should.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -58,6 +58,10 @@ impl Perimeter {
     }
 
     fn admits_host(&self, authority: &str) -> bool {
+        // What programs ask for, most of the time.
+        if authority.parse::<SocketAddr>().is_ok() {
+            return true;
+        }
         let Ok(authority) = authority.parse::<http::uri::Authority>() else {
             return false;
         };
@@ -135,6 +139,7 @@ fn protect(headers: &mut HeaderMap) {
         ),
         (header::CACHE_CONTROL, "no-store"),
     ];
+    headers.reserve(defaults.len() + 1);
     for (name, value) in defaults {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
@@ -142,7 +147,8 @@ fn protect(headers: &mut HeaderMap) {
 
 /// Ids for the log: unique within an installation's lifetime for all practical purposes, and not secret.
 struct RequestIds {
-    process: u64,
+    /// What all of this process begin with.
+    prefix: String,
     next: AtomicU64,
 }
 
@@ -150,7 +156,7 @@ impl RequestIds {
     fn new() -> Self {
         // The hasher's keys are random per process, which is all that is needed here.
         Self {
-            process: RandomState::new().build_hasher().finish(),
+            prefix: format!("req_{:08x}", RandomState::new().build_hasher().finish() >> 32),
             next: AtomicU64::new(1),
         }
     }
@@ -166,11 +172,7 @@ impl RequestIds {
         {
             return id.to_owned();
         }
-        format!(
-            "req_{:08x}{:08x}",
-            self.process >> 32,
-            self.next.fetch_add(1, Ordering::Relaxed)
-        )
+        format!("{}{:08x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 

@@ -90,7 +90,8 @@ impl Upstream {
                 Err(Unsent::Perhaps(error)) => return Err(self.shared.lost(&error)),
             }
         }
-        let mut link = connect(&self.shared.place, self.shared.tls.as_ref()).await?;
+        // Seldom, and large: TLS is agreed on in it.
+        let mut link = Box::pin(connect(&self.shared.place, self.shared.tls.as_ref())).await?;
         match link.exchange(request).await {
             Ok(response) => Ok(Answer::new(response, link, self.shared.clone())),
             Err(Unsent::Perhaps(error)) => Err(self.shared.lost(&error)),

@@ -161,7 +161,8 @@ impl Gateway {
         F: Future<Output = Result<T, GatewayError>>,
     {
         let at = Instant::now();
-        let asked = pin!(question(lease.way.clone()));
+        // What is waited for is a part of each future around it, and of some twice: boxed, it is there once.
+        let asked = Box::pin(question(lease.way.clone()));
         let answered = match watch.call.attempt_timeout() {
             None => asked.await,
             Some(own) => match timeout_at(at + own, asked).await {

@@ -190,7 +190,7 @@ impl Gateway {
                 continue;
             };
             call.endpoint.counters.fell_back();
-            match attempt(next).await {
+            match Box::pin(attempt(next)).await {
                 Err(error) if error.as_ref().allows_fallback() => {}
                 done => return done,
             }
