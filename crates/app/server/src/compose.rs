@@ -18,7 +18,7 @@ use corliss_pipelines::{Pipelines, PipelinesConfig};
 use corliss_reconcile::{Shutdown, Wake, WorkerBoard};
 use corliss_registry::Registry;
 use corliss_security::{Keeper, Security};
-use corliss_serving::{PythonPlace, Serving, ServingParts};
+use corliss_serving::{Runtimes, Serving, ServingParts};
 use corliss_traces::{Evaluation, Traces};
 use corliss_tracking::Tracking;
 use corliss_types::Accelerator;
@@ -153,9 +153,10 @@ impl Rooms {
             sealer: Arc::new(wiring::registry::Secrets(data.clone())),
             traffic: counted.clone(),
             run_folder: home.run(),
-            python: PythonPlace {
-                interpreter: config.python.clone(),
+            runtimes: Runtimes {
+                python: config.python.clone(),
                 environments: home.work().join("environments"),
+                onnx: config.onnx_runtime.clone(),
             },
         })
         .map_err(ServerError::room("serving"))?;

@@ -68,6 +68,10 @@ const OWN_KEYS: &[(&str, &str)] = &[
         "a Python with all that MLflow models require, used as it is [default: an environment for each model]",
     ),
     (
+        "serving.onnx_runtime",
+        "the library of ONNX Runtime that runs ONNX models, such as libonnxruntime.so.1.31.1 [default: they run in this binary]",
+    ),
+    (
         "log.filter",
         "what the server logs, such as info or corliss_jobs=debug",
     ),
@@ -116,6 +120,8 @@ pub struct Config {
     pub input_cache_bytes: u64,
     /// The Python of models that only Python loads; none: an environment is made for each.
     pub python: Option<PathBuf>,
+    /// The library of ONNX Runtime; none: ONNX models run in this binary.
+    pub onnx_runtime: Option<PathBuf>,
     /// Filter of the server's own log.
     pub log_filter: String,
 }
@@ -451,6 +457,7 @@ fn typed(home: &Path, values: &Values, places: Places) -> Result<Config, ConfigE
         remotes: places.remotes,
         sources: places.sources,
         python: text("serving.python").map(|path| home.join(path)),
+        onnx_runtime: text("serving.onnx_runtime").map(|path| home.join(path)),
         log_filter: text("log.filter").unwrap_or(DEFAULT_LOG_FILTER).to_owned(),
     })
 }

@@ -34,7 +34,7 @@ pub use ports::{
 };
 pub use routes::{RouteEndpoint, RouteRelease, RouteReplica, RouteService, RouteTable};
 pub use service::releases::Word;
-pub use service::{PythonPlace, Serving, ServingParts};
+pub use service::{Runtimes, Serving, ServingParts};
 pub use services::{ConnectRequest, RouteTarget, ServiceView, Target, TargetRequest};
 pub use store::MIGRATIONS;
 pub use types::{

@@ -50,6 +50,9 @@ pub struct EngineArgs {
     /// Folder in which environments are made and kept (pyfunc).
     #[arg(long)]
     pub environments: Option<PathBuf>,
+    /// The library of ONNX Runtime that runs the model; none: it runs in this binary (onnx).
+    #[arg(long)]
+    pub onnx_runtime: Option<PathBuf>,
     /// Load the model even if that runs code of whoever made it (pyfunc).
     #[arg(long)]
     pub allow_code: bool,
@@ -97,6 +100,7 @@ impl EngineArgs {
             instances: 0,
             python: None,
             environments: None,
+            onnx_runtime: None,
             allow_code: false,
             max_sequences: 0,
             context_tokens: 0,
@@ -134,7 +138,11 @@ impl EngineArgs {
             let sizes: Vec<String> = self.prefer_batch.iter().map(ToString::to_string).collect();
             command.extend(["--prefer-batch".to_owned(), sizes.join(",")]);
         }
-        for (flag, path) in [("--python", &self.python), ("--environments", &self.environments)] {
+        for (flag, path) in [
+            ("--python", &self.python),
+            ("--environments", &self.environments),
+            ("--onnx-runtime", &self.onnx_runtime),
+        ] {
             if let Some(path) = path {
                 command.extend([flag.to_owned(), path.display().to_string()]);
             }
@@ -183,6 +191,7 @@ mod tests {
         args.name = "chat".to_owned();
         args.prefer_batch = vec![8, 16];
         args.python = Some("/usr/bin/python 3".into());
+        args.onnx_runtime = Some("/opt/libonnxruntime.so".into());
         args.allow_code = true;
         assert_eq!(Program::try_parse_from(args.to_command()).unwrap().args, args);
         let new = EngineArgs::new(Flavor::Onnx, "/m", "/s");

@@ -90,6 +90,14 @@ pub enum EngineError {
         /// How it ended.
         how: String,
     },
+    /// The library that was named for ONNX models cannot be used.
+    #[error("ONNX Runtime '{library}' cannot be used: {detail}")]
+    OnnxRuntime {
+        /// Its path.
+        library: String,
+        /// Why.
+        detail: String,
+    },
     /// The machine lacks what the engine was compiled for.
     #[error("this CPU lacks {missing}, which the language model engine was built for")]
     CpuUnsupported {
@@ -294,6 +302,7 @@ impl Diagnose for EngineError {
             Self::ModelRaised { .. } => "model_raised",
             Self::PythonMissing { .. } => "python_missing",
             Self::Environment { .. } => "python_environment",
+            Self::OnnxRuntime { .. } => "onnx_runtime",
             // For whoever asks, the engine is what ended.
             Self::WorkerEnded { .. } => "engine_stopped",
             Self::CpuUnsupported { .. } => "cpu_unsupported",
@@ -342,6 +351,7 @@ impl Diagnose for EngineError {
             | Self::WorkerEnded { .. }
             | Self::PythonMissing { .. }
             | Self::Environment { .. }
+            | Self::OnnxRuntime { .. }
             | Self::Unreachable { .. }
             | Self::ConnectionLost { .. }
             | Self::CpuUnsupported { .. } => Meaning::Unavailable,
@@ -356,6 +366,7 @@ impl Diagnose for EngineError {
             Self::CpuUnsupported { .. }
             | Self::PythonMissing { .. }
             | Self::Environment { .. }
+            | Self::OnnxRuntime { .. }
             | Self::DeadlineExceeded { .. } => false,
             other => other.meaning().retryable(),
         }
@@ -393,6 +404,11 @@ impl Diagnose for EngineError {
             Self::Environment { .. } => Some(
                 "see the replica's log, or name a Python that has what the model requires: serving.python in \
                  config.toml"
+                    .into(),
+            ),
+            Self::OnnxRuntime { .. } => Some(
+                "serving.onnx_runtime in config.toml names the file libonnxruntime.so of version 1.17 or newer; without \
+                 it ONNX models run in this binary"
                     .into(),
             ),
             Self::ModelTruncated { .. } => {

@@ -55,9 +55,12 @@ impl EndpointReconciler {
         engine.threads = live.row.desired.resources.cpu_milli.div_ceil(1000) as usize;
         live.row.desired.batching.tell(&mut engine);
         if live.row.desired.flavor == Flavor::Pyfunc {
-            engine.python.clone_from(&parts.python.interpreter);
-            engine.environments = Some(parts.python.environments.clone());
+            engine.python.clone_from(&parts.runtimes.python);
+            engine.environments = Some(parts.runtimes.environments.clone());
             engine.allow_code = live.row.desired.allow_pickle;
+        }
+        if live.row.desired.flavor == Flavor::Onnx {
+            engine.onnx_runtime.clone_from(&parts.runtimes.onnx);
         }
         let job = ReplicaJob {
             replica: replica.id.clone(),

@@ -49,17 +49,19 @@ pub struct ServingParts {
     pub traffic: Arc<dyn Traffic>,
     /// Private folder of the running installation; sockets go below it.
     pub run_folder: PathBuf,
-    /// Where the Python of models is.
-    pub python: PythonPlace,
+    /// What runs models and is not part of this binary.
+    pub runtimes: Runtimes,
 }
 
-/// Where the Python of models is that only Python loads.
+/// What runs models and is not part of this binary.
 #[derive(Debug, Clone, Default)]
-pub struct PythonPlace {
-    /// One for all of them, used as it is.
-    pub interpreter: Option<PathBuf>,
+pub struct Runtimes {
+    /// One Python for all models that only Python loads, used as it is.
+    pub python: Option<PathBuf>,
     /// Where environments of theirs are made otherwise.
     pub environments: PathBuf,
+    /// The library of ONNX Runtime; tract runs ONNX models otherwise.
+    pub onnx: Option<PathBuf>,
 }
 
 /// Endpoints. Shared by the handlers, the reconciler and other rooms' ports.

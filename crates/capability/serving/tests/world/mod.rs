@@ -13,8 +13,8 @@ use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_metastore::Metastore;
 use corliss_reconcile::{Shutdown, WorkerBoard};
 use corliss_serving::{
-    DeployedModel, Done, EndpointView, Lineage, ModelResolver, OpenKey, Order, PortError, PythonPlace,
-    ReplicaJob, ReplicaJobState, ReplicaJobs, SealedKey, Sealer, Serving, ServingParts, Traffic,
+    DeployedModel, Done, EndpointView, Lineage, ModelResolver, OpenKey, Order, PortError, ReplicaJob,
+    ReplicaJobState, ReplicaJobs, Runtimes, SealedKey, Sealer, Serving, ServingParts, Traffic,
 };
 use corliss_types::{JobId, ModelName, ReplicaId, VersionId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,7 +56,7 @@ impl World {
             sealer: Arc::new(Upside),
             traffic: traffic.clone(),
             run_folder: home.path().to_path_buf(),
-            python: PythonPlace::default(),
+            runtimes: Runtimes::default(),
         };
         let serving = Serving::open(parts).unwrap();
         let shutdown = Shutdown::new();

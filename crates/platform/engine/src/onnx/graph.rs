@@ -1,23 +1,22 @@
-//! One ONNX model: what it takes and gives, and a cache of plans, one per concrete input shape.
+//! One ONNX model in tract: a cache of plans, one per concrete input shape.
 //!
 //! tract optimises far better for shapes that it knows, so a model with a dynamic batch axis is
 //! optimised again for each batch size that is run; the batcher rounds sizes up to powers of two so that
 //! there are few. A plan is some kilobytes beside the weights, which plans share where tract lets them.
 
-use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tract_onnx::pb;
 use tract_onnx::prelude::{
     InferenceFact, InferenceModel, InferenceModelExt, IntoTValue, IntoTensor, TValue, TVec, Tensor,
     TypedModel, TypedSimplePlan,
 };
 
+use super::declared::Declared;
 use crate::EngineError;
 use crate::model_dir::read_onnx;
-use crate::predict::{Model, Named, TensorSpec, datum_of_onnx};
+use crate::predict::{Model, Named, TensorSpec};
 
 /// Plans kept; the least recently used goes first.
 const MAX_PLANS: usize = 24;
@@ -29,11 +28,7 @@ type Plan = Arc<TypedSimplePlan>;
 /// A model and its plans.
 pub(super) struct Graph {
     model: InferenceModel,
-    inputs: Vec<TensorSpec>,
-    outputs: Vec<TensorSpec>,
-    /// Names of the outputs.
-    names: Vec<Arc<str>>,
-    batchable: bool,
+    declared: Declared,
     /// Most recently used last.
     plans: Mutex<Vec<(Shapes, Plan)>>,
 }
@@ -50,31 +45,9 @@ impl Graph {
                 detail: format!("nothing produces {names}"),
             });
         }
-        let Some(graph) = proto.graph.as_ref() else {
-            return Err(EngineError::ModelUnsupported {
-                detail: "the file holds no graph".to_owned(),
-            });
-        };
-        let constants: HashSet<&str> = graph
-            .initializer
-            .iter()
-            .map(|tensor| tensor.name.as_str())
-            .collect();
-        let inputs = specs(
-            graph
-                .input
-                .iter()
-                .filter(|input| !constants.contains(input.name.as_str())),
-        )?;
-        let outputs = specs(graph.output.iter())?;
-        let batchable = shares_first_axis(&inputs, &outputs);
-        let (inputs, outputs) = (bare(inputs), bare(outputs));
         let loaded = Self {
             model: parsed.model,
-            names: outputs.iter().map(|spec| Arc::from(spec.name.as_str())).collect(),
-            inputs,
-            outputs,
-            batchable,
+            declared: Declared::of(&proto)?,
             plans: Mutex::new(Vec::new()),
         };
         loaded.prove()?;
@@ -85,6 +58,7 @@ impl Graph {
     /// so that the first request of the smallest batch finds its plan.
     fn prove(&self) -> Result<(), EngineError> {
         let smallest: Option<Shapes> = self
+            .declared
             .inputs
             .iter()
             .map(|spec| {
@@ -119,7 +93,7 @@ impl Graph {
         // Optimised without the lock: two threads may do the same work once, none waits for another shape.
         let plan = guarded(|| {
             let mut model = self.model.clone();
-            for (index, (spec, shape)) in self.inputs.iter().zip(shapes).enumerate() {
+            for (index, (spec, shape)) in self.declared.inputs.iter().zip(shapes).enumerate() {
                 model.set_input_fact(index, InferenceFact::dt_shape(spec.datum, shape.as_slice()))?;
             }
             let typed: TypedModel = model.into_optimized()?;
@@ -145,15 +119,15 @@ impl Graph {
 
 impl Model for Graph {
     fn inputs(&self) -> &[TensorSpec] {
-        &self.inputs
+        &self.declared.inputs
     }
 
     fn outputs(&self) -> &[TensorSpec] {
-        &self.outputs
+        &self.declared.outputs
     }
 
     fn batchable(&self) -> bool {
-        self.batchable
+        self.declared.batchable
     }
 
     fn pads(&self) -> bool {
@@ -161,13 +135,7 @@ impl Model for Graph {
     }
 
     fn run(&self, _: usize, inputs: Vec<Tensor>, _: Option<&str>) -> Result<Vec<Named>, EngineError> {
-        let outputs = self.compute(inputs)?;
-        if outputs.len() != self.names.len() {
-            let detail = format!("{} outputs, not {}", outputs.len(), self.names.len());
-            return Err(EngineError::Compute { detail });
-        }
-        let named = self.names.iter().cloned().zip(outputs);
-        Ok(named.map(|(name, tensor)| Named { name, tensor }).collect())
+        self.declared.named(self.compute(inputs)?)
     }
 }
 
@@ -182,62 +150,4 @@ fn guarded<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Resu
             detail: "the graph is inconsistent".to_owned(),
         }),
     }
-}
-
-/// An input or output, and the name of its first axis's size; empty if it has none.
-type Declared = (TensorSpec, String);
-
-fn bare(declared: Vec<Declared>) -> Vec<TensorSpec> {
-    declared.into_iter().map(|(spec, _)| spec).collect()
-}
-
-/// Rows are independent if every input and output begins with the same dynamic axis.
-fn shares_first_axis(inputs: &[Declared], outputs: &[Declared]) -> bool {
-    let Some((_, first)) = inputs.first() else {
-        return false;
-    };
-    inputs
-        .iter()
-        .chain(outputs)
-        .all(|(spec, axis)| matches!(spec.dims.first(), Some(None)) && axis == first)
-}
-
-fn specs<'a>(infos: impl Iterator<Item = &'a pb::ValueInfoProto>) -> Result<Vec<Declared>, EngineError> {
-    infos.map(spec).collect()
-}
-
-fn spec(info: &pb::ValueInfoProto) -> Result<Declared, EngineError> {
-    let refuse = |what: &str| EngineError::ModelUnsupported {
-        detail: format!("'{}' {what}", info.name),
-    };
-    let Some(pb::type_proto::Value::TensorType(tensor)) =
-        info.r#type.as_ref().and_then(|kind| kind.value.as_ref())
-    else {
-        return Err(refuse("is not declared as a tensor"));
-    };
-    let datum =
-        datum_of_onnx(tensor.elem_type).ok_or_else(|| refuse("has an element type that is not served"))?;
-    let axes = tensor
-        .shape
-        .as_ref()
-        .map(|shape| shape.dim.as_slice())
-        .unwrap_or_default();
-    let first_axis = match axes.first().and_then(|axis| axis.value.as_ref()) {
-        Some(pb::tensor_shape_proto::dimension::Value::DimParam(name)) => name.clone(),
-        _ => String::new(),
-    };
-    let dims = axes
-        .iter()
-        .map(|axis| match axis.value {
-            Some(pb::tensor_shape_proto::dimension::Value::DimValue(size)) => usize::try_from(size).ok(),
-            _ => None,
-        })
-        .collect();
-    let spec = TensorSpec {
-        name: info.name.clone(),
-        datum,
-        dims,
-        is_column: false,
-    };
-    Ok((spec, first_axis))
 }
