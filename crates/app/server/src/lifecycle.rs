@@ -56,7 +56,7 @@ pub async fn run(config: &Config, home: &Home) -> Result<(), ServerError> {
     let stop = Stop::default();
     let routes = compose::all_routes(&rooms, home, &url, config, &workers, &stop);
     let router = routes
-        .into_router(rooms.security.clone())
+        .into_app(rooms.security.clone())
         .map_err(ServerError::room("the routes"))?;
     rooms
         .security

@@ -6,11 +6,11 @@
     reason = "a failed unwrap here is a failed test"
 )]
 
-use axum::Router;
 use axum::body::Body;
 use corliss_blobstore::{BlobId, BlobStore, Kind, Record};
 use corliss_clock::Sources;
 use corliss_data::{DataService, Limits, MIGRATIONS, routes, transfer, tree};
+use corliss_http::App;
 use corliss_metastore::Metastore;
 use corliss_testkit::everyone;
 use http::{Method, Request};
@@ -20,7 +20,7 @@ use tower::ServiceExt;
 
 /// A server with the dataset `d`: two commits, the branch `side`, and a stored blob that is no tree.
 struct Server {
-    router: Router,
+    router: App,
     /// The blob `hello`.
     blob: String,
     version: String,
@@ -35,7 +35,7 @@ impl Server {
         let blobs = BlobStore::in_memory().await.unwrap();
         let service = DataService::new(store, blobs, Sources::system(), Limits::default());
         let mut server = Self {
-            router: routes(service).into_router(everyone::is_admin("test")).unwrap(),
+            router: routes(service).into_app(everyone::is_admin("test")).unwrap(),
             blob: BlobId::of(b"hello").to_string(),
             version: String::new(),
             commit: String::new(),

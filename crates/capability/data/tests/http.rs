@@ -5,11 +5,11 @@
     reason = "a failed unwrap here is a failed test"
 )]
 
-use axum::Router;
 use axum::body::Body;
 use corliss_blobstore::{BlobId, BlobStore, Kind};
 use corliss_clock::Sources;
 use corliss_data::{DataService, Limits, MIGRATIONS, routes, transfer};
+use corliss_http::App;
 use corliss_metastore::Metastore;
 use corliss_testkit::everyone;
 use corliss_types::{Access, Permission};
@@ -18,7 +18,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-async fn router() -> Router {
+async fn router() -> App {
     let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
     let limits = Limits {
         blob_bytes: 1000,
@@ -30,10 +30,10 @@ async fn router() -> Router {
         Sources::system(),
         limits,
     );
-    routes(service).into_router(everyone::is_admin("test")).unwrap()
+    routes(service).into_app(everyone::is_admin("test")).unwrap()
 }
 
-async fn call(router: &Router, method: Method, path: &str, body: Body) -> (StatusCode, Vec<u8>) {
+async fn call(router: &App, method: Method, path: &str, body: Body) -> (StatusCode, Vec<u8>) {
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -50,12 +50,12 @@ async fn call(router: &Router, method: Method, path: &str, body: Body) -> (Statu
     )
 }
 
-async fn json(router: &Router, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+async fn json(router: &App, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
     let (status, bytes) = call(router, method, path, Body::from(body.to_string())).await;
     (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
 }
 
-async fn get(router: &Router, path: &str) -> (StatusCode, Value) {
+async fn get(router: &App, path: &str) -> (StatusCode, Value) {
     json(router, Method::GET, path, Value::Null).await
 }
 

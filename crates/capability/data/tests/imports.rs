@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use api::{call, router};
 use async_trait::async_trait;
-use axum::Router;
 use bytes::Bytes;
 use corliss_blobstore::{BlobId, BlobStore};
 use corliss_clock::Sources;
@@ -30,6 +29,7 @@ use corliss_data::{
     CollectWish, DataError, DataService, ImportSources, ImportWish, Imported, Limits, MIGRATIONS, RefKind,
     Reference, Signature, SourceSettings,
 };
+use corliss_http::App;
 use corliss_metastore::Metastore;
 use corliss_testkit::noise::noise;
 use corliss_testkit::s3::{Bucket, fresh_bucket};
@@ -296,11 +296,11 @@ async fn an_object_that_is_changed_while_it_is_read_is_an_error_that_names_it() 
     );
 }
 
-async fn get(router: &Router, path: &str) -> Value {
+async fn get(router: &App, path: &str) -> Value {
     call(router, Method::GET, path, Value::Null).await.1
 }
 
-async fn ended(router: &Router, started: &Value) -> Value {
+async fn ended(router: &App, started: &Value) -> Value {
     let path = format!("operations/{}", started["id"].as_str().unwrap());
     loop {
         let operation = get(router, &path).await;

@@ -9,11 +9,11 @@ use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use axum::Router;
 use axum::body::Body;
 use corliss_blobstore::{BlobId, BlobStore};
 use corliss_clock::Sources;
 use corliss_data::{DataService, Limits, MIGRATIONS, routes};
+use corliss_http::App;
 use corliss_lend::{Folders, Loan};
 use corliss_metastore::Metastore;
 use corliss_testkit::everyone;
@@ -27,7 +27,7 @@ use tower::ServiceExt;
 /// A server, and the folder `lent` beside its socket.
 struct World {
     work: TempDir,
-    router: Router,
+    router: App,
 }
 
 impl World {
@@ -39,7 +39,7 @@ impl World {
         let blobs = BlobStore::in_memory().await.unwrap();
         let service =
             DataService::new(store, blobs, Sources::system(), Limits::default()).with_folders(folders);
-        let router = routes(service).into_router(everyone::is_admin("test")).unwrap();
+        let router = routes(service).into_app(everyone::is_admin("test")).unwrap();
         Self { work, router }
     }
 

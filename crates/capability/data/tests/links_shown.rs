@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::{call, router};
-use axum::Router;
 use corliss_blobstore::BlobStore;
 use corliss_clock::Sources;
 use corliss_data::remote::Counters;
@@ -24,6 +23,7 @@ use corliss_data::{
     DataService, ImportSources, ImportWish, Imported, Limits, LinkedUsage, MIGRATIONS, SourceSettings,
 };
 use corliss_diagnostics::Diagnose;
+use corliss_http::App;
 use corliss_keyring::MemoryRootKey;
 use corliss_lend::{Folders, Loan};
 use corliss_metastore::Metastore;
@@ -53,7 +53,7 @@ async fn link(service: &DataService, source: &str, dataset: &str, prefix: &str) 
     service.import(&wish, &counters).await.unwrap()
 }
 
-async fn checked(router: &Router, quick: bool) -> Value {
+async fn checked(router: &App, quick: bool) -> Value {
     let (_, started) = call(router, Method::POST, "check", json!({ "quick": quick })).await;
     let path = format!("operations/{}", started["id"].as_str().unwrap());
     loop {

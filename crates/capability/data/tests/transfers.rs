@@ -469,7 +469,7 @@ async fn a_tree_that_is_none_is_refused_and_nothing_is_seen_of_it() {
 }
 
 async fn call(service: &DataService, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
-    let router = routes(service.clone()).into_router(Arc::new(Door)).unwrap();
+    let router = routes(service.clone()).into_app(Arc::new(Door)).unwrap();
     let request = Request::builder()
         .method(method)
         .uri(format!("/api/v1/data/{path}"))

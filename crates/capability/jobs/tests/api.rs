@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 async fn call(room: &Room, method: &str, path: &str) -> (u16, String) {
     let router = api::routes(&room.jobs)
-        .into_router(everyone::is_admin("test"))
+        .into_app(everyone::is_admin("test"))
         .unwrap();
     let request = http::Request::builder()
         .method(method)

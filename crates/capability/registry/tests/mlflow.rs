@@ -103,7 +103,7 @@ async fn every_answer_is_the_one_that_mlflow_gave() {
     .await;
 }
 
-async fn asked(router: &axum::Router, method: &str, path: &str, args: Value) -> (u16, Value) {
+async fn asked(router: &corliss_http::App, method: &str, path: &str, args: Value) -> (u16, Value) {
     let path = format!("/api/2.0/mlflow/{path}");
     if method != "GET" {
         return support::call(router, method, &path, Some(args)).await;

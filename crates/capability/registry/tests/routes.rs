@@ -12,7 +12,7 @@ use corliss_testkit::metastore::for_each_backend;
 use serde_json::{Value, json};
 use support::{registry_on, version_of};
 
-async fn get(router: &axum::Router, path: &str) -> (u16, Value) {
+async fn get(router: &corliss_http::App, path: &str) -> (u16, Value) {
     support::call(router, "GET", path, None).await
 }
 

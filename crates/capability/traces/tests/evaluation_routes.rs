@@ -16,10 +16,10 @@ use corliss_traces::{Evaluation, MIGRATIONS, http};
 use serde_json::{Value, json};
 use support::{DELETED, Known, call};
 
-async fn router() -> axum::Router {
+async fn router() -> corliss_http::App {
     let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
     http::evaluation_routes(Evaluation::new(store, Sources::system(), Arc::new(Known)))
-        .into_router(everyone::is_admin("test"))
+        .into_app(everyone::is_admin("test"))
         .unwrap()
 }
 

@@ -65,7 +65,7 @@ async fn assess(traces: &Traces, trace: u8, name: &str, value: Value, overrides:
 }
 
 struct House {
-    router: axum::Router,
+    router: corliss_http::App,
 }
 
 impl House {

@@ -46,7 +46,7 @@ const TO_0: [(&str, &str); 2] = [
     ("x-mlflow-experiment-id", "0"),
 ];
 
-async fn sown(store: Metastore) -> axum::Router {
+async fn sown(store: Metastore) -> corliss_http::App {
     let router = router(traces_on(store));
     let (status, body) = send(
         &router,

@@ -20,7 +20,7 @@ use tower::ServiceExt;
 const PARQUET: &[u8] = include_bytes!("../../../platform/tabular/tests/fixtures/snappy.parquet");
 
 /// The routes with a run that stored these files, and where.
-async fn stored(files: &[(&str, &[u8])]) -> (axum::Router, String) {
+async fn stored(files: &[(&str, &[u8])]) -> (corliss_http::App, String) {
     let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
     let tracking = tracking_with(store, Memory::default()).await;
     let run = tracking.create_run(NewRun::default()).await.unwrap().info;
@@ -35,12 +35,12 @@ async fn stored(files: &[(&str, &[u8])]) -> (axum::Router, String) {
             .unwrap();
     }
     let router = http::routes(tracking)
-        .into_router(everyone::is_admin("test"))
+        .into_app(everyone::is_admin("test"))
         .unwrap();
     (router, format!("/api/v1/tracking/tables/{root}"))
 }
 
-async fn get(router: &axum::Router, address: String) -> (u16, Value) {
+async fn get(router: &corliss_http::App, address: String) -> (u16, Value) {
     let request = Request::get(address)
         .header("authorization", "Bearer x")
         .body(Body::empty())

@@ -28,7 +28,7 @@ const MPU: &str = "/api/2.0/mlflow-artifacts/mpu";
 
 /// The routes over a store, with a run, and what the test looks behind.
 struct House {
-    router: axum::Router,
+    router: corliss_http::App,
     tracking: Tracking,
     clock: Arc<ManualClock>,
     memory: Memory,
@@ -47,7 +47,7 @@ async fn house(store: Metastore) -> House {
     let run = tracking.create_run(NewRun::default()).await.unwrap().info;
     House {
         router: http::routes(tracking.clone())
-            .into_router(everyone::is_admin("test"))
+            .into_app(everyone::is_admin("test"))
             .unwrap(),
         root: run
             .artifact_uri

@@ -45,7 +45,7 @@ impl Dispatch {
     }
 
     /// Answers a request for this path.
-    pub(crate) async fn answer(self: Arc<Self>, mut request: Request) -> Response {
+    pub(crate) async fn answer(&self, mut request: Request) -> Response {
         let Some(route) = self.route_of(request.method()) else {
             return self.wrong_method(request.method());
         };

@@ -8,6 +8,7 @@
 //! - An error leaves in the shape of its route's [`Dialect`], never as bare text; a panic is a 500 of that shape.
 //! - A browser page of another origin, or a name rebound to loopback, cannot use a session.
 
+mod app;
 mod assets;
 mod dialect;
 mod dispatch;
@@ -26,6 +27,7 @@ mod threads;
 mod tls;
 mod unread;
 
+pub use app::App;
 pub use assets::{Asset, Assets};
 pub use dialect::Dialect;
 pub use error::{ApiError, HttpError};

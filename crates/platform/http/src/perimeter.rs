@@ -3,11 +3,9 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use corliss_diagnostics::Meaning;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
@@ -73,45 +71,56 @@ impl Perimeter {
             || self.hosts.contains(&host)
     }
 
-    pub(crate) fn around(self, router: axum::Router) -> axum::Router {
-        let state = Arc::new(Around {
+    pub(crate) fn around(self) -> Around {
+        Around {
             perimeter: self,
             ids: RequestIds::new(),
-        });
-        router.layer(axum::middleware::from_fn(move |request: Request, next: Next| {
-            let state = state.clone();
-            async move { state.answer(request, next).await }
-        }))
+        }
     }
 }
 
-struct Around {
+/// What is done before every route and after it.
+pub(crate) struct Around {
     perimeter: Perimeter,
     ids: RequestIds,
 }
 
+/// A request that was let in.
+pub(crate) struct Entered {
+    id: String,
+    watch: Option<unread::Watch>,
+}
+
 impl Around {
-    async fn answer(&self, mut request: Request, next: Next) -> Response {
+    /// Lets the request in, or answers it.
+    pub(crate) fn enter(&self, request: &mut Request) -> Result<Entered, Box<Response>> {
         let id = self.ids.of(request.headers());
         request.extensions_mut().insert(RequestId(id.clone()));
-        let watch = unread::watch(&mut request);
-        let mut response = if self.perimeter.admits(request.headers(), request.uri()) {
-            next.run(request).await
-        } else {
-            ApiError::new(
-                Meaning::PermissionDenied,
-                "host_refused",
-                "this server does not answer to that host name",
-            )
-            .with_status(StatusCode::MISDIRECTED_REQUEST)
-            .with_hint("use 127.0.0.1 or localhost, or add the name to server.hosts")
-            .render(Dialect::of_path(request.uri().path()))
+        let entered = Entered {
+            id,
+            watch: unread::watch(request),
         };
-        if let Some(watch) = watch {
+        if self.perimeter.admits(request.headers(), request.uri()) {
+            return Ok(entered);
+        }
+        let refused = ApiError::new(
+            Meaning::PermissionDenied,
+            "host_refused",
+            "this server does not answer to that host name",
+        )
+        .with_status(StatusCode::MISDIRECTED_REQUEST)
+        .with_hint("use 127.0.0.1 or localhost, or add the name to server.hosts")
+        .render(Dialect::of_path(request.uri().path()));
+        Err(Box::new(self.leave(entered, refused)))
+    }
+
+    /// Puts on the answer what every answer carries.
+    pub(crate) fn leave(&self, entered: Entered, mut response: Response) -> Response {
+        if let Some(watch) = entered.watch {
             watch.tell(&mut response);
         }
         protect(response.headers_mut());
-        if let Ok(value) = HeaderValue::from_str(&id) {
+        if let Ok(value) = HeaderValue::try_from(entered.id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
         response

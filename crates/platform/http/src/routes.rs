@@ -1,16 +1,16 @@
 //! The table of routes: the only way to put a handler behind a listener.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::Request;
 use axum::routing::MethodRouter;
 use corliss_types::Access;
 use http::Method;
 
 use crate::dispatch::{Dispatch, Fallback, Route};
-use crate::{Assets, Dialect, Guard, HttpError, Perimeter};
+use crate::{App, Assets, Dialect, Guard, HttpError, Perimeter};
 
 /// Bytes of a request body unless the route says otherwise.
 const BODY_LIMIT_BYTES: u64 = 1024 * 1024;
@@ -62,8 +62,7 @@ impl Routes {
                 access,
                 dialect,
             },
-            // The dispatcher limits every body by itself; axum's own limit knows nothing of ours.
-            handler: handler.layer(DefaultBodyLimit::disable()),
+            handler,
             body_limit_bytes: BODY_LIMIT_BYTES,
             timeout: Some(TIMEOUT),
         });
@@ -137,11 +136,11 @@ impl Routes {
         table
     }
 
-    /// Builds the router, with the guard before every route that is not public.
+    /// Builds what answers, with the guard before every route that is not public.
     ///
     /// # Errors
     /// If two routes claim the same method and path.
-    pub fn into_router(self, guard: Arc<dyn Guard>) -> Result<axum::Router, HttpError> {
+    pub fn into_app(self, guard: Arc<dyn Guard>) -> Result<App, HttpError> {
         let mut paths: BTreeMap<String, Vec<Route>> = BTreeMap::new();
         for route in self.routes {
             let routes = paths.entry(route.info.path.clone()).or_default();
@@ -153,14 +152,21 @@ impl Routes {
             }
             routes.push(route);
         }
-        let mut router = axum::Router::new();
+        let (mut fixed, mut templates) = (HashMap::new(), axum::Router::new());
         for (path, routes) in paths {
             let dispatch = Dispatch::new(routes, guard.clone());
-            let answer = move |request: Request| dispatch.clone().answer(request);
-            router = router.route(&path, axum::routing::any(answer));
+            if path.contains('{') {
+                let answer = move |request: Request| {
+                    let dispatch = dispatch.clone();
+                    async move { dispatch.answer(request).await }
+                };
+                templates = templates.route(&path, axum::routing::any(answer));
+            } else {
+                fixed.insert(path, dispatch);
+            }
         }
         let fallback = Fallback { assets: self.assets };
-        let router = router.fallback(move |request: Request| fallback.clone().answer(request));
-        Ok(self.perimeter.around(router))
+        let templates = templates.fallback(move |request: Request| fallback.clone().answer(request));
+        Ok(App::new(self.perimeter.around(), fixed, templates))
     }
 }

@@ -1,5 +1,6 @@
 //! Listeners: bind, accept, speak HTTP/1.1 or HTTP/2 (over TLS 1.3 where configured), and drain on the way out.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
 use crate::HttpError;
 use crate::extract::PeerAddress;
@@ -59,6 +61,17 @@ impl ServeConfig {
             drain: Duration::from_secs(10),
         }
     }
+}
+
+/// What answers requests: an [`App`](crate::App), or one with something around it.
+pub trait Answers:
+    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
 }
 
 /// A bound address, not yet accepting.
@@ -131,7 +144,7 @@ impl Listener {
     /// Serves until `shutdown` resolves, then lets requests in flight finish for the configured time.
     ///
     /// Streams that are still open when that time is over are cut.
-    pub async fn run(self, router: axum::Router, shutdown: impl Future<Output = ()> + Send) {
+    pub async fn run<S: Answers>(self, app: S, shutdown: impl Future<Output = ()> + Send) {
         let graceful = GracefulShutdown::new();
         let room = Arc::new(Semaphore::new(
             self.config.max_connections.clamp(1, Semaphore::MAX_PERMITS),
@@ -150,7 +163,7 @@ impl Listener {
                 continue;
             };
             let connection = Connection {
-                router: router.clone(),
+                app: app.clone(),
                 peer,
                 max_header_bytes: self.config.max_header_bytes,
                 header_timeout: self.config.header_timeout,
@@ -231,20 +244,20 @@ async fn accept(tcp: &TcpListener, room: &Arc<Semaphore>) -> Option<Accepted> {
     }
 }
 
-struct Connection {
-    router: axum::Router,
+struct Connection<A> {
+    app: A,
     peer: SocketAddr,
     max_header_bytes: usize,
     header_timeout: Duration,
 }
 
-impl Connection {
+impl<A: Answers> Connection<A> {
     async fn serve<S>(self, stream: S, is_http2: bool, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self {
-            router,
+            app,
             peer,
             max_header_bytes,
             header_timeout,
@@ -252,7 +265,7 @@ impl Connection {
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let mut request: Request = request.map(Body::new);
             request.extensions_mut().insert(PeerAddress(peer));
-            router.clone().oneshot(request)
+            app.clone().oneshot(request)
         });
         let served = if is_http2 {
             let connection = http2(max_header_bytes).serve_connection(TokioIo::new(stream), service);

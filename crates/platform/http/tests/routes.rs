@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::routing::{get, post};
 use corliss_diagnostics::Meaning;
-use corliss_http::{ApiError, Asset, Assets, Caller, Dialect, Json, Path, Perimeter, Routes};
+use corliss_http::{ApiError, App, Asset, Assets, Caller, Dialect, Json, Path, Perimeter, Routes};
 use corliss_types::{Access, Permission};
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -109,8 +109,8 @@ fn routes() -> Routes {
         )
 }
 
-fn router() -> axum::Router {
-    routes().into_router(TestGuard::new()).unwrap()
+fn router() -> App {
+    routes().into_app(TestGuard::new()).unwrap()
 }
 
 #[tokio::test]
@@ -343,7 +343,7 @@ async fn other_host_names_are_not_answered() {
     );
     let named = routes()
         .perimeter(Perimeter::with_hosts(["ml.example".to_owned()]))
-        .into_router(TestGuard::new());
+        .into_app(TestGuard::new());
     let (answer, _) = ask(&named.unwrap(), "GET", "/healthz", &[("host", "ml.example")], "").await;
     assert_eq!(answer.status(), 200);
 }
@@ -371,7 +371,7 @@ async fn every_answer_carries_an_id_and_protection() {
 #[tokio::test]
 async fn the_guard_is_told_of_denials_and_changes_only() {
     let guard = TestGuard::new();
-    let router = routes().into_router(guard.clone()).unwrap();
+    let router = routes().into_app(guard.clone()).unwrap();
     ask(&router, "GET", "/api/v1/me", &[ADMIN], "").await;
     ask(&router, "GET", "/api/v1/me", &[], "").await;
     ask(
@@ -401,7 +401,7 @@ async fn a_route_declared_twice_is_refused() {
         Dialect::Native,
         get(async || "x"),
     );
-    let error = routes().merge(again).into_router(TestGuard::new()).unwrap_err();
+    let error = routes().merge(again).into_app(TestGuard::new()).unwrap_err();
     assert_eq!(error.to_string(), "route GET /healthz is declared twice");
 }
 
@@ -426,7 +426,7 @@ impl Assets for Files {
 async fn the_console_answers_what_no_program_asks_for() {
     let router = routes()
         .console(Arc::new(Files))
-        .into_router(TestGuard::new())
+        .into_app(TestGuard::new())
         .unwrap();
     let get = async |path: &str, headers: &[(&str, &str)]| {
         let (answer, _) = ask(&router, "GET", path, headers, "").await;

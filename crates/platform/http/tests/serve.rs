@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use corliss_diagnostics::Diagnose;
 use corliss_http::serve::{ServeConfig, Threads, TlsFiles, bind};
-use corliss_http::{Dialect, Routes, sse};
+use corliss_http::{App, Dialect, Routes, sse};
 use corliss_types::Access;
 use http::Method;
 use http_body_util::{BodyExt, Empty};
@@ -28,8 +28,8 @@ fn loopback() -> ServeConfig {
     ServeConfig::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
 }
 
-fn router(routes: Routes) -> axum::Router {
-    routes.into_router(TestGuard::new()).unwrap()
+fn router(routes: Routes) -> App {
+    routes.into_app(TestGuard::new()).unwrap()
 }
 
 fn public(path: &str, handler: axum::routing::MethodRouter) -> Routes {

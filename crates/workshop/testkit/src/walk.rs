@@ -1,10 +1,9 @@
 //! A walk over every route of a listener, as every kind of caller: what a route declares must be what it does.
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use corliss_http::{Dialect, RouteInfo};
+use corliss_http::{App, Dialect, RouteInfo};
 use corliss_types::{Access, Permission, Role};
 use http::{HeaderValue, Method, StatusCode};
 use tower::ServiceExt;
@@ -69,7 +68,7 @@ enum Expected {
 /// # Panics
 /// A route's path is not a template that can be filled in.
 pub async fn walk(
-    router: &Router,
+    app: &App,
     table: &[RouteInfo],
     walkers: &[Walker],
     allows: impl Fn(Role, Permission) -> bool,
@@ -85,7 +84,7 @@ pub async fn walk(
             if spared && expected == Expected::Admitted {
                 continue;
             }
-            let status = ask(router, route, walker).await;
+            let status = ask(app, route, walker).await;
             let kept = match expected {
                 Expected::Unauthenticated => status == StatusCode::UNAUTHORIZED,
                 Expected::Denied => status == StatusCode::FORBIDDEN,
@@ -115,7 +114,7 @@ fn expected(access: Access, role: Option<Role>, allows: impl Fn(Role, Permission
     }
 }
 
-async fn ask(router: &Router, route: &RouteInfo, walker: &Walker) -> StatusCode {
+async fn ask(app: &App, route: &RouteInfo, walker: &Walker) -> StatusCode {
     let mut request = Request::builder()
         .method(route.method.clone())
         .uri(filled_in(&route.path))
@@ -126,11 +125,7 @@ async fn ask(router: &Router, route: &RouteInfo, walker: &Walker) -> StatusCode 
     }
     let request = request.body(Body::from("{}")).expect("a request");
     // Only the head is read: a stream of events would never end.
-    let answer = router
-        .clone()
-        .oneshot(request)
-        .await
-        .expect("routers do not fail");
+    let answer = app.clone().oneshot(request).await.expect("routers do not fail");
     if route.dialect == Dialect::Grpc {
         grpc_status(&answer)
     } else {

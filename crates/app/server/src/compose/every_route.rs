@@ -12,7 +12,7 @@ use super::*;
 /// The whole server but for its socket, on a home of its own.
 struct House {
     rooms: Rooms,
-    router: axum::Router,
+    router: corliss_http::App,
     table: Vec<RouteInfo>,
     admin: String,
     _home: tempfile::TempDir,
@@ -35,7 +35,7 @@ async fn house() -> House {
         &Stop::default(),
     );
     let table = routes.table();
-    let router = routes.into_router(rooms.security.clone()).unwrap();
+    let router = routes.into_app(rooms.security.clone()).unwrap();
     let credentials = rooms
         .security
         .ensure_credentials(&folder.path().join("credentials"), url, None)

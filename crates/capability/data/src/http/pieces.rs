@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use corliss_blobstore::BlobId;
-use corliss_http::{ApiError, Json};
+use corliss_http::{ApiError, Json, RawBody};
 use futures_util::{TryStreamExt, stream};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub(super) struct StoredAnswer {
 /// Durable when this answers; `stored` counts those that were new.
 pub(super) async fn store(
     State(service): State<DataService>,
-    body: Bytes,
+    RawBody(body): RawBody,
 ) -> Result<Json<StoredAnswer>, ApiError> {
     let stored = service.put_pieces(body).await?;
     Ok(Json(StoredAnswer { stored }))

@@ -1,10 +1,10 @@
 //! The routes of hooks, through the real router, and what is kept of a secret.
 
-use axum::Router;
 use axum::body::Body;
 use corliss_blobstore::BlobStore;
 use corliss_clock::Sources;
 use corliss_data::{DataService, Limits, MIGRATIONS, hook_routes, routes};
+use corliss_http::App;
 use corliss_metastore::{Metastore, StoreError, params};
 use corliss_testkit::everyone;
 use corliss_types::{Access, Permission};
@@ -21,7 +21,7 @@ use crate::{client, deliver};
 const HOOKS: &str = "/api/v1/data/datasets/images/hooks";
 
 struct Server {
-    router: Router,
+    router: App,
     service: DataService,
     store: Metastore,
 }
@@ -32,7 +32,7 @@ async fn server() -> Server {
     let service = DataService::new(store.clone(), blobs, Sources::system(), Limits::default());
     let service = service.with_webhooks(client());
     let all = routes(service.clone()).merge(hook_routes(&service));
-    let router = all.into_router(everyone::is_admin("root")).unwrap();
+    let router = all.into_app(everyone::is_admin("root")).unwrap();
     commit(&service, "images", &[("a", "0")], "").await;
     Server {
         router,

@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use corliss_data::{DataService, routes, upkeep_routes};
+use corliss_http::App;
 use corliss_testkit::everyone;
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -19,14 +19,14 @@ use tower::ServiceExt;
 use super::support::NothingElse;
 
 /// The routes of a service, upkeep included.
-pub fn router(service: &DataService) -> Router {
+pub fn router(service: &DataService) -> App {
     let upkeep = upkeep_routes(service.clone(), Arc::new(NothingElse), None);
     let all = routes(service.clone()).merge(upkeep);
-    all.into_router(everyone::is_admin("ada")).unwrap()
+    all.into_app(everyone::is_admin("ada")).unwrap()
 }
 
 /// The status, and the last line of the answer.
-pub async fn call(router: &Router, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+pub async fn call(router: &App, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
     let request = Request::builder()
         .method(method)
         .uri(format!("/api/v1/data/{path}"))

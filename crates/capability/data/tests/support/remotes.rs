@@ -117,9 +117,10 @@ async fn faulty(faults: Faults, request: Request, next: Next) -> Response {
 
 /// Serves an installation on loopback; answers how another one reaches it.
 pub async fn serve(service: &DataService, folder: &Path) -> (ServerSettings, Faults) {
-    let router: Router = routes(service.clone()).into_router(Arc::new(Door)).unwrap();
+    let app = routes(service.clone()).into_app(Arc::new(Door)).unwrap();
     let faults = Faults::default();
     let of = faults.clone();
+    let router = Router::new().fallback_service(app);
     let router = router.layer(from_fn(move |request, next| faulty(of.clone(), request, next)));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = bind(ServeConfig::at(address)).await.unwrap();

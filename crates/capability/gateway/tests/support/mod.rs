@@ -403,7 +403,7 @@ impl House {
             .await
             .unwrap();
         let shelf = Arc::new(Shelf::default());
-        let router = gateway.routes(shelf.clone()).into_router(Arc::new(Open)).unwrap();
+        let router = gateway.routes(shelf.clone()).into_app(Arc::new(Open)).unwrap();
         let listener = bind(ServeConfig::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))
             .await
             .unwrap();

@@ -13,7 +13,7 @@ async fn call(server: &Server, method: &str, path: &str, body: Option<Value>) ->
     let router = server
         .pipelines
         .routes()
-        .into_router(everyone::is_admin("ada"))
+        .into_app(everyone::is_admin("ada"))
         .unwrap();
     let mut request = Request::builder()
         .method(method)
@@ -52,7 +52,7 @@ async fn a_run_is_submitted_followed_and_listed() {
     let router = server
         .pipelines
         .routes()
-        .into_router(everyone::is_admin("ada"))
+        .into_app(everyone::is_admin("ada"))
         .unwrap();
     let request = Request::builder()
         .uri(format!("/api/v1/runs/{id}/events"))

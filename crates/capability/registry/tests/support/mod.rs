@@ -245,12 +245,12 @@ pub fn version_of(run: char) -> NewVersion {
     }
 }
 
-pub fn router(routes: Routes) -> axum::Router {
-    routes.into_router(everyone::is_admin("test")).unwrap()
+pub fn router(routes: Routes) -> corliss_http::App {
+    routes.into_app(everyone::is_admin("test")).unwrap()
 }
 
 /// The status and JSON of an answer; null where there is no body.
-pub async fn call(router: &axum::Router, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+pub async fn call(router: &corliss_http::App, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
     let answer = answer(router, method, path, body).await;
     let status = answer.status().as_u16();
     let bytes = answer.into_body().collect().await.unwrap().to_bytes();
@@ -258,7 +258,7 @@ pub async fn call(router: &axum::Router, method: &str, path: &str, body: Option<
 }
 
 pub async fn answer(
-    router: &axum::Router,
+    router: &corliss_http::App,
     method: &str,
     path: &str,
     body: Option<Value>,

@@ -12,7 +12,7 @@ use crate::support::{self, call};
 
 const HOOKS: &str = "/api/2.0/mlflow/webhooks";
 
-async fn router(reach: Reach) -> axum::Router {
+async fn router(reach: Reach) -> corliss_http::App {
     let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
     let (registry, _) = support::registry_with(store, Sources::system(), reach);
     support::router(http::routes(registry))

@@ -22,7 +22,7 @@ use tower::ServiceExt;
 pub struct House {
     pub security: Arc<Security>,
     pub clock: Arc<ManualClock>,
-    pub router: axum::Router,
+    pub router: corliss_http::App,
     pub store: Metastore,
     pub credentials: PathBuf,
     pub admin: String,
@@ -48,7 +48,7 @@ impl House {
             .token;
         let routes = routes(&security);
         let table = routes.table();
-        let router = routes.into_router(security.clone()).unwrap();
+        let router = routes.into_app(security.clone()).unwrap();
         Self {
             security,
             clock,
@@ -72,7 +72,7 @@ impl House {
             .await
             .unwrap()
             .token;
-        self.router = routes(&self.security).into_router(self.security.clone()).unwrap();
+        self.router = routes(&self.security).into_app(self.security.clone()).unwrap();
     }
 
     /// Sends a request with a JSON body (none if null) and these headers.

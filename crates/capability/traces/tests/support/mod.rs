@@ -135,10 +135,8 @@ pub fn traces_without(store: Metastore, experiment: i64) -> Traces {
     )
 }
 
-pub fn router(traces: Traces) -> axum::Router {
-    http::routes(traces)
-        .into_router(everyone::is_admin("test"))
-        .unwrap()
+pub fn router(traces: Traces) -> corliss_http::App {
+    http::routes(traces).into_app(everyone::is_admin("test")).unwrap()
 }
 
 /// The id of the trace of this number.
@@ -213,7 +211,7 @@ pub fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 /// The status and body of an answer.
 pub async fn send(
-    router: &axum::Router,
+    router: &corliss_http::App,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
@@ -235,7 +233,7 @@ pub async fn send(
 }
 
 /// The status and JSON of an answer; null where there is none.
-pub async fn call(router: &axum::Router, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+pub async fn call(router: &corliss_http::App, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
     let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
     let length = bytes.len().to_string();
     let headers = [

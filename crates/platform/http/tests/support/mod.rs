@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::response::Response;
-use corliss_http::{AuthFailure, Credential, Denial, Guard, RequestEvent};
+use corliss_http::{App, AuthFailure, Credential, Denial, Guard, RequestEvent};
 use corliss_types::{IdSeed, Permission, Principal, PrincipalId, Role, Timestamp};
 use http::Request;
 use http_body_util::BodyExt;
@@ -72,7 +72,7 @@ impl Guard for TestGuard {
 
 /// Sends a request with these headers and returns the answer with its body as JSON (null if it is none).
 pub async fn ask(
-    router: &axum::Router,
+    router: &App,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
