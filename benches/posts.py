@@ -18,6 +18,7 @@ class Answer:
     asked: float
     answered: float
     body: bytes = b""
+    failure: str = ""
 
     @property
     def seconds(self) -> float:
@@ -79,8 +80,8 @@ class Client:
         try:
             connection = await self._connection()
             status, retry_after, body = await connection.ask(request)
-        except OSError:
-            return Answer(0, None, asked, time.monotonic())
+        except OSError as error:
+            return Answer(0, None, asked, time.monotonic(), failure=type(error).__name__ + str(error.errno or ""))
         if connection.is_kept:
             self.free.append(connection)
         else:
