@@ -162,6 +162,7 @@ def offline(system: System, folder: Path, seconds: float) -> None:
     # A tenth more than it can do, so that it lasts as long as it must.
     settings.offline_expected_qps = system.closed_loop(AT_ONCE, ROWS, 3) * ROWS * 1.1
     summary = run(system, folder, settings)
+    report("offline: refused", system.failures, "samples", "0")
     report("offline: samples a second", figure(summary, "Samples per second"), "samples/s", "VALID" if is_valid(summary) else "INVALID")
 
 
@@ -169,6 +170,7 @@ def server(system: System, folder: Path, seconds: float, bound_ms: float) -> Non
     can = system.closed_loop(32, 1, 3)
     report("server: 32 clients that wait for answers", can, "req/s")
     for share in SHARES:
+        system.failures = 0
         settings = settings_of(lg.TestScenario.Server, lg.TestMode.PerformanceOnly, seconds)
         settings.server_target_qps, settings.server_target_latency_ns = can * share, int(bound_ms * 1e6)
         summary = run(system, folder, settings)
@@ -176,6 +178,7 @@ def server(system: System, folder: Path, seconds: float, bound_ms: float) -> Non
         told = f"{'VALID' if valid else 'INVALID'} at {share:.0%}, 99 % within {bound_ms:.0f} ms"
         report("server: completed", figure(summary, "Completed samples per second"), "req/s", told)
         report("server: latency, p99", figure(summary, "99.00 percentile latency (ns)") / 1e6, "ms")
+        report("server: refused", system.failures, "samples")
         if valid:
             return
 
@@ -199,7 +202,6 @@ def main() -> None:
         accuracy(system, folder / "accuracy", shown, expected)
         offline(system, folder / "offline", given.seconds)
         server(system, folder / "server", given.seconds, given.bound_ms)
-        report("not answered", system.failures, "samples", "0")
 
 
 if __name__ == "__main__":
