@@ -1,11 +1,13 @@
 """lm-eval's `local-completions`, as it comes, scores twenty capitals among four each by the log-probabilities of
 echoed prompts: one prompt in a request, and eight in each of two requests at once. Chance is 0.25; a server
-that returns no prompt log-probabilities scores that and says nothing.
+that returns no prompt log-probabilities scores that and says nothing. So the log-probabilities are looked at too: each
+has to be a number, and `is_greedy` has to be true of what the model itself goes on with, and of nothing else.
 
 The tokenizer is made of what the model's own file holds, so that lm-eval and the engine count the same tokens."""
 
 import importlib.util
 import json
+import math
 import os
 import random
 import struct
@@ -17,6 +19,7 @@ from typing import BinaryIO
 
 from common import ROOT, arguments, fresh, report
 
+from support.server import Corliss
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 CAPITALS = {
@@ -96,19 +99,43 @@ def write_task(folder: Path) -> None:
     (folder / "capitals.yaml").write_text(TASK.replace("FOLDER", str(folder)))
 
 
-def accuracy(folder: Path, url: str, batch: int, concurrent: int) -> float:
-    """The share of capitals that are found."""
+def scores(folder: Path, url: str, batch: int, concurrent: int) -> tuple[float, list[dict]]:
+    """The share of capitals that are found, and what lm-eval kept of each."""
     out = folder / f"results-{batch}"
     subprocess.run(
         [sys.executable, "-m", "lm_eval", "run", "--model", "local-completions", "--model_args",
          f"model=smollm2,base_url={url}/v1/completions,tokenizer={folder}/tokenizer,"
          f"tokenizer_backend=huggingface,num_concurrent={concurrent},max_retries=1",
-         "--tasks", "capitals", "--include_path", str(folder), "--batch_size", str(batch), "--output_path", str(out)],
+         "--tasks", "capitals", "--include_path", str(folder), "--batch_size", str(batch), "--log_samples",
+         "--output_path", str(out)],
         env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(folder / "huggingface")},
         check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
     [found] = out.rglob("results_*.json")
-    return json.loads(found.read_text())["results"]["capitals"]["acc,none"]
+    [samples] = out.rglob("samples_capitals_*.jsonl")
+    kept = [json.loads(line) for line in samples.read_text().splitlines()]
+    return json.loads(found.read_text())["results"]["capitals"]["acc,none"], kept
+
+
+def continuation(corliss: Corliss, prompt: str) -> str:
+    """What the model goes on with when it takes the likeliest token each time."""
+    body = {"model": "smollm2", "prompt": prompt, "max_tokens": 8, "temperature": 0}
+    status, answer = corliss.request("POST", "/v1/completions", body)
+    assert status == 200, answer
+    return answer["choices"][0]["text"]
+
+
+def judge(corliss: Corliss, kept: list[dict]) -> tuple[int, int, int]:
+    """Choices whose log-probability is no number below zero, that are greedy, and whose `is_greedy` is not what the model says."""
+    odd, greedy, wrong = 0, 0, 0
+    for one in kept:
+        said = continuation(corliss, f"The capital of {one['doc']['country']} is")
+        for choice, (value, is_greedy) in zip(one["doc"]["choices"], one["filtered_resps"], strict=True):
+            odd += not (math.isfinite(float(value)) and float(value) < 0)
+            is_greedy = str(is_greedy) == "True"
+            greedy += is_greedy
+            wrong += is_greedy != said.startswith(f" {choice}")
+    return odd, greedy, wrong
 
 
 def main() -> None:
@@ -124,8 +151,12 @@ def main() -> None:
         corliss.wait_endpoint("smollm2")
         os.environ |= corliss.variables()
         for batch, concurrent in ((1, 1), (8, 2)):
-            found = accuracy(folder, corliss.url, batch, concurrent)
+            found, kept = scores(folder, corliss.url, batch, concurrent)
             report(f"lm-eval, capitals, prompts a request: {batch}", found, "accuracy", "at least 0.9")
+            odd, greedy, wrong = judge(corliss, kept)
+            report("log-probabilities that are none", odd, "choices", f"0 of {4 * len(kept)}")
+            report("choices that are greedy", greedy, "choices")
+            report("greedy by lm-eval or by the model, not by both", wrong, "choices", "0")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SUPPORT = {"run.py", "common.py", "completions.py", "llama_server.py", "mlflow_server.py"}
+SUPPORT = {"run.py", "common.py", "completions.py", "llama_server.py", "mlflow_server.py", "posts.py"}
 
 
 def main() -> int:

@@ -334,7 +334,13 @@ impl GatewayError {
                     | "engine_stopped"
             ),
             Self::Generation(report) => report.code == "engine_stopped",
-            Self::Upstream(error) => error.meaning() == Meaning::Unavailable,
+            // What is too large here is too large there.
+            Self::Upstream(error) => {
+                matches!(
+                    error,
+                    UpstreamError::Unreachable { .. } | UpstreamError::Lost { .. }
+                )
+            }
             Self::Service(refusal) => refusal.elsewhere(),
             Self::AttemptTimedOut { .. } => true,
             _ => false,

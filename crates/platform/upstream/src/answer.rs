@@ -58,6 +58,9 @@ impl Answer {
     /// # Errors
     /// If it breaks off or is larger than the limit.
     pub async fn collect(mut self, limit_bytes: usize) -> Result<Bytes, UpstreamError> {
+        if self.body.size_hint().lower() > limit_bytes as u64 {
+            return Err(self.too_large(limit_bytes));
+        }
         let Some(first) = self.chunk().await.transpose()? else {
             return Ok(Bytes::new());
         };

@@ -67,8 +67,8 @@ impl Diagnose for UpstreamError {
     fn meaning(&self) -> Meaning {
         match self {
             Self::BadAddress { .. } => Meaning::InvalidInput,
-            Self::Unreachable { .. } | Self::Lost { .. } => Meaning::Unavailable,
-            Self::TooLarge { .. } | Self::Tls { .. } | Self::BadRequest { .. } => Meaning::Internal,
+            Self::Unreachable { .. } | Self::Lost { .. } | Self::TooLarge { .. } => Meaning::Unavailable,
+            Self::Tls { .. } | Self::BadRequest { .. } => Meaning::Internal,
         }
     }
 }

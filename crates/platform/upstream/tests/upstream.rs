@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use corliss_diagnostics::Diagnose;
+use corliss_diagnostics::{Diagnose, Meaning};
 use corliss_upstream::{BaseUrl, Pieces, Place, Upstream, UpstreamError};
 use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -150,6 +150,13 @@ async fn ends_are_told_apart() {
         matches!(error, UpstreamError::TooLarge { limit_bytes: 1, .. }),
         "{error}"
     );
+    assert_eq!(error.meaning(), Meaning::Unavailable, "it is the service's fault");
+
+    // One that says so beforehand is not waited for.
+    let (upstream, ..) = server(&[CUT]).await;
+    let answer = upstream.send(request(&["a"])).await.unwrap();
+    let error = answer.collect(8).await.unwrap_err();
+    assert_eq!(error.code(), "upstream_answer_too_large", "{error}");
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
