@@ -4,6 +4,7 @@ mod ask;
 pub(crate) mod call;
 mod embed;
 pub(crate) mod endpoint;
+pub mod engines;
 mod exposition;
 pub(crate) mod forward;
 pub(crate) mod generate;
