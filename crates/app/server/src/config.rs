@@ -6,6 +6,7 @@
 mod remotes;
 mod sources;
 mod storage;
+mod telemetry;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use corliss_diagnostics::{Diagnose, Meaning, nearest};
+use corliss_upstream::BaseUrl;
 use corliss_webhook::Reach;
 
 pub use remotes::RemoteConfig;
@@ -75,7 +77,8 @@ const OWN_KEYS: &[(&str, &str)] = &[
 
 /// Every setting: its key and what it means.
 pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    OWN_KEYS.iter().chain(storage::KEYS).chain(webhooks::KEYS)
+    let others = [storage::KEYS, webhooks::KEYS, telemetry::KEYS];
+    OWN_KEYS.iter().chain(others.into_iter().flatten())
 }
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7070";
@@ -116,6 +119,8 @@ pub struct Config {
     pub input_cache_bytes: u64,
     /// The Python of models that only Python loads; none: an environment is made for each.
     pub python: Option<PathBuf>,
+    /// Who gets spans of requests to language models.
+    pub otlp_endpoint: Option<BaseUrl>,
     /// Filter of the server's own log.
     pub log_filter: String,
 }
@@ -451,6 +456,7 @@ fn typed(home: &Path, values: &Values, places: Places) -> Result<Config, ConfigE
         remotes: places.remotes,
         sources: places.sources,
         python: text("serving.python").map(|path| home.join(path)),
+        otlp_endpoint: telemetry::otlp_endpoint(&text)?,
         log_filter: text("log.filter").unwrap_or(DEFAULT_LOG_FILTER).to_owned(),
     })
 }

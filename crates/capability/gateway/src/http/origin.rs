@@ -22,6 +22,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
             headers: headers.into(),
             instead_of: None,
             standing: None,
+            trace: None,
         })
     }
 }

@@ -41,6 +41,19 @@ impl Gateway {
                 versions(&mut exposition, endpoint.name(), version, &counters);
             }
         }
+        if let Some(spans) = self.spans() {
+            let (sent, dropped) = spans.counts();
+            for (name, help, count) in [
+                ("corliss_spans_sent_total", "Spans that the collector took.", sent),
+                (
+                    "corliss_spans_dropped_total",
+                    "Spans that did not fit the queue, or that the collector did not take.",
+                    dropped,
+                ),
+            ] {
+                exposition.counter(name, help, &[], count);
+            }
+        }
         exposition.text()
     }
 }

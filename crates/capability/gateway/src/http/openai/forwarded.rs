@@ -40,7 +40,14 @@ where
 {
     let standing = gateway.quotas().standing(&origin.caller);
     origin.standing.clone_from(&standing);
+    let trace = gateway
+        .spans()
+        .and_then(|spans| spans.begin(api, &origin, &body.0));
+    origin.trace.clone_from(&trace);
     let answered = by_any(gateway, api, origin, body, here).await;
+    if let (Some(trace), Err(error)) = (&trace, &answered) {
+        trace.refused(&error.report().code);
+    }
     let Some(standing) = standing else {
         return answered;
     };
