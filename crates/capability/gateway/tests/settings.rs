@@ -405,7 +405,7 @@ async fn metrics_have_the_names_that_dashboards_know() {
             "vllm:inter_token_latency_seconds_bucket{{model_name=\"m\",engine=\"{first}\",le=\"0.005\"}} 3"
         ),
         format!("vllm:inter_token_latency_seconds_sum{{model_name=\"m\",engine=\"{first}\"}} 0.012"),
-        format!("vllm:time_per_output_token_seconds_count{{model_name=\"m\",engine=\"{second}\"}} 3"),
+        format!("vllm:inter_token_latency_seconds_count{{model_name=\"m\",engine=\"{second}\"}} 3"),
         format!("nv_inference_request_success{{model=\"t\",version=\"3\",replica=\"{first}\"}} 1"),
         format!("nv_inference_count{{model=\"t\",version=\"3\",replica=\"{first}\"}} 3"),
     ] {

@@ -108,24 +108,18 @@ fn language(to: &mut Exposition, model: &str, replica: &ReplicaId, stats: &Stats
     token_gaps(to, &labels, &stats.token_gaps);
 }
 
-/// Under the name that vLLM has for it now, and the one that it had before.
 fn token_gaps(to: &mut Exposition, labels: &Labels<'_>, gaps: &TokenGaps) {
     let bounds: Vec<f64> = TOKEN_GAP_BOUNDS_US.iter().map(|bound| seconds(*bound)).collect();
     let mut counts = gaps.counts.clone();
     counts.resize(bounds.len() + 1, 0);
-    for name in [
+    to.histogram(
         "vllm:inter_token_latency_seconds",
-        "vllm:time_per_output_token_seconds",
-    ] {
-        to.histogram(
-            name,
-            "From one token of an answer to the next.",
-            labels,
-            &bounds,
-            &counts,
-            seconds(gaps.us_sum),
-        );
-    }
+        "From one token of an answer to the next.",
+        labels,
+        &bounds,
+        &counts,
+        seconds(gaps.us_sum),
+    );
 }
 
 fn requests(to: &mut Exposition, model: &str, counters: &Counters) {
