@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -65,7 +66,13 @@ def test_what_was_done_is_told_as_metrics_and_in_the_requests_record(served: Cor
     assert rose["vllm:request_success_total", "length"] == 1
     for name in ["time_to_first_token", "e2e_request_latency", "request_queue_time", "request_prefill_time", "request_decode_time"]:
         assert rose[f"vllm:{name}_seconds_count", ""] == 1, name
+    # Eight tokens are seven steps from one to the next.
+    gaps = "vllm:inter_token_latency_seconds"
+    assert rose[f"{gaps}_count", ""] == rose[f"{gaps}_bucket", "+Inf"] == 7 and rose[f"{gaps}_sum", ""] > 0
     assert 0 <= after["vllm:kv_cache_usage_perc", ""] <= 1 and after["vllm:num_requests_running", ""] == 0
+    [engine] = served.api(f"/endpoints/{MODEL}/stats")["engines"]
+    assert engine["sequences_max"] >= 1 and engine["running"] == 0 and sum(engine["token_gap_buckets"]) >= 7
+    assert engine["batched_total"] >= engine["batches_total"] >= 8
     record = served.api(f"/endpoints/{MODEL}/requests?limit=1")["items"][0]
     assert (record["completion_tokens"], record["outcome"], record["attempts"]) == (8, "answered", 1)
     assert record["queue_us"] + record["prefill_us"] + record["decode_us"] <= record["total_us"]
@@ -293,3 +300,31 @@ def test_a_client_that_hangs_up_stops_the_decoding(served: Corliss, client: Open
         return all(replica["in_flight"] == 0 for replica in replicas)
 
     poll("the decoding to stop", idle, timeout_s=10)
+
+
+def test_a_caller_with_limits_is_told_what_is_left(served: Corliss, client: OpenAI) -> None:
+    key = json.loads(served.cli("admin", "token", "create", "rated", "--role", "data-scientist", "--json"))["token"]
+    served.cli("admin", "limits", "set", "rated", "--requests-per-minute", "2", "--tokens-per-minute", "9000")
+    rated = client.with_options(api_key=key)
+
+    def left(answer) -> dict[str, str]:
+        return {name.removeprefix("x-ratelimit-"): value for name, value in answer.headers.items() if name.startswith("x-ratelimit-")}
+
+    def asked(by: OpenAI):
+        return by.chat.completions.with_raw_response.create(
+            model=MODEL, messages=[{"role": "user", "content": "Hello"}], max_tokens=1
+        )
+
+    try:
+        assert left(asked(client)) == {}
+        first = left(asked(rated))
+        assert (first["limit-requests"], first["remaining-requests"], first["limit-tokens"]) == ("2", "1", "9000")
+        assert 8000 < int(first["remaining-tokens"]) < 9000
+        for name in ("reset-requests", "reset-tokens"):
+            assert re.fullmatch(r"\d+ms|\d+(\.\d+)?s", first[name]), first
+        assert left(asked(rated))["remaining-requests"] == "0"
+        with pytest.raises(openai.RateLimitError) as refused:
+            asked(rated)
+        assert left(refused.value.response)["remaining-requests"] == "0"
+    finally:
+        served.cli("admin", "limits", "remove", "rated")

@@ -109,6 +109,24 @@ export interface EndpointStats {
   latency_buckets: number[];
   first_token_buckets: number[];
   in_flight: [string, number][];
+  /** Of a language model, those that answer. */
+  engines: EngineStats[];
+}
+
+/** What one engine of a language model says of itself; its counters rise as long as it runs. */
+export interface EngineStats {
+  replica: string;
+  /** Sequences that it computes now, and at most. */
+  running: number;
+  sequences_max: number;
+  waiting: number;
+  kv_permille: number;
+  batches_total: number;
+  /** Sequences in these batches. */
+  batched_total: number;
+  token_gap_bounds_us: number[];
+  /** Times between the tokens of answers; one more than there are bounds, or none. */
+  token_gap_buckets: number[];
 }
 
 export const OUTCOMES = ["answered", "failed", "invalid", "cancelled"] as const;

@@ -165,6 +165,11 @@ impl Rooms {
         let gateway = Gateway::open(GatewayConfig::default(), store.clone(), sources.clone(), table)
             .await
             .map_err(ServerError::room("gateway"))?;
+        if let Some(collector) = &config.otlp_endpoint {
+            gateway
+                .export_spans(collector)
+                .map_err(ServerError::room("gateway"))?;
+        }
         counted.by(&gateway);
         let inputs = InputCache::new(data.clone(), home.work().join("inputs"), config.input_cache_bytes);
         let ports = Ports {

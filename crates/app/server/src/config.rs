@@ -6,6 +6,7 @@
 mod remotes;
 mod sources;
 mod storage;
+mod telemetry;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use corliss_diagnostics::{Diagnose, Meaning, nearest};
+use corliss_upstream::BaseUrl;
 use corliss_webhook::Reach;
 
 pub use remotes::RemoteConfig;
@@ -79,7 +81,8 @@ const OWN_KEYS: &[(&str, &str)] = &[
 
 /// Every setting: its key and what it means.
 pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    OWN_KEYS.iter().chain(storage::KEYS).chain(webhooks::KEYS)
+    let others = [storage::KEYS, webhooks::KEYS, telemetry::KEYS];
+    OWN_KEYS.iter().chain(others.into_iter().flatten())
 }
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7070";
@@ -122,6 +125,8 @@ pub struct Config {
     pub python: Option<PathBuf>,
     /// The library of ONNX Runtime; none: ONNX models run in this binary.
     pub onnx_runtime: Option<PathBuf>,
+    /// Who gets spans of requests to language models.
+    pub otlp_endpoint: Option<BaseUrl>,
     /// Filter of the server's own log.
     pub log_filter: String,
 }
@@ -458,6 +463,7 @@ fn typed(home: &Path, values: &Values, places: Places) -> Result<Config, ConfigE
         sources: places.sources,
         python: text("serving.python").map(|path| home.join(path)),
         onnx_runtime: text("serving.onnx_runtime").map(|path| home.join(path)),
+        otlp_endpoint: telemetry::otlp_endpoint(&text)?,
         log_filter: text("log.filter").unwrap_or(DEFAULT_LOG_FILTER).to_owned(),
     })
 }

@@ -293,3 +293,60 @@ async fn tokens_a_minute_requests_at_once_and_limits_of_everybody() {
         );
     }
 }
+
+#[tokio::test]
+async fn who_has_limits_is_told_what_is_left_and_nobody_else_is() {
+    let peers = [Peer::new(1, Script::Say(vec!["a", "b"]))];
+    let house = house(&store().await, &peers).await;
+    let told = |response: &reqwest::Response| -> Vec<(String, String)> {
+        let headers = response.headers().iter();
+        let ours = headers.filter(|(name, _)| name.as_str().starts_with("x-ratelimit"));
+        ours.map(|(name, value)| {
+            let name = name.as_str().trim_start_matches("x-ratelimit-");
+            (name.to_owned(), value.to_str().unwrap().to_owned())
+        })
+        .collect()
+    };
+    let body = chat(json!({"max_tokens": 2}));
+    let response = house.post(CHAT, &body).send().await.unwrap();
+    assert_eq!(told(&response), [], "nothing is limited");
+    house.limit("tester", json!({"concurrent_max": 2})).await;
+    let response = house.post(CHAT, &body).send().await.unwrap();
+    assert_eq!(told(&response), [], "no rate is limited");
+    house
+        .limit(
+            "tester",
+            json!({"requests_per_minute": 3, "tokens_per_minute": 600}),
+        )
+        .await;
+    let streaming = chat(json!({"max_tokens": 2, "stream": true}));
+    let mut left = Vec::new();
+    for (path, body) in [
+        (CHAT, &body),
+        (CHAT, &streaming),
+        (
+            "/v1/responses",
+            &json!({"model": "m", "input": "hello", "max_output_tokens": 2}),
+        ),
+        (CHAT, &body),
+    ] {
+        let response = house.post(path, body).send().await.unwrap();
+        let told = told(&response);
+        let of = |name: &str| &told.iter().find(|(told, _)| told == name).unwrap().1;
+        assert_eq!(
+            (
+                told.len(),
+                of("limit-requests").as_str(),
+                of("limit-tokens").as_str()
+            ),
+            (6, "3", "600")
+        );
+        let tokens: u64 = of("remaining-tokens").parse().unwrap();
+        assert!((500..600).contains(&tokens), "{told:?}");
+        assert!(of("reset-requests").ends_with('s') && of("reset-tokens").ends_with('s'));
+        left.push((response.status().as_u16(), of("remaining-requests").clone()));
+        response.bytes().await.unwrap();
+    }
+    let is = |status, left: &str| (status, left.to_owned());
+    assert_eq!(left, [is(200, "2"), is(200, "1"), is(200, "0"), is(429, "0")]);
+}

@@ -398,10 +398,38 @@ async fn metrics_have_the_names_that_dashboards_know() {
         format!("vllm:num_requests_waiting{{model_name=\"m\",engine=\"{first}\"}} 4"),
         format!("vllm:kv_cache_usage_perc{{model_name=\"m\",engine=\"{second}\"}} 0.25"),
         format!("vllm:prefix_cache_hits_total{{model_name=\"m\",engine=\"{second}\"}} 30"),
+        format!(
+            "vllm:inter_token_latency_seconds_bucket{{model_name=\"m\",engine=\"{first}\",le=\"0.001\"}} 2"
+        ),
+        format!(
+            "vllm:inter_token_latency_seconds_bucket{{model_name=\"m\",engine=\"{first}\",le=\"0.005\"}} 3"
+        ),
+        format!("vllm:inter_token_latency_seconds_sum{{model_name=\"m\",engine=\"{first}\"}} 0.012"),
+        format!("vllm:inter_token_latency_seconds_count{{model_name=\"m\",engine=\"{second}\"}} 3"),
         format!("nv_inference_request_success{{model=\"t\",version=\"3\",replica=\"{first}\"}} 1"),
         format!("nv_inference_count{{model=\"t\",version=\"3\",replica=\"{first}\"}} 3"),
     ] {
         assert!(text.lines().any(|said| said == line), "{line} in {text}");
     }
     assert_eq!(text.matches("# TYPE vllm:num_requests_running gauge").count(), 1);
+    let (status, stats) = house.get("/api/v1/endpoints/m/stats").await;
+    assert_eq!((status, &stats["requests_total"]), (200, &json!(3)));
+    let engine = &stats["engines"][1];
+    assert_eq!(
+        (&engine["replica"], &engine["running"], &engine["sequences_max"]),
+        (&json!(second), &json!(1), &json!(8))
+    );
+    assert_eq!(
+        (
+            &engine["batches_total"],
+            &engine["batched_total"],
+            &engine["kv_permille"]
+        ),
+        (&json!(5), &json!(11), &json!(250))
+    );
+    assert_eq!(engine["token_gap_buckets"][2], 1);
+    assert_eq!(
+        house.get("/api/v1/endpoints/t/stats").await.1["engines"],
+        json!([])
+    );
 }

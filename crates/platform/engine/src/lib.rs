@@ -29,6 +29,7 @@ pub mod protocol;
 mod python;
 mod server;
 mod tensor_message;
+mod token_gaps;
 
 pub use args::EngineArgs;
 pub use error::EngineError;

@@ -12,6 +12,7 @@ use corliss_types::Flavor;
 
 pub use crate::inference_stats::{ComputeStats, InferenceStats, Took};
 pub use crate::tensor_message::{JSON_LENGTH_HEADER, TensorMessage};
+pub use crate::token_gaps::{TOKEN_GAP_BOUNDS_US, TokenGaps};
 
 /// Whether an engine can answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -427,6 +428,10 @@ pub struct Stats {
     pub kv_tokens_reserved: u64,
     /// Tokens that the KV caches hold at most (GGUF).
     pub kv_tokens_total: u64,
+    /// The most requests decoded in one batch (GGUF).
+    pub sequences_max: u64,
+    /// Times between the tokens of answers (GGUF).
+    pub token_gaps: TokenGaps,
     /// How many batches had which size: sequences (GGUF) or rows (ONNX), by size.
     pub batch_sizes: BTreeMap<u32, u64>,
     /// Why each batch was closed, by reason (ONNX): `full`, `preferred`, `delay`,

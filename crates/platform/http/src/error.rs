@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use axum::response::{IntoResponse, Response};
 use corliss_diagnostics::{Diagnose, ErrorReport, Meaning};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
 use crate::dialect::sentence;
@@ -24,6 +24,7 @@ struct Inner {
     extra: Vec<(&'static str, Value)>,
     foreign_code: Option<&'static str>,
     retry_after_s: Option<u64>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
@@ -51,6 +52,7 @@ impl ApiError {
             extra: Vec::new(),
             foreign_code: None,
             retry_after_s: None,
+            headers: Vec::new(),
         }))
     }
 
@@ -108,6 +110,13 @@ impl ApiError {
         self
     }
 
+    /// Adds headers to the answer, in every dialect but that of gRPC.
+    #[must_use]
+    pub fn with_headers(mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
+        self.0.headers.extend(headers);
+        self
+    }
+
     /// The status code of gRPC.
     #[must_use]
     pub fn grpc_code(&self) -> i32 {
@@ -159,6 +168,7 @@ impl ApiError {
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        response.headers_mut().extend(self.0.headers.iter().cloned());
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(
                 header::WWW_AUTHENTICATE,

@@ -78,6 +78,17 @@ pub struct Leak {
     at_ms: Timestamp,
 }
 
+/// What is left of a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// A minute.
+    pub limit: u64,
+    /// Now, rounded down.
+    pub remaining: u64,
+    /// From now until all of it is there again, if nothing more is used.
+    pub reset: DurationMs,
+}
+
 /// What a request uses, or may use at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Ask {
@@ -155,6 +166,20 @@ impl Limits {
         self.requests_per_minute.is_none() && self.tokens_per_minute.is_none() && self.budget.is_none()
     }
 
+    /// What is left of the requests a minute, if they are limited.
+    #[must_use]
+    pub fn requests(&self, usage: &Usage, now: Timestamp) -> Option<Rate> {
+        let limit = self.requests_per_minute?;
+        Some(usage.requests.rate(limit, now))
+    }
+
+    /// What is left of the tokens a minute, if they are limited; what requests on their way may use is not left.
+    #[must_use]
+    pub fn tokens(&self, usage: &Usage, now: Timestamp) -> Option<Rate> {
+        let limit = self.tokens_per_minute?;
+        Some(usage.tokens.rate(limit, now))
+    }
+
     /// Takes what a request may use out of what is left, or says why not and changes nothing.
     ///
     /// # Errors
@@ -221,6 +246,15 @@ impl Leak {
     #[must_use]
     pub fn used(&self, limit: u64, now: Timestamp) -> u64 {
         self.level_at(limit, now).div_ceil(MINUTE_MS)
+    }
+
+    fn rate(&self, limit: u64, now: Timestamp) -> Rate {
+        let level = self.level_at(limit, now);
+        Rate {
+            limit,
+            remaining: limit.saturating_sub(level.div_ceil(MINUTE_MS)),
+            reset: DurationMs(level.div_ceil(limit.max(1))),
+        }
     }
 
     fn level_at(&self, limit: u64, now: Timestamp) -> u64 {
@@ -356,6 +390,29 @@ mod tests {
         assert!(limits.reserve(&mut usage, ONE, NOW + wait).is_err());
         assert_eq!(usage.requests.used(30, NOW + wait), 30);
         assert_eq!(usage.requests.used(30, NOW + DurationMs::from_secs(70)), 0);
+    }
+
+    #[test]
+    fn what_is_left_grows_until_all_of_it_is_there() {
+        let limits = Limits {
+            requests_per_minute: Some(30),
+            ..Limits::default()
+        };
+        let mut usage = Usage::default();
+        let left = |usage: &Usage, now| {
+            let rate = limits.requests(usage, now).unwrap();
+            (rate.limit, rate.remaining, rate.reset.0)
+        };
+        assert_eq!(left(&usage, NOW), (30, 30, 0));
+        for _ in 0..3 {
+            limits.reserve(&mut usage, ONE, NOW).unwrap();
+        }
+        assert_eq!(left(&usage, NOW), (30, 27, 6_000));
+        // One comes back in two seconds, and before that it is not there.
+        assert_eq!(left(&usage, NOW + DurationMs(1_999)), (30, 27, 4_001));
+        assert_eq!(left(&usage, NOW + DurationMs(2_000)), (30, 28, 4_000));
+        assert_eq!(left(&usage, NOW + DurationMs(6_000)), (30, 30, 0));
+        assert_eq!(limits.tokens(&usage, NOW), None);
     }
 
     #[test]

@@ -8,10 +8,11 @@ use axum::routing::get;
 use corliss_http::{ApiError, Dialect, Json, List, Path, Query, Routes};
 use corliss_types::{Access, Permission};
 use http::{Method, header};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::GatewayError;
 use crate::service::Gateway;
+use crate::service::engines::EngineView;
 use crate::service::record::RequestRecord;
 use crate::service::stats::EndpointStats;
 
@@ -51,12 +52,24 @@ async fn metrics(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {
     (kind, gateway.metrics().await)
 }
 
+/// What the gateway counted, and what engines say of themselves.
+#[derive(Debug, Serialize)]
+struct Counted {
+    #[serde(flatten)]
+    endpoint: EndpointStats,
+    /// Of language models, those that answer.
+    engines: Vec<EngineView>,
+}
+
 async fn stats(
     State(gateway): State<Arc<Gateway>>,
     Path(name): Path<String>,
-) -> Result<Json<EndpointStats>, ApiError> {
+) -> Result<Json<Counted>, ApiError> {
     let endpoint = gateway.endpoint(&name).map_err(GatewayError::into_api)?;
-    Ok(Json(endpoint.stats()))
+    Ok(Json(Counted {
+        endpoint: endpoint.stats(),
+        engines: endpoint.engine_views().await,
+    }))
 }
 
 #[derive(Debug, Deserialize)]

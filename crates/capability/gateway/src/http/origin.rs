@@ -21,6 +21,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
             caller: caller.name,
             headers: headers.into(),
             instead_of: None,
+            standing: None,
+            trace: None,
         })
     }
 }

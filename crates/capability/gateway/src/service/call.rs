@@ -14,6 +14,8 @@ use crate::error::GatewayError;
 use crate::ports::Serves;
 use crate::service::Gateway;
 use crate::service::endpoint::Endpoint;
+use crate::service::quota::Standing;
+use crate::service::spans::Trace;
 
 /// Who sent a request, and what it says of itself beside its body.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +28,10 @@ pub(crate) struct Origin {
     pub(crate) headers: Arc<HeaderMap>,
     /// The endpoint that the client named, if that one could not answer.
     pub(crate) instead_of: Option<String>,
+    /// Where its caller is to be told what is left of its rates.
+    pub(crate) standing: Option<Arc<Standing>>,
+    /// What becomes its spans.
+    pub(crate) trace: Option<Arc<Trace>>,
 }
 
 /// Which replicas of an endpoint a request may go to.

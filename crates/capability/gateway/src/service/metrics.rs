@@ -4,7 +4,7 @@
 //! Names: vLLM's "Production Metrics" (V1), Triton's "Metrics" guide.
 
 use corliss_engine::client::EngineClient;
-use corliss_engine::protocol::Stats;
+use corliss_engine::protocol::{Stats, TOKEN_GAP_BOUNDS_US, TokenGaps};
 use corliss_policy_serving::release::Spread;
 use corliss_types::{Flavor, ReplicaId};
 use futures_util::future::join_all;
@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use crate::ports::Serves;
 use crate::service::Gateway;
 use crate::service::endpoint::Endpoint;
-use crate::service::exposition::Exposition;
+use crate::service::exposition::{Exposition, Labels};
 use crate::service::stats::Counters;
 use crate::service::versions::VersionCounters;
 
@@ -39,6 +39,19 @@ impl Gateway {
             }
             for (version, counters) in endpoint.versions.all() {
                 versions(&mut exposition, endpoint.name(), version, &counters);
+            }
+        }
+        if let Some(spans) = self.spans() {
+            let (sent, dropped) = spans.counts();
+            for (name, help, count) in [
+                ("corliss_spans_sent_total", "Spans that the collector took.", sent),
+                (
+                    "corliss_spans_dropped_total",
+                    "Spans that did not fit the queue, or that the collector did not take.",
+                    dropped,
+                ),
+            ] {
+                exposition.counter(name, help, &[], count);
             }
         }
         exposition.text()
@@ -92,6 +105,21 @@ fn language(to: &mut Exposition, model: &str, replica: &ReplicaId, stats: &Stats
     ] {
         to.counter(name, help, &labels, value);
     }
+    token_gaps(to, &labels, &stats.token_gaps);
+}
+
+fn token_gaps(to: &mut Exposition, labels: &Labels<'_>, gaps: &TokenGaps) {
+    let bounds: Vec<f64> = TOKEN_GAP_BOUNDS_US.iter().map(|bound| seconds(*bound)).collect();
+    let mut counts = gaps.counts.clone();
+    counts.resize(bounds.len() + 1, 0);
+    to.histogram(
+        "vllm:inter_token_latency_seconds",
+        "From one token of an answer to the next.",
+        labels,
+        &bounds,
+        &counts,
+        seconds(gaps.us_sum),
+    );
 }
 
 fn requests(to: &mut Exposition, model: &str, counters: &Counters) {

@@ -4,6 +4,7 @@ mod ask;
 pub(crate) mod call;
 mod embed;
 pub(crate) mod endpoint;
+pub mod engines;
 mod exposition;
 pub(crate) mod forward;
 pub(crate) mod generate;
@@ -15,6 +16,7 @@ pub(crate) mod quota;
 pub mod record;
 pub(crate) mod several;
 mod shadow;
+pub(crate) mod spans;
 pub mod stats;
 pub(crate) mod timing;
 pub mod versions;
@@ -22,10 +24,11 @@ pub(crate) mod way;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use corliss_clock::Sources;
 use corliss_metastore::Metastore;
+use corliss_upstream::BaseUrl;
 use tokio::sync::watch;
 
 use crate::config::GatewayConfig;
@@ -35,6 +38,7 @@ use crate::ports::RouteTable;
 use call::Call;
 use endpoint::{Admission, Endpoint};
 use quota::Quotas;
+use spans::Spans;
 use stats::EndpointStats;
 use versions::VersionTraffic;
 
@@ -45,6 +49,8 @@ pub struct Gateway {
     tables: watch::Receiver<Arc<RouteTable>>,
     quotas: Quotas,
     known: RwLock<Known>,
+    /// Where spans go, if anywhere.
+    spans: OnceLock<Spans>,
     /// Where chance stands.
     chance: AtomicU64,
 }
@@ -75,12 +81,32 @@ impl Gateway {
             sources,
             tables,
             known: RwLock::default(),
+            spans: OnceLock::new(),
         }))
     }
 
-    /// Waits until what ended requests have used is written down; call it when no request is on its way.
+    /// Sends OpenTelemetry spans of requests to language models to this collector, by OTLP over HTTP. Said again it
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// If TLS is asked for and cannot be set up on this machine.
+    pub fn export_spans(&self, collector: &BaseUrl) -> Result<(), GatewayError> {
+        let spans = Spans::to(collector, self.sources.clone())?;
+        self.spans.get_or_init(|| spans);
+        Ok(())
+    }
+
+    pub(crate) fn spans(&self) -> Option<&Spans> {
+        self.spans.get()
+    }
+
+    /// Waits until what ended requests have used is written down, and their spans are sent; call it when no request is
+    /// on its way.
     pub async fn drain(&self) {
         self.quotas.drain().await;
+        if let Some(spans) = self.spans() {
+            spans.flush().await;
+        }
     }
 
     pub(crate) fn quotas(&self) -> &Quotas {

@@ -40,6 +40,7 @@ pub(crate) struct Watch {
     first: Option<Duration>,
     prompt: PromptTokens,
     completion_tokens: u32,
+    finish: Option<FinishReason>,
     engine: Option<Timing>,
 }
 
@@ -58,6 +59,7 @@ impl Watch {
             first: None,
             prompt: PromptTokens::default(),
             completion_tokens: 0,
+            finish: None,
             engine: None,
         }
     }
@@ -134,6 +136,7 @@ impl Watch {
     /// A generation is complete.
     pub(crate) fn generated(&mut self, completion_tokens: u32, finish: FinishReason, timing: Option<Timing>) {
         self.completion_tokens = completion_tokens;
+        self.finish = Some(finish);
         self.engine = timing;
         if let Some(version) = &self.version {
             version.generated(completion_tokens);
@@ -192,7 +195,7 @@ impl Watch {
             Some((replica, reason, version)) => (Some(replica), Some(reason), Some(version)),
             None => (None, None, None),
         };
-        self.endpoint().records.push(RequestRecord {
+        let record = RequestRecord {
             id: self.call.origin.request.clone(),
             at_ms: self.at,
             caller: self.call.origin.caller.clone(),
@@ -212,7 +215,12 @@ impl Watch {
             engine: self.engine,
             outcome,
             error,
-        });
+        };
+        // Of a copy its client knows nothing.
+        if let Some(trace) = self.call.origin.trace.as_ref().filter(|_| !record.shadow) {
+            trace.ended(self.endpoint().name(), &record, self.finish);
+        }
+        self.endpoint().records.push(record);
     }
 }
 

@@ -143,9 +143,12 @@ async fn metadata() -> axum::Json<Value> {
 async fn stats() -> axum::Json<Value> {
     let took = json!({"count": 1, "ns": 100});
     let run = json!({"input": took, "infer": took, "output": took});
+    let mut gaps = vec![0; corliss_engine::protocol::TOKEN_GAP_BOUNDS_US.len() + 1];
+    (gaps[0], gaps[2]) = (2, 1);
     axum::Json(json!({
         "running": 1, "waiting": 4, "kv_tokens_reserved": 25, "kv_tokens_total": 100,
         "admitted_prompt_tokens_total": 50, "cached_prompt_tokens_total": 30, "preemptions_total": 2,
+        "sequences_max": 8, "batch_sizes": {"1": 3, "4": 2}, "token_gaps": {"counts": gaps, "us_sum": 12_000},
         "inference": {"inferences": 3, "executions": 1, "last_ms": 17, "success": took, "queue": took, "compute": run,
             "batches": {"3": run}},
     }))

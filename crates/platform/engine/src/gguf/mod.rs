@@ -83,6 +83,7 @@ impl GgufEngine {
                 given => given,
             },
             loaded.limits.kv_tokens,
+            loaded.limits.max_sequences,
         ));
         worker::start(Arc::clone(&loaded), Arc::clone(&queue))?;
         Ok(Self {

@@ -49,9 +49,10 @@ pub(super) struct Queue {
 
 impl Queue {
     /// A line of at most `limit` requests, which have at most so many tokens together.
-    pub fn new(limit: usize, limit_tokens: u64, kv_tokens: u32) -> Self {
+    pub fn new(limit: usize, limit_tokens: u64, kv_tokens: u32, sequences_max: u32) -> Self {
         let stats = Stats {
             kv_tokens_total: u64::from(kv_tokens),
+            sequences_max: u64::from(sequences_max),
             ..Stats::default()
         };
         Self {
@@ -311,7 +312,7 @@ mod tests {
 
     #[test]
     fn less_priority_goes_first_and_equals_in_order_of_arrival() {
-        let queue = Queue::new(10, 1000, 0);
+        let queue = Queue::new(10, 1000, 0, 0);
         let mut callers = Vec::new();
         for (prompt, priority) in [(1, 0), (2, -5), (3, 0), (4, 7), (5, -5)] {
             let (job, caller) = job(prompt, priority);
@@ -334,7 +335,7 @@ mod tests {
 
     #[test]
     fn one_is_passed_or_stops_those_behind_it() {
-        let queue = Queue::new(10, 1000, 0);
+        let queue = Queue::new(10, 1000, 0, 0);
         let callers: Vec<_> = (1..4)
             .map(|prompt| {
                 let (job, caller) = job(prompt, 0);
@@ -358,7 +359,7 @@ mod tests {
 
     #[test]
     fn tokens_that_wait_are_bounded_and_the_rate_says_when_to_come_again() {
-        let queue = Queue::new(100, 50, 0);
+        let queue = Queue::new(100, 50, 0, 0);
         let mut callers = Vec::new();
         let mut push = |queue: &Queue| {
             let (job, caller) = job(1, 0);
@@ -388,7 +389,7 @@ mod tests {
 
     #[test]
     fn one_alone_is_never_too_long_and_those_too_late_are_taken_out() {
-        let queue = Queue::new(10, 5, 0);
+        let queue = Queue::new(10, 5, 0, 0);
         let (mut late, _caller) = job(1, 0);
         let now = Instant::now();
         late.deadline = Some(super::super::request::Deadline { at: now, after_ms: 3 });

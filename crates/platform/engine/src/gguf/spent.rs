@@ -10,6 +10,8 @@ pub(super) struct Spent {
     arrived: Instant,
     placed: Option<Instant>,
     first: Option<Instant>,
+    /// When its newest token came.
+    newest: Option<Instant>,
     /// Batches in which it had a token of its answer.
     batches: u64,
     /// Sequences in these, itself included.
@@ -23,6 +25,7 @@ impl Spent {
             arrived: Instant::now(),
             placed: None,
             first: None,
+            newest: None,
             batches: 0,
             members: 0,
         }
@@ -33,11 +36,13 @@ impl Spent {
         self.placed.get_or_insert_with(Instant::now);
     }
 
-    /// A token of its answer comes out of a batch of so many sequences.
-    pub fn answered(&mut self, members: usize) {
-        self.first.get_or_insert_with(Instant::now);
+    /// A token of its answer comes out of a batch of so many sequences; answers how long after the one before.
+    pub fn answered(&mut self, at: Instant, members: usize) -> Option<Duration> {
+        self.first.get_or_insert(at);
         self.batches += 1;
         self.members += members as u64;
+        let before = self.newest.replace(at)?;
+        Some(at.duration_since(before))
     }
 
     /// What it took until now.
@@ -77,11 +82,16 @@ mod tests {
         pause();
         spent.placed();
         pause();
-        spent.answered(1);
+        assert_eq!(
+            spent.answered(Instant::now(), 1),
+            None,
+            "nothing is before the first"
+        );
         pause();
         // It lost its place and was given another.
         spent.placed();
-        spent.answered(4);
+        let gap = spent.answered(Instant::now(), 4).unwrap();
+        assert!(gap >= Duration::from_millis(3));
         let told = spent.told();
         for part in [told.queue_us, told.prefill_us, told.decode_us] {
             assert!(part >= 3_000, "{told:?}");

@@ -286,14 +286,19 @@ impl Worker<'_> {
             batched.push((*at, self.running[*at].add_to(cache, shares[*at])?));
         }
         cache.decode()?;
-        let (mut decoded, mut prompts) = (0, 0);
+        let (mut decoded, mut prompts, mut gaps) = (0, 0, Vec::with_capacity(batched.len()));
+        let now = Instant::now();
         for (at, added) in batched {
             let sequence = &mut self.running[at];
             sequence.echo(&added, cache, self.loaded);
             prompts += added.prompt.len() as u64;
             if let Some(scores) = added.scores {
-                sequence.job.spent.answered(members.len());
-                decoded += u64::from(sequence.advance(cache.scores(scores), self.loaded));
+                let gap = sequence.job.spent.answered(now, members.len());
+                // The token that ends an answer is none of it.
+                if sequence.advance(cache.scores(scores), self.loaded) {
+                    decoded += 1;
+                    gaps.extend(gap);
+                }
             }
         }
         let size = u32::try_from(members.len()).unwrap_or(u32::MAX);
@@ -301,6 +306,7 @@ impl Worker<'_> {
             *stats.batch_sizes.entry(size).or_default() += 1;
             stats.prompt_tokens_total += prompts;
             stats.decoded_tokens_total += decoded;
+            gaps.into_iter().for_each(|gap| stats.token_gaps.observe(gap));
         });
         Ok(())
     }

@@ -28,7 +28,7 @@ export function LivePanel({ endpoint, live }: Props) {
         <LiveCharts name={endpoint.name} samples={samples} language={language} />
         <p className="live-note faint">
           Each point looks back over 10 seconds. Percentiles are estimated from how many requests fell between 1, 2, 5, 10, 25, 50, 100, 250 and
-          500 ms, 1, 2.5, 5, 10 and 60 s; of those above 60 s nothing more is known. While this window is hidden nothing is read.
+          500 ms, 1, 2.5, 5, 10 and 60 s, times between tokens from finer steps; of those above 60 s nothing more is known. While this window is hidden nothing is read.
         </p>
       </Panel>
       <Panel title="Since the server started"><Totals stats={stats} language={language} /></Panel>

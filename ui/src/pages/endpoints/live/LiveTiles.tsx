@@ -18,8 +18,10 @@ export function LiveTiles({ samples, language }: Props) {
       <Unanswered point={point} />
       <Tile label="Latency" value={point && times(point.latency_p50)} under={point && under(point.latency_p99)} />
       {language && <Tile label="First token" value={point && times(point.first_p50)} under={point && under(point.first_p99)} />}
+      {point?.running !== undefined && <Tile label="Next token" value={times(point.gap_p50)} under={point.gap_p99 === undefined ? "no answer grew" : under(point.gap_p99)} />}
       {language && <Tile label="Tokens out" value={point && `${rate(point.tokens_out)}/s`} under={point && `${rate(point.tokens_in)}/s in`} />}
       {language && <Tile label="Cached" value={point && (point.cached_share === undefined ? "–" : share(point.cached_share))} under="of prompt tokens" />}
+      {point?.running !== undefined && <Tile label="Batch" value={`${count(point.running)} of ${count(point.sequences_max ?? 0)}`} under={point.batch_mean === undefined ? "sequences; no batch ran" : `sequences; mean batch ${rate(point.batch_mean)}`} />}
       <Tile label="In flight" value={count(flying.reduce((sum, [, many]) => sum + many, 0))} under={`on ${plural(flying.length, "replica")}`} />
     </div>
   );

@@ -1,13 +1,13 @@
 import { expect, it } from "vitest";
-import type { EndpointStats } from "../../../api/endpoints";
-import { BEYOND_MS, BOUNDS_MS, inFlightOf, isUntouched, pointsOf, quantile, SPAN_MS, WINDOW_MS, withSample, type Point, type Sample } from "./stats";
+import type { EndpointStats, EngineStats } from "../../../api/endpoints";
+import { BEYOND_MS, BOUNDS_MS, gapQuantile, inFlightOf, isUntouched, pointsOf, quantile, SPAN_MS, WINDOW_MS, withSample, type Point, type Sample } from "./stats";
 
 const none = (): number[] => new Array<number>(BOUNDS_MS.length + 1).fill(0);
 
 const stats = (change: Partial<EndpointStats> = {}): EndpointStats => ({
   requests_total: 0, failed_total: 0, invalid_total: 0, cancelled_total: 0, refused_total: 0, retries_total: 0, hedges_total: 0, fallbacks_total: 0,
   prompt_tokens_total: 0, cached_tokens_total: 0, completion_tokens_total: 0, latency_ms_sum: 0,
-  latency_buckets: none(), first_token_buckets: none(), in_flight: [], ...change,
+  latency_buckets: none(), first_token_buckets: none(), in_flight: [], engines: [], ...change,
 });
 
 /** Counts by bucket: `at(250)` is the bucket that 250 ms bounds. */
@@ -82,4 +82,33 @@ it("tells an endpoint that was never asked from one that is", () => {
   expect(isUntouched(stats({ in_flight: [["rep_a", 0]] }))).toBe(true);
   expect(isUntouched(stats({ in_flight: [["rep_a", 1]] }))).toBe(false);
   expect(isUntouched(stats({ refused_total: 1 }))).toBe(false);
+});
+
+const engine = (replica: string, change: Partial<EngineStats> = {}): EngineStats => ({
+  replica, running: 0, sequences_max: 8, waiting: 0, kv_permille: 0, batches_total: 0, batched_total: 0,
+  token_gap_bounds_us: [1_000, 5_000, 10_000], token_gap_buckets: [], ...change,
+});
+
+it("adds up what each engine did, and begins anew with one that was started anew", () => {
+  const before = [engine("a", { batches_total: 10, batched_total: 20, token_gap_buckets: [5, 5, 0, 0] }), engine("b", { batches_total: 90, batched_total: 90 })];
+  const after = [
+    engine("a", { running: 3, batches_total: 14, batched_total: 32, token_gap_buckets: [5, 9, 0, 0] }),
+    engine("b", { running: 1, batches_total: 4, batched_total: 4, token_gap_buckets: [0, 0, 4, 0] }),
+    engine("c", { sequences_max: 4 }),
+  ];
+  const [point] = pointsOf([{ at: 0, stats: stats({ engines: before }) }, { at: 2000, stats: stats({ engines: after }) }]) as Point[];
+  expect(point).toMatchObject({ running: 4, sequences_max: 20, batch_mean: 2 });
+  // Four between 1 and 5 ms, four between 5 and 10 ms.
+  expect(point?.gap_p50).toBeCloseTo(5);
+  expect(point?.gap_p99).toBeCloseTo(9.9);
+});
+
+it("tells of no engine where none answered, and of no time between tokens where none followed another", () => {
+  const [silent] = pointsOf([{ at: 0, stats: stats() }, { at: 2000, stats: stats() }]) as Point[];
+  expect(silent?.running).toBeUndefined();
+  const [idle] = pointsOf([{ at: 0, stats: stats({ engines: [engine("a")] }) }, { at: 2000, stats: stats({ engines: [engine("a")] }) }]) as Point[];
+  expect(idle).toMatchObject({ running: 0, sequences_max: 8 });
+  expect(idle?.gap_p50).toBeUndefined();
+  expect(idle?.batch_mean).toBeUndefined();
+  expect(gapQuantile(0.99, [0, 0, 0, 2], [1_000, 5_000, 10_000])).toBe(BEYOND_MS);
 });

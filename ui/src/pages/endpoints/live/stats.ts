@@ -1,5 +1,5 @@
 // From counters that were read every few seconds to what happened in between: rates, percentiles, shares.
-import type { EndpointStats } from "../../../api/endpoints";
+import type { EndpointStats, EngineStats } from "../../../api/endpoints";
 
 /** How often the counters are read. */
 export const POLL_MS = 2000;
@@ -41,6 +41,14 @@ export interface Point {
   tokens_in: number;
   tokens_out: number;
   cached_share?: number;
+  /** Between one token of an answer and the next, in milliseconds. */
+  gap_p50?: number;
+  gap_p99?: number;
+  /** Sequences in a batch, on average. */
+  batch_mean?: number;
+  /** Sequences that the engines compute at this moment, and at most. */
+  running?: number;
+  sequences_max?: number;
 }
 
 /**
@@ -65,6 +73,52 @@ export function quantile(share: number, counts: number[]): number | undefined {
     return Math.min(LAST_MS, from + ((bound + 1 - from) * (rank - below)) / count);
   }
   return undefined;
+}
+
+/** As `quantile`, of times that were counted to the microsecond, with bounds of their own. */
+export function gapQuantile(share: number, counts: number[], boundsUs: number[]): number | undefined {
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  if (total <= 0) return undefined;
+  const rank = share * total;
+  let below = 0;
+  for (const [index, count] of counts.entries()) {
+    if (count > 0 && below + count >= rank) {
+      const bound = boundsUs[index];
+      if (bound === undefined) return BEYOND_MS;
+      const from = boundsUs[index - 1] ?? 0;
+      return (from + ((bound - from) * (rank - below)) / count) / 1000;
+    }
+    below += count;
+  }
+  return undefined;
+}
+
+/** How much a counter of an engine rose; one that was started anew began at nothing. */
+const rose = (now: number, before: number | undefined): number => (before === undefined || now < before ? now : now - before);
+
+/** What the engines did between two readings; nothing where none of them answered. */
+function engineParts(before: EngineStats[], now: EngineStats[]): Partial<Point> {
+  const [first] = now;
+  if (first === undefined) return {};
+  const gaps: number[] = [];
+  let [batches, batched] = [0, 0];
+  for (const engine of now) {
+    const last = before.find((one) => one.replica === engine.replica);
+    const old = last !== undefined && last.batches_total <= engine.batches_total ? last : undefined;
+    batches += rose(engine.batches_total, old?.batches_total);
+    batched += rose(engine.batched_total, old?.batched_total);
+    engine.token_gap_buckets.forEach((count, index) => {
+      gaps[index] = (gaps[index] ?? 0) + rose(count, old?.token_gap_buckets[index]);
+    });
+  }
+  const sum = (of: (engine: EngineStats) => number): number => now.reduce((all, engine) => all + of(engine), 0);
+  return {
+    gap_p50: gapQuantile(0.5, gaps, first.token_gap_bounds_us),
+    gap_p99: gapQuantile(0.99, gaps, first.token_gap_bounds_us),
+    batch_mean: batches > 0 ? batched / batches : undefined,
+    running: sum((engine) => engine.running),
+    sequences_max: sum((engine) => engine.sequences_max),
+  };
 }
 
 /** Counters fall only where the server was started anew. */
@@ -100,6 +154,7 @@ function pointOf(before: Sample, after: Sample): Point {
     tokens_in: rate(prompts),
     tokens_out: rate(now.completion_tokens_total - old.completion_tokens_total),
     cached_share: prompts > 0 ? (now.cached_tokens_total - old.cached_tokens_total) / prompts : undefined,
+    ...engineParts(old.engines, now.engines),
   };
 }
 

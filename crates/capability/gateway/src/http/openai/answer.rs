@@ -97,10 +97,8 @@ impl Answer {
         message
     }
 
-    /// Unlike that of any other call, of this answer and of others.
     fn call_id(&self, index: usize, call: u32) -> String {
-        let random = self.id.rsplit('-').next().unwrap_or_default();
-        format!("call_{random}{index:02x}{call:02x}")
+        tools::call_id(self.id.rsplit('-').next().unwrap_or_default(), index, call)
     }
 
     /// A piece with more of a call of a tool.

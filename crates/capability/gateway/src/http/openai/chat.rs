@@ -51,7 +51,7 @@ fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
     let limit = sampling::limit(&mut parameters)?;
     let n = sampling::answers(&mut parameters)?;
     let format = format::take(&mut parameters)?;
-    tools::take(&mut parameters, &mut request)?;
+    tools::take(tools::Shape::Nested, &mut parameters, &mut request)?;
     let wanted = parameters.optional::<bool>("logprobs")?.unwrap_or(false);
     let top: Option<u32> = parameters.optional("top_logprobs")?;
     parameters.finish()?;

@@ -1,4 +1,5 @@
-//! What an answer must be: `response_format`, and for those who know vLLM its `guided_…` and `structured_outputs`.
+//! What an answer must be: `response_format`, `text.format` of a response, and for those who know vLLM its `guided_…`
+//! and `structured_outputs`.
 
 use corliss_engine::EngineError;
 use corliss_engine::protocol::AnswerFormat;
@@ -9,7 +10,7 @@ use super::parameters::{Parameters, invalid};
 use crate::error::GatewayError;
 
 const RESPONSE_FORMAT: &str = "response_format";
-const SCHEMA: &str = "response_format.json_schema.schema";
+const TEXT_FORMAT: &str = "text.format";
 const STRUCTURED: &str = "structured_outputs";
 /// Ways to say it in vLLM: without prefix within `structured_outputs`, and with one by themselves.
 const KINDS: [&str; 5] = ["json", "regex", "choice", "grammar", "json_object"];
@@ -26,7 +27,7 @@ pub(super) struct Asked {
 pub(super) fn take(parameters: &mut Parameters) -> Result<Option<Asked>, GatewayError> {
     let mut given = Vec::new();
     if let Some(format) = parameters.optional::<Value>(RESPONSE_FORMAT)? {
-        given.extend(response_format(&format)?);
+        given.extend(of_kind(RESPONSE_FORMAT, &format, Some("json_schema"))?);
     }
     for kind in KINDS {
         let name = format!("guided_{kind}");
@@ -58,8 +59,14 @@ pub(super) fn take(parameters: &mut Parameters) -> Result<Option<Asked>, Gateway
     Ok(given.pop())
 }
 
-/// OpenAI's own form. A schema holds whether `strict` is said or not.
-fn response_format(format: &Value) -> Result<Option<Asked>, GatewayError> {
+/// The format of a response's text.
+pub(super) fn of_text(format: &Value) -> Result<Option<Asked>, GatewayError> {
+    of_kind(TEXT_FORMAT, format, None)
+}
+
+/// OpenAI's own form, under this name. What describes a schema lies in the member `within`, or beside the kind. A schema
+/// holds whether `strict` is said or not.
+fn of_kind(name: &str, format: &Value, within: Option<&str>) -> Result<Option<Asked>, GatewayError> {
     let asked = |format, parameter: &str| {
         Ok(Some(Asked {
             format,
@@ -68,29 +75,32 @@ fn response_format(format: &Value) -> Result<Option<Asked>, GatewayError> {
     };
     match format["type"].as_str() {
         Some("text") => Ok(None),
-        Some("json_object") => asked(AnswerFormat::JsonObject, RESPONSE_FORMAT),
+        Some("json_object") => asked(AnswerFormat::JsonObject, name),
         Some("json_schema") => {
-            let within = |field: &str| format!("{RESPONSE_FORMAT}.json_schema.{field}");
-            let Some(described) = format["json_schema"].as_object() else {
-                return Err(invalid(
-                    "response_format.json_schema",
-                    "must be an object with name and schema",
-                ));
+            let (place, described) = match within {
+                None => (name.to_owned(), format),
+                Some(member) => (format!("{name}.{member}"), &format[member]),
             };
+            let Some(described) = described.as_object() else {
+                return Err(invalid(&place, "must be an object with name and schema"));
+            };
+            let field = |field: &str| format!("{place}.{field}");
             match described.get("name").and_then(Value::as_str) {
                 Some(name) if !name.is_empty() && name.len() <= NAME_MAX => {}
-                _ => return Err(invalid(&within("name"), "must be a text of 1 to 64 characters")),
+                _ => return Err(invalid(&field("name"), "must be a text of 1 to 64 characters")),
             }
             if !matches!(described.get("strict"), None | Some(Value::Null | Value::Bool(_))) {
-                return Err(invalid(&within("strict"), "must be true or false"));
+                return Err(invalid(&field("strict"), "must be true or false"));
             }
             match described.get("schema") {
-                Some(schema) if !schema.is_null() => asked(AnswerFormat::JsonSchema(schema.clone()), SCHEMA),
-                _ => Err(invalid(SCHEMA, "is missing")),
+                Some(schema) if !schema.is_null() => {
+                    asked(AnswerFormat::JsonSchema(schema.clone()), &field("schema"))
+                }
+                _ => Err(invalid(&field("schema"), "is missing")),
             }
         }
         _ => Err(invalid(
-            "response_format.type",
+            &format!("{name}.type"),
             "must be text, json_object or json_schema",
         )),
     }
@@ -208,6 +218,29 @@ mod tests {
             json!({"structured_outputs": {"json_object": false}}),
         ] {
             assert_eq!(read(none).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn responses_describe_a_schema_beside_its_kind() {
+        let schema = json!({"type": "object"});
+        let asked = of_text(&json!({"type": "json_schema", "name": "n", "schema": schema})).unwrap();
+        let parameter = "text.format.schema".to_owned();
+        let format = AnswerFormat::JsonSchema(schema);
+        assert_eq!(asked, Some(Asked { format, parameter }));
+        let asked = of_text(&json!({"type": "json_object"})).unwrap().unwrap();
+        assert_eq!(asked.parameter, "text.format");
+        assert_eq!(of_text(&json!({"type": "text"})).unwrap(), None);
+        for (format, field) in [
+            (
+                json!({"type": "json_schema", "json_schema": {}}),
+                "text.format.name",
+            ),
+            (json!({"type": "json_schema", "name": "n"}), "text.format.schema"),
+            (json!({"type": "xml"}), "text.format.type"),
+            (json!("json"), "text.format.type"),
+        ] {
+            assert_eq!(of_text(&format).unwrap_err().field().as_deref(), Some(field));
         }
     }
 

@@ -27,7 +27,40 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Answers a request by a service if one is to, else as `here` does; where that fails for a reason that is not the
 /// request's own, by the endpoints of the other kind that it falls back to. Each kind falls back to its own by itself.
+/// A caller with limited rates is told with the answer what is left of them.
 pub(super) async fn or_here<F>(
+    gateway: &Arc<Gateway>,
+    api: Api,
+    mut origin: Origin,
+    body: JsonBytes,
+    here: impl Fn(Origin, Map<String, Value>) -> F,
+) -> Result<Response, ApiError>
+where
+    F: Future<Output = Result<Response, GatewayError>>,
+{
+    let standing = gateway.quotas().standing(&origin.caller);
+    origin.standing.clone_from(&standing);
+    let trace = gateway
+        .spans()
+        .and_then(|spans| spans.begin(api, &origin, &body.0));
+    origin.trace.clone_from(&trace);
+    let answered = by_any(gateway, api, origin, body, here).await;
+    if let (Some(trace), Err(error)) = (&trace, &answered) {
+        trace.refused(&error.report().code);
+    }
+    let Some(standing) = standing else {
+        return answered;
+    };
+    match answered {
+        Ok(mut response) => {
+            response.headers_mut().extend(standing.headers());
+            Ok(response)
+        }
+        Err(error) => Err(error.with_headers(standing.headers())),
+    }
+}
+
+async fn by_any<F>(
     gateway: &Arc<Gateway>,
     api: Api,
     origin: Origin,

@@ -1,4 +1,4 @@
-//! The tools of a chat: what the model may call, and whether it must.
+//! The tools of a chat or a response: what the model may call, and whether it must.
 
 use corliss_diagnostics::ErrorReport;
 use corliss_engine::EngineError;
@@ -10,15 +10,44 @@ use crate::error::GatewayError;
 
 const CHOICE: &str = "tool_choice";
 
+/// Where an API says what describes a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Within `function`: chats.
+    Nested,
+    /// Beside `type`: responses.
+    Flat,
+}
+
+impl Shape {
+    fn function(self, value: &Value) -> &Value {
+        match self {
+            Self::Nested => &value["function"],
+            Self::Flat => value,
+        }
+    }
+
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Nested => "function.",
+            Self::Flat => "",
+        }
+    }
+}
+
 /// Takes what is offered and puts it into the request.
-pub(super) fn take(parameters: &mut Parameters, request: &mut GenerateRequest) -> Result<(), GatewayError> {
+pub(super) fn take(
+    shape: Shape,
+    parameters: &mut Parameters,
+    request: &mut GenerateRequest,
+) -> Result<(), GatewayError> {
     let given: Vec<Value> = parameters.optional("tools")?.unwrap_or_default();
     request.tools = given
-        .into_iter()
+        .iter()
         .enumerate()
-        .map(|(at, tool)| read(at, tool))
+        .map(|(at, tool)| read(shape, at, tool))
         .collect::<Result<_, _>>()?;
-    request.tool_choice = choice(parameters.optional(CHOICE)?)?;
+    request.tool_choice = choice(shape, parameters.optional(CHOICE)?)?;
     request.parallel_tool_calls = parameters.optional("parallel_tool_calls")?.unwrap_or(true);
     if request.tools.is_empty() && matches!(request.tool_choice, ToolChoice::Required | ToolChoice::Named(_))
     {
@@ -27,8 +56,9 @@ pub(super) fn take(parameters: &mut Parameters, request: &mut GenerateRequest) -
     Ok(())
 }
 
-fn read(at: usize, mut tool: Value) -> Result<Tool, GatewayError> {
+fn read(shape: Shape, at: usize, tool: &Value) -> Result<Tool, GatewayError> {
     let place = |field: &str| format!("tools[{at}].{field}");
+    let within = |field: &str| place(&format!("{}{field}", shape.prefix()));
     match tool["type"].as_str() {
         Some("function") => {}
         Some(_) => {
@@ -39,21 +69,21 @@ fn read(at: usize, mut tool: Value) -> Result<Tool, GatewayError> {
         }
         None => return Err(invalid(&place("type"), "must be 'function'")),
     }
-    let function = tool["function"].take();
+    let function = shape.function(tool);
     let Some(name) = function["name"].as_str() else {
-        return Err(invalid(&place("function.name"), "must be a text"));
+        return Err(invalid(&within("name"), "must be a text"));
     };
     let description = match &function["description"] {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
-        _ => return Err(invalid(&place("function.description"), "must be a text")),
+        _ => return Err(invalid(&within("description"), "must be a text")),
     };
     let parameters = match &function["parameters"] {
         Value::Null => None,
         schema @ Value::Object(_) => Some(schema.clone()),
         _ => {
             return Err(invalid(
-                &place("function.parameters"),
+                &within("parameters"),
                 "must be a JSON schema, which is an object",
             ));
         }
@@ -61,7 +91,7 @@ fn read(at: usize, mut tool: Value) -> Result<Tool, GatewayError> {
     let strict = match &function["strict"] {
         Value::Null => false,
         Value::Bool(strict) => *strict,
-        _ => return Err(invalid(&place("function.strict"), "must be true or false")),
+        _ => return Err(invalid(&within("strict"), "must be true or false")),
     };
     Ok(Tool {
         name: name.to_owned(),
@@ -71,14 +101,14 @@ fn read(at: usize, mut tool: Value) -> Result<Tool, GatewayError> {
     })
 }
 
-fn choice(given: Option<Value>) -> Result<ToolChoice, GatewayError> {
+fn choice(shape: Shape, given: Option<Value>) -> Result<ToolChoice, GatewayError> {
     let Some(given) = given else {
         return Ok(ToolChoice::Auto);
     };
     match (
         given.as_str(),
         given["type"].as_str(),
-        given["function"]["name"].as_str(),
+        shape.function(&given)["name"].as_str(),
     ) {
         (Some("auto"), ..) => Ok(ToolChoice::Auto),
         (Some("none"), ..) => Ok(ToolChoice::None),
@@ -91,7 +121,7 @@ fn choice(given: Option<Value>) -> Result<ToolChoice, GatewayError> {
     }
 }
 
-/// An engine's error about a tool in this API's words: there what describes a tool lies one deeper.
+/// An engine's error about a tool in a chat's words: there what describes a tool lies one deeper.
 pub(super) fn renamed(mut error: GatewayError) -> GatewayError {
     if let GatewayError::Engine(EngineError::Remote { report, .. }) = &mut error {
         rename(report);
@@ -107,7 +137,12 @@ fn rename(report: &mut ErrorReport) {
     }
 }
 
-/// A call as it is told: with its id and kind where it begins.
+/// The id of a call, unlike that of any other: by its answer's, by which of the choices makes it, and by its place there.
+pub(super) fn call_id(answer: &str, index: usize, call: u32) -> String {
+    format!("call_{answer}{index:02x}{call:02x}")
+}
+
+/// A call as a chat tells it: with its id and kind where it begins.
 pub(super) fn told(id: Option<&str>, name: Option<&str>, arguments: &str) -> Value {
     match (id, name) {
         (Some(id), Some(name)) => json!({
@@ -126,7 +161,7 @@ mod tests {
     fn taken(body: Value) -> Result<GenerateRequest, GatewayError> {
         let mut request = GenerateRequest::default();
         let mut parameters = Parameters::new(body.as_object().unwrap().clone());
-        take(&mut parameters, &mut request).map(|()| request)
+        take(Shape::Nested, &mut parameters, &mut request).map(|()| request)
     }
 
     fn one() -> Value {
@@ -163,6 +198,44 @@ mod tests {
                 .tools
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn responses_describe_a_function_beside_its_kind() {
+        let flat = |body: Value| {
+            let mut request = GenerateRequest::default();
+            let mut parameters = Parameters::new(body.as_object().unwrap().clone());
+            take(Shape::Flat, &mut parameters, &mut request).map(|()| request)
+        };
+        let tool = json!({"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": true});
+        let request =
+            flat(json!({"tools": [tool], "tool_choice": {"type": "function", "name": "f"}})).unwrap();
+        assert_eq!(
+            (request.tools[0].name.as_str(), request.tools[0].strict),
+            ("f", true)
+        );
+        assert_eq!(request.tool_choice, ToolChoice::Named("f".to_owned()));
+        for (body, field) in [
+            (
+                json!({"tools": [{"type": "function", "function": {"name": "f"}}]}),
+                "tools[0].name",
+            ),
+            (
+                json!({"tools": [{"type": "function", "name": "f", "strict": 1}]}),
+                "tools[0].strict",
+            ),
+            (json!({"tools": [{"type": "web_search"}]}), "tools[0].type"),
+            (
+                json!({"tools": [tool], "tool_choice": {"type": "function", "function": {"name": "f"}}}),
+                "tool_choice",
+            ),
+        ] {
+            assert_eq!(
+                flat(body.clone()).unwrap_err().field().as_deref(),
+                Some(field),
+                "{body}"
+            );
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ const ANSWER_TOKENS: u64 = 256;
 /// The most that an answer is taken to have if its request does not say.
 const ANSWER_TOKENS_MAX: u64 = 512;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Who is to answer a request.
 pub(crate) enum Destined {
@@ -245,6 +246,9 @@ fn headers(origin: &Origin, envelope: &Envelope) -> Result<HeaderMap, GatewayErr
     let mut headers = passed_on(&origin.headers)?;
     if let Ok(id) = HeaderValue::from_str(&origin.request) {
         headers.insert(REQUEST_ID, id);
+    }
+    if let Some(parent) = origin.trace.as_ref().and_then(|trace| trace.parent()) {
+        headers.insert(TRACE_PARENT, parent);
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let accept = if envelope.stream {

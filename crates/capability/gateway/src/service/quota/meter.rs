@@ -105,7 +105,10 @@ impl Gateway {
             tokens: bound.prompt_tokens.saturating_add(bound.answer_tokens),
             micros: prices.map(most).max().unwrap_or_default(),
         };
-        let (place, reservation) = self.quotas.reserve(&call.origin.caller, ask).await?;
+        let (place, reservation) = self
+            .quotas
+            .reserve(&call.origin.caller, call.origin.standing.clone(), ask)
+            .await?;
         Ok(Meter {
             quotas: self.quotas.clone(),
             price: call.routing.price,

@@ -3,8 +3,10 @@
 //! a database that cannot be written begins no request of a caller who has limits.
 
 mod meter;
+mod standing;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use crate::error::GatewayError;
 use crate::store::{self, Reservation};
 
 pub(crate) use meter::{Bound, Meter};
+pub(crate) use standing::Standing;
 
 /// The limits of everybody who has none of their own.
 const EVERYBODY: &str = "*";
@@ -35,6 +38,8 @@ pub(crate) struct Quotas {
     sources: Sources,
     /// As the store has them: who is not in here has no limits, and costs no transaction.
     known: Arc<RwLock<BTreeMap<String, Limits>>>,
+    /// Whether anybody is in there: where nobody is, no request looks.
+    any: Arc<AtomicBool>,
     running: Arc<Running>,
     /// Settlements under way.
     settling: Arc<watch::Sender<u32>>,
@@ -108,6 +113,7 @@ impl Quotas {
         Ok(Self {
             store,
             sources,
+            any: Arc::new(AtomicBool::new(!known.is_empty())),
             known: Arc::new(RwLock::new(known.into_iter().collect())),
             running: Arc::default(),
             settling: Arc::new(watch::Sender::new(0)),
@@ -116,14 +122,25 @@ impl Quotas {
 
     /// The limits of a caller: its own, or everybody's.
     fn limits(&self, caller: &str) -> Option<Limits> {
+        if !self.any.load(Ordering::Acquire) {
+            return None;
+        }
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.get(caller).or_else(|| known.get(EVERYBODY)).copied()
+    }
+
+    /// Where a request of this caller is to be told what is left, if a rate of it is limited.
+    pub(crate) fn standing(&self, caller: &str) -> Option<Arc<Standing>> {
+        let limits = self.limits(caller)?;
+        let is_rated = limits.requests_per_minute.is_some() || limits.tokens_per_minute.is_some();
+        is_rated.then(Arc::default)
     }
 
     /// Takes what a request of this caller may use; nothing where nothing is limited. Durable when this returns.
     async fn reserve(
         &self,
         caller: &str,
+        standing: Option<Arc<Standing>>,
         ask: Ask,
     ) -> Result<(Option<Place>, Option<Reservation>), GatewayError> {
         let Some(limits) = self.limits(caller) else {
@@ -152,7 +169,11 @@ impl Quotas {
                 };
                 let mut usage = store::get_usage(tx, &reservation.name)?;
                 let denied = |denied: Denied| GatewayError::limited(&reservation.name, denied, now);
-                limits.reserve(&mut usage, reservation.ask, now).map_err(denied)?;
+                let reserved = limits.reserve(&mut usage, reservation.ask, now);
+                if let Some(standing) = &standing {
+                    standing.tell(&limits, &usage, now);
+                }
+                reserved.map_err(denied)?;
                 store::set_usage(tx, &reservation.name, &usage)?;
                 store::insert_reservation(tx, &reservation, now)?;
                 Ok(Some((reservation.id.clone(), reservation.name.clone())))
@@ -252,10 +273,7 @@ impl Quotas {
         self.store
             .write::<_, GatewayError, _>(move |tx| Ok(store::set_limits(tx, &owned, &limits, now)?))
             .await?;
-        self.known
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.to_owned(), limits);
+        self.know(|known| known.insert(name.to_owned(), limits));
         self.get(name).await
     }
 
@@ -269,11 +287,14 @@ impl Quotas {
         if !removed {
             return Err(no_limits(name));
         }
-        self.known
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(name);
+        self.know(|known| known.remove(name));
         Ok(())
+    }
+
+    fn know(&self, change: impl FnOnce(&mut BTreeMap<String, Limits>) -> Option<Limits>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut known);
+        self.any.store(!known.is_empty(), Ordering::Release);
     }
 
     fn view(&self, name: String, limits: Limits, usage: Usage) -> QuotaView {

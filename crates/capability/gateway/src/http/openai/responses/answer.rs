@@ -1,9 +1,10 @@
 //! A response as it is written, whole and while it grows.
 
 use corliss_clock::Sources;
-use corliss_engine::protocol::FinishReason;
+use corliss_engine::protocol::{FinishReason, Tool, ToolChoice};
 use serde_json::{Map, Value, json};
 
+use super::super::tools;
 use super::Asked;
 use crate::service::generate::Whole;
 use crate::service::timing::PromptTokens;
@@ -28,10 +29,11 @@ impl Status {
     }
 }
 
-/// One response being written. It holds one message.
+/// One response being written. It holds a message, or calls of functions, or these behind that.
 pub(super) struct Answer {
     id: String,
-    message_id: String,
+    /// What its id and those of its items share.
+    random: String,
     /// All members but those that change while it grows.
     frame: Map<String, Value>,
     sources: Sources,
@@ -42,7 +44,7 @@ impl Answer {
     pub(super) fn new(asked: &Asked, sources: &Sources) -> Self {
         let seed = sources.id_seed();
         let random: String = seed.random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let (id, message_id) = (format!("resp_{random}"), format!("msg_{random}"));
+        let id = format!("resp_{random}");
         let request = &asked.request;
         let frame = json!({
             "id": id,
@@ -65,11 +67,11 @@ impl Answer {
             "background": false,
             "service_tier": "default",
             "truncation": "disabled",
-            "text": { "format": { "type": "text" } },
+            "text": { "format": asked.text.given },
             "reasoning": null,
-            "tools": [],
-            "tool_choice": "auto",
-            "parallel_tool_calls": true,
+            "tools": request.tools.iter().map(offered).collect::<Vec<_>>(),
+            "tool_choice": chosen(&request.tool_choice),
+            "parallel_tool_calls": request.parallel_tool_calls,
             "max_tool_calls": null,
         });
         let frame = match frame {
@@ -78,7 +80,7 @@ impl Answer {
         };
         Self {
             id,
-            message_id,
+            random,
             frame,
             sources: sources.clone(),
         }
@@ -87,9 +89,19 @@ impl Answer {
     /// The whole response.
     pub(super) fn whole(&self, done: &Whole) -> Value {
         let status = Status::Ended(done.finish_reason);
-        let message = self.message(status, Some(&done.text));
+        let mut output = Vec::with_capacity(1 + done.calls.len());
+        if !done.text.is_empty() || done.calls.is_empty() {
+            output.push(self.message(Status::Ended(FinishReason::Stop), Some(&done.text)));
+        }
+        for (call, (name, arguments)) in (0_u32..).zip(&done.calls) {
+            output.push(self.call(Status::Ended(FinishReason::Stop), call, name, arguments));
+        }
+        // Only what was written last can be cut.
+        if let Some(last) = output.last_mut() {
+            last["status"] = json!(status.as_str());
+        }
         let usage = usage(done.prompt, done.completion_tokens);
-        self.response(status, vec![message], usage, None)
+        self.response(status, output, usage, None)
     }
 
     /// The response at this point. Its error is a code and a sentence.
@@ -125,7 +137,7 @@ impl Answer {
     /// The message, with its text or, before there is any, without.
     pub(super) fn message(&self, status: Status, text: Option<&str>) -> Value {
         json!({
-            "id": self.message_id,
+            "id": self.message_id(),
             "type": "message",
             "role": "assistant",
             "status": status.as_str(),
@@ -133,12 +145,47 @@ impl Answer {
         })
     }
 
-    pub(super) fn message_id(&self) -> &str {
-        &self.message_id
+    /// A call of a function, by its place among those of the response.
+    pub(super) fn call(&self, status: Status, call: u32, name: &str, arguments: &str) -> Value {
+        json!({
+            "id": self.item_id(call),
+            "type": "function_call",
+            "call_id": tools::call_id(&self.random, 0, call),
+            "name": name,
+            "arguments": arguments,
+            "status": status.as_str(),
+        })
+    }
+
+    pub(super) fn message_id(&self) -> String {
+        format!("msg_{}", self.random)
+    }
+
+    /// The id of a call as an item; what the function gives is sent under its `call_id`.
+    pub(super) fn item_id(&self, call: u32) -> String {
+        format!("fc_{}{call:02x}", self.random)
     }
 
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+}
+
+/// A function that may be called.
+fn offered(tool: &Tool) -> Value {
+    json!({
+        "type": "function",
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+        "strict": tool.strict,
+    })
+}
+
+fn chosen(choice: &ToolChoice) -> Value {
+    match choice {
+        ToolChoice::Named(name) => json!({ "type": "function", "name": name }),
+        other => json!(other),
     }
 }
 

@@ -1,6 +1,7 @@
-//! What a response answers: a text, or a list of messages; instructions come before all.
+//! What a response answers: a text, or a list of messages, calls of tools and what these gave; instructions come before
+//! all.
 
-use corliss_engine::protocol::ChatMessage;
+use corliss_engine::protocol::{ChatMessage, ToolCall};
 use serde_json::Value;
 
 use super::super::parameters::invalid;
@@ -17,7 +18,7 @@ pub(super) fn read(instructions: Option<&str>, input: &Value) -> Result<Vec<Chat
         Value::String(text) => messages.push(message("user", text.clone())),
         Value::Array(items) if !items.is_empty() => {
             for (index, item) in items.iter().enumerate() {
-                messages.push(read_item(&format!("input[{index}]"), item)?);
+                read_item(&format!("input[{index}]"), item, &mut messages)?;
             }
         }
         _ => return Err(invalid("input", "must be a text, or a list of at least one item")),
@@ -29,17 +30,65 @@ fn message(role: &str, content: String) -> ChatMessage {
     ChatMessage::new(role, content)
 }
 
-fn read_item(place: &str, item: &Value) -> Result<ChatMessage, GatewayError> {
+fn read_item(place: &str, item: &Value, messages: &mut Vec<ChatMessage>) -> Result<(), GatewayError> {
     match item["type"].as_str() {
-        None if item["type"].is_null() => {}
-        Some("message") => {}
+        None if item["type"].is_null() => messages.push(read_message(place, item)?),
+        Some("message") => messages.push(read_message(place, item)?),
+        Some("function_call") => {
+            let call = read_call(place, item)?;
+            // Calls that were made together, and what was said with them, are one turn.
+            match messages.last_mut() {
+                Some(last) if last.role == "assistant" => last.tool_calls.push(call),
+                _ => messages.push(ChatMessage {
+                    tool_calls: vec![call],
+                    ..message("assistant", String::new())
+                }),
+            }
+        }
+        Some("function_call_output") => messages.push(read_output(place, item, messages)?),
         Some("item_reference") => {
             let instead = "responses are not stored: send the item itself";
             return Err(unsupported(&format!("{place}.type"), Some(instead)));
         }
-        Some(_) => return Err(unsupported(&format!("{place}.type"), Some("send messages only"))),
+        Some(_) => {
+            let instead = "send messages, function calls and their outputs only";
+            return Err(unsupported(&format!("{place}.type"), Some(instead)));
+        }
         None => return Err(invalid(&format!("{place}.type"), "must be a text")),
     }
+    Ok(())
+}
+
+fn read_call(place: &str, item: &Value) -> Result<ToolCall, GatewayError> {
+    let text = |field: &str| match item[field].as_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(invalid(&format!("{place}.{field}"), "must be a text")),
+    };
+    Ok(ToolCall {
+        id: text("call_id")?,
+        name: text("name")?,
+        arguments: text("arguments")?,
+    })
+}
+
+/// What a tool gave. The call that it answers must come before.
+fn read_output(place: &str, item: &Value, before: &[ChatMessage]) -> Result<ChatMessage, GatewayError> {
+    let name = format!("{place}.call_id");
+    let Some(id) = item["call_id"].as_str() else {
+        return Err(invalid(&name, "must name the call that this answers"));
+    };
+    let mut calls = before.iter().flat_map(|message| &message.tool_calls);
+    if !calls.any(|call| call.id == id) {
+        let reason = "names no function_call that comes before it in the input";
+        return Err(invalid(&name, reason));
+    }
+    Ok(ChatMessage {
+        tool_call_id: Some(id.to_owned()),
+        ..message("tool", text_of(&format!("{place}.output"), &item["output"])?)
+    })
+}
+
+fn read_message(place: &str, item: &Value) -> Result<ChatMessage, GatewayError> {
     let role = match item["role"].as_str() {
         // What was "system" is called "developer" by newer clients; templates know the older word.
         Some("system" | "developer") => "system",
@@ -111,6 +160,44 @@ mod tests {
         );
     }
 
+    fn call(id: &str) -> Value {
+        json!({"type": "function_call", "id": "fc_1", "call_id": id, "name": "f", "arguments": "{}", "status": "completed"})
+    }
+
+    #[test]
+    fn calls_made_together_are_one_turn_and_their_outputs_follow() {
+        let items = json!([
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "content": "I look."},
+            call("c1"),
+            call("c2"),
+            {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "7"}]},
+            {"type": "function_call_output", "call_id": "c1", "output": "8"},
+            call("c3"),
+        ]);
+        let messages = read(None, &items).unwrap();
+        let seen: Vec<_> = messages
+            .iter()
+            .map(|message| {
+                (
+                    message.role.as_str(),
+                    message.content.as_str(),
+                    message.tool_calls.len(),
+                )
+            })
+            .collect();
+        let turns = [
+            ("user", "go", 0),
+            ("assistant", "I look.", 2),
+            ("tool", "7", 0),
+            ("tool", "8", 0),
+            ("assistant", "", 1),
+        ];
+        assert_eq!(seen, turns);
+        assert_eq!(messages[2].tool_call_id.as_deref(), Some("c2"));
+        assert_eq!(messages[1].tool_calls[1].id, "c2");
+    }
+
     #[test]
     fn the_place_of_what_is_wrong_is_named() {
         for (input, field) in [
@@ -123,8 +210,21 @@ mod tests {
                 "input[0].type",
             ),
             (
-                json!([{"role": "user", "content": "x"}, {"type": "function_call_output"}]),
+                json!([{"role": "user", "content": "x"}, {"type": "reasoning"}]),
                 "input[1].type",
+            ),
+            (json!([{"type": "function_call_output"}]), "input[0].call_id"),
+            (
+                json!([{"type": "function_call_output", "call_id": "c1", "output": "7"}]),
+                "input[0].call_id",
+            ),
+            (
+                json!([call("c1"), {"type": "function_call_output", "call_id": "c1", "output": 7}]),
+                "input[1].output",
+            ),
+            (
+                json!([{"type": "function_call", "call_id": "c1", "name": "f", "arguments": {}}]),
+                "input[0].arguments",
             ),
             (
                 json!([{"type": "item_reference", "id": "msg_1"}]),

@@ -1,5 +1,5 @@
-//! `POST /v1/responses`, the API of Open Responses: text in, text out. Nothing is stored, so what refers to an earlier
-//! response is refused; so are tools and formats of the answer.
+//! `POST /v1/responses`, the API of Open Responses: text in, text or calls of functions out. Nothing is stored, so what
+//! refers to an earlier response is refused.
 
 mod answer;
 mod input;
@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use corliss_engine::protocol::GenerateRequest;
+use corliss_engine::protocol::{AnswerFormat, GenerateRequest};
 use corliss_http::{ApiError, Json, JsonBytes};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::parameters::{Parameters, invalid};
-use super::{forwarded, sampling, texts};
+use super::{format, forwarded, sampling, texts, tools};
 use crate::error::GatewayError;
 use crate::service::call::Origin;
 use crate::service::forward::envelope::Api;
@@ -33,8 +33,17 @@ struct Asked {
     stream: bool,
     instructions: Option<String>,
     metadata: Map<String, Value>,
+    text: TextFormat,
     /// What is given back as it came.
     echoed: Map<String, Value>,
+}
+
+/// What the answer's text must be.
+struct TextFormat {
+    /// As it came.
+    given: Value,
+    /// The parameter at fault if it cannot be held.
+    parameter: Option<String>,
 }
 
 pub(super) async fn create(
@@ -55,7 +64,8 @@ async fn answer(
     let prompt_tokens = prompt::tokens(&asked.request);
     let call = gateway.language_call(&asked.model, origin, prompt_tokens)?;
     let answer = Answer::new(&asked, gateway.sources());
-    let requests = vec![asked.request];
+    let (requests, format) = (vec![asked.request], asked.text.parameter);
+    let named = |failed| named(failed, format.as_deref());
     if asked.stream {
         let generations = gateway.generate_each(&call, &requests, 1).await.map_err(named)?;
         return Ok(stream::send(generations, answer));
@@ -68,7 +78,8 @@ async fn answer(
 }
 
 /// Engines speak of what they were sent; who asked here knows other names.
-fn named(Failed(_, error): Failed) -> GatewayError {
+fn named(Failed(_, error): Failed, format: Option<&str>) -> GatewayError {
+    let error = format::renamed(error, format);
     let error = texts::renamed(error, &["max_tokens"], "max_output_tokens", None);
     texts::renamed(error, &["messages"], "input", None)
 }
@@ -88,6 +99,9 @@ fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
     let metadata = metadata(&mut parameters)?;
     let mut request = sampling::take(&mut parameters)?;
     let echoed = echoed(&mut parameters)?;
+    tools::take(tools::Shape::Flat, &mut parameters, &mut request)?;
+    let (format, text) = text_format(&mut parameters)?;
+    request.format = format;
     refuse(&mut parameters)?;
     parameters.finish()?;
     request.messages = Some(input::read(instructions.as_deref(), &input)?);
@@ -98,6 +112,7 @@ fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
         stream,
         instructions,
         metadata,
+        text,
         echoed,
     })
 }
@@ -123,6 +138,20 @@ fn metadata(parameters: &mut Parameters) -> Result<Map<String, Value>, GatewayEr
         }
     }
     Ok(metadata)
+}
+
+/// Takes what the text must be.
+fn text_format(parameters: &mut Parameters) -> Result<(Option<AnswerFormat>, TextFormat), GatewayError> {
+    let mut text: Map<String, Value> = parameters.optional("text")?.unwrap_or_default();
+    let given = match text.remove("format") {
+        None | Some(Value::Null) => json!({ "type": "text" }),
+        Some(given) => given,
+    };
+    let (format, parameter) = match format::of_text(&given)? {
+        None => (None, None),
+        Some(asked) => (Some(asked.format), Some(asked.parameter)),
+    };
+    Ok((format, TextFormat { given, parameter }))
 }
 
 /// Says something about the caller, which the answer repeats.
@@ -179,12 +208,6 @@ fn refuse(parameters: &mut Parameters) -> Result<(), GatewayError> {
             ));
         }
     }
-    let text: Map<String, Value> = parameters.optional("text")?.unwrap_or_default();
-    let format = text.get("format").filter(|format| !format.is_null());
-    if format.is_some_and(|format| format["type"] != "text") {
-        let instead = "ask for the format in the instructions and check the text";
-        return Err(unsupported("text.format", Some(instead)));
-    }
     let reasoning: Map<String, Value> = parameters.optional("reasoning")?.unwrap_or_default();
     match reasoning.iter().find(|(_, value)| !value.is_null()) {
         Some((name, _)) => {
@@ -192,9 +215,8 @@ fn refuse(parameters: &mut Parameters) -> Result<(), GatewayError> {
             Err(unsupported(&format!("reasoning.{name}"), None))
         }
         None => {
-            // Without tools there is nothing to call often, or several of at once.
+            // It is about tools that the service runs itself, of which there are none.
             let _: Option<u64> = parameters.optional("max_tool_calls")?;
-            let _: Option<bool> = parameters.optional("parallel_tool_calls")?;
             Ok(())
         }
     }
@@ -210,7 +232,6 @@ fn unsupported(parameter: &str, instead: Option<&'static str>) -> GatewayError {
 #[cfg(test)]
 mod tests {
     use corliss_diagnostics::Diagnose;
-    use serde_json::json;
 
     use super::*;
 
@@ -244,7 +265,6 @@ mod tests {
             ("previous_response_id", json!("resp_1")),
             ("conversation", json!("conv_1")),
             ("background", json!(true)),
-            ("tools", json!([{"type": "function", "name": "f"}])),
             ("tool_choice", json!("required")),
             ("include", json!(["message.output_text.logprobs"])),
             ("truncation", json!("auto")),
@@ -258,10 +278,16 @@ mod tests {
             let error = asked(json!({ name: value })).err().unwrap();
             assert_eq!(error.field().as_deref(), Some(name), "{error}");
         }
-        let error = asked(json!({"text": {"format": {"type": "json_schema"}}}))
-            .err()
-            .unwrap();
-        assert_eq!(error.field().as_deref(), Some("text.format"));
+        for (more, field) in [
+            (
+                json!({"text": {"format": {"type": "json_schema"}}}),
+                "text.format.name",
+            ),
+            (json!({"tools": [{"type": "web_search"}]}), "tools[0].type"),
+        ] {
+            let error = asked(more).err().unwrap();
+            assert_eq!(error.field().as_deref(), Some(field));
+        }
         let error = asked(json!({"reasoning": {"effort": "high"}})).err().unwrap();
         assert_eq!(error.field().as_deref(), Some("reasoning.effort"));
     }
