@@ -158,6 +158,7 @@ impl Rooms {
                 environments: home.work().join("environments"),
                 onnx: config.onnx_runtime.clone(),
             },
+            machine: inventory.total,
         })
         .map_err(ServerError::room("serving"))?;
         jobs.also_wake(serving.wake());

@@ -30,6 +30,21 @@ pub enum ServingError {
         /// Its version.
         version: u32,
     },
+    /// Its file is larger than the memory that a replica may have.
+    #[error(
+        "model {model} version {version} has {size_bytes} bytes, and a replica of it may have {memory_bytes} bytes of \
+         memory"
+    )]
+    TooLarge {
+        /// Its name.
+        model: String,
+        /// Its version.
+        version: u32,
+        /// Of its file.
+        size_bytes: u64,
+        /// Of a replica, or of the machine if nothing is said.
+        memory_bytes: u64,
+    },
     /// No endpoint has this name.
     #[error("there is no endpoint '{name}'")]
     NotFound {
@@ -93,6 +108,7 @@ impl Diagnose for ServingError {
             Self::Port(error) => error.code(),
             Self::Model(error) => error.code(),
             Self::NoEngine { .. } => "model_not_servable",
+            Self::TooLarge { .. } => "model_too_large",
             Self::NotFound { .. } => "endpoint_not_found",
             Self::NameTaken { .. } => "endpoint_exists",
             Self::Invalid { .. } => "invalid_field",
@@ -108,7 +124,7 @@ impl Diagnose for ServingError {
             Self::Store(error) => error.meaning(),
             Self::Port(error) => error.meaning(),
             Self::Model(error) => error.meaning(),
-            Self::NoEngine { .. } | Self::Invalid { .. } => Meaning::InvalidInput,
+            Self::NoEngine { .. } | Self::TooLarge { .. } | Self::Invalid { .. } => Meaning::InvalidInput,
             Self::NotFound { .. } | Self::ReleaseNotFound { .. } => Meaning::NotFound,
             Self::NameTaken { .. } | Self::ReleaseEnded { .. } | Self::ReleaseChanged { .. } => {
                 Meaning::Conflict
@@ -134,6 +150,10 @@ impl Diagnose for ServingError {
             Self::NoEngine { .. } => {
                 Some("register a folder that holds one .onnx file, or one .gguf file".to_owned())
             }
+            Self::TooLarge { .. } => Some(
+                "give its replicas more in resources.memory_bytes, or serve it where there is more memory"
+                    .to_owned(),
+            ),
             Self::NotFound {
                 nearest: Some(name), ..
             } => Some(format!("did you mean '{name}'?")),

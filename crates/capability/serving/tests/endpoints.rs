@@ -249,6 +249,43 @@ async fn an_alias_on_what_may_not_be_served_is_not_followed() {
     .await;
 }
 
+fn with_memory(model: &str, memory_bytes: u64) -> DeployRequest {
+    DeployRequest {
+        resources: Resources {
+            memory_bytes,
+            ..Resources::default()
+        },
+        ..request(model, 1)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_get_the_resources_that_are_said_later() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let world = World::start(store);
+        let ready = |endpoint: &EndpointView| endpoint.state == EndpointPhase::Ready;
+        let serving = |endpoint: &EndpointView| {
+            let mut replicas = endpoint.replicas.iter();
+            let ready = replicas.find(|replica| replica.state == ReplicaPhase::Ready);
+            ready.map(|replica| replica.id.clone())
+        };
+        let deploy = |request| world.serving.deploy("digits", request, "ana");
+        deploy(request("digits/1", 1)).await.unwrap();
+        let before = serving(&world.until("digits", ready).await);
+        deploy(with_memory("digits/1", 1 << 20)).await.unwrap();
+        let replaced = |endpoint: &EndpointView| {
+            let now = serving(endpoint);
+            endpoint.replicas_ready == 1 && now.is_some() && now != before
+        };
+        let after = serving(&world.until("digits", replaced).await);
+        // The same said again changes nothing.
+        deploy(with_memory("digits/1", 1 << 20)).await.unwrap();
+        assert_eq!(serving(&world.until("digits", ready).await), after);
+        world.stop().await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_served_is_refused_at_once() {
     let store = corliss_metastore::Metastore::in_memory(&[MIGRATIONS])
@@ -260,6 +297,16 @@ async fn what_cannot_be_served_is_refused_at_once() {
         ("../etc", request("digits/1", 1), "is not a name"),
         ("digits", request("digits/1", 0), "replicas is 0"),
         ("digits", request("pickled/1", 1), "pickle"),
+        (
+            "digits",
+            with_memory("digits/1", 2 << 30),
+            "resources.memory_bytes is 2147483648, and this machine has 1073741824 to give",
+        ),
+        (
+            "digits",
+            with_memory("digits/1", 4),
+            "and a replica of it may have 4 bytes of memory",
+        ),
     ];
     for (name, request, expected) in refused {
         let error = world

@@ -26,6 +26,8 @@ use corliss_types::Flavor;
 /// How often the process looks whether its parent is still there and decoding still works.
 const WATCH_PERIOD: Duration = Duration::from_millis(250);
 const DRAIN_PERIOD: Duration = Duration::from_millis(10);
+/// How much nicer what computes is than what answers (see nice(2)): a third of its weight.
+const NICER: i32 = 5;
 
 /// Runs an engine process until it is told to stop. Errors go to standard error, which is the replica's log.
 #[must_use]
@@ -91,6 +93,9 @@ fn load_in_background(args: &EngineArgs, cell: &Arc<Cell>) -> Result<(), EngineE
     std::thread::Builder::new()
         .name("load".to_owned())
         .spawn(move || {
+            // All threads and processes that compute are made by this one and inherit it. Where requests arrive faster
+            // than they are computed, they are still taken in, or refused, at once.
+            let _ = rustix::process::nice(NICER);
             let outcome = load(&args, &|doing| cell.doing(doing));
             if let Err(error) = &outcome {
                 report(error);

@@ -104,7 +104,10 @@ impl EndpointReconciler {
                 model.version
             )));
         }
-        let flavor = match self.serving.servable(&model, current.allow_pickle).await {
+        let servable = self
+            .serving
+            .servable(&model, current.allow_pickle, &current.resources);
+        let flavor = match servable.await {
             Ok(flavor) => flavor,
             Err(error) => {
                 return Ok(Some(format!(

@@ -1,11 +1,13 @@
 //! Deploy and remove: both only store what should be and wake the reconciler.
 
+use std::fs::Metadata;
+
 use corliss_diagnostics::nearest;
 use corliss_engine::{EngineError, model_dir};
 use corliss_metastore::Tx;
 use corliss_policy_serving::release::{ReleasePlan, Strategy};
 use corliss_policy_serving::{Routing, RoutingProblem};
-use corliss_types::{Flavor, ModelName, ReleaseId, Timestamp};
+use corliss_types::{Flavor, ModelName, ReleaseId, Resources, Timestamp};
 
 use super::Serving;
 use crate::services::{delete_service, get_service, set_service_routing};
@@ -26,8 +28,11 @@ impl Serving {
         by: &str,
     ) -> Result<EndpointView, ServingError> {
         check(name, &request)?;
+        self.must_fit(&request.resources)?;
         let model = self.parts.models.resolve(&request.model).await?;
-        let flavor = self.servable(&model, request.allow_pickle).await?;
+        let flavor = self
+            .servable(&model, request.allow_pickle, &request.resources)
+            .await?;
         let desired = Desired {
             reference: request.model,
             model: model.model,
@@ -98,17 +103,55 @@ impl Serving {
         Ok(())
     }
 
-    /// The kind of engine for these files, or why they are not served.
+    /// Refuses what this machine never has, for which a replica would wait for ever.
+    fn must_fit(&self, resources: &Resources) -> Result<(), ServingError> {
+        let machine = &self.parts.machine;
+        let fields = [
+            ("cpu_milli", resources.cpu_milli, machine.cpu_milli),
+            ("memory_bytes", resources.memory_bytes, machine.memory_bytes),
+            (
+                "accelerators",
+                resources.accelerators.into(),
+                machine.accelerators.into(),
+            ),
+        ];
+        match fields.into_iter().find(|(_, wanted, there)| wanted > there) {
+            None => Ok(()),
+            Some((name, wanted, there)) => Err(ServingError::Invalid {
+                field: format!("resources.{name}"),
+                problem: format!("is {wanted}, and this machine has {there} to give"),
+            }),
+        }
+    }
+
+    /// The kind of engine for these files, or why they are not served by replicas that have these resources.
     pub(crate) async fn servable(
         &self,
         model: &DeployedModel,
         allow_pickle: bool,
+        resources: &Resources,
     ) -> Result<Flavor, ServingError> {
         self.parts.models.clear(model, allow_pickle).await?;
         let folder = self.parts.models.materialise(&model.files).await?;
         // Looked for as the engine will, so that what it would refuse is refused before it is deployed.
-        match tokio::task::spawn_blocking(move || model_dir::locate(&folder)).await {
-            Ok(Ok(found)) => Ok(found.flavor),
+        let located = tokio::task::spawn_blocking(move || {
+            let found = model_dir::locate(&folder)?;
+            let file = std::fs::metadata(&found.path).ok().filter(Metadata::is_file);
+            Ok((found.flavor, file.map_or(0, |file| file.len())))
+        });
+        let memory_bytes = match resources.memory_bytes {
+            0 => self.parts.machine.memory_bytes,
+            given => given,
+        };
+        match located.await {
+            // Before anything that serves is moved for it.
+            Ok(Ok((_, size_bytes))) if size_bytes > memory_bytes => Err(ServingError::TooLarge {
+                model: model.model.to_string(),
+                version: model.version,
+                size_bytes,
+                memory_bytes,
+            }),
+            Ok(Ok((flavor, _))) => Ok(flavor),
             Ok(Err(EngineError::ModelMissing { .. })) | Err(_) => Err(ServingError::NoEngine {
                 model: model.model.to_string(),
                 version: model.version,

@@ -14,7 +14,7 @@ use corliss_engine::client::EngineClient;
 use corliss_engine::protocol::Stats;
 use corliss_metastore::Metastore;
 use corliss_reconcile::{Shutdown, Wake, WorkerBoard};
-use corliss_types::ReplicaId;
+use corliss_types::{ReplicaId, Resources};
 use tokio::sync::watch;
 
 use crate::ports::{Lineage, ModelResolver, ReplicaJobs, Sealer, Traffic};
@@ -51,6 +51,8 @@ pub struct ServingParts {
     pub run_folder: PathBuf,
     /// What runs models and is not part of this binary.
     pub runtimes: Runtimes,
+    /// What the machine has to give.
+    pub machine: Resources,
 }
 
 /// What runs models and is not part of this binary.

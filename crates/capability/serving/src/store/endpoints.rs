@@ -211,6 +211,8 @@ pub fn upsert_endpoint(
              generation = serving_endpoints.generation + 1, crashes = 0, last_crash_ms = 0,
              phase = 'deploying', reason = NULL, updated_ms = $11, allow_pickle = $12, deployed_by = $13,
              batching = $14, settings_ms = CASE WHEN serving_endpoints.batching = $14
+                 AND serving_endpoints.cpu_milli = $8 AND serving_endpoints.memory_bytes = $9
+                 AND serving_endpoints.accelerators = $10
                  THEN serving_endpoints.settings_ms ELSE $11 END",
         &params,
     )?;

@@ -16,11 +16,17 @@ use corliss_serving::{
     DeployedModel, Done, EndpointView, Lineage, ModelResolver, OpenKey, Order, PortError, ReplicaJob,
     ReplicaJobState, ReplicaJobs, Runtimes, SealedKey, Sealer, Serving, ServingParts, Traffic,
 };
-use corliss_types::{JobId, ModelName, ReplicaId, VersionId};
+use corliss_types::{JobId, ModelName, ReplicaId, Resources, VersionId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+/// What replicas may have.
+const MACHINE: Resources = Resources {
+    cpu_milli: 8_000,
+    memory_bytes: 1 << 30,
+    accelerators: 0,
+};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 pub struct World {
@@ -57,6 +63,7 @@ impl World {
             traffic: traffic.clone(),
             run_folder: home.path().to_path_buf(),
             runtimes: Runtimes::default(),
+            machine: MACHINE,
         };
         let serving = Serving::open(parts).unwrap();
         let shutdown = Shutdown::new();
