@@ -287,6 +287,28 @@ async fn replicas_get_the_resources_that_are_said_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_says_what_its_replica_waits_for() {
+    let store = Metastore::in_memory(&[MIGRATIONS]).await.unwrap();
+    let world = World::start(store);
+    let why = "it is first in the queue and needs 8 CPUs, of which 2 are free";
+    world.jobs.hold(Some(why));
+    world
+        .serving
+        .deploy("digits", request("digits/1", 1), "ana")
+        .await
+        .unwrap();
+    let told = format!("1 replica waits: {why}");
+    world
+        .until("digits", |endpoint| {
+            endpoint.reason.as_ref().is_some_and(|reason| *reason == told)
+        })
+        .await;
+    world.jobs.hold(None);
+    world.until("digits", |endpoint| is_ready(endpoint, 1)).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_served_is_refused_at_once() {
     let store = corliss_metastore::Metastore::in_memory(&[MIGRATIONS])
         .await

@@ -215,7 +215,10 @@ impl EndpointReconciler {
             return Ok(Step::default());
         }
         let last_failure = self.last_failure(&live.row).await?;
-        let sentence = words::sentence(&plan, view.now, last_failure.as_deref());
+        let mut replicas = live.replicas.iter();
+        let queued = replicas.find(|replica| replica.phase == ReplicaPhase::Queued);
+        let waits = queued.and_then(|replica| replica.reason.as_deref());
+        let sentence = words::sentence(&plan, view.now, last_failure.as_deref(), waits);
         let words = [not_followed, live.release_words(), sentence];
         let reasons: Vec<String> = words.into_iter().flatten().collect();
         let reason = (!reasons.is_empty()).then(|| reasons.join("; "));

@@ -4,9 +4,18 @@ use corliss_diagnostics::counted;
 use corliss_policy_serving::{Phase, Plan, Reason};
 use corliss_types::Timestamp;
 
-/// Why an endpoint is not simply ready; nothing if it is.
-pub fn sentence(plan: &Plan, now: Timestamp, last_failure: Option<&str>) -> Option<String> {
-    let mut parts: Vec<String> = plan.reasons.iter().map(|reason| part(reason, now)).collect();
+/// Why an endpoint is not simply ready; nothing if it is. `waits` is why a replica of it is still in the queue.
+pub fn sentence(
+    plan: &Plan,
+    now: Timestamp,
+    last_failure: Option<&str>,
+    waits: Option<&str>,
+) -> Option<String> {
+    let mut parts: Vec<String> = plan
+        .reasons
+        .iter()
+        .map(|reason| part(reason, now, waits))
+        .collect();
     if matches!(plan.phase, Phase::Failed | Phase::Degraded | Phase::Deploying)
         && plan
             .reasons
@@ -19,12 +28,15 @@ pub fn sentence(plan: &Plan, now: Timestamp, last_failure: Option<&str>) -> Opti
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-fn part(reason: &Reason, now: Timestamp) -> String {
+fn part(reason: &Reason, now: Timestamp, waits: Option<&str>) -> String {
     match reason {
-        Reason::Queued { replicas } => format!(
-            "{} in the queue",
-            counted(*replicas, "replica waits", "replicas wait")
-        ),
+        Reason::Queued { replicas } => {
+            let waiting = counted(*replicas, "replica waits", "replicas wait");
+            match waits {
+                Some(why) => format!("{waiting}: {why}"),
+                None => format!("{waiting} in the queue"),
+            }
+        }
         Reason::Starting { replicas } => format!(
             "{} the model",
             counted(*replicas, "replica loads", "replicas load")

@@ -240,12 +240,15 @@ pub struct Jobs {
     /// The fewest processes there were since two ran.
     pub fewest_ready: AtomicUsize,
     broken: AtomicU32,
+    /// Why jobs are not started, if they are not.
+    held: Mutex<Option<String>>,
 }
 
 impl Jobs {
     fn new() -> Self {
         Self {
             broken: AtomicU32::new(0),
+            held: Mutex::new(None),
             jobs: Mutex::new(BTreeMap::new()),
             fewest_ready: AtomicUsize::new(usize::MAX),
         }
@@ -262,6 +265,11 @@ impl Jobs {
             .values()
             .filter(|job| job.ended.is_none())
             .count()
+    }
+
+    /// Jobs stay in the queue for this reason, or none does any longer.
+    pub fn hold(&self, reason: Option<&str>) {
+        *self.held.lock().unwrap() = reason.map(ToOwned::to_owned);
     }
 
     /// Replicas of this version end as soon as they start.
@@ -341,6 +349,9 @@ impl ReplicaJobs for Jobs {
     async fn observe(&self, job: &JobId) -> Result<ReplicaJobState, PortError> {
         let jobs = self.jobs.lock().unwrap();
         let running = jobs.get(job).unwrap();
+        if let (None, Some(reason)) = (&running.ended, &*self.held.lock().unwrap()) {
+            return Ok(ReplicaJobState::Queued(reason.clone()));
+        }
         Ok(running.ended.clone().unwrap_or(ReplicaJobState::Running))
     }
 
