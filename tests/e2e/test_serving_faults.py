@@ -157,9 +157,16 @@ def test_a_version_larger_than_its_memory_evicts_nobody(shared: Corliss, project
         file = project(text.replace("champion", model), make__py=MAKE_SIZES)
         assert shared.wait_run(shared.submit(file))["state"] == "succeeded"
     shared.cli("endpoints", "deploy", "sizes", "--model", "sizes@small")
+    shared.wait_endpoint("sizes")
+    before = [replica["id"] for replica in shared.api("/endpoints/sizes")["replicas"]]
     wanted = {"model": "sizes@large", "replicas": 1, "resources": {"memory_bytes": 100 * MIB}}
     status, answer = shared.request("PUT", "/api/v1/endpoints/sizes", wanted)
-    assert status == 202, answer
+    # The file alone is larger: nothing is begun.
+    assert (status, answer["error"]["code"], answer["error"]["field"]) == (400, "model_too_large", "model"), answer
+    assert [replica["id"] for replica in shared.api("/endpoints/sizes")["replicas"]] == before
+    # The file has room, and what is made of it has not.
+    wanted["resources"]["memory_bytes"] = 450 * MIB
+    assert shared.request("PUT", "/api/v1/endpoints/sizes", wanted)[0] == 202
     statuses: list[tuple[int, Any]] = []
 
     def refused() -> str | None:

@@ -137,7 +137,7 @@ impl Diagnose for ServingError {
         match self {
             Self::Port(error) => error.report().field.clone(),
             Self::Invalid { field, .. } => Some(field.clone()),
-            Self::NoEngine { .. } => Some("model".to_owned()),
+            Self::NoEngine { .. } | Self::TooLarge { .. } => Some("model".to_owned()),
             _ => None,
         }
     }
