@@ -1,7 +1,7 @@
 //! Everything behind one listener: the perimeter, then the route that a path leads to.
 //!
-//! A path that is fixed is found by its name. Only templates are matched, by axum's router, which makes of each request
-//! a dozen small pieces on the way: as much as all the rest that is done for one that is passed on.
+//! A path that is fixed is found by its name. Only templates are matched, by axum's router, which clones and boxes its
+//! routes and their layers for each request.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -61,7 +61,7 @@ impl App {
     }
 }
 
-/// As tower's tests and tools ask it.
+/// As listeners, layers and tests ask it.
 impl Service<Request> for App {
     type Response = Response;
     type Error = Infallible;
