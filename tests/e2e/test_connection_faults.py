@@ -14,7 +14,7 @@ import pytest
 
 from support import http2
 from support.server import Corliss, poll
-from test_oip import MAKE, PROJECT
+from support.times import serve
 
 BODY = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}
 # Longer than the longest patience of the server with a connection, 75 s.
@@ -24,12 +24,7 @@ MIB = 1 << 20
 
 @pytest.fixture(scope="module")
 def endpoint(shared: Corliss, tmp_path_factory: pytest.TempPathFactory) -> Corliss:
-    folder = tmp_path_factory.mktemp("times")
-    (folder / "corliss.yaml").write_text(PROJECT)
-    (folder / "make.py").write_text(MAKE.replace("FACTOR", "2.0"))
-    assert shared.wait_run(shared.submit(folder / "corliss.yaml"))["state"] == "succeeded"
-    shared.wait_endpoint("times")
-    return shared
+    return serve(shared, tmp_path_factory.mktemp("times"))
 
 
 class Trickle:

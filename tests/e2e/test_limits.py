@@ -10,7 +10,7 @@ import pytest
 
 from support import processes
 from support.server import Corliss, poll
-from test_oip import MAKE, PROJECT
+from support.times import MAKE, PROJECT
 
 BODY = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}
 

@@ -12,32 +12,7 @@ import pytest
 
 from support import processes
 from support.server import Corliss, poll
-
-# A model that multiplies by FACTOR, so that an answer says which version gave it.
-PROJECT = """
-project: times
-steps:
-  make: {run: python make.py, outputs: [model]}
-models:
-  times: {from: make.model, alias: champion}
-endpoints:
-  times: {model: times@champion, replicas: 1}
-"""
-
-MAKE = """
-import os, onnx
-from onnx import TensorProto, helper, numpy_helper
-import numpy as np
-factor = numpy_helper.from_array(np.full((4,), FACTOR, dtype=np.float32), "factor")
-graph = helper.make_graph(
-    [helper.make_node("Mul", ["x", "factor"], ["y"])], "times",
-    [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
-    [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4])], [factor],
-)
-model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-onnx.save(model, os.environ["CORLISS_OUTPUT_MODEL"] + "/model.onnx")
-"""
-
+from support.times import MAKE, PROJECT, serve
 
 def publish(corliss: Corliss, project, factor: float) -> None:
     file = project(PROJECT, make__py=MAKE.replace("FACTOR", str(factor)))
@@ -47,12 +22,7 @@ def publish(corliss: Corliss, project, factor: float) -> None:
 
 @pytest.fixture(scope="module")
 def endpoint(shared: Corliss, tmp_path_factory: pytest.TempPathFactory) -> Corliss:
-    folder = tmp_path_factory.mktemp("times")
-    (folder / "corliss.yaml").write_text(PROJECT)
-    (folder / "make.py").write_text(MAKE.replace("FACTOR", "2.0"))
-    assert shared.wait_run(shared.submit(folder / "corliss.yaml"))["state"] == "succeeded"
-    shared.wait_endpoint("times")
-    return shared
+    return serve(shared, tmp_path_factory.mktemp("times"))
 
 
 def infer(corliss: Corliss, data: list[float], shape: list[int], tensor: dict[str, Any] | None = None) -> tuple[int, Any]:

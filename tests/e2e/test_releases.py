@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from support.server import Corliss, poll
-from test_oip import MAKE
+from support.times import MAKE
 
 # Four versions, made one after another so that their numbers are those of the steps.
 VERSIONS = {

@@ -11,7 +11,9 @@ import pytest
 
 from support import processes
 from support.server import Corliss, poll
-from test_oip import MAKE, infer
+from support.times import MAKE
+
+from test_oip import infer
 
 PROJECT = """
 project: times

@@ -16,7 +16,7 @@ import tritonclient.http
 from openai import OpenAI
 
 from support.server import Corliss, free_port, temporary_home
-from test_oip import MAKE
+from support.times import MAKE
 
 FAR = "far"
 

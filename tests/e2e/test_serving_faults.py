@@ -17,7 +17,7 @@ from openai import OpenAI
 
 from support import processes
 from support.server import Corliss, poll
-from test_oip import MAKE, PROJECT
+from support.times import serve
 
 STREAMS, TOKENS = 500, 8
 MIB = 1 << 20
@@ -185,12 +185,7 @@ def test_a_version_larger_than_its_memory_evicts_nobody(shared: Corliss, project
 
 @pytest.fixture(scope="module")
 def times(shared: Corliss, tmp_path_factory: pytest.TempPathFactory) -> Corliss:
-    folder = tmp_path_factory.mktemp("times")
-    (folder / "corliss.yaml").write_text(PROJECT)
-    (folder / "make.py").write_text(MAKE.replace("FACTOR", "2.0"))
-    assert shared.wait_run(shared.submit(folder / "corliss.yaml"))["state"] == "succeeded"
-    shared.wait_endpoint("times")
-    return shared
+    return serve(shared, tmp_path_factory.mktemp("times"))
 
 
 SOUND = {"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}
