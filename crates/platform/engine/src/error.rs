@@ -126,6 +126,14 @@ pub enum EngineError {
         /// When there will be room, at the rate of late.
         retry_after_s: u64,
     },
+    /// It would wait too long.
+    #[error("{before} requests wait already, and are answered more slowly than is worth waiting for")]
+    TooLong {
+        /// How many go before it.
+        before: usize,
+        /// When the wait will be short enough, at the rate of late.
+        retry_after_s: u64,
+    },
     /// What a request said about its own time.
     #[error("the request was not answered within the {deadline_ms} ms that it gave itself")]
     DeadlineExceeded {
@@ -307,7 +315,7 @@ impl Diagnose for EngineError {
             Self::WorkerEnded { .. } => "engine_stopped",
             Self::CpuUnsupported { .. } => "cpu_unsupported",
             Self::NotReady { .. } => "engine_not_ready",
-            Self::QueueFull { .. } | Self::TooManyTokens { .. } => "engine_queue_full",
+            Self::QueueFull { .. } | Self::TooManyTokens { .. } | Self::TooLong { .. } => "engine_queue_full",
             Self::DeadlineExceeded { .. } => "request_deadline_exceeded",
             Self::InvalidRequest { .. } => "invalid_request",
             Self::ContextLengthExceeded { .. } => "context_length_exceeded",
@@ -342,9 +350,10 @@ impl Diagnose for EngineError {
             Self::ModelRunsCode { .. } => Meaning::PermissionDenied,
             Self::BodyTooLarge { .. } => Meaning::TooLarge,
             Self::NoSuchRoute { .. } => Meaning::NotFound,
-            Self::QueueFull { .. } | Self::TooManyTokens { .. } | Self::Overloaded { .. } => {
-                Meaning::ResourceExhausted
-            }
+            Self::QueueFull { .. }
+            | Self::TooManyTokens { .. }
+            | Self::TooLong { .. }
+            | Self::Overloaded { .. } => Meaning::ResourceExhausted,
             Self::DeadlineExceeded { .. } => Meaning::DeadlineExceeded,
             Self::NotReady { .. }
             | Self::Stopped
@@ -415,7 +424,7 @@ impl Diagnose for EngineError {
                 Some("write the file again; publish it under its final name only when it is complete".into())
             }
             Self::ContextLengthExceeded { .. } => Some("shorten the prompt or ask for fewer tokens".into()),
-            Self::QueueFull { .. } | Self::TooManyTokens { .. } => {
+            Self::QueueFull { .. } | Self::TooManyTokens { .. } | Self::TooLong { .. } => {
                 Some("try again shortly, or add replicas to the endpoint".into())
             }
             Self::CpuUnsupported { .. } => Some(
@@ -444,9 +453,9 @@ impl EngineError {
     #[must_use]
     pub fn retry_after_s(&self) -> Option<u64> {
         match self {
-            Self::TooManyTokens { retry_after_s, .. } | Self::Overloaded { retry_after_s, .. } => {
-                Some(*retry_after_s)
-            }
+            Self::TooManyTokens { retry_after_s, .. }
+            | Self::TooLong { retry_after_s, .. }
+            | Self::Overloaded { retry_after_s, .. } => Some(*retry_after_s),
             _ => None,
         }
     }

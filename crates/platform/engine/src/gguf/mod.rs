@@ -9,6 +9,7 @@
 //! - `cache` is where the keys and values of sequences lie;
 //! - `prefix` says what of them a new request goes on from;
 //! - `schedule` decides what goes into a batch, who waits for whom and who loses a place, and nothing else;
+//! - `wait` says how long a request would wait, and whether that is too long;
 //! - `sequence` is a request with a place;
 //! - `patience` says how compute threads had better wait for each other, by what `run_queue` tells of the machine;
 //! - `sampler` picks tokens, from scores that `adjuster` may have changed, among those that a `constraint` allows;
@@ -42,6 +43,7 @@ mod spent;
 mod template;
 mod text;
 mod tools;
+mod wait;
 mod worker;
 
 use std::path::Path;

@@ -9,10 +9,10 @@ use corliss_diagnostics::ErrorReport;
 
 use super::embedding::EmbedJob;
 use super::request::Job;
+use super::wait::Wait;
 use crate::EngineError;
 use crate::protocol::{GenerateEvent, Stats};
 
-#[derive(Default)]
 struct State {
     waiting: VecDeque<Job>,
     embeddings: VecDeque<EmbedJob>,
@@ -22,6 +22,7 @@ struct State {
     arrivals: u64,
     /// Tokens computed in a second of work.
     rate: Option<f64>,
+    wait: Wait,
 }
 
 /// What to do with a request that waits.
@@ -59,8 +60,14 @@ impl Queue {
             limit,
             limit_tokens,
             state: Mutex::new(State {
+                waiting: VecDeque::new(),
+                embeddings: VecDeque::new(),
+                stopped: false,
+                failure: None,
                 stats,
-                ..State::default()
+                arrivals: 0,
+                rate: None,
+                wait: Wait::new(sequences_max as usize),
             }),
             arrived: Condvar::new(),
         }
@@ -74,10 +81,13 @@ impl Queue {
         }
         let arrivals = state.arrivals;
         let rate = state.rate;
-        let State { waiting, stats, .. } = &mut *state;
+        let State {
+            waiting, stats, wait, ..
+        } = &mut *state;
         make_room(waiting, self.limit, stats, |job| job.events.is_closed())?;
         self.check_tokens(waiting, stats, rate, &job)?;
         job.arrival = arrivals;
+        check_wait(waiting, stats, wait, &job)?;
         insert(waiting, job);
         state.arrivals += 1;
         drop(state);
@@ -94,9 +104,7 @@ impl Queue {
     ) -> Result<(), EngineError> {
         let with = |waiting: &VecDeque<Job>| tokens(waiting) + job.reservation() as u64;
         if with(waiting) > self.limit_tokens {
-            let before = waiting.len();
-            waiting.retain(|job| !job.events.is_closed());
-            stats.cancelled_total += (before - waiting.len()) as u64;
+            drop_closed(waiting, stats, |job| job.events.is_closed());
         }
         let wanted = with(waiting);
         if wanted <= self.limit_tokens || waiting.is_empty() {
@@ -117,13 +125,14 @@ impl Queue {
         insert(&mut state.waiting, job);
     }
 
-    /// Notes what a stretch of work computed.
-    pub fn worked(&self, tokens: u64, took: Duration) {
+    /// Notes what a stretch of work computed, and how many requests it ended.
+    pub fn worked(&self, tokens: u64, ended: usize, took: Duration) {
         if tokens == 0 || took.is_zero() {
             return;
         }
         let now = tokens as f64 / took.as_secs_f64();
         let mut state = self.lock();
+        state.wait.worked(took, ended);
         let rate = state
             .rate
             .map_or(now, |rate| rate * (1.0 - RATE_WEIGHT) + now * RATE_WEIGHT);
@@ -260,16 +269,40 @@ fn insert(waiting: &mut VecDeque<Job>, job: Job) {
     waiting.insert(at, job);
 }
 
+/// Refuses what would wait too long.
+fn check_wait(
+    waiting: &mut VecDeque<Job>,
+    stats: &mut Stats,
+    wait: &Wait,
+    job: &Job,
+) -> Result<(), EngineError> {
+    let before = |waiting: &VecDeque<Job>| waiting.partition_point(|other| other.turn() <= job.turn());
+    if wait.excess(before(waiting)).is_some() {
+        drop_closed(waiting, stats, |job| job.events.is_closed());
+    }
+    let Some(excess) = wait.excess(before(waiting)) else {
+        return Ok(());
+    };
+    stats.failed_total += 1;
+    Err(EngineError::TooLong {
+        before: before(waiting),
+        retry_after_s: seconds(excess.as_secs_f64()),
+    })
+}
+
 fn tokens(waiting: &VecDeque<Job>) -> u64 {
     waiting.iter().map(|job| job.reservation() as u64).sum()
 }
 
 /// Seconds until so many tokens are computed.
 fn retry_after_s(tokens: u64, rate: Option<f64>) -> u64 {
-    let seconds = rate
-        .filter(|rate| *rate > 0.0)
-        .map_or(1.0, |rate| tokens as f64 / rate);
-    seconds.ceil().clamp(1.0, RETRY_AFTER_MAX_S) as u64
+    let rate = rate.filter(|rate| *rate > 0.0);
+    seconds(rate.map_or(1.0, |rate| tokens as f64 / rate))
+}
+
+/// Whole seconds to tell a client.
+fn seconds(exact: f64) -> u64 {
+    exact.ceil().clamp(1.0, RETRY_AFTER_MAX_S) as u64
 }
 
 /// Refuses what a full line cannot take. Callers that went away must not hold places against those that are still there.
@@ -280,15 +313,20 @@ fn make_room<J>(
     is_gone: impl Fn(&J) -> bool,
 ) -> Result<(), EngineError> {
     if line.len() >= limit {
-        let before = line.len();
-        line.retain(|job| !is_gone(job));
-        stats.cancelled_total += (before - line.len()) as u64;
+        drop_closed(line, stats, is_gone);
     }
     if line.len() >= limit {
         stats.failed_total += 1;
         return Err(EngineError::QueueFull { limit });
     }
     Ok(())
+}
+
+/// Takes out those whose callers went away.
+fn drop_closed<J>(line: &mut VecDeque<J>, stats: &mut Stats, is_gone: impl Fn(&J) -> bool) {
+    let before = line.len();
+    line.retain(|job| !is_gone(job));
+    stats.cancelled_total += (before - line.len()) as u64;
 }
 
 #[cfg(test)]
@@ -374,7 +412,7 @@ mod tests {
             (refused.code(), refused.retry_after_s()),
             ("engine_queue_full", Some(1))
         );
-        queue.worked(2, Duration::from_secs(1));
+        queue.worked(2, 0, Duration::from_secs(1));
         assert_eq!(
             push(&queue).unwrap_err().retry_after_s(),
             Some(5),
@@ -385,6 +423,35 @@ mod tests {
         queue.push(job).unwrap();
         assert_eq!(queue.stats().cancelled_total, 2, "those that left hold no tokens");
         assert_eq!(retry_after_s(1_000_000, Some(0.5)), 60);
+    }
+
+    #[test]
+    fn who_would_wait_too_long_is_refused_unless_it_goes_first() {
+        let queue = Queue::new(100, 100_000, 0, 2);
+        queue.worked(10, 5, Duration::from_secs(50));
+        let mut callers = Vec::new();
+        let mut push = |priority| {
+            let (job, caller) = job(1, priority);
+            queue.push(job).map(|()| callers.push(caller))
+        };
+        // Ten seconds each: two would be too many, but four may always wait.
+        for _ in 0..4 {
+            push(0).unwrap();
+        }
+        let refused = push(0).unwrap_err();
+        assert_eq!(
+            (refused.code(), refused.retry_after_s()),
+            ("engine_queue_full", Some(20))
+        );
+        push(-1).unwrap();
+        callers.clear();
+        let (job, _caller) = job(1, 0);
+        queue.push(job).unwrap();
+        assert_eq!(
+            queue.stats().cancelled_total,
+            5,
+            "nobody waits for those that left"
+        );
     }
 
     #[test]

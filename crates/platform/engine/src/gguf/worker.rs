@@ -13,7 +13,7 @@ use super::patience::Chooser;
 use super::queue::{Queue, Verdict};
 use super::request::Job;
 use super::run_queue::RunQueue;
-use super::schedule::{Pace, Phase, shares, victim, waits_for_twin};
+use super::schedule::{Phase, Schedule, victim, waits_for_twin};
 use super::sequence::{Ending, Sequence};
 use crate::protocol::GenerateEvent;
 use crate::{EngineError, openmp};
@@ -64,7 +64,7 @@ fn run(loaded: &Loaded, queue: &Queue, ready: &mpsc::SyncSender<Result<(), Engin
         caches,
         running: Vec::new(),
         embedder: Embedder::new(loaded),
-        pace: Pace::default(),
+        schedule: Schedule::default(),
         patience: Chooser::new(),
         in_line: RunQueue::of_this_thread(),
         failures: 0,
@@ -89,7 +89,7 @@ struct Worker<'a> {
     /// In order of their turns.
     running: Vec<Sequence>,
     embedder: Embedder<'a>,
-    pace: Pace,
+    schedule: Schedule,
     patience: Chooser,
     in_line: RunQueue,
     failures: u32,
@@ -114,10 +114,10 @@ impl Worker<'_> {
         let begun = Instant::now();
         let turn = |sequence: &Sequence| (sequence.job.priority, sequence.phase());
         let phases: Vec<(i32, Phase)> = self.running.iter().map(turn).collect();
-        let shares = shares(&phases, &self.pace);
+        let shares = self.schedule.shares(&phases);
         openmp::set_spins(self.patience.now().spins());
-        for cache in 0..self.caches.len() {
-            if let Err(reason) = self.compute(cache, &shares) {
+        for (cache, members) in self.passes(&phases, &shares) {
+            if let Err(reason) = self.compute(cache, &members, &shares) {
                 return self.fail_all(&reason);
             }
         }
@@ -133,8 +133,9 @@ impl Worker<'_> {
         let answers = phases.iter().filter(|(_, phase)| *phase == Phase::Answer).count();
         let tokens = shares.iter().sum::<usize>();
         self.patience.took(took, self.in_line.since());
-        self.pace.note(tokens - answers, tokens, took);
-        self.queue.worked(tokens as u64, took);
+        self.schedule.note(tokens - answers, tokens, took);
+        let ended = self.running.iter().filter(|sequence| sequence.finished.is_some());
+        self.queue.worked(tokens as u64, ended.count(), took);
     }
 
     fn drop_cancelled(&mut self) {
@@ -269,20 +270,34 @@ impl Worker<'_> {
         }
     }
 
-    /// Decodes the next tokens of one cache's sequences, given each sequence's share of the turn, and goes
-    /// on from their scores.
-    fn compute(&mut self, cache: usize, shares: &[usize]) -> Result<(), String> {
-        let mut members: Vec<usize> = (0..self.running.len())
-            .filter(|at| self.running[*at].cache == cache && shares[*at] > 0)
-            .collect();
-        if members.is_empty() {
-            return Ok(());
+    /// Which sequences are computed together, by their cache, in order of their places. Answers of a pool are a pass of their
+    /// own: among a prompt's tiles attention would compute each as a tile, and over all that both have behind them.
+    fn passes(&self, phases: &[(i32, Phase)], shares: &[usize]) -> Vec<(usize, Vec<usize>)> {
+        let mut passes = Vec::new();
+        for (at, cache) in self.caches.iter().enumerate() {
+            let mut members: Vec<usize> = (0..self.running.len())
+                .filter(|member| self.running[*member].cache == at && shares[*member] > 0)
+                .collect();
+            members.sort_by_key(|member| self.running[*member].place);
+            if cache.is_pool() {
+                let is_answer = |member: &usize| phases[*member].1 == Phase::Answer;
+                let (answers, prompts) = members.into_iter().partition(is_answer);
+                passes.extend([(at, answers), (at, prompts)]);
+            } else {
+                passes.push((at, members));
+            }
         }
-        members.sort_by_key(|at| self.running[*at].place);
+        passes.retain(|(_, members)| !members.is_empty());
+        passes
+    }
+
+    /// Decodes the next tokens of sequences of one cache, given each sequence's share of the turn, and goes on from their
+    /// scores.
+    fn compute(&mut self, cache: usize, members: &[usize], shares: &[usize]) -> Result<(), String> {
         let cache = &mut self.caches[cache];
         cache.begin_batch();
         let mut batched = Vec::with_capacity(members.len());
-        for at in &members {
+        for at in members {
             batched.push((*at, self.running[*at].add_to(cache, shares[*at])?));
         }
         cache.decode()?;
