@@ -6,6 +6,7 @@
 mod compose;
 mod config;
 mod console;
+mod descriptors;
 mod error;
 mod home;
 mod lifecycle;

@@ -14,8 +14,10 @@ use corliss_reconcile::{Shutdown, WorkerBoard};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::compose::{self, Rooms};
-use crate::{Config, Home, ServerError, reserve};
+use crate::{Config, Home, ServerError, descriptors, reserve};
 
+/// A client's connection, and one to whoever computes its answer.
+const DESCRIPTORS_OF_CONNECTION: usize = 2;
 /// How long interrupted tasks may take to end.
 const TASKS_PATIENCE: Duration = Duration::from_secs(45);
 /// How long background workers may take to finish their round.
@@ -44,6 +46,9 @@ pub async fn run(config: &Config, home: &Home) -> Result<(), ServerError> {
     let workers = WorkerBoard::new(&sources);
     // Bound first, so that an address that is taken is told before anything is touched.
     let mut at = ServeConfig::at(config.listen);
+    at.max_connections = at
+        .max_connections
+        .min(descriptors::raise() / DESCRIPTORS_OF_CONNECTION);
     at.tls = config.tls.as_ref().map(|files| serve::TlsFiles {
         cert: files.cert.clone(),
         key: files.key.clone(),

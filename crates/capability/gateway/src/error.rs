@@ -59,6 +59,14 @@ pub enum GatewayError {
         /// The limit.
         limit: usize,
     },
+    /// Each replica has all the requests that it can line up.
+    #[error("every replica of endpoint '{name}' has as many requests as it can line up")]
+    Full {
+        /// Endpoint.
+        name: String,
+        /// When one of them wanted to be asked again.
+        retry_after_s: u64,
+    },
     /// It took longer than allowed.
     #[error("endpoint '{name}' gave no answer within {seconds} s")]
     DeadlineExceeded {
@@ -156,7 +164,7 @@ impl Diagnose for GatewayError {
             Self::VersionNotFound { .. } => "model_version_not_found",
             Self::WrongKind { .. } => "model_kind_mismatch",
             Self::NotReady { .. } => "endpoint_not_ready",
-            Self::Busy { .. } => "endpoint_busy",
+            Self::Busy { .. } | Self::Full { .. } => "endpoint_busy",
             Self::DeadlineExceeded { .. } | Self::AttemptTimedOut { .. } => "inference_timed_out",
             Self::Limited { is_budget: true, .. } => "insufficient_quota",
             Self::Limited { .. } | Self::TooManyAtOnce { .. } => "rate_limit_exceeded",
@@ -189,7 +197,7 @@ impl Diagnose for GatewayError {
                 Meaning::InvalidInput
             }
             Self::NotReady { .. } => Meaning::Unavailable,
-            Self::Busy { .. } => Meaning::ResourceExhausted,
+            Self::Busy { .. } | Self::Full { .. } => Meaning::ResourceExhausted,
             Self::DeadlineExceeded { .. } | Self::AttemptTimedOut { .. } => Meaning::DeadlineExceeded,
             Self::Engine(error) => error.meaning(),
             Self::Upstream(error) => error.meaning(),
@@ -228,7 +236,7 @@ impl Diagnose for GatewayError {
             Self::TooManyTokens { .. } => Some("shorten the prompt, or set max_tokens lower".to_owned()),
             Self::NoLimits { .. } => Some("list limits with: corliss admin limits list".to_owned()),
             Self::Store(error) => error.hint(),
-            Self::Busy { .. } => Some("try again shortly, or add replicas".to_owned()),
+            Self::Busy { .. } | Self::Full { .. } => Some("try again shortly, or add replicas".to_owned()),
             Self::UnsupportedParameter { instead, .. } => Some(instead.unwrap_or("leave it out").to_owned()),
             Self::Engine(error) => error.hint(),
             Self::Service(refusal) if refusal.is_about_key() => {
@@ -318,6 +326,7 @@ impl GatewayError {
         match self {
             Self::Engine(error) => error.retry_after_s().unwrap_or(1),
             Self::Service(refusal) => refusal.retry_after_s.unwrap_or(1),
+            Self::Full { retry_after_s, .. } => *retry_after_s,
             _ => 1,
         }
     }
@@ -353,6 +362,16 @@ impl GatewayError {
             Self::Engine(error) => matches!(error.code(), "engine_unreachable" | "engine_not_ready"),
             Self::Upstream(error) => matches!(error, UpstreamError::Unreachable { .. }),
             _ => false,
+        }
+    }
+
+    /// When a replica that has all the requests that it can line up wants to be asked again.
+    pub(crate) fn full_for_s(&self) -> Option<u64> {
+        match self {
+            Self::Engine(error) if error.code() == "engine_queue_full" => {
+                Some(error.retry_after_s().unwrap_or(1))
+            }
+            _ => None,
         }
     }
 

@@ -98,6 +98,41 @@ async fn a_replica_that_takes_no_requests_is_passed_over_but_a_wrong_request_is_
 }
 
 #[tokio::test]
+async fn a_replica_that_said_it_is_full_is_not_asked_until_something_of_it_has_ended() {
+    let peers = [Peer::new(1, Script::SayAndHang(vec!["x"]))];
+    let house = House::with(Flavor::Gguf, &peers).await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut stream = house
+            .post(CHAT, &chat(json!({"stream": true})))
+            .send()
+            .await
+            .unwrap();
+        stream.chunk().await.unwrap().unwrap();
+        open.push(stream);
+    }
+    peers[0].says(Script::Overloaded(17));
+    let began = std::time::Instant::now();
+    for _ in 0..20 {
+        let response = house.post(CHAT, &chat(json!({}))).send().await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["retry-after"]),
+            (429, &"17".parse().unwrap())
+        );
+    }
+    // One more is tried now and then.
+    let tries = 1 + began.elapsed().as_millis() / 250;
+    assert!((1..=tries).contains(&(peers[0].requests() as u128 - 2)));
+    open.pop();
+    eventually("room is made", || {
+        peers[0].state.cancelled.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    peers[0].says(Script::Say(vec!["y"]));
+    assert_eq!(house.ask(CHAT, &chat(json!({}))).await.0, 200);
+}
+
+#[tokio::test]
 async fn too_many_at_once_are_refused_and_not_queued() {
     let peers = [Peer::new(1, Script::SayAndHang(vec!["x"]))];
     let house = House::new(GatewayConfig {

@@ -15,7 +15,7 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -30,6 +30,10 @@ use crate::preface::{Rewound, told_apart};
 pub use crate::threads::Threads;
 use crate::tls::HTTP2;
 pub use crate::tls::TlsFiles;
+
+/// Connections that wait to be accepted. The system bounds it further (`net.core.somaxconn`); what comes beyond is not
+/// answered at all, and its client tries again after a second, and two, and four.
+const BACKLOG: u32 = 4096;
 
 /// How to listen.
 #[derive(Debug, Clone)]
@@ -55,7 +59,7 @@ impl ServeConfig {
         Self {
             address,
             tls: None,
-            max_connections: 4096,
+            max_connections: 10_000,
             max_header_bytes: 64 * 1024,
             header_timeout: Duration::from_secs(75),
             drain: Duration::from_secs(10),
@@ -99,7 +103,7 @@ pub async fn bind(config: ServeConfig) -> Result<Listener, HttpError> {
         address: config.address.to_string(),
         source,
     };
-    let tcp = TcpListener::bind(config.address).await.map_err(failed)?;
+    let tcp = listen(config.address).map_err(failed)?;
     let address = tcp.local_addr().map_err(failed)?;
     Ok(Listener {
         tcp,
@@ -108,6 +112,17 @@ pub async fn bind(config: ServeConfig) -> Result<Listener, HttpError> {
         threads: None,
         config,
     })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A server that comes back takes its address again at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn is_loopback(ip: IpAddr) -> bool {

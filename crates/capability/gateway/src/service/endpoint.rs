@@ -44,6 +44,8 @@ struct State {
     release: Option<Arc<RouteRelease>>,
     /// While a version is released, the replicas of the others.
     not_released: Vec<ReplicaId>,
+    /// When the last replica that was full wanted to be asked again.
+    full_for_s: u64,
 }
 
 struct Replica {
@@ -118,6 +120,12 @@ impl Lease {
 
     /// Tells the router what the replica is to blame for.
     pub(crate) fn blamed(&self, error: &GatewayError, now: Timestamp) {
+        if let Some(seconds) = error.full_for_s() {
+            let mut state = self.endpoint.state();
+            state.full_for_s = seconds;
+            state.router.on_event(RouterEvent::Full(&self.replica, now));
+            return;
+        }
         let event = if error.is_refusal_by_replica() {
             RouterEvent::Refused(&self.replica, now)
         } else if error.is_failure_of_replica() {
@@ -145,6 +153,7 @@ impl Endpoint {
                 replicas: BTreeMap::new(),
                 release: None,
                 not_released: Vec::new(),
+                full_for_s: 1,
             }),
             admitted: AtomicUsize::new(0),
             counters: Counters::default(),
@@ -352,6 +361,12 @@ impl Endpoint {
             ))
         });
         let Some((pick, way, version, counters)) = picked else {
+            if state.router.is_full_for(&request(call.among())) {
+                return Err(GatewayError::Full {
+                    name: self.name.clone(),
+                    retry_after_s: state.full_for_s,
+                });
+            }
             return Err(state.not_ready(&self.name, &call.among()));
         };
         let cached = match pick.reason {

@@ -5,8 +5,9 @@
 //! weighed is the [`Strategy`]; who may be picked at all is the same for every strategy:
 //!
 //! 1. Never one that was tried for this request already, nor one outside of what the request may go [`Among`].
-//! 2. Never one that is aside, by its [`breaker`] or [`ejection`], while another is not.
-//! 3. If all are aside, the one that returns first: trying is better than refusing.
+//! 2. Never one that has all the requests that it holds, as far as its refusals told.
+//! 3. Never one that is aside, by its [`breaker`] or [`ejection`], while another is not.
+//! 4. If all are aside, the one that returns first: trying is better than refusing.
 //!
 //! A pick is O(n) in the replicas; under [`Strategy::PrefixAware`] times the logarithm of the prompt's blocks.
 
@@ -18,6 +19,7 @@ mod hash;
 mod peak_ewma;
 mod prefix;
 mod reason;
+mod room;
 pub mod rules;
 mod slot;
 mod strategy;
@@ -57,6 +59,8 @@ pub enum RouterEvent<'a> {
     Failed(&'a ReplicaId, Timestamp),
     /// The replica could not be reached, or said that it takes no requests.
     Refused(&'a ReplicaId, Timestamp),
+    /// The replica said that it has all the requests that it can line up, the one that it was given aside.
+    Full(&'a ReplicaId, Timestamp),
 }
 
 /// Which replicas a request may go to.
@@ -192,6 +196,9 @@ impl Router {
             RouterEvent::Refused(id, now) => {
                 self.with_slot(id, |slot| slot.breaker.refused(now, &settings.breaker))
             }
+            RouterEvent::Full(id, now) => self.with_slot(id, |slot| {
+                slot.room.refused(slot.in_flight.saturating_sub(1), now);
+            }),
         }
     }
 
@@ -203,7 +210,7 @@ impl Router {
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
         let free = |slot: &Slot| slot.aside_until(request.now).is_none();
-        let may = |slot: &Slot| request.among.admits(slot) && !request.tried.contains(&slot.id);
+        let may = |slot: &Slot| may(slot, request);
         let admitted = self.slots.iter().enumerate();
         candidates.extend(
             admitted
@@ -231,6 +238,17 @@ impl Router {
             replica: slot.id.clone(),
             reason,
         })
+    }
+
+    /// Whether replicas may take the request, and all of them are full.
+    #[must_use]
+    pub fn is_full_for(&self, request: &Request<'_>) -> bool {
+        let mut others = self
+            .slots
+            .iter()
+            .filter(|slot| eligible(slot, request))
+            .peekable();
+        others.peek().is_some() && others.all(|slot| !slot.room.is_for(slot.in_flight, request.now))
     }
 
     /// Requests in flight to each replica, by id.
@@ -282,7 +300,7 @@ impl Router {
     fn last_resort(&self, request: &Request<'_>) -> Option<(usize, Reason)> {
         let aside = self.slots.iter().enumerate();
         let (index, _) = aside
-            .filter(|(_, slot)| request.among.admits(slot) && !request.tried.contains(&slot.id))
+            .filter(|(_, slot)| may(slot, request))
             .min_by_key(|(_, slot)| (slot.aside_until(request.now), slot.in_flight, slot.picked))?;
         Some((index, Reason::LastResort))
     }
@@ -326,6 +344,15 @@ impl Router {
         }
         ejection::keep_bound(&mut self.slots, &self.settings.ejection);
     }
+}
+
+/// Whether the request may go there, were there room.
+fn eligible(slot: &Slot, request: &Request<'_>) -> bool {
+    request.among.admits(slot) && !request.tried.contains(&slot.id)
+}
+
+fn may(slot: &Slot, request: &Request<'_>) -> bool {
+    eligible(slot, request) && slot.room.is_for(slot.in_flight, request.now)
 }
 
 #[cfg(test)]
@@ -417,6 +444,32 @@ mod tests {
         router.on_event(RouterEvent::Refused(&id(1), NOW));
         assert!(router.pick(&Request::new(NOW, &[])).is_some());
         assert_eq!(router.pick(&Request::new(NOW, &[id(0), id(1)])), None);
+    }
+
+    #[test]
+    fn a_full_replica_takes_no_more_until_something_of_it_has_ended() {
+        let mut router = router(2);
+        for _ in 0..4 {
+            router.on_event(RouterEvent::Started(&id(0)));
+            router.on_event(RouterEvent::Started(&id(1)));
+        }
+        router.on_event(RouterEvent::Full(&id(0), NOW));
+        router.on_event(RouterEvent::Finished(&id(0)));
+        let request = Request::new(NOW, &[]);
+        assert!(!router.is_full_for(&request));
+        for _ in 0..3 {
+            assert_eq!(start(&mut router, NOW), id(1), "busier, but not full");
+        }
+        router.on_event(RouterEvent::Full(&id(1), NOW));
+        router.on_event(RouterEvent::Finished(&id(1)));
+        assert!(router.is_full_for(&request));
+        assert_eq!(router.pick(&request), None);
+        router.on_event(RouterEvent::Finished(&id(0)));
+        assert_eq!(start(&mut router, NOW), id(0));
+        assert!(
+            !router.is_full_for(&Request::new(NOW, &[id(0), id(1)])),
+            "there is none at all"
+        );
     }
 
     #[test]

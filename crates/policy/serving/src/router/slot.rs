@@ -7,6 +7,7 @@ use super::ejection::Outlier;
 use super::hash::stable_hash;
 use super::peak_ewma::PeakEwma;
 use super::prefix::PrefixIndex;
+use super::room::Room;
 
 /// What an operator says of a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,7 @@ pub(super) struct Slot {
     pub(super) credit: i64,
     pub(super) latency: PeakEwma,
     pub(super) cached: PrefixIndex,
+    pub(super) room: Room,
     pub(super) breaker: Breaker,
     pub(super) outlier: Outlier,
 }
@@ -58,6 +60,7 @@ impl Slot {
             credit: 0,
             latency: PeakEwma::default(),
             cached: PrefixIndex::default(),
+            room: Room::default(),
             breaker: Breaker::default(),
             outlier: Outlier::default(),
         }

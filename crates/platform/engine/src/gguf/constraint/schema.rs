@@ -1,12 +1,16 @@
 //! What a JSON schema may say. A keyword that the grammar would pass over in silence is refused by its place, and so is
 //! what is too large to compile in reasonable time. Pure.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value};
 
 /// Bytes of a schema as JSON text.
 const MAX_BYTES: usize = 256 << 10;
 /// Schemas within schemas.
 const MAX_NESTING: usize = 32;
+/// References, and schemas joined with others, that lead to what a schema is.
+const MAX_NESTED_REFERENCES: usize = 64;
 /// Schemas, members of `enum` and names of properties together.
 const MAX_PARTS: usize = 10_000;
 /// Combinations that `allOf` makes of the alternatives in its members.
@@ -85,16 +89,22 @@ impl std::fmt::Display for Refusal {
 
 /// Refuses what cannot be followed.
 pub(super) fn check(schema: &Value) -> Result<(), Refusal> {
-    let mut walk = Walk { parts: 0 };
+    let mut walk = Walk {
+        parts: 0,
+        given: BTreeMap::new(),
+    };
     let size = schema.to_string().len();
     if size > MAX_BYTES {
         return refuse("", format!("has {size} bytes, and at most {MAX_BYTES} are taken"));
     }
-    walk.schema(schema, "", 0).map(drop)
+    walk.schema(schema, "", 0)?;
+    walk.ends(schema)
 }
 
 struct Walk {
     parts: usize,
+    /// Places of schemas that are given by others: each by one that it refers to, or by all that it joins.
+    given: BTreeMap<String, Vec<String>>,
 }
 
 fn refuse<T>(at: &str, reason: impl Into<String>) -> Result<T, Refusal> {
@@ -122,6 +132,7 @@ impl Walk {
         for (keyword, value) in members {
             self.keyword(keyword, value, at)?;
         }
+        self.note_givers(members, at);
         self.named(members, at, nesting)?;
         for keyword in ["additionalProperties", "items"] {
             if let Some(value) = members.get(keyword) {
@@ -153,6 +164,62 @@ impl Walk {
             );
         }
         Ok(product)
+    }
+
+    /// Notes which schemas say what this one is.
+    fn note_givers(&mut self, members: &Map<String, Value>, at: &str) {
+        let joined = members.get("allOf").and_then(Value::as_array).map_or(0, Vec::len);
+        let mut givers: Vec<String> = (0..joined).map(|index| format!("{at}/allOf/{index}")).collect();
+        let referred = members.get("$ref").and_then(Value::as_str);
+        givers.extend(
+            referred
+                .and_then(|reference| reference.strip_prefix('#'))
+                .map(str::to_owned),
+        );
+        if !givers.is_empty() {
+            self.given.insert(at.to_owned(), givers);
+        }
+    }
+
+    /// Refuses references to nothing, and a schema that is what it is itself.
+    fn ends(&self, whole: &Value) -> Result<(), Refusal> {
+        let mut ends = BTreeSet::new();
+        for (at, givers) in &self.given {
+            for giver in givers {
+                if whole.pointer(giver).is_none() {
+                    return refuse(&format!("{at}/$ref"), format!("there is nothing at #{giver}"));
+                }
+            }
+            self.follow(at, &mut BTreeSet::new(), &mut ends)?;
+        }
+        Ok(())
+    }
+
+    /// Follows a schema to those that say what it is. `behind` leads to it, `ends` were followed before.
+    fn follow<'a>(
+        &'a self,
+        at: &'a str,
+        behind: &mut BTreeSet<&'a str>,
+        ends: &mut BTreeSet<&'a str>,
+    ) -> Result<(), Refusal> {
+        if ends.contains(at) {
+            return Ok(());
+        }
+        if behind.len() > MAX_NESTED_REFERENCES {
+            return refuse(
+                at,
+                format!("lies behind more than {MAX_NESTED_REFERENCES} references"),
+            );
+        }
+        if !behind.insert(at) {
+            return refuse(at, "leads back to itself, before it says what an answer is");
+        }
+        for giver in self.given.get(at).into_iter().flatten() {
+            self.follow(giver, behind, ends)?;
+        }
+        behind.remove(at);
+        ends.insert(at);
+        Ok(())
     }
 
     /// Schemas that have names.
@@ -302,6 +369,32 @@ mod tests {
         ] {
             assert_eq!(refused(&inside(schema)).at, at);
         }
+    }
+
+    #[test]
+    fn what_leads_back_to_itself_or_nowhere_is_refused() {
+        for (schema, at) in [
+            (json!({"$ref": "#"}), ""),
+            (json!({"allOf": [{"type": "null"}, {"$ref": "#"}]}), ""),
+            (
+                json!({"items": {"$ref": "#/$defs/a"}, "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"allOf": [{"$ref": "#/$defs/a"}]}}}),
+                "/$defs/a",
+            ),
+            (json!({"items": {"$ref": "#/$defs/gone"}}), "/items/$ref"),
+        ] {
+            assert_eq!(refused(&schema).at, at, "{schema}");
+        }
+        check(&json!({"anyOf": [{"type": "null"}, {"$ref": "#"}]})).unwrap();
+        check(&json!({"allOf": [{"type": "array"}, {"items": {"$ref": "#"}}]})).unwrap();
+        let mut chain: Map<String, Value> = (0..MAX_NESTED_REFERENCES)
+            .map(|at| (at.to_string(), json!({"$ref": format!("#/$defs/{}", at + 1)})))
+            .collect();
+        chain.insert(MAX_NESTED_REFERENCES.to_string(), json!({"type": "null"}));
+        assert!(
+            refused(&json!({"$ref": "#/$defs/0", "$defs": chain}))
+                .reason
+                .contains("references")
+        );
     }
 
     #[test]
