@@ -101,6 +101,8 @@ pub struct Done {
 pub trait Traffic: Send + Sync {
     /// What this version of an endpoint did.
     fn done(&self, endpoint: &str, version: u32) -> Done;
+    /// Requests of an endpoint that ended since the server started.
+    fn requests(&self, endpoint: &str) -> u64;
 }
 
 /// Remembers what was deployed where.

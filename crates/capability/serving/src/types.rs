@@ -155,7 +155,7 @@ pub struct EndpointView {
     pub service: Option<ServiceView>,
     /// Its processes, those that ended lately included.
     pub replicas: Vec<ReplicaView>,
-    /// Requests answered by the processes that run now.
+    /// Requests that ended since the server started.
     pub requests_total: u64,
     /// When it was first deployed.
     pub created_ms: Timestamp,

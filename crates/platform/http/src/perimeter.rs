@@ -3,6 +3,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::Request;
@@ -128,7 +129,7 @@ impl Around {
 }
 
 /// Headers that every answer carries unless its handler chose stricter or more fitting ones.
-fn protect(headers: &mut HeaderMap) {
+static DEFAULTS: LazyLock<HeaderMap> = LazyLock::new(|| {
     let defaults = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -148,10 +149,14 @@ fn protect(headers: &mut HeaderMap) {
         ),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    headers.reserve(defaults.len() + 1);
-    for (name, value) in defaults {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
+    let defaults = defaults.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    defaults.into_iter().collect()
+});
+
+/// A copy of all of them at once, and the answer's own into it: each by itself would be looked for.
+fn protect(headers: &mut HeaderMap) {
+    let own = std::mem::replace(headers, DEFAULTS.clone());
+    headers.extend(own);
 }
 
 /// Ids for the log: unique within an installation's lifetime for all practical purposes, and not secret.
@@ -181,13 +186,50 @@ impl RequestIds {
         {
             return id.to_owned();
         }
-        format!("{}{:08x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed))
+        self.made(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn made(&self, number: u64) -> String {
+        let mut id = String::with_capacity(self.prefix.len() + 16);
+        id.push_str(&self.prefix);
+        // Written by hand: formatting takes as long as finding out who asks.
+        let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(8);
+        for digit in (0..digits).rev() {
+            let digit = (number >> (4 * digit)) as u32 & 0xf;
+            id.extend(char::from_digit(digit, 16));
+        }
+        id
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answers_own_headers_stand_before_the_defaults() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+        for cookie in ["a=1", "b=2"] {
+            headers.append(header::SET_COOKIE, HeaderValue::from_static(cookie));
+        }
+        protect(&mut headers);
+        assert_eq!(headers[header::CACHE_CONTROL], "private");
+        assert_eq!(headers.get_all(header::CACHE_CONTROL).iter().count(), 1);
+        assert_eq!(headers[header::X_FRAME_OPTIONS], "DENY");
+        let cookies: Vec<_> = headers.get_all(header::SET_COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1", "b=2"]);
+    }
+
+    #[test]
+    fn ids_count_on_and_have_eight_digits_at_least() {
+        let ids = RequestIds::new();
+        for number in [0, 1, 0x1f, 0xdead_beef, 0x1_0000_0000, u64::MAX] {
+            assert_eq!(ids.made(number), format!("{}{number:08x}", ids.prefix));
+        }
+        let none = HeaderMap::new();
+        assert_ne!(ids.of(&none), ids.of(&none));
+    }
 
     #[test]
     fn only_names_that_cannot_be_rebound_are_answered() {

@@ -17,7 +17,7 @@ export function EndpointsTable({ endpoints }: { endpoints: EndpointView[] }) {
         { head: "Model", cell: (one) => (one.service ? <>{one.model} <span className="faint">elsewhere</span></> : one.model) },
         { head: "Version", cell: serving, number: true },
         { head: "Replicas", cell: (one) => `${one.replicas_ready}/${one.replicas_desired}`, number: true },
-        { head: "Requests", cell: (one) => (one.service ? <span className="faint">–</span> : count(one.requests_total)), number: true },
+        { head: "Requests", cell: (one) => count(one.requests_total), number: true },
         { head: "Changed", cell: (one) => <Ago at={one.updated_ms} /> },
       ]}
     />

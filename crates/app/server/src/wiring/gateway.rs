@@ -124,6 +124,11 @@ impl serving::Traffic for Counted {
             },
         }
     }
+
+    fn requests(&self, endpoint: &str) -> u64 {
+        let gateway = self.0.get();
+        gateway.map_or(0, |gateway| gateway.requests_total(endpoint))
+    }
 }
 
 /// Endpoints as models that are loaded and unloaded.

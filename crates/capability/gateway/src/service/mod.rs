@@ -133,6 +133,13 @@ impl Gateway {
             .unwrap_or_default()
     }
 
+    /// Requests of an endpoint that ended since it became known, copies aside.
+    #[must_use]
+    pub fn requests_total(&self, endpoint: &str) -> u64 {
+        let endpoint = self.endpoint(endpoint);
+        endpoint.map_or(0, |endpoint| endpoint.counters.requests())
+    }
+
     pub(crate) fn config(&self) -> &GatewayConfig {
         &self.config
     }

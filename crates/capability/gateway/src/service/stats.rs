@@ -250,6 +250,11 @@ impl Counters {
         }
     }
 
+    /// Requests that ended, however they did.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn snapshot(
         &self,
         name: String,

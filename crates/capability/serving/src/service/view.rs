@@ -24,9 +24,11 @@ impl Serving {
             self.view(row, replicas, release)
         };
         let endpoints = endpoints.into_iter().map(view);
-        let mut all: Vec<EndpointView> = endpoints
-            .chain(services.into_iter().map(services::view))
-            .collect();
+        let services = services.into_iter().map(|row| {
+            let requests = self.parts.traffic.requests(&row.name);
+            services::view(row, requests)
+        });
+        let mut all: Vec<EndpointView> = endpoints.chain(services).collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(all)
     }
@@ -55,10 +57,7 @@ impl Serving {
         EndpointView {
             serving_version: ready().map(|replica| replica.version).max(),
             replicas_ready: u32::try_from(ready().count()).unwrap_or(u32::MAX),
-            requests_total: replicas
-                .iter()
-                .map(|replica| self.stats(&replica.id).completed_total)
-                .sum(),
+            requests_total: self.parts.traffic.requests(&row.name),
             name: row.name,
             model: row.desired.reference,
             model_name: Some(row.desired.model),

@@ -114,8 +114,8 @@ fn context(name: &str) -> String {
     format!("key of the service behind endpoint {name}")
 }
 
-/// A service as an endpoint is shown.
-pub(crate) fn view(row: ServiceRow) -> EndpointView {
+/// A service as an endpoint is shown, which so many requests were made to.
+pub(crate) fn view(row: ServiceRow, requests_total: u64) -> EndpointView {
     let count = u32::try_from(row.targets.len()).unwrap_or(u32::MAX);
     EndpointView {
         name: row.name,
@@ -143,7 +143,7 @@ pub(crate) fn view(row: ServiceRow) -> EndpointView {
             updated_ms: row.updated,
         }),
         replicas: Vec::new(),
-        requests_total: 0,
+        requests_total,
         created_ms: row.created,
         updated_ms: row.updated,
     }

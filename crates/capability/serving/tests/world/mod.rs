@@ -226,6 +226,11 @@ impl Traffic for Requests {
     fn done(&self, _: &str, version: u32) -> Done {
         self.0.lock().unwrap().get(&version).cloned().unwrap_or_default()
     }
+
+    fn requests(&self, _: &str) -> u64 {
+        let done = self.0.lock().unwrap();
+        done.values().map(|done| done.counts.requests).sum()
+    }
 }
 
 struct Running {

@@ -8,8 +8,8 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 
-use super::cache;
 use super::template::ChatTemplate;
+use super::{cache, devices};
 use crate::model_dir::summarise_gguf;
 use crate::{EngineArgs, EngineError};
 
@@ -48,7 +48,7 @@ impl Loaded {
     pub fn open(path: &Path, args: &EngineArgs) -> Result<Self, EngineError> {
         let summary = summarise_gguf(path)?;
         let backend = backend()?;
-        let params = LlamaModelParams::default().with_n_gpu_layers(0);
+        let params = LlamaModelParams::default().with_n_gpu_layers(devices::layers());
         let model = LlamaModel::load_from_file(backend, path, &params)
             .map_err(|error| unsupported(format!("llama.cpp refused the file ({error})")))?;
         let limits = limits(&model, args);

@@ -14,6 +14,7 @@
 //! - `patience` says how compute threads had better wait for each other, by what `run_queue` tells of the machine;
 //! - `sampler` picks tokens, from scores that `adjuster` may have changed, among those that a `constraint` allows;
 //! - `tools` lays out calls of tools, holds answers to their form, and reads calls out of them;
+//! - `devices` says where a model is computed;
 //! - `text`, `template`, `logprobs` and `echo` (of a prompt) are what their names say.
 //!
 //! What a request has computed stays in its place, and a later one with the same beginning goes on from there.
@@ -25,6 +26,7 @@
 mod adjuster;
 mod cache;
 mod constraint;
+mod devices;
 mod echo;
 mod embedder;
 mod embedding;

@@ -40,7 +40,7 @@ export function Steps({ release }: { release: Release }) {
         { head: "New: requests", cell: (one) => count(one.new.requests), number: true },
         { head: "Errors", cell: (one) => errors(one.new), number: true },
         { head: "p99", cell: (one) => micros(one.new.p99_us), number: true },
-        { head: "Old: requests", cell: (one) => count(one.old.requests), number: true },
+        { head: "Old, in all: requests", cell: (one) => count(one.old.requests), number: true },
         { head: "Errors", cell: (one) => errors(one.old), number: true },
         { head: "p99", cell: (one) => micros(one.old.p99_us), number: true },
       ]}

@@ -17,7 +17,7 @@ use crate::link::{self, Link};
 use crate::output::{self, Table};
 use crate::readiness::{self, Readiness, path};
 use crate::views::{EndpointView, Page, ServiceView};
-use crate::{interrupt, program};
+use crate::{interrupt, program, units};
 
 /// Dispatches.
 pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
@@ -85,7 +85,7 @@ fn list(context: &Context) -> CliResult {
                     .unwrap_or_default(),
                 endpoint.state,
                 format!("{}/{}", endpoint.replicas_ready, endpoint.replicas_desired),
-                endpoint.requests_total.to_string(),
+                units::grouped(endpoint.requests_total),
                 endpoint.reason.unwrap_or_default(),
             ]);
         }

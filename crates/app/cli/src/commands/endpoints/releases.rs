@@ -338,7 +338,7 @@ fn show(release: &ReleaseView) {
             "new: requests",
             "errors",
             "p99",
-            "old: requests",
+            "old, in all: requests",
             "errors",
             "p99",
         ]);

@@ -18,6 +18,8 @@ pub(crate) enum Api {
 }
 
 impl Api {
+    pub(crate) const ALL: [Self; 4] = [Self::Chat, Self::Completions, Self::Responses, Self::Embeddings];
+
     /// Its path behind a service's address, which ends in a version as clients know it.
     pub(crate) const fn path(self) -> &'static str {
         match self {

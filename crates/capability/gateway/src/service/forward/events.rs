@@ -1,6 +1,8 @@
 //! A stream of events on its way through: looked at for its end and its usage, and passed on as the bytes that it came
 //! in. Only whole events leave, so that one that breaks off is never half a word.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use corliss_engine::protocol::FinishReason;
 use memchr::memmem;
@@ -35,10 +37,25 @@ struct Counts {
     prompt_tokens_details: Option<Details>,
 }
 
+impl From<Counts> for Usage {
+    fn from(counts: Counts) -> Self {
+        let cached = counts
+            .prompt_tokens_details
+            .and_then(|details| details.cached_tokens);
+        Self {
+            prompt: PromptTokens {
+                all: counts.prompt_tokens,
+                cached: cached.unwrap_or(0),
+            },
+            completion: counts.completion_tokens,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Choice<'a> {
     #[serde(borrow, default)]
-    finish_reason: Option<std::borrow::Cow<'a, str>>,
+    finish_reason: Option<Cow<'a, str>>,
 }
 
 /// What is read of an answer or an event.
@@ -64,9 +81,23 @@ pub(crate) struct Tally {
 impl Tally {
     /// Of an answer that came whole.
     pub(crate) fn of_answer(body: &[u8]) -> Self {
+        Self::at_a_glance(body).unwrap_or_else(|| {
+            let mut tally = Self::default();
+            tally.hear(body);
+            tally
+        })
+    }
+
+    /// The same of an answer that says each of what is looked for once at most: found by name, and the rest is not read.
+    fn at_a_glance(body: &[u8]) -> Option<Self> {
         let mut tally = Self::default();
-        tally.hear(body);
-        tally
+        if let Some(value) = only(body, b"\"usage\"")? {
+            tally.usage = read::<Option<Counts>>(value)?.map(Usage::from);
+        }
+        if let Some(value) = only(body, b"\"finish_reason\"")? {
+            tally.finish = read::<Option<Cow<'_, str>>>(value)?.as_deref().map(finish);
+        }
+        Some(tally)
     }
 
     /// Takes over what an object says; answers whether it is about the usage alone.
@@ -82,27 +113,41 @@ impl Tally {
             .iter()
             .filter_map(|choice| choice.finish_reason.as_deref())
         {
-            self.finish = Some(match reason {
-                "length" => FinishReason::Length,
-                "tool_calls" | "function_call" => FinishReason::ToolCalls,
-                _ => FinishReason::Stop,
-            });
+            self.finish = Some(finish(reason));
         }
         let Some(counts) = told.usage else {
             return false;
         };
-        let cached = counts
-            .prompt_tokens_details
-            .and_then(|details| details.cached_tokens);
-        self.usage = Some(Usage {
-            prompt: PromptTokens {
-                all: counts.prompt_tokens,
-                cached: cached.unwrap_or(0),
-            },
-            completion: counts.completion_tokens,
-        });
+        self.usage = Some(counts.into());
         choices.is_empty()
     }
+}
+
+fn finish(reason: &str) -> FinishReason {
+    match reason {
+        "length" => FinishReason::Length,
+        "tool_calls" | "function_call" => FinishReason::ToolCalls,
+        _ => FinishReason::Stop,
+    }
+}
+
+/// What follows the only member of this name, quotes included; none inside if there is no such name, and none at all if there
+/// are more, or it is a value. In a text a quote is never without a backslash before it, nor is the one at the name's end.
+fn only<'a>(json: &'a [u8], name: &[u8]) -> Option<Option<&'a [u8]>> {
+    let mut found = memmem::find_iter(json, name);
+    let Some(at) = found.next() else {
+        return Some(None);
+    };
+    if found.next().is_some() {
+        return None;
+    }
+    let value = json[at + name.len()..].trim_ascii_start().strip_prefix(b":")?;
+    Some(Some(value))
+}
+
+/// The value that a text begins with.
+fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
+    T::deserialize(&mut serde_json::Deserializer::from_slice(json)).ok()
 }
 
 /// A stream as far as it was read.
@@ -315,5 +360,24 @@ mod tests {
             (Some(usage()), Some(FinishReason::Stop))
         );
         assert_eq!(Tally::of_answer(b"<html>"), Tally::default());
+        assert_eq!(Tally::at_a_glance(body), Some(tally));
+        let none =
+            br#"{"choices":[{"text":"\"usage\":{\"prompt_tokens\":9}","finish_reason":null}],"usage": null}"#;
+        assert_eq!(Tally::at_a_glance(none), Some(Tally::default()));
+    }
+
+    #[test]
+    fn an_answer_that_says_more_than_once_what_is_looked_for_is_read_whole() {
+        for body in [
+            r#"{"choices":[{"finish_reason":"stop"},{"finish_reason":"length"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":3}}}"#,
+            r#"{"object":"usage","choices":[{"finish_reason":"length"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":3}}}"#,
+        ] {
+            assert_eq!(Tally::at_a_glance(body.as_bytes()), None, "{body}");
+            let tally = Tally::of_answer(body.as_bytes());
+            assert_eq!(
+                (tally.usage, tally.finish),
+                (Some(usage()), Some(FinishReason::Length))
+            );
+        }
     }
 }

@@ -8,11 +8,12 @@ use corliss_diagnostics::Meaning;
 use corliss_engine::protocol::{JSON_LENGTH_HEADER, Metadata, TensorMessage, TensorMetadata};
 use corliss_types::Flavor;
 use corliss_upstream::{Answer, Pieces, Upstream, UpstreamError};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::envelope::Api;
 use crate::error::GatewayError;
 use crate::ports::ServiceAddress;
 
@@ -40,6 +41,8 @@ pub(crate) struct Remote {
     address: Arc<ServiceAddress>,
     /// Why there is none, if TLS cannot be set up here.
     upstream: Result<Upstream, Arc<str>>,
+    /// What is asked for again and again, ready to be sent.
+    targets: Arc<[(&'static str, Uri)]>,
 }
 
 /// What a service says is wrong.
@@ -55,6 +58,10 @@ impl Remote {
     pub(crate) fn new(address: Arc<ServiceAddress>) -> Self {
         Self {
             upstream: Upstream::new(address.url.place().clone()).map_err(|error| error.to_string().into()),
+            targets: Api::ALL
+                .iter()
+                .filter_map(|api| Some((api.path(), behind(&address, api.path()).ok()?)))
+                .collect(),
             address,
         }
     }
@@ -84,18 +91,20 @@ impl Remote {
         })?;
         let mut request = Request::new(body);
         *request.method_mut() = method;
-        let uri = format!("{}{path}", self.address.url.path());
-        *request.uri_mut() =
-            uri.parse()
-                .map_err(|error: http::uri::InvalidUri| UpstreamError::BadRequest {
-                    detail: error.to_string(),
-                })?;
+        *request.uri_mut() = self.target(path)?;
         *request.headers_mut() = self.headers(headers)?;
         let answer = upstream.send(request).await?;
         if answer.status.is_success() {
             return Ok(answer);
         }
         Err(GatewayError::Service(Box::new(refusal(answer).await)))
+    }
+
+    fn target(&self, path: &str) -> Result<Uri, UpstreamError> {
+        if let Some((_, known)) = self.targets.iter().find(|(known, _)| *known == path) {
+            return Ok(known.clone());
+        }
+        behind(&self.address, path)
     }
 
     fn headers(&self, mut headers: HeaderMap) -> Result<HeaderMap, UpstreamError> {
@@ -185,6 +194,15 @@ impl Remote {
     pub(crate) fn not_understood(&self, error: &serde_json::Error) -> GatewayError {
         self.lost(format!("its answer is not understood: {error}"))
     }
+}
+
+/// A path behind the service's own.
+fn behind(address: &ServiceAddress, path: &str) -> Result<Uri, UpstreamError> {
+    let uri = format!("{}{path}", address.url.path());
+    uri.parse()
+        .map_err(|error: http::uri::InvalidUri| UpstreamError::BadRequest {
+            detail: error.to_string(),
+        })
 }
 
 /// What a service is told of a request's own headers.
