@@ -93,7 +93,7 @@ async fn a_completion_takes_text_or_tokens() {
     let (status, answer) = house
         .ask(
             "/v1/completions",
-            &json!({"model": "m", "prompt": [1, 2], "max_tokens": 0}),
+            &json!({"model": "m", "prompt": [1, 2], "max_tokens": 7}),
         )
         .await;
     assert_eq!(
@@ -102,7 +102,10 @@ async fn a_completion_takes_text_or_tokens() {
     );
     assert_eq!(answer["object"], "text_completion");
     let sent = peers[0].state.last.lock().unwrap().clone().unwrap();
-    assert_eq!((sent.prompt_tokens, sent.max_tokens), (Some(vec![1, 2]), Some(0)));
+    assert_eq!((sent.prompt_tokens, sent.max_tokens), (Some(vec![1, 2]), Some(7)));
+    let nothing = json!({"model": "m", "prompt": "x", "max_tokens": 0});
+    let (status, answer) = house.ask("/v1/completions", &nothing).await;
+    assert_eq!((status, &answer["error"]["param"]), (400, &json!("max_tokens")));
     let events = house
         .events(
             "/v1/completions",
@@ -534,6 +537,11 @@ async fn a_client_that_leaves_ends_the_work() {
         peers[0].state.cancelled.load(Ordering::SeqCst) == 1
     })
     .await;
+    let left = house.newest("m").await;
+    assert_eq!(
+        (&left["outcome"], &left["completion_tokens"]),
+        (&json!("cancelled"), &json!(1))
+    );
 
     // A client that waits for a whole answer, too.
     let waiting = tokio::spawn(house.post(CHAT, &chat(json!({}))).send());

@@ -16,6 +16,18 @@ use support::{House, Peer, Script, chat, eventually};
 const CHAT: &str = "/v1/chat/completions";
 const INFER: &str = "/v2/models/m/infer";
 
+/// So many streams that have begun.
+async fn streams(house: &House, count: usize) -> Vec<reqwest::Response> {
+    let mut open = Vec::new();
+    for _ in 0..count {
+        let request = house.post(CHAT, &chat(json!({"stream": true})));
+        let mut stream = request.send().await.unwrap();
+        stream.chunk().await.unwrap().unwrap();
+        open.push(stream);
+    }
+    open
+}
+
 #[tokio::test]
 async fn one_request_after_another_is_spread_evenly() {
     let peers = [1, 2, 3].map(|n| Peer::new(n, Script::Say(vec![])));
@@ -30,16 +42,7 @@ async fn one_request_after_another_is_spread_evenly() {
 async fn the_busy_replica_is_spared() {
     let peers = [1, 2].map(|n| Peer::new(n, Script::SayAndHang(vec!["x"])));
     let house = House::with(Flavor::Gguf, &peers).await;
-    let mut open = Vec::new();
-    for _ in 0..6 {
-        let mut stream = house
-            .post(CHAT, &chat(json!({"stream": true})))
-            .send()
-            .await
-            .unwrap();
-        stream.chunk().await.unwrap().unwrap();
-        open.push(stream);
-    }
+    let _open = streams(&house, 6).await;
     assert_eq!(peers.each_ref().map(Peer::requests), [3, 3]);
     assert!(
         house.gateway.stats()[0]
@@ -101,16 +104,7 @@ async fn a_replica_that_takes_no_requests_is_passed_over_but_a_wrong_request_is_
 async fn a_replica_that_said_it_is_full_is_not_asked_until_something_of_it_has_ended() {
     let peers = [Peer::new(1, Script::SayAndHang(vec!["x"]))];
     let house = House::with(Flavor::Gguf, &peers).await;
-    let mut open = Vec::new();
-    for _ in 0..2 {
-        let mut stream = house
-            .post(CHAT, &chat(json!({"stream": true})))
-            .send()
-            .await
-            .unwrap();
-        stream.chunk().await.unwrap().unwrap();
-        open.push(stream);
-    }
+    let mut open = streams(&house, 2).await;
     peers[0].says(Script::Overloaded(17));
     let began = std::time::Instant::now();
     for _ in 0..20 {
@@ -141,16 +135,7 @@ async fn too_many_at_once_are_refused_and_not_queued() {
     })
     .await;
     house.route(Flavor::Gguf, &peers);
-    let mut open = Vec::new();
-    for _ in 0..2 {
-        let mut stream = house
-            .post(CHAT, &chat(json!({"stream": true})))
-            .send()
-            .await
-            .unwrap();
-        stream.chunk().await.unwrap().unwrap();
-        open.push(stream);
-    }
+    let mut open = streams(&house, 2).await;
     let response = house.post(CHAT, &chat(json!({}))).send().await.unwrap();
     assert_eq!(
         (response.status().as_u16(), &response.headers()["retry-after"]),
@@ -190,6 +175,18 @@ async fn silence_has_a_limit() {
         events.last().unwrap().contains("inference_timed_out"),
         "{events:?}"
     );
+}
+
+#[tokio::test]
+async fn before_the_first_table_nobody_is_told_that_an_endpoint_is_not_there() {
+    let house = House::new(GatewayConfig::default()).await;
+    let response = house.post(CHAT, &chat(json!({}))).send().await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["retry-after"]),
+        (503, &"1".parse().unwrap())
+    );
+    house.route_each(vec![]);
+    assert_eq!(house.ask(CHAT, &chat(json!({}))).await.0, 404);
 }
 
 #[tokio::test]

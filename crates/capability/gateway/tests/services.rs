@@ -268,7 +268,11 @@ async fn whoever_goes_away_ends_the_services_work() {
     drop(response);
     eventually("the service was told", || *service.left.lock().unwrap() == 1).await;
     tokio::time::sleep(Duration::from_millis(10)).await;
-    assert_eq!(house.newest("m").await["outcome"], "cancelled");
+    let left = house.newest("m").await;
+    assert_eq!(
+        (&left["outcome"], &left["completion_tokens"]),
+        (&json!("cancelled"), &json!(1))
+    );
 }
 
 #[tokio::test]

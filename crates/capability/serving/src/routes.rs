@@ -19,6 +19,18 @@ pub struct RouteTable {
     pub endpoints: Vec<RouteEndpoint>,
     /// Endpoints that services elsewhere answer, by name.
     pub services: Vec<RouteService>,
+    /// Whether the endpoints were ever read.
+    pub(crate) endpoints_known: bool,
+    /// Whether the services were.
+    pub(crate) services_known: bool,
+}
+
+impl RouteTable {
+    /// Whether it holds all that there is: a server that has just started knows of nothing yet.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.endpoints_known && self.services_known
+    }
 }
 
 /// One endpoint that a service elsewhere answers.

@@ -14,12 +14,12 @@ use crate::services::ServiceView;
 pub struct DeployRequest {
     /// `NAME@ALIAS`, which follows the alias, or `NAME/VERSION`, which does not move.
     pub model: String,
-    /// How many engine processes, from 1.
-    #[serde(default = "one")]
-    pub replicas: u32,
-    /// What each of them holds. By default nothing: engines share what is free.
-    #[serde(default)]
-    pub resources: Resources,
+    /// How many engine processes, from 1. If it is not said, as many as it has; a new endpoint has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
+    /// What each of them holds. If it is not said, what it has; those of a new endpoint hold nothing and share what is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
     /// Also a model beside whose file a pickle lies, which is not loaded, and one that only Python loads, running code
     /// of whoever made it; for callers who may allow that.
     #[serde(default)]
@@ -31,10 +31,6 @@ pub struct DeployRequest {
     /// How requests with tensors are joined.
     #[serde(default, skip_serializing_if = "Batching::is_default")]
     pub batching: Batching,
-}
-
-fn one() -> u32 {
-    1
 }
 
 /// How an endpoint is.

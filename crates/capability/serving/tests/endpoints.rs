@@ -16,8 +16,8 @@ use world::World;
 fn request(model: &str, replicas: u32) -> DeployRequest {
     DeployRequest {
         model: model.to_owned(),
-        replicas,
-        resources: Resources::default(),
+        replicas: Some(replicas),
+        resources: Some(Resources::default()),
         allow_pickle: false,
         batching: Default::default(),
         release: None,
@@ -200,12 +200,21 @@ async fn a_pickle_is_served_where_somebody_allowed_it_and_the_log_says_who() {
         );
         // Another number of replicas is no deployment of a version.
         deploy(DeployRequest {
-            replicas: 2,
-            ..allowed
+            replicas: Some(2),
+            ..allowed.clone()
         })
         .await
         .unwrap();
         world.until("net", |endpoint| endpoint.replicas_ready == 2).await;
+        // What is not said stays.
+        let endpoint = deploy(DeployRequest {
+            replicas: None,
+            resources: None,
+            ..allowed
+        })
+        .await
+        .unwrap();
+        assert_eq!(endpoint.replicas_desired, 2);
         world.models.champion.store(2, Ordering::SeqCst);
         world.serving.wake().signal();
         world.until("net", |endpoint| is_ready(endpoint, 2)).await;
@@ -251,10 +260,10 @@ async fn an_alias_on_what_may_not_be_served_is_not_followed() {
 
 fn with_memory(model: &str, memory_bytes: u64) -> DeployRequest {
     DeployRequest {
-        resources: Resources {
+        resources: Some(Resources {
             memory_bytes,
             ..Resources::default()
-        },
+        }),
         ..request(model, 1)
     }
 }

@@ -19,8 +19,8 @@ use world::World;
 fn request(model: &str, replicas: u32, release: Option<ReleasePlan>) -> DeployRequest {
     DeployRequest {
         model: model.to_owned(),
-        replicas,
-        resources: Resources::default(),
+        replicas: Some(replicas),
+        resources: Some(Resources::default()),
         allow_pickle: false,
         batching: Default::default(),
         release,

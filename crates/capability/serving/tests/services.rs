@@ -7,7 +7,6 @@ mod world;
 use corliss_policy_serving::Routing;
 use corliss_serving::{ConnectRequest, DeployRequest, EndpointView, MIGRATIONS, RouteService, ServingError};
 use corliss_testkit::metastore::for_each_backend;
-use corliss_types::Resources;
 use serde_json::{Value, json};
 
 use world::World;
@@ -95,8 +94,8 @@ async fn a_name_is_a_models_or_a_services() {
         let deploy = |name: &'static str| {
             let request = DeployRequest {
                 model: "digits@champion".to_owned(),
-                replicas: 1,
-                resources: Resources::default(),
+                replicas: None,
+                resources: None,
                 allow_pickle: false,
                 release: None,
                 batching: Default::default(),

@@ -33,10 +33,17 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn lost(&self, error: &hyper::Error) -> UpstreamError {
-        let cause = error.source().map(|cause| format!(": {cause}"));
+        tracing::debug!(place = %self.place, %error, cause = ?error.source(), "a connection broke off");
+        let detail = if error.is_parse() {
+            "what came is not HTTP"
+        } else if error.is_timeout() {
+            "nothing came in time"
+        } else {
+            "it was closed before the answer was complete"
+        };
         UpstreamError::Lost {
             place: self.place.to_string(),
-            detail: format!("{error}{}", cause.unwrap_or_default()),
+            detail: detail.to_owned(),
         }
     }
 }

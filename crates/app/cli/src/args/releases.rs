@@ -15,9 +15,9 @@ pub struct DeployArgs {
     /// NAME@ALIAS or NAME/VERSION
     #[arg(long, value_parser = some_text())]
     pub model: String,
-    /// How many engine processes
-    #[arg(long, default_value_t = 1)]
-    pub replicas: u32,
+    /// How many engine processes [default: as many as it has; a new endpoint has 1]
+    #[arg(long)]
+    pub replicas: Option<u32>,
     /// Serve its ONNX or GGUF file even if a pickle, which is never loaded, lies beside it; or, if only Python loads it,
     /// load it though that runs code of whoever made it; for platform-admins
     #[arg(long)]

@@ -61,7 +61,7 @@ fn translate(table: &serving::RouteTable) -> RouteTable {
     };
     let endpoints = table.endpoints.iter().map(endpoint);
     RouteTable {
-        generation: table.generation,
+        generation: if table.is_complete() { table.generation } else { 0 },
         endpoints: endpoints.chain(table.services.iter().map(service)).collect(),
     }
 }
@@ -193,8 +193,8 @@ impl Deployments {
 fn as_it_is(known: &EndpointView) -> DeployRequest {
     DeployRequest {
         model: known.model.clone(),
-        replicas: known.replicas_desired,
-        resources: known.resources,
+        replicas: None,
+        resources: None,
         allow_pickle: false,
         release: None,
         batching: known.batching.clone(),
@@ -204,8 +204,8 @@ fn as_it_is(known: &EndpointView) -> DeployRequest {
 fn newest(name: &str) -> DeployRequest {
     DeployRequest {
         model: name.to_owned(),
-        replicas: 1,
-        resources: corliss_types::Resources::default(),
+        replicas: None,
+        resources: None,
         allow_pickle: false,
         release: None,
         batching: Batching::default(),

@@ -449,7 +449,11 @@ impl Generation {
     pub(crate) async fn next(&mut self) -> Result<Piece, GatewayError> {
         let piece = self.read_next().await;
         match &piece {
-            Ok(Piece::Text { .. } | Piece::Call { .. }) => {}
+            // A piece is a token, or a few that make one letter together.
+            Ok(Piece::Text { .. } | Piece::Call { .. }) => {
+                let watch = &mut self.attempt.watch;
+                watch.wrote(watch.written().saturating_add(1));
+            }
             Ok(Piece::End {
                 finish_reason,
                 completion_tokens,

@@ -163,8 +163,16 @@ impl Gateway {
     pub(crate) fn endpoint(&self, name: &str) -> Result<Arc<Endpoint>, GatewayError> {
         self.refresh();
         let found = self.known().endpoints.get(name).cloned();
-        found.ok_or_else(|| GatewayError::ModelNotFound {
-            name: name.chars().take(100).collect(),
+        found.ok_or_else(|| {
+            let name = name.chars().take(100).collect();
+            if self.is_ready() {
+                GatewayError::ModelNotFound { name }
+            } else {
+                GatewayError::NotReady {
+                    name,
+                    reason: "the server has just started and has not read its endpoints yet".to_owned(),
+                }
+            }
         })
     }
 

@@ -125,6 +125,18 @@ impl Watch {
         }
     }
 
+    /// So many tokens were written until now: what is recorded of an answer that never comes to its end.
+    pub(crate) fn wrote(&mut self, tokens: u32) {
+        if self.open {
+            self.completion_tokens = tokens;
+        }
+    }
+
+    /// How many that are.
+    pub(crate) fn written(&self) -> u32 {
+        self.completion_tokens
+    }
+
     /// An answer is complete that told only now how many tokens its prompt had. Said again it changes nothing.
     pub(crate) fn complete(&mut self, prompt: PromptTokens, completion_tokens: u32, finish: FinishReason) {
         if self.open {

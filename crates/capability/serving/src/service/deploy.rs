@@ -28,19 +28,18 @@ impl Serving {
         by: &str,
     ) -> Result<EndpointView, ServingError> {
         check(name, &request)?;
-        self.must_fit(&request.resources)?;
+        let (replicas, resources) = self.size(name, &request).await?;
+        self.must_fit(&resources)?;
         let model = self.parts.models.resolve(&request.model).await?;
-        let flavor = self
-            .servable(&model, request.allow_pickle, &request.resources)
-            .await?;
+        let flavor = self.servable(&model, request.allow_pickle, &resources).await?;
         let desired = Desired {
             reference: request.model,
             model: model.model,
             version: model.version,
             files: model.files,
             flavor,
-            replicas: request.replicas,
-            resources: request.resources,
+            replicas,
+            resources,
             allow_pickle: request.allow_pickle,
             batching: request.batching,
         };
@@ -56,6 +55,23 @@ impl Serving {
         self.wake.signal();
         self.until_routed(name).await;
         self.get(name).await
+    }
+
+    /// How many replicas it is to have, and what each of them: what is asked for, else what it has.
+    async fn size(&self, name: &str, request: &DeployRequest) -> Result<(u32, Resources), ServingError> {
+        if let (Some(replicas), Some(resources)) = (request.replicas, request.resources) {
+            return Ok((replicas, resources));
+        }
+        let name = name.to_owned();
+        let read = move |tx: &mut dyn Tx| Ok::<_, ServingError>(store::get_endpoint(tx, &name)?);
+        let known = self.parts.store.read(read).await?.map(|row| row.desired);
+        let known = known.map_or((1, Resources::default()), |desired| {
+            (desired.replicas, desired.resources)
+        });
+        Ok((
+            request.replicas.unwrap_or(known.0),
+            request.resources.unwrap_or(known.1),
+        ))
     }
 
     /// Stores how an endpoint's requests are routed. Its replicas go on as they are, and so do requests on their way.
@@ -281,19 +297,22 @@ fn check(name: &str, request: &DeployRequest) -> Result<(), ServingError> {
     if let Err(error) = name.parse::<ModelName>() {
         return invalid("name", error.to_string());
     }
-    if !(1..=MAX_REPLICAS).contains(&request.replicas) {
+    if let Some(replicas) = request
+        .replicas
+        .filter(|replicas| !(1..=MAX_REPLICAS).contains(replicas))
+    {
         return invalid(
             "replicas",
-            format!(
-                "is {} but must lie between 1 and {MAX_REPLICAS}",
-                request.replicas
-            ),
+            format!("is {replicas} but must lie between 1 and {MAX_REPLICAS}"),
         );
     }
     if let Some(Err(RoutingProblem { field, problem })) = request.release.as_ref().map(ReleasePlan::check) {
         return Err(ServingError::Invalid { field, problem });
     }
-    if request.resources.cpu_milli > MAX_CPU_MILLI {
+    if request
+        .resources
+        .is_some_and(|resources| resources.cpu_milli > MAX_CPU_MILLI)
+    {
         return invalid("resources.cpu_milli", format!("must not exceed {MAX_CPU_MILLI}"));
     }
     request.batching.check()

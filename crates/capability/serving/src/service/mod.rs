@@ -120,10 +120,11 @@ impl Serving {
     /// Publishes endpoints whose engines run here, if they differ from the last ones.
     pub(crate) fn publish(&self, endpoints: Vec<crate::RouteEndpoint>) {
         self.table.send_if_modified(|table| {
-            if table.endpoints == endpoints {
+            if table.endpoints_known && table.endpoints == endpoints {
                 return false;
             }
             table.generation += 1;
+            table.endpoints_known = true;
             table.endpoints = endpoints;
             true
         });
@@ -137,10 +138,11 @@ impl Serving {
         let rows = store.read(|tx| Ok::<_, ServingError>(list_services(tx)?)).await?;
         let services = self.route_services(rows);
         self.table.send_if_modified(|table| {
-            if table.services == services {
+            if table.services_known && table.services == services {
                 return false;
             }
             table.generation += 1;
+            table.services_known = true;
             table.services = services;
             true
         });

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use corliss_diagnostics::ErrorReport;
 
 use super::cache::{Cache, shapes};
+use super::constraint::plain;
 use super::embedder::Embedder;
 use super::loaded::{Loaded, unsupported};
 use super::patience::Chooser;
@@ -345,6 +346,7 @@ impl Worker<'_> {
                     timing: Some(sequence.job.spent.told()),
                 }),
                 Some(Ending::Lost(reason)) => {
+                    let reason = plain(reason);
                     let detail = format!("the answer's format takes too much work to follow ({reason})");
                     let error = ErrorReport::of(&EngineError::invalid("format", detail));
                     sequence.send(GenerateEvent::Error { error });

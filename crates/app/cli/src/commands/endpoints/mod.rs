@@ -25,7 +25,10 @@ pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
         EndpointsCommand::List => list(context),
         EndpointsCommand::Show { name } => show(context, name),
         EndpointsCommand::Deploy(args) => {
-            let mut body = json!({ "model": args.model, "replicas": args.replicas });
+            let mut body = json!({ "model": args.model });
+            if let Some(replicas) = args.replicas {
+                body["replicas"] = json!(replicas);
+            }
             // Left out otherwise, so that an older server takes it.
             if args.allow_pickle {
                 body["allow_pickle"] = json!(true);

@@ -110,7 +110,14 @@ fn read(file: &Path) -> CliResult<Value> {
         opened.take(FILE_MAX).read_to_string(&mut text)
     };
     done.map_err(|error| failed(&error))?;
-    serde_json::from_str(&text).map_err(|error| failed(&error))
+    let settings: Value = serde_json::from_str(&text).map_err(|error| failed(&error))?;
+    if settings.is_object() {
+        return Ok(settings);
+    }
+    Err(CliError::input(format!(
+        "{} must hold an object of settings, as `corliss endpoints routing NAME --json` prints it",
+        file.display()
+    )))
 }
 
 /// In words, a setting a line; what is as by default is left out where it says nothing.

@@ -14,8 +14,8 @@ impl EndpointsPort for Endpoints {
     async fn deploy(&self, deployment: &Deployment) -> Result<(), PortError> {
         let request = DeployRequest {
             model: format!("{}@{}", deployment.model, deployment.alias),
-            replicas: deployment.replicas,
-            resources: deployment.resources,
+            replicas: Some(deployment.replicas),
+            resources: Some(deployment.resources),
             // A file that anybody may submit is not the word of somebody who may allow this.
             allow_pickle: false,
             release: None,

@@ -55,6 +55,9 @@ fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
     let wanted = parameters.optional::<bool>("logprobs")?.unwrap_or(false);
     let top: Option<u32> = parameters.optional("top_logprobs")?;
     parameters.finish()?;
+    if limit == Some(0) {
+        return Err(invalid("max_tokens", "must be at least 1"));
+    }
     if top.is_some_and(|top| top > TOP_LOGPROBS_MAX) {
         return Err(invalid("top_logprobs", "must lie between 0 and 20"));
     }

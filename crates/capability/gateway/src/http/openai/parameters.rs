@@ -39,7 +39,7 @@ impl Parameters {
             None | Some(Value::Null) => Ok(None),
             Some(value) => serde_json::from_value(value)
                 .map(Some)
-                .map_err(|error| invalid(name, &error.to_string())),
+                .map_err(|error| invalid(name, &in_words(&error.to_string()))),
         }
     }
 
@@ -87,6 +87,34 @@ fn changes_nothing(name: &str, value: &Value) -> bool {
         }
 }
 
+/// What a parser says of a value, with JSON's names for what it wanted instead of Rust's.
+fn in_words(error: &str) -> String {
+    const NAMES: &[(&str, &str)] = &[
+        ("u64", "a whole number from 0"),
+        ("u32", "a whole number from 0"),
+        ("i64", "a whole number"),
+        ("i32", "a whole number"),
+        ("f32", "a number"),
+        ("f64", "a number"),
+        ("a sequence", "an array"),
+        ("a map", "an object"),
+    ];
+    let (said, wanted) = error.split_once(", expected ").unwrap_or((error, ""));
+    let wanted = wanted.split(" at line ").next().unwrap_or_default();
+    let wanted = match NAMES.iter().find(|(rust, _)| *rust == wanted) {
+        Some((_, json)) => json,
+        None if wanted.starts_with("struct ") => "an object",
+        None => wanted,
+    };
+    let got = said
+        .strip_prefix("invalid type: ")
+        .or_else(|| said.strip_prefix("invalid value: "));
+    match got {
+        Some(got) if !wanted.is_empty() => format!("must be {wanted}, not {got}"),
+        _ => error.to_owned(),
+    }
+}
+
 /// A parameter of a wrong type or value.
 pub(super) fn invalid(name: &str, reason: &str) -> GatewayError {
     GatewayError::InvalidParameter {
@@ -132,6 +160,12 @@ mod tests {
         let mut parameters = Parameters::new(json!({"max_tokens": "ten"}).as_object().unwrap().clone());
         let error = parameters.optional::<u32>("max_tokens").unwrap_err();
         assert_eq!(error.field().as_deref(), Some("max_tokens"));
+        assert!(
+            error
+                .to_string()
+                .contains("must be a whole number from 0, not string \"ten\""),
+            "{error}"
+        );
         assert!(
             parameters
                 .required::<String>("model")

@@ -81,11 +81,11 @@ pub(super) fn take(parameters: &mut Parameters) -> Result<GenerateRequest, Gatew
     Ok(GenerateRequest {
         temperature,
         top_p,
-        top_k: parameters.optional("top_k")?,
-        min_p: parameters.optional("min_p")?,
-        frequency_penalty: parameters.optional("frequency_penalty")?,
-        presence_penalty: parameters.optional("presence_penalty")?,
-        repetition_penalty: parameters.optional("repetition_penalty")?,
+        top_k: top_k(parameters)?,
+        min_p: number(parameters, "min_p")?,
+        frequency_penalty: number(parameters, "frequency_penalty")?,
+        presence_penalty: number(parameters, "presence_penalty")?,
+        repetition_penalty: number(parameters, "repetition_penalty")?,
         logit_bias: logit_bias(parameters)?,
         priority: parameters.optional("priority")?.unwrap_or(0),
         deadline_ms: parameters.optional("deadline_ms")?,
@@ -93,6 +93,25 @@ pub(super) fn take(parameters: &mut Parameters) -> Result<GenerateRequest, Gatew
         stop,
         ..GenerateRequest::default()
     })
+}
+
+/// A number whose range is for the model to check, which is not told of one that it could not be sent.
+fn number(parameters: &mut Parameters, name: &str) -> Result<Option<f32>, GatewayError> {
+    let number = parameters.optional::<f32>(name)?;
+    if number.is_some_and(|number| !number.is_finite()) {
+        return Err(invalid(name, "is larger than any number that it may be"));
+    }
+    Ok(number)
+}
+
+/// As some clients say it, -1 is all of them.
+fn top_k(parameters: &mut Parameters) -> Result<Option<u32>, GatewayError> {
+    match parameters.optional::<i64>("top_k")? {
+        None | Some(-1) => Ok(None),
+        Some(tokens) => u32::try_from(tokens)
+            .map(Some)
+            .map_err(|_| invalid("top_k", "must be a whole number from 0, or -1 for all tokens")),
+    }
 }
 
 /// Token ids are texts there, as members of an object must be. What they may be is for the model to say.
@@ -107,8 +126,8 @@ fn logit_bias(parameters: &mut Parameters) -> Result<Vec<(i32, f32)>, GatewayErr
             .parse::<i32>()
             .map_err(|_| invalid(NAME, &format!("'{shown}' is not a token's id")))?;
         match serde_json::from_value::<f32>(bias) {
-            Ok(bias) => Ok((token, bias)),
-            Err(_) => Err(invalid(
+            Ok(bias) if bias.is_finite() => Ok((token, bias)),
+            _ => Err(invalid(
                 NAME,
                 &format!("the bias of token {shown} must be a number"),
             )),

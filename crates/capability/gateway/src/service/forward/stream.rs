@@ -87,16 +87,13 @@ impl Passing {
     /// What was read so far is counted, and the record closed where the stream said its last word.
     fn told(&mut self) {
         let tally = &self.events.tally;
-        match tally.usage {
-            Some(Usage { prompt, completion }) => {
-                self.meter.prompts(&[prompt], 1);
-                self.meter.answers(u64::from(completion.max(1)));
-            }
-            None => {
-                self.meter.prompts(&[self.guess], 1);
-                self.meter.answers(u64::from(tally.pieces));
-            }
-        }
+        let (prompt, answer) = match tally.usage {
+            Some(Usage { prompt, completion }) => (prompt, completion.max(1)),
+            None => (self.guess, tally.pieces),
+        };
+        self.meter.prompts(&[prompt], 1);
+        self.meter.answers(u64::from(answer));
+        self.watch.wrote(answer);
         if self.events.ended {
             self.complete();
         }

@@ -140,8 +140,16 @@ impl Compiler {
 }
 
 fn refused(reason: String) -> EngineError {
-    let reason: String = reason.chars().take(500).collect();
-    EngineError::invalid(FIELD, reason)
+    EngineError::invalid(FIELD, plain(&reason))
+}
+
+/// What llguidance said, without what is only for its own authors.
+pub(in crate::gguf) fn plain(reason: &str) -> String {
+    let said = reason.split("<non-verbose/>").next().unwrap_or_default().trim();
+    if said.is_empty() || said == "NoExtensionBias" {
+        return "no text is an answer to it".to_owned();
+    }
+    said.chars().take(500).collect()
 }
 
 /// What can be refused without compiling.
@@ -457,6 +465,16 @@ mod tests {
             begin(&factory, &AnswerFormat::Regex(format!("a{number}")), &mut kept).unwrap();
         }
         assert_eq!(kept.len(), KEPT);
+    }
+
+    #[test]
+    fn what_only_llguidances_authors_understand_is_not_told() {
+        assert_eq!(
+            plain("NoExtensionBias\n<non-verbose/>"),
+            "no text is an answer to it"
+        );
+        assert_eq!(plain("too many items\n<non-verbose/>"), "too many items");
+        assert_eq!(plain(&"x".repeat(900)).len(), 500);
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod schema;
 use llguidance::Matcher;
 use llguidance::toktrie::SimpleVob;
 
-pub(super) use compiler::{Compiler, spaced};
+pub(super) use compiler::{Compiler, plain, spaced};
 
 /// Says what of a schema cannot be followed, and where.
 pub(super) fn check_schema(schema: &serde_json::Value) -> Result<(), String> {

@@ -20,6 +20,12 @@ const MAX_OPTIONAL: usize = 500;
 /// For numbers of items, properties and characters.
 const MAX_COUNT: u64 = 10_000;
 
+/// The largest number that a double keeps exactly, and all whole ones below it.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+const TYPES: &[&str] = &[
+    "array", "boolean", "integer", "null", "number", "object", "string",
+];
+
 /// Keywords that say something about the value and are followed.
 const FOLLOWED: &[&str] = &[
     "type",
@@ -99,6 +105,18 @@ pub(super) fn check(schema: &Value) -> Result<(), Refusal> {
     }
     walk.schema(schema, "", 0)?;
     walk.ends(schema)
+}
+
+/// Refuses numbers that are no longer what was written, once they are read.
+fn exact(value: &Value, at: &str) -> Result<(), Refusal> {
+    match value {
+        Value::Number(number) if number.is_f64() && number.as_f64().is_none_or(|n| n.abs() > EXACT_MAX) => {
+            refuse(at, "holds a number that is too large to be kept exactly")
+        }
+        Value::Array(values) => values.iter().try_for_each(|value| exact(value, at)),
+        Value::Object(members) => members.values().try_for_each(|value| exact(value, at)),
+        _ => Ok(()),
+    }
 }
 
 struct Walk {
@@ -277,9 +295,35 @@ impl Walk {
                 }
             }
             "enum" => match value.as_array() {
-                Some(values) if !values.is_empty() => self.count(values.len(), at),
+                Some(values) if !values.is_empty() => {
+                    exact(value, &place())?;
+                    self.count(values.len(), at)
+                }
                 _ => refuse(&place(), "must be an array of at least one value"),
             },
+            "const" => exact(value, &place()),
+            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => match value.as_f64() {
+                Some(bound) if bound.abs() <= EXACT_MAX => Ok(()),
+                _ => refuse(&place(), "must be a number of at most 2^53, either side of zero"),
+            },
+            "multipleOf" => match value.as_f64() {
+                Some(of) if of > 0.0 && of <= EXACT_MAX => Ok(()),
+                _ => refuse(&place(), "must be a number above 0, of at most 2^53"),
+            },
+            "type" => {
+                let known = |name: &Value| name.as_str().is_some_and(|name| TYPES.contains(&name));
+                let is_known = match value {
+                    Value::Array(names) => !names.is_empty() && names.iter().all(known),
+                    name => known(name),
+                };
+                if is_known {
+                    return Ok(());
+                }
+                refuse(
+                    &place(),
+                    format!("must be one of {}, or an array of them", TYPES.join(", ")),
+                )
+            }
             "items" if value.is_array() => {
                 refuse(&place(), "is a list; a list of schemas is called prefixItems")
             }
@@ -366,6 +410,16 @@ mod tests {
             (json!({"maxItems": 1_000_000_000}), "/properties/a~1b/maxItems"),
             (json!({"minLength": -1}), "/properties/a~1b/minLength"),
             (json!({"properties": []}), "/properties/a~1b/properties"),
+            (json!({"minimum": 1e30}), "/properties/a~1b/minimum"),
+            (json!({"maximum": "9"}), "/properties/a~1b/maximum"),
+            (json!({"multipleOf": 0}), "/properties/a~1b/multipleOf"),
+            (json!({"enum": [1, [1e22]]}), "/properties/a~1b/enum"),
+            (
+                json!({"const": 18_446_744_073_709_551_617_f64}),
+                "/properties/a~1b/const",
+            ),
+            (json!({"type": "foo"}), "/properties/a~1b/type"),
+            (json!({"type": ["string", 7]}), "/properties/a~1b/type"),
         ] {
             assert_eq!(refused(&inside(schema)).at, at);
         }

@@ -108,7 +108,7 @@ pub(super) fn offer(request: &GenerateRequest, form: Form) -> Result<Option<Offe
         let refused = tool
             .parameters
             .as_ref()
-            .and_then(|schema| check_schema(schema).err());
+            .and_then(|schema| check_arguments(schema).err());
         match refused {
             Some(reason) if tool.strict => {
                 let at = request.tools.iter().position(|other| other.name == tool.name);
@@ -128,6 +128,14 @@ pub(super) fn offer(request: &GenerateRequest, form: Form) -> Result<Option<Offe
         formats.push(grammar::of(form, request, &loose)?);
     }
     Ok(Some(Offer { form, formats }))
+}
+
+/// Whether arguments can be held to it: they are an object, and nothing else.
+fn check_arguments(schema: &Value) -> Result<(), String> {
+    if schema.get("type").and_then(Value::as_str) != Some("object") {
+        return Err("arguments are an object, so their schema must say \"type\": \"object\"".to_owned());
+    }
+    check_schema(schema)
 }
 
 /// The schema that a call's arguments are held to.
@@ -224,6 +232,11 @@ mod tests {
                 vec![good(), tool("g", json!({"not": {}}), true)],
                 ToolChoice::Auto,
                 "tools[1].parameters",
+            ),
+            (
+                vec![tool("f", json!({"type": "integer"}), true)],
+                ToolChoice::Auto,
+                "tools[0].parameters",
             ),
         ] {
             assert_eq!(field(&asking(tools, choice)), wrong);
