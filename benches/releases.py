@@ -39,7 +39,7 @@ models:
   times: {from: make.model, alias: newest}
 """
 BODY = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 1, 1, 1]}]}).encode()
-# The third version computes the same by way of a product of large matrices.
+# The third version computes the same by way of products of large matrices.
 SLOW = """
 wide = numpy_helper.from_array(np.zeros((4, 4096), dtype=np.float32), "wide")
 square = numpy_helper.from_array(np.zeros((4096, 4096), dtype=np.float32), "square")
@@ -47,8 +47,9 @@ narrow = numpy_helper.from_array(np.zeros((4096, 4), dtype=np.float32), "narrow"
 graph.initializer.extend([wide, square, narrow])
 del graph.node[:]
 graph.node.extend([
-    helper.make_node("MatMul", ["x", "wide"], ["a"]), helper.make_node("MatMul", ["a", "square"], ["b"]),
-    helper.make_node("MatMul", ["b", "narrow"], ["c"]), helper.make_node("Mul", ["x", "factor"], ["d"]),
+    helper.make_node("MatMul", ["x", "wide"], ["a0"]),
+    *(helper.make_node("MatMul", [f"a{at}", "square"], [f"a{at + 1}"]) for at in range(8)),
+    helper.make_node("MatMul", ["a8", "narrow"], ["c"]), helper.make_node("Mul", ["x", "factor"], ["d"]),
     helper.make_node("Add", ["c", "d"], ["y"]),
 ])
 model = helper.make_model("""

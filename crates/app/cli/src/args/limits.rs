@@ -1,6 +1,6 @@
 //! `corliss admin limits …`: what callers of models may use.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::some_text;
 use crate::money;
@@ -35,12 +35,18 @@ pub enum LimitsCommand {
 
 /// `corliss admin limits set`
 #[derive(Debug, Args)]
+#[command(group(
+    ArgGroup::new("limits")
+        .args(["requests_per_minute", "tokens_per_minute", "at_once", "budget"])
+        .required(true)
+        .multiple(true)
+))]
 pub struct SetLimitsArgs {
     /// The name of its tokens
     #[arg(value_parser = some_text())]
     pub name: String,
     /// Requests a minute
-    #[arg(long, value_name = "N", required_unless_present_any = ["tokens_per_minute", "at_once", "budget"])]
+    #[arg(long, value_name = "N")]
     pub requests_per_minute: Option<u64>,
     /// Tokens a minute, of prompts and answers together
     #[arg(long, value_name = "N")]

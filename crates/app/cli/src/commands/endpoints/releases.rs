@@ -132,7 +132,7 @@ pub fn run(context: &Context, args: &ReleasesArgs) -> CliResult {
     let name = &args.name;
     if args.release.is_none() && !args.follow {
         let answer: Value = api.get(&all(name))?;
-        return context.answer(answer, |page: Page<ReleaseView>| list(page.items));
+        return context.answer(answer, |page: Page<ReleaseView>| list(&args.name, page.items));
     }
     let id = match args.release.as_deref() {
         Some(id) if id != "newest" => id.to_owned(),
@@ -265,7 +265,7 @@ fn awaited(next: &Value) -> String {
     }
 }
 
-fn list(releases: Vec<ReleaseView>) {
+fn list(endpoint: &str, releases: Vec<ReleaseView>) {
     let mut table = Table::new(&[
         "release", "versions", "strategy", "state", "step", "gets", "by", "started", "reason",
     ]);
@@ -288,8 +288,8 @@ fn list(releases: Vec<ReleaseView>) {
         ]);
     }
     table.print(&format!(
-        "It has had no releases. Start one with: {}",
-        program::command("endpoints deploy NAME --model MODEL@ALIAS --release canary")
+        "Endpoint '{endpoint}' has had no releases. Start one with: {}",
+        program::command(&format!("endpoints deploy {endpoint} --model MODEL@ALIAS --release canary"))
     ));
 }
 
