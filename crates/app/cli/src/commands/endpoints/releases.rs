@@ -289,7 +289,9 @@ fn list(endpoint: &str, releases: Vec<ReleaseView>) {
     }
     table.print(&format!(
         "Endpoint '{endpoint}' has had no releases. Start one with: {}",
-        program::command(&format!("endpoints deploy {endpoint} --model MODEL@ALIAS --release canary"))
+        program::command(&format!(
+            "endpoints deploy {endpoint} --model MODEL@ALIAS --release canary"
+        ))
     ));
 }
 
