@@ -1,5 +1,5 @@
 // Takes pictures of the console for releases.py: a line {name, path, wait_for} in, "done" out. Without a path it stays where
-// it is, so that curves go on.
+// it is, so that curves go on; without a name it only goes there.
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { openBrowser } from "../ui/e2e/browser.mjs";
@@ -16,7 +16,7 @@ try {
     if (path !== "") await page.goto(`${url}${path}`);
     await page.locator(wanted).first().waitFor();
     await page.waitForTimeout(500);
-    await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+    if (name !== "") await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
     console.log("done");
   }
   if (problems.length > 0) throw new Error(problems.join("\n"));

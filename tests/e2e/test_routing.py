@@ -11,29 +11,16 @@ import pytest
 
 from support import processes
 from support.server import Corliss, poll
-from support.times import MAKE
+from support.times import PROJECT, serve
 
 from test_oip import infer
 
-PROJECT = """
-project: times
-steps:
-  make: {run: python make.py, outputs: [model]}
-models:
-  times: {from: make.model, alias: champion}
-endpoints:
-  times: {model: times@champion, replicas: 2}
-  spare: {model: times@champion, replicas: 1}
-"""
+ROUTED = PROJECT.replace("replicas: 1", "replicas: 2") + "  spare: {model: times@champion, replicas: 1}\n"
 
 
 @pytest.fixture(scope="module")
 def endpoint(shared: Corliss, tmp_path_factory: pytest.TempPathFactory) -> Corliss:
-    folder = tmp_path_factory.mktemp("routed")
-    (folder / "corliss.yaml").write_text(PROJECT)
-    (folder / "make.py").write_text(MAKE.replace("FACTOR", "2.0"))
-    assert shared.wait_run(shared.submit(folder / "corliss.yaml"))["state"] == "succeeded"
-    shared.wait_endpoint("times")
+    serve(shared, tmp_path_factory.mktemp("routed"), ROUTED)
     shared.wait_endpoint("spare")
     return shared
 

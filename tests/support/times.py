@@ -31,9 +31,9 @@ onnx.save(model, os.environ["CORLISS_OUTPUT_MODEL"] + "/model.onnx")
 """
 
 
-def serve(corliss: Corliss, folder: Path) -> Corliss:
+def serve(corliss: Corliss, folder: Path, project: str = PROJECT) -> Corliss:
     """Waits until the endpoint `times` multiplies by two."""
-    (folder / "corliss.yaml").write_text(PROJECT)
+    (folder / "corliss.yaml").write_text(project)
     (folder / "make.py").write_text(MAKE.replace("FACTOR", "2.0"))
     assert corliss.wait_run(corliss.submit(folder / "corliss.yaml"))["state"] == "succeeded"
     corliss.wait_endpoint("times")

@@ -192,6 +192,8 @@ impl Walk {
         givers.extend(
             referred
                 .and_then(|reference| reference.strip_prefix('#'))
+                // A name with escaped bytes is for the compiler to find.
+                .filter(|reference| !reference.contains('%'))
                 .map(str::to_owned),
         );
         if !givers.is_empty() {
@@ -439,6 +441,7 @@ mod tests {
             assert_eq!(refused(&schema).at, at, "{schema}");
         }
         check(&json!({"anyOf": [{"type": "null"}, {"$ref": "#"}]})).unwrap();
+        check(&json!({"$ref": "#/$defs/a%20b", "$defs": {"a b": {"type": "null"}}})).unwrap();
         check(&json!({"allOf": [{"type": "array"}, {"items": {"$ref": "#"}}]})).unwrap();
         let mut chain: Map<String, Value> = (0..MAX_NESTED_REFERENCES)
             .map(|at| (at.to_string(), json!({"$ref": format!("#/$defs/{}", at + 1)})))
