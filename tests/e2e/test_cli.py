@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import socket
+import struct
 import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -197,3 +200,73 @@ def test_a_home_within_the_project_is_not_uploaded(tmp_path: Path) -> None:
         assert "look | corliss.yaml" in done.stdout and "look | home" not in done.stdout, done
     finally:
         corliss.down()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("deploy", "e", "--release", "canary", "--max-error-rate", "200%"), "'200%' for '--max-error-rate"),
+        (("deploy", "e", "--release", "canary", "--step-time", "0s"), "from 1ms to 720h"),
+        (("deploy", "e", "--release", "canary", "--max-p99-ratio", "0"), "must lie between 1 and 1000"),
+        (("deploy", "e", "--release", "canary", "--steps", ""), "a whole number from 1 to 100"),
+        (("deploy", "e", "--release", "rolling", "--max-p99", "1s"), "--max-p99 belongs to canary"),
+        (("deploy", "e", "--release", "ab", "--keep", "5s"), "--keep belongs to blue-green, not to ab"),
+        (("deploy", "e", "--release", "canary", "--steps", "50,5"), "--steps must be percentages"),
+        (("deploy", "e", "--batch-max", "0"), "'0' for '--batch-max"),
+        (("deploy", "e", "--batch-delay", "1h"), "must lie between 0s and 10s"),
+        (("deploy", "e", "--batch-max", "8", "--batch-prefer", "16"), "--batch-prefer is 16 but must lie between 1 and 8"),
+        (("connect", "e", "--url", "nourl"), "--url 'nourl' must begin with http:// or https://"),
+        (("connect", "e", "--url", "http://a", "--weight", "0"), "'0' for '--weight"),
+    ],
+)
+def test_what_is_refused_is_called_by_its_flag(shared: Corliss, arguments: tuple[str, ...], said: str) -> None:
+    done = shared.run_cli("endpoints", *arguments, "--model", "m/1")
+    assert done.returncode == 2 and said in done.stderr, done
+    for member in ("release.", "batching.", "targets[", "_ms", "_bp"):
+        assert member not in done.stderr, done
+
+
+def test_the_usage_repeats_no_home_that_nobody_typed(corliss: Corliss) -> None:
+    assert "CORLISS_HOME" in corliss.environment
+    done = corliss.run_cli("endpoints", "deploy")
+    assert done.returncode == 2 and "Usage: corliss endpoints deploy" in done.stderr, done
+    assert "--home" not in done.stderr, done
+
+
+def test_no_limits_are_no_error_of_who_is_there(corliss: Corliss) -> None:
+    assert "You have no limits." in corliss.cli("admin", "limits", "show")
+    corliss.cli("admin", "token", "create", "ana", "--role", "data-scientist")
+    assert "'ana' has no limits." in corliss.cli("admin", "limits", "show", "ana")
+    assert json.loads(corliss.cli("admin", "limits", "show", "ana", "--json")) == {"name": "ana", "limits": None}
+    done = corliss.run_cli("admin", "limits", "show", "anna")
+    assert done.returncode == 5 and "admin token list" in done.stderr, done
+    done = corliss.run_cli("admin", "limits", "set", "ana", "--at-once", "0")
+    assert done.returncode == 2 and "--at-once" in done.stderr and "concurrent_max" not in done.stderr, done
+
+
+def test_a_table_fits_a_narrow_terminal(corliss: Corliss) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 50, 0, 0))
+    with subprocess.Popen([str(corliss.binary), "admin", "token", "list"], env=corliss.environment, stdin=theirs,
+                          stdout=theirs, stderr=theirs) as command:
+        os.close(theirs)
+        shown = b""
+        while chunk := _read(ours):
+            shown += chunk
+    os.close(ours)
+    lines = shown.decode().splitlines()
+    assert command.returncode == 0 and max(map(len, lines)) <= 50, shown
+    # A program gets a row a line, whole.
+    plain = corliss.cli("admin", "token", "list")
+    assert set(plain.split()) == set(" ".join(lines).split()), (plain, shown)
+
+
+def test_a_trace_that_is_not_there_is_looked_for_where_it_is_said(tmp_path: Path) -> None:
+    corliss = Corliss(tmp_path / "home")
+    corliss.environment = {k: v for k, v in corliss.environment.items() if k != "CORLISS_TRACES"}
+    done = corliss.run_cli("simulate", "--trace", "azure-llm:nowhere.csv")
+    assert done.returncode == 2 and "there is no file 'nowhere.csv'" in done.stderr, done
+    assert "a CSV file" in done.stderr and ".." not in done.stderr, done
+    corliss.environment |= {"CORLISS_TRACES": str(tmp_path)}
+    done = corliss.run_cli("simulate", "--trace", "azure-llm:nowhere.csv")
+    assert str(tmp_path) in done.stderr and "its folder azure-llm" in done.stderr, done

@@ -11,6 +11,7 @@ mod confirm;
 mod context;
 mod data;
 mod error;
+mod flags;
 mod home;
 mod instance;
 mod interrupt;
@@ -132,13 +133,12 @@ pub fn fail(error: &dyn corliss_diagnostics::Diagnose) -> ExitCode {
 
 fn dispatch(cli: Cli) -> CliResult<Invocation> {
     let from_environment = std::env::var_os("CORLISS_HOME").map(PathBuf::from);
-    let meant = cli.home.as_deref().filter(|_| cli.home != from_environment);
-    if let Some(home) = meant {
+    if let Some(home) = &cli.home {
         program::home_was_named(home);
     }
     let context = Context {
-        home: home::resolve(cli.home.as_deref())?,
-        home_is_meant: meant.is_some(),
+        home: home::resolve(cli.home.as_deref().or(from_environment.as_deref()))?,
+        home_is_meant: cli.home.is_some(),
         json: cli.json,
     };
     if let Command::Up(args) = &cli.command

@@ -6,6 +6,11 @@ use serde::Serialize;
 
 use crate::{program, text};
 
+/// Between two columns of a table.
+const GAP: &str = "  ";
+/// A cell with spaces that is wider is a sentence, and stays as wide at least.
+const SENTENCE: usize = 16;
+
 /// A table whose columns are as wide as their widest cell.
 pub struct Table {
     headers: Vec<&'static str>,
@@ -34,33 +39,130 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// The table as text, header first.
+    /// The table as text, header first, as wide as it is.
     #[must_use]
     pub fn render(&self) -> String {
-        let width = |column: usize| {
-            let cells = self
-                .rows
-                .iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell| text::width(cell));
-            cells.chain([self.headers[column].len()]).max().unwrap_or(0)
+        let all: Vec<usize> = (0..self.headers.len()).collect();
+        let widths: Vec<usize> = all.iter().map(|column| self.width(*column)).collect();
+        self.lines(&all, &widths)
+    }
+
+    /// The table in so many columns of a terminal. One that is wider leaves out what is empty in every row, breaks
+    /// sentences into lines, and at last goes on below itself, each part beginning with the first column: nothing is
+    /// cut off.
+    fn render_within(&self, terminal: usize) -> String {
+        let whole = self.render();
+        if whole.lines().all(|line| text::width(line) <= terminal) {
+            return whole;
+        }
+        let columns = (0..self.headers.len()).filter(|column| *column == 0 || self.has_text(*column));
+        let columns: Vec<usize> = columns.collect();
+        let widths = self.narrowed(&columns, terminal);
+        let parts = parts(&columns, &widths, terminal);
+        let parts = parts.iter().map(|part| {
+            let (columns, widths): (Vec<usize>, Vec<usize>) = part.iter().copied().unzip();
+            self.lines(&columns, &widths)
+        });
+        parts.collect::<Vec<_>>().join("\n")
+    }
+
+    fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
+        let cells = self.rows.iter().filter_map(move |row| row.get(column));
+        cells.map(String::as_str)
+    }
+
+    fn width(&self, column: usize) -> usize {
+        let cells = self.cells(column).map(text::width);
+        cells.chain([self.headers[column].len()]).max().unwrap_or(0)
+    }
+
+    fn has_text(&self, column: usize) -> bool {
+        self.cells(column).any(|cell| !cell.is_empty())
+    }
+
+    /// What a column needs at least: names and numbers stay whole, sentences may be broken into lines.
+    fn least(&self, column: usize) -> usize {
+        let broken = |cell: &str| match text::width(cell) {
+            width if width > SENTENCE && cell.contains(' ') => SENTENCE,
+            width => width,
         };
-        let widths: Vec<usize> = (0..self.headers.len()).map(width).collect();
-        let mut rendered = line(&widths, self.headers.iter().map(|header| header.to_uppercase()));
+        let cells = self.cells(column).map(broken);
+        cells.chain([self.headers[column].len()]).max().unwrap_or(0)
+    }
+
+    /// The widths of these columns, the widest made narrower as far as it can be until they fit.
+    fn narrowed(&self, columns: &[usize], terminal: usize) -> Vec<usize> {
+        let mut widths: Vec<usize> = columns.iter().map(|column| self.width(*column)).collect();
+        let least: Vec<usize> = columns.iter().map(|column| self.least(*column)).collect();
+        while taken(&widths) > terminal {
+            let can_shrink = (0..widths.len()).filter(|at| widths[*at] > least[*at]);
+            let Some(widest) = can_shrink.max_by_key(|at| widths[*at]) else {
+                break;
+            };
+            let over = taken(&widths) - terminal;
+            widths[widest] = widths[widest].saturating_sub(over.min(8)).max(least[widest]);
+        }
+        widths
+    }
+
+    fn lines(&self, columns: &[usize], widths: &[usize]) -> String {
+        let headers = columns.iter().map(|column| self.headers[*column].to_uppercase());
+        let mut rendered = line(widths, headers);
         for row in &self.rows {
-            rendered.push_str(&line(&widths, row.iter().cloned()));
+            let cells = columns.iter().zip(widths);
+            let cells: Vec<Vec<String>> = cells
+                .map(|(column, width)| text::broken(row.get(*column).map_or("", String::as_str), *width))
+                .collect();
+            let height = cells.iter().map(Vec::len).max().unwrap_or(0);
+            for at in 0..height {
+                let cells = cells
+                    .iter()
+                    .map(|lines| lines.get(at).cloned().unwrap_or_default());
+                rendered.push_str(&line(widths, cells));
+            }
         }
         rendered
     }
 
-    /// Prints the table, or `empty` where there are no rows.
+    /// Prints the table, or `empty` where there are no rows. A program that reads it gets a row a line, whatever its
+    /// terminal.
     pub fn print(&self, empty: &str) {
         if self.is_empty() {
-            say(empty);
-        } else {
-            say(self.render().trim_end());
+            return say(empty);
         }
+        let terminal = Some(console::Term::stdout()).filter(console::Term::is_term);
+        let rendered = match terminal.and_then(|terminal| terminal.size_checked()) {
+            Some((_, columns)) => self.render_within(usize::from(columns)),
+            None => self.render(),
+        };
+        say(rendered.trim_end());
     }
+}
+
+/// The columns of a terminal that these take, with what is between them.
+fn taken(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
+}
+
+/// The columns with their widths, in parts that fit each; the first column stands in all.
+fn parts(columns: &[usize], widths: &[usize], terminal: usize) -> Vec<Vec<(usize, usize)>> {
+    let mut columns = columns.iter().copied().zip(widths.iter().copied());
+    let Some(first) = columns.next() else {
+        return Vec::new();
+    };
+    let (mut parts, mut room) = (vec![vec![first]], terminal.saturating_sub(first.1));
+    for column in columns {
+        let needed = GAP.len() + column.1;
+        match parts.last_mut().filter(|part| needed <= room || part.len() == 1) {
+            Some(part) => part.push(column),
+            None => {
+                parts.push(vec![first, column]);
+                room = terminal.saturating_sub(first.1);
+            }
+        }
+        room = room.saturating_sub(needed);
+    }
+    parts
 }
 
 fn line(widths: &[usize], cells: impl Iterator<Item = String>) -> String {
@@ -68,7 +170,7 @@ fn line(widths: &[usize], cells: impl Iterator<Item = String>) -> String {
         let padding = width.saturating_sub(text::width(&cell));
         format!("{cell}{}", " ".repeat(padding))
     });
-    format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
+    format!("{}\n", padded.collect::<Vec<_>>().join(GAP).trim_end())
 }
 
 /// Prints a line, with nothing in it that commands a terminal. A closed pipe (`corliss … | head`) ends the
@@ -149,6 +251,31 @@ mod tests {
         assert!(!is_able(Some("dumb")));
         assert!(!is_able(Some("")));
         assert!(!is_able(None));
+    }
+
+    #[test]
+    fn a_narrow_terminal_cuts_nothing_off() {
+        let mut table = Table::new(&["name", "job", "reason"]);
+        let reason = "the engine was killed by signal 9; the next one starts in 2 s";
+        table.row(["digits".to_owned(), String::new(), reason.to_owned()]);
+        assert_eq!(table.render_within(200), table.render());
+        // What is empty in every row goes, and the sentence goes on below.
+        assert_eq!(
+            table.render_within(40),
+            "NAME    REASON\ndigits  the engine was killed by signal\n        9; the next one starts in 2 s\n"
+        );
+    }
+
+    #[test]
+    fn a_table_that_is_too_wide_goes_on_below_itself() {
+        let mut table = Table::new(&["id", "p50", "p90", "p99"]);
+        table.row(["least_tokens", "12.5 ms", "1,234 ms", "2,345 ms"].map(str::to_owned));
+        assert_eq!(
+            table.render_within(32),
+            "ID            P50      P90\nleast_tokens  12.5 ms  1,234 ms\n\nID            P99\nleast_tokens  2,345 ms\n"
+        );
+        // No terminal is too narrow for an end.
+        assert_eq!(table.render_within(1).matches("least_tokens").count(), 3);
     }
 
     #[test]

@@ -36,6 +36,47 @@ pub fn fit(text: &str, columns: usize) -> String {
     text.to_owned()
 }
 
+/// The text in lines of at most so many columns, broken between words, and within one that is longer than a line.
+#[must_use]
+pub fn broken(text: &str, columns: usize) -> Vec<String> {
+    if width(text) <= columns {
+        return vec![text.to_owned()];
+    }
+    let mut lines = vec![String::new()];
+    let mut last = 0;
+    for mut word in text.split_whitespace().map(str::to_owned) {
+        let is_joined = lines[last].is_empty() || width(&lines[last]) + 1 + width(&word) <= columns;
+        if !is_joined {
+            lines.push(String::new());
+            last += 1;
+        }
+        while width(&word) > columns {
+            let rest = word.split_off(whole_chars(&word, columns));
+            if rest.is_empty() {
+                break;
+            }
+            lines[last] = std::mem::replace(&mut word, rest);
+            lines.push(String::new());
+            last += 1;
+        }
+        if !lines[last].is_empty() {
+            lines[last].push(' ');
+        }
+        lines[last].push_str(&word);
+    }
+    lines
+}
+
+/// How many bytes of the text take so many columns; one character at least.
+fn whole_chars(text: &str, columns: usize) -> usize {
+    let mut taken = 0;
+    let cut = text.char_indices().find(|(at, char)| {
+        taken += UnicodeWidthChar::width(*char).unwrap_or(0);
+        *at > 0 && taken > columns
+    });
+    cut.map_or(text.len(), |(at, _)| at)
+}
+
 /// The text with every control character as a space, so that it cannot move the cursor, and no longer than
 /// so many characters.
 #[must_use]
@@ -97,6 +138,16 @@ mod tests {
         assert_eq!(fit("数字数字", 7), "数字数…");
         assert_eq!(fit("数字数字", 6), "数字…");
         assert_eq!(width(&fit("🎉🎉🎉🎉", 5)), 5);
+    }
+
+    #[test]
+    fn a_sentence_is_broken_between_words() {
+        assert_eq!(broken("as it is", 8), ["as it is"]);
+        assert_eq!(broken("one two three", 7), ["one two", "three"]);
+        assert_eq!(broken("a 0123456789 b", 4), ["a", "0123", "4567", "89 b"]);
+        assert_eq!(broken("数字数字", 4), ["数字", "数字"]);
+        assert_eq!(broken("数字", 1), ["数", "字"]);
+        assert_eq!(broken("", 4), [""]);
     }
 
     #[test]

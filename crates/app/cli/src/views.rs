@@ -511,6 +511,13 @@ pub struct ReplicaView {
     pub in_flight: u64,
 }
 
+impl ReplicaView {
+    /// Whether its process is gone.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state.as_str(), "stopped" | "failed")
+    }
+}
+
 /// The server and its machine.
 #[derive(Debug, Deserialize)]
 pub struct SystemStatus {

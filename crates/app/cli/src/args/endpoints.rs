@@ -6,6 +6,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use corliss_policy_serving::router::Strategy;
 
+use super::bounds::{self, whole, whole_or_none};
 use super::{DeployArgs, ReleasesArgs, some_text, up_to};
 use crate::money;
 
@@ -16,8 +17,12 @@ const MAX_REQUESTS: u32 = 1_000;
 #[derive(Debug, Subcommand)]
 pub enum EndpointsCommand {
     /// List endpoints
+    #[command(after_help = "Examples:\n  corliss endpoints list\n  corliss endpoints list --json")]
     List,
-    /// Show an endpoint and its replicas
+    /// Show an endpoint and its replicas, those that ended last included
+    #[command(
+        after_help = "Examples:\n  corliss endpoints show digits\n  corliss endpoints show digits --json"
+    )]
     Show {
         /// The endpoint's name
         #[arg(value_parser = some_text())]
@@ -86,6 +91,9 @@ An endpoint that follows an alias releases in the same way whatever the alias na
   corliss endpoints connect resnet --dialect open-inference --url http://triton:8000 --model resnet50")]
     Connect(ConnectArgs),
     /// Remove an endpoint
+    #[command(
+        after_help = "Examples:\n  corliss endpoints delete digits\n  corliss endpoints delete digits --yes\n\nIts replicas finish the requests that they have. The model and its versions stay."
+    )]
     Delete {
         /// The endpoint's name
         #[arg(value_parser = some_text())]
@@ -137,7 +145,7 @@ pub struct ConnectArgs {
     #[arg(long, value_enum, default_value_t = Dialect::Openai)]
     pub dialect: Dialect,
     /// The share of each address in turn, for the weighted router; 1 where none is given
-    #[arg(long = "weight", value_name = "SHARE")]
+    #[arg(long = "weight", value_name = "SHARE", value_parser = whole(bounds::WEIGHT))]
     pub weights: Vec<u32>,
     /// The environment variable that holds the key which the service demands
     #[arg(long, value_name = "NAME", conflicts_with = "key_file", value_parser = some_text())]
@@ -162,17 +170,19 @@ pub enum Dialect {
 /// How requests with tensors are joined.
 #[derive(Debug, Args)]
 pub struct BatchingArgs {
-    /// The most rows of a batch [default: what fits the model]
-    #[arg(long, value_name = "ROWS")]
+    /// The most rows of a batch, 1 to 4096 [default: 32]. Of a model that Python runs, and that nobody knows to compute
+    /// each row by itself, rows are joined only if this is given; 1 joins none
+    #[arg(long, value_name = "ROWS", value_parser = whole(bounds::ROWS))]
     pub batch_max: Option<u32>,
     /// How long the first request of a batch waits for others, such as 2ms or 500us [default: 2ms]
-    #[arg(long, value_name = "TIME", value_parser = micros)]
+    #[arg(long, value_name = "TIME", value_parser = bounds::delay)]
     pub batch_delay: Option<u64>,
     /// Rows at which a batch is closed without waiting for more
-    #[arg(long, value_name = "ROWS,…", value_delimiter = ',')]
+    #[arg(long, value_name = "ROWS,…", value_delimiter = ',', value_parser = whole(bounds::ROWS))]
     pub batch_prefer: Vec<u32>,
-    /// Copies of the model in each replica that compute at the same time
-    #[arg(long, value_name = "N")]
+    /// Copies of the model in each replica that compute at the same time [default: one a CPU; one where Python or ONNX
+    /// Runtime runs it]
+    #[arg(long, value_name = "N", value_parser = whole(bounds::INSTANCES))]
     pub instances: Option<u32>,
 }
 
@@ -192,22 +202,22 @@ pub struct RoutingArgs {
     #[arg(long = "weight", value_name = "VERSION=SHARE", value_parser = weight)]
     pub weights: Vec<(u32, u32)>,
     /// How many replicas a request is given to at most, one after another
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole(bounds::ATTEMPTS))]
     pub attempts: Option<u32>,
     /// Further attempts in percent of the requests
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = whole(bounds::RETRIES))]
     pub retry_budget: Option<u32>,
     /// Ask a second replica too if the first gave no answer for so long; none for never
-    #[arg(long, value_name = "MS", value_parser = or_none)]
+    #[arg(long, value_name = "MS", value_parser = whole_or_none(bounds::WAIT_MS))]
     pub hedge_after_ms: Option<OrNone>,
     /// Give a replica up that gave no first answer for so long; none for no such limit
-    #[arg(long, value_name = "MS", value_parser = or_none)]
+    #[arg(long, value_name = "MS", value_parser = whole_or_none(bounds::WAIT_MS))]
     pub attempt_timeout_ms: Option<OrNone>,
     /// Give up after so long without a first answer; none for the server's limit
-    #[arg(long, value_name = "MS", value_parser = or_none)]
+    #[arg(long, value_name = "MS", value_parser = whole_or_none(bounds::WAIT_MS))]
     pub timeout_ms: Option<OrNone>,
     /// Requests at once, beyond which they are refused; none for the server's limit
-    #[arg(long, value_name = "N", value_parser = or_none)]
+    #[arg(long, value_name = "N", value_parser = whole_or_none(1..=u64::from(u32::MAX)))]
     pub concurrent_max: Option<OrNone>,
     /// Endpoints to ask when this one cannot answer, in this order; empty for none
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
@@ -236,56 +246,9 @@ pub struct RoutingArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrNone(pub Option<u64>);
 
-/// `2ms` as 2000.
-fn micros(text: &str) -> Result<u64, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let unit = match &text[split..] {
-        "us" | "µs" => 1,
-        "ms" => 1_000,
-        "s" => 1_000_000,
-        _ => 0,
-    };
-    let number: Option<u64> = text[..split].parse().ok();
-    number
-        .filter(|_| unit > 0)
-        .and_then(|number| number.checked_mul(unit))
-        .ok_or_else(|| "not a time such as 2ms, 500us or 1s".to_owned())
-}
-
-fn or_none(text: &str) -> Result<OrNone, String> {
-    if text == "none" {
-        return Ok(OrNone(None));
-    }
-    let number = text.parse();
-    number
-        .map(|number| OrNone(Some(number)))
-        .map_err(|_| "not a whole number, nor none".to_owned())
-}
-
 fn weight(text: &str) -> Result<(u32, u32), String> {
     let parts = text
         .split_once('=')
         .and_then(|(version, share)| Some((version.parse().ok()?, share.parse().ok()?)));
     parts.ok_or_else(|| "not VERSION=SHARE, as 3=9".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::micros;
-
-    #[test]
-    fn a_time_has_a_unit() {
-        let read = ["2ms", "500us", "1s", "0ms"].map(micros);
-        assert_eq!(read, [Ok(2_000), Ok(500), Ok(1_000_000), Ok(0)]);
-        for wrong in [
-            "2",
-            "ms",
-            "2m",
-            "-1ms",
-            "99999999999999999999s",
-            "18446744073709551615s",
-        ] {
-            assert!(micros(wrong).is_err(), "{wrong}");
-        }
-    }
 }

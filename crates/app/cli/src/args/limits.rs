@@ -2,6 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 
+use super::bounds::{self, whole};
 use super::some_text;
 use crate::money;
 
@@ -9,8 +10,10 @@ use crate::money;
 #[derive(Debug, Subcommand)]
 pub enum LimitsCommand {
     /// Show who has limits, and what of them is used
+    #[command(after_help = "Examples:\n  corliss admin limits list\n  corliss admin limits list --json")]
     List,
     /// Show the limits of a caller, and what of them it has used; without a name your own, as everybody may
+    #[command(after_help = "Examples:\n  corliss admin limits show\n  corliss admin limits show ana --json")]
     Show {
         /// The name of its tokens
         #[arg(value_parser = some_text())]
@@ -26,6 +29,7 @@ pub enum LimitsCommand {
   corliss endpoints routing chat --price-prompt 0.15 --price-answer 0.60")]
     Set(SetLimitsArgs),
     /// Take the limits of a caller away
+    #[command(after_help = "Examples:\n  corliss admin limits remove ana\n  corliss admin limits remove '*'")]
     Remove {
         /// The name of its tokens
         #[arg(value_parser = some_text())]
@@ -46,13 +50,13 @@ pub struct SetLimitsArgs {
     #[arg(value_parser = some_text())]
     pub name: String,
     /// Requests a minute
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole(bounds::RATE))]
     pub requests_per_minute: Option<u64>,
     /// Tokens a minute, of prompts and answers together
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole(bounds::RATE))]
     pub tokens_per_minute: Option<u64>,
     /// Requests at once
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole(bounds::AT_ONCE))]
     pub at_once: Option<u32>,
     /// Money, in the unit of the prices that endpoints have
     #[arg(long, value_name = "AMOUNT", value_parser = money::parse)]

@@ -1,5 +1,6 @@
 //! Every command, flag and example that `--help` shows.
 
+mod bounds;
 mod data;
 mod endpoints;
 mod experiments;
@@ -58,8 +59,9 @@ pub use simulate::{Recorded, Recording, SimulateArgs};
 #[derive(Debug, Parser)]
 #[command(name = "corliss", bin_name = "corliss", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub struct Cli {
-    /// Where state lives [default: ~/.corliss]
-    #[arg(long, global = true, env = "CORLISS_HOME", value_name = "DIR")]
+    /// Where state lives [default: ~/.corliss] [env: CORLISS_HOME]
+    // Not read by the parser, which would count it as given and repeat it in every usage.
+    #[arg(long, global = true, value_name = "DIR")]
     pub home: Option<PathBuf>,
     /// Print JSON instead of tables
     #[arg(long, global = true)]
@@ -125,10 +127,16 @@ pub enum Command {
     #[command(subcommand)]
     Experiments(ExperimentsCommand),
     /// Registered models, versions and aliases
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  corliss models list\n  corliss models show digits\n  corliss models alias digits champion 3"
+    )]
     Models(ModelsCommand),
     /// Deployed models
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  corliss endpoints deploy digits --model digits@champion\n  corliss endpoints show digits\n  corliss endpoints requests digits"
+    )]
     Endpoints(EndpointsCommand),
     /// Tokens and who may do what
     #[command(subcommand)]
@@ -310,7 +318,10 @@ pub enum AdminCommand {
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Limit what callers of models may use: requests, tokens, money
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  corliss admin limits set ana --requests-per-minute 60 --at-once 4\n  corliss admin limits list\n  corliss admin limits show"
+    )]
     Limits(LimitsCommand),
 }
 

@@ -12,14 +12,14 @@ use super::up_to;
 
 /// Most replicas that are simulated.
 const MAX_REPLICAS: u32 = 1_000;
-/// Largest cost that an option takes, in microseconds.
-const MAX_US: f64 = 1e9;
+/// Largest cost that an option takes, in microseconds: a quarter of an hour.
+const MAX_US: f64 = 9e8;
 
 /// `corliss simulate`
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
-    /// What was recorded: azure-llm or mooncake, and a file; a name that is no path is looked for in the
-    /// folder that CORLISS_TRACES names [default folder: ../shared/data/traces]
+    /// What was recorded, azure-llm (CSV) or mooncake (JSON lines), and its file: a path, or a name in the folder that
+    /// CORLISS_TRACES names or in its folder of that kind
     #[arg(long, value_name = "KIND:FILE", value_parser = recording)]
     pub trace: Recording,
     /// How a replica is chosen: round_robin, weighted, least_connections, least_response_time, least_tokens,
@@ -108,6 +108,15 @@ impl Recorded {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Requests(kind) => kind.name(),
+        }
+    }
+
+    /// What such a file is.
+    #[must_use]
+    pub const fn form(self) -> &'static str {
+        match self {
+            Self::Requests(TraceKind::AzureLlm) => "a CSV file with a line for each request",
+            Self::Requests(TraceKind::Mooncake) => "a file of JSON lines, one for each request",
         }
     }
 }

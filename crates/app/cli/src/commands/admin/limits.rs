@@ -3,16 +3,19 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::segment;
+use crate::api::{Api, segment};
 use crate::args::{LimitsCommand, SetLimitsArgs};
 use crate::context::Context;
-use crate::error::CliResult;
+use crate::error::{CliError, CliResult};
+use crate::flags::Flags;
 use crate::output::{self, Table};
-use crate::views::Page;
-use crate::{money, units};
+use crate::views::{Page, TokenView};
+use crate::{money, program, units};
 
 const ALL: &str = "/api/v1/limits";
 const OWN: &str = "/api/v1/own-limits";
+/// Stands for everybody who has no limits of their own.
+const EVERYBODY: &str = "*";
 
 #[derive(Debug, Deserialize)]
 struct LimitsView {
@@ -48,11 +51,18 @@ pub fn run(context: &Context, command: &LimitsCommand) -> CliResult {
         }
         LimitsCommand::Show { name } => {
             let path = name.as_deref().map_or_else(|| OWN.to_owned(), one);
-            let answer: Value = context.api()?.get(&path)?;
-            context.answer(answer, |limits: LimitsView| table(vec![limits]))
+            let api = context.api()?;
+            match api.get::<Value>(&path) {
+                Ok(answer) => context.answer(answer, |limits: LimitsView| table(vec![limits])),
+                Err(error) if error.report.code == "limits_not_found" => {
+                    unlimited(context, &api, name.as_deref(), error)
+                }
+                Err(error) => Err(error),
+            }
         }
         LimitsCommand::Set(args) => {
-            let answer: Value = context.api()?.put(&one(&args.name), &body(args))?;
+            let answer: CliResult<Value> = context.api()?.put(&one(&args.name), &body(args));
+            let answer = answer.map_err(|error| flags().name(error))?;
             context.answer(answer, |limits: LimitsView| table(vec![limits]))
         }
         LimitsCommand::Remove { name } => {
@@ -65,6 +75,45 @@ pub fn run(context: &Context, command: &LimitsCommand) -> CliResult {
             Ok(())
         }
     }
+}
+
+/// A caller who is there has no limits, which is no error; one that nobody knows is probably misspelt.
+fn unlimited(context: &Context, api: &Api, name: Option<&str>, error: CliError) -> CliResult {
+    let Some(name) = name else {
+        return no_limits(context, None, "You have no limits.");
+    };
+    if name == EVERYBODY || is_known(api, name) {
+        return no_limits(context, Some(name), &format!("'{name}' has no limits."));
+    }
+    let tokens = program::command("admin token list");
+    Err(error.hint(format!(
+        "nor is there a token of this name; list them with: {tokens}"
+    )))
+}
+
+fn no_limits(context: &Context, name: Option<&str>, told: &str) -> CliResult {
+    if context.json {
+        output::say_json(&json!({ "name": name, "limits": null }));
+    } else {
+        output::say(told);
+    }
+    Ok(())
+}
+
+/// Whether there is a token of this name, as far as this caller may know.
+fn is_known(api: &Api, name: &str) -> bool {
+    let tokens: CliResult<Page<TokenView>> = api.get("/api/v1/tokens");
+    tokens.is_ok_and(|page| page.items.iter().any(|token| token.name == name))
+}
+
+fn flags() -> Flags {
+    Flags::new(&[
+        ("name", "NAME"),
+        ("requests_per_minute", "--requests-per-minute"),
+        ("tokens_per_minute", "--tokens-per-minute"),
+        ("concurrent_max", "--at-once"),
+        ("budget.micros", "--budget"),
+    ])
 }
 
 fn one(name: &str) -> String {
@@ -99,7 +148,7 @@ fn table(all: Vec<LimitsView>) {
                 |limit| format!("{} of {}", units::grouped(used), units::grouped(limit)),
             )
         };
-        let everybody = one.name == "*";
+        let everybody = one.name == EVERYBODY;
         let used = |used: u64| if everybody { 0 } else { used };
         table.row([
             if everybody {

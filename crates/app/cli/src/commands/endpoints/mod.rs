@@ -9,15 +9,18 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::args::{BatchingArgs, EndpointsCommand};
+use crate::args::{BatchingArgs, DeployArgs, EndpointsCommand};
 use crate::confirm::confirm;
 use crate::context::{Context, typed};
 use crate::error::CliResult;
 use crate::link::{self, Link};
 use crate::output::{self, Table};
 use crate::readiness::{self, Readiness, path};
-use crate::views::{EndpointView, Page, ServiceView};
+use crate::views::{EndpointView, Page, ReplicaView, ServiceView};
 use crate::{interrupt, program, units};
+
+/// Replicas that are shown although they have ended.
+const ENDED_SHOWN: usize = 2;
 
 /// Dispatches.
 pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
@@ -40,7 +43,7 @@ pub fn run(context: &Context, command: &EndpointsCommand) -> CliResult {
             if let Some(plan) = releases::plan(&args.release) {
                 body["release"] = plan;
             }
-            deploy(context, &args.name, &body, args.detach)
+            deploy(context, args, &body)
         }
         EndpointsCommand::Connect(args) => connect::run(context, args),
         EndpointsCommand::Releases(args) => releases::run(context, args),
@@ -130,6 +133,10 @@ fn print_endpoint(endpoint: &EndpointView) {
     if let Some(service) = &endpoint.service {
         return print_service(service);
     }
+    print_replicas(&endpoint.replicas);
+}
+
+fn print_replicas(replicas: &[ReplicaView]) {
     let mut table = Table::new(&[
         "replica",
         "version",
@@ -139,7 +146,8 @@ fn print_endpoint(endpoint: &EndpointView) {
         "job",
         "reason",
     ]);
-    for replica in &endpoint.replicas {
+    let (shown, left_out) = of_interest(replicas);
+    for replica in shown {
         table.row([
             replica.id.clone(),
             replica.version.to_string(),
@@ -151,6 +159,22 @@ fn print_endpoint(endpoint: &EndpointView) {
         ]);
     }
     table.print("It has no replicas.");
+    if left_out > 0 {
+        let more = units::plural_of(left_out as u64, "replica", "replicas");
+        output::say(&format!("\nAnd {more} that ended before; --json lists them all."));
+    }
+}
+
+/// Replicas that are there and those that ended last, and how many ended before.
+fn of_interest(replicas: &[ReplicaView]) -> (Vec<&ReplicaView>, usize) {
+    let ended = replicas.iter().filter(|replica| replica.has_ended()).count();
+    let left_out = ended.saturating_sub(ENDED_SHOWN);
+    let mut passed = 0;
+    let shown = replicas.iter().filter(|replica| {
+        passed += usize::from(replica.has_ended());
+        !replica.has_ended() || passed > left_out
+    });
+    (shown.collect(), left_out)
 }
 
 fn print_service(service: &ServiceView) {
@@ -166,10 +190,11 @@ fn print_service(service: &ServiceView) {
     ));
 }
 
-fn deploy(context: &Context, name: &str, body: &Value, detach: bool) -> CliResult {
-    let api = context.api()?;
-    let mut answer: Value = api.put(&path(name), body)?;
-    if !detach {
+fn deploy(context: &Context, args: &DeployArgs, body: &Value) -> CliResult {
+    let (api, name) = (context.api()?, args.name.as_str());
+    let answer: CliResult<Value> = api.put(&path(name), body);
+    let mut answer = answer.map_err(|error| releases::in_flags(&args.release, error))?;
+    if !args.detach {
         if let Some(id) = answer["release"]["id"].as_str() {
             let look = format!("endpoints releases {name}");
             return releases::wait(Link::new(context, api, "the release", look), context, name, id);
@@ -213,4 +238,23 @@ fn delete(context: &Context, name: &str, yes: bool) -> CliResult {
         output::say(&format!("Endpoint '{name}' is being removed."));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_those_that_ended_the_last_are_shown() {
+        let replica = |(number, state): (usize, &&str)| -> ReplicaView {
+            serde_json::from_value(json!({ "id": format!("rep_{number}"), "version": 1, "state": state }))
+                .unwrap()
+        };
+        let states = ["stopped", "failed", "ready", "stopped", "failed", "starting"];
+        let replicas: Vec<ReplicaView> = states.iter().enumerate().map(replica).collect();
+        let (shown, left_out) = of_interest(&replicas);
+        let ids: Vec<&str> = shown.iter().map(|replica| replica.id.as_str()).collect();
+        assert_eq!((ids, left_out), (vec!["rep_2", "rep_3", "rep_4", "rep_5"], 2));
+        assert_eq!(of_interest(&replicas[2..]).1, 0);
+    }
 }

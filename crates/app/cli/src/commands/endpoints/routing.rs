@@ -9,16 +9,20 @@ use serde_json::{Value, json};
 use crate::args::{OrNone, RoutingArgs};
 use crate::context::{Context, typed};
 use crate::error::{CliError, CliResult};
+use crate::flags::Flags;
 use crate::readiness::path;
-use crate::{money, output};
+use crate::{money, output, text};
 
 /// Most of a settings file; the server takes no more rules than fit into it.
 const FILE_MAX: u64 = 1 << 20;
+/// Of the name of an endpoint that is told of.
+const NAME_SHOWN: usize = 100;
 
 /// Shows, or changes and shows.
 pub fn run(context: &Context, args: &RoutingArgs) -> CliResult {
     let api = context.api()?;
     let endpoint: Value = api.get(&path(&args.name))?;
+    let mut notes = endpoint["routing_notes"].clone();
     let mut routing = endpoint["routing"].clone();
     if args.reset {
         routing = json!({});
@@ -32,15 +36,65 @@ pub fn run(context: &Context, args: &RoutingArgs) -> CliResult {
         set(&mut routing, member, value);
     }
     if changed {
-        let endpoint: Value = api.put(&format!("{}/routing", path(&args.name)), &routing)?;
+        let endpoint: CliResult<Value> = api.put(&format!("{}/routing", path(&args.name)), &routing);
+        let endpoint = endpoint.map_err(|error| in_flags(args, error))?;
         routing = endpoint["routing"].clone();
+        notes = endpoint["routing_notes"].clone();
     }
     if context.json {
         output::say_json(&routing);
         return Ok(());
     }
     output::say(&words(&typed(routing)?));
+    for note in notes.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        output::complain(&format!("note: {note}"));
+    }
     Ok(())
+}
+
+/// What the server refused, in the words of the command line; what a file said is found there by its member.
+fn in_flags(args: &RoutingArgs, error: CliError) -> CliError {
+    let flags = [
+        ("retry.attempts", "--attempts", args.attempts.is_some()),
+        (
+            "retry.budget_percent",
+            "--retry-budget",
+            args.retry_budget.is_some(),
+        ),
+        (
+            "session_header",
+            "--session-header",
+            args.session_header.is_some(),
+        ),
+        (
+            "hedge_after_ms",
+            "--hedge-after-ms",
+            args.hedge_after_ms.is_some(),
+        ),
+        (
+            "attempt_timeout_ms",
+            "--attempt-timeout-ms",
+            args.attempt_timeout_ms.is_some(),
+        ),
+        ("timeout_ms", "--timeout-ms", args.timeout_ms.is_some()),
+        (
+            "concurrent_max",
+            "--concurrent-max",
+            args.concurrent_max.is_some(),
+        ),
+        ("fallback", "--fallback", args.fallback.is_some()),
+        ("weights", "--weight", !args.weights.is_empty()),
+    ];
+    let given = flags.into_iter().filter(|(.., is_given)| *is_given);
+    let given: Vec<_> = given.map(|(member, flag, _)| (member, flag)).collect();
+    let names = args.fallback.iter().flatten().filter(|name| !name.is_empty());
+    let flags = names
+        .enumerate()
+        .fold(Flags::new(&given), |flags, (index, name)| {
+            let told = format!("--fallback '{}'", text::fit(name, NAME_SHOWN));
+            flags.and(format!("fallback[{index}]"), told)
+        });
+    flags.name(error)
 }
 
 /// What the options say, by the path of the member.

@@ -10,31 +10,31 @@ use std::path::{Path, PathBuf};
 use crate::args::{Recorded, Recording, SimulateArgs};
 use crate::context::Context;
 use crate::error::{CliError, CliResult, cause};
-use crate::units;
+use crate::{text, units};
 
-/// Where traces are looked for if `CORLISS_TRACES` does not say it: beside a checkout.
-const TRACES: &str = "../shared/data/traces";
+/// Of a name or folder that is told of.
+const PATH_SHOWN: usize = 200;
 /// Larger files are refused.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// Simulates what was recorded.
 pub fn run(context: &Context, args: &SimulateArgs) -> CliResult {
     let folder = std::env::var_os("CORLISS_TRACES").filter(|folder| !folder.is_empty());
-    let folder = folder.map_or_else(|| PathBuf::from(TRACES), PathBuf::from);
-    let text = read(&args.trace, &folder)?;
+    let folder = folder.map(PathBuf::from);
+    let text = read(&args.trace, folder.as_deref())?;
     match args.trace.kind {
         Recorded::Requests(kind) => requests::run(context, args, kind, &text),
     }
 }
 
-/// The text of the file: a path as it is, else a name among the traces of its kind.
-fn read(recording: &Recording, folder: &Path) -> CliResult<String> {
+/// The text of the file: a path as it is, and a name among the traces, those of its kind first.
+fn read(recording: &Recording, folder: Option<&Path>) -> CliResult<String> {
     let name = &recording.file;
-    let places = [
-        name.clone(),
-        folder.join(recording.kind.name()).join(name),
-        folder.join(name),
-    ];
+    let among_traces = folder.filter(|_| name.components().count() == 1);
+    let places: Vec<PathBuf> = std::iter::once(name.clone())
+        .chain(among_traces.map(|folder| folder.join(recording.kind.name()).join(name)))
+        .chain(among_traces.map(|folder| folder.join(name)))
+        .collect();
     for path in &places {
         match File::open(path) {
             Ok(file) => return text_of(path, file),
@@ -42,13 +42,24 @@ fn read(recording: &Recording, folder: &Path) -> CliResult<String> {
             Err(error) => return Err(unreadable(path, &error)),
         }
     }
-    let message = format!(
-        "there is no trace {}, neither here nor in {}",
-        name.display(),
-        folder.display()
+    Err(missing(recording, among_traces))
+}
+
+fn missing(recording: &Recording, folder: Option<&Path>) -> CliError {
+    let shown = |path: &Path| text::fit(&path.display().to_string(), PATH_SHOWN);
+    let (kind, name) = (recording.kind.name(), shown(&recording.file));
+    let message = match folder {
+        Some(folder) => format!(
+            "there is no trace '{name}': not here, nor in {}, nor in its folder {kind}",
+            shown(folder)
+        ),
+        None => format!("there is no file '{name}'"),
+    };
+    let hint = format!(
+        "give the path of {}, or set CORLISS_TRACES to a folder of traces and give a name in it or in its folder {kind}",
+        recording.kind.form()
     );
-    Err(CliError::input(message)
-        .hint("give the path of a file, or set CORLISS_TRACES to the folder that holds traces"))
+    CliError::input(message).hint(hint)
 }
 
 fn text_of(path: &Path, file: File) -> CliResult<String> {
@@ -66,7 +77,8 @@ fn text_of(path: &Path, file: File) -> CliResult<String> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::input(format!("cannot read {}: {}", path.display(), cause(error)))
+    let shown = text::fit(&path.display().to_string(), PATH_SHOWN);
+    CliError::input(format!("cannot read {shown}: {}", cause(error)))
 }
 
 #[cfg(test)]
@@ -89,12 +101,29 @@ mod tests {
         std::fs::create_dir(&of_kind).unwrap();
         std::fs::write(of_kind.join("a.jsonl"), "in its folder").unwrap();
         std::fs::write(folder.path().join("b.jsonl"), "beside").unwrap();
-        let text = |file: &Path| read(&recording(file), folder.path()).map_err(|error| error.report.message);
+        let within =
+            |file: &Path, folder| read(&recording(file), folder).map_err(|error| error.report.message);
+        let text = |file: &Path| within(file, Some(folder.path()));
         assert_eq!(text(Path::new("a.jsonl")).unwrap(), "in its folder");
         assert_eq!(text(Path::new("b.jsonl")).unwrap(), "beside");
         assert_eq!(text(&of_kind.join("a.jsonl")).unwrap(), "in its folder");
         let missing = text(Path::new("c.jsonl")).unwrap_err();
-        assert!(missing.contains("no trace c.jsonl"), "{missing}");
+        let traces = folder.path().display().to_string();
+        assert!(missing.contains("no trace 'c.jsonl': not here"), "{missing}");
+        assert!(
+            missing.contains(&traces) && missing.contains("folder mooncake"),
+            "{missing}"
+        );
+        // Only what was named is looked for, and only once is it told.
+        let deep = folder.path().join("nowhere/c.jsonl");
+        assert_eq!(
+            text(&deep).unwrap_err(),
+            format!("there is no file '{}'", deep.display())
+        );
+        let nowhere = within(Path::new("c.jsonl"), None).unwrap_err();
+        assert_eq!(nowhere, "there is no file 'c.jsonl'");
+        let endless = within(Path::new(&"c".repeat(100_000)), None).unwrap_err();
+        assert!(endless.len() < 300, "{endless}");
         let a_folder = text(&of_kind).unwrap_err();
         assert!(a_folder.starts_with("cannot read"), "{a_folder}");
         std::fs::write(folder.path().join("zipped"), [0xff, 0xfe]).unwrap();

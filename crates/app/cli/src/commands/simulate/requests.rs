@@ -21,7 +21,7 @@ pub fn run(context: &Context, args: &SimulateArgs, kind: TraceKind, text: &str) 
     let mut reports = Vec::new();
     for strategy in args.strategies() {
         let report = simulate(&trace, &setup(args, strategy));
-        reports.push(report.map_err(|error| CliError::diagnosed(&error))?);
+        reports.push(report.map_err(|error| of_option(&error))?);
     }
     if context.json {
         output::say_json(&document(args, &trace, &reports));
@@ -45,6 +45,19 @@ pub fn run(context: &Context, args: &SimulateArgs, kind: TraceKind, text: &str) 
 fn in_file(args: &SimulateArgs, error: &dyn Diagnose) -> CliError {
     let mut error = CliError::diagnosed(error);
     error.report.message = format!("{}: {}", args.trace.file.display(), error.report.message);
+    error
+}
+
+/// A setup that cannot be simulated, by the option that says so.
+fn of_option(error: &dyn Diagnose) -> CliError {
+    let mut error = CliError::diagnosed(error);
+    let field = error.report.field.as_mut();
+    if let Some(field) = field {
+        let option = field
+            .strip_suffix("_ns")
+            .map_or_else(|| field.clone(), |cost| format!("{cost}_us"));
+        *field = format!("--{}", option.replace('_', "-"));
+    }
     error
 }
 
@@ -260,7 +273,7 @@ fn show(report: &Report) {
     for (name, value) in rows {
         rest.row([name.to_owned(), value]);
     }
-    output::say(rest.render().trim_end());
+    rest.print("");
 }
 
 fn reasons(report: &Report) -> String {
