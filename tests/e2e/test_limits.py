@@ -108,8 +108,8 @@ def quietly(corliss: Corliss, key: str) -> int:
         ([], "required"),
         (["--budget", "ten"], "not an amount"),
         (["--budget", "1", "--per", "week"], "invalid value 'week'"),
-        (["--requests-per-minute", "0"], "requests_per_minute"),
-        (["--at-once", "0"], "concurrent_max"),
+        (["--requests-per-minute", "0"], "'0' for '--requests-per-minute"),
+        (["--at-once", "0"], "'0' for '--at-once"),
     ],
 )
 def test_what_is_wrong_is_named(endpoint: Corliss, options: list[str], said: str) -> None:

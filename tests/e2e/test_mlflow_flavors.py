@@ -345,10 +345,10 @@ def test_other_settings_replace_the_replicas(iris: Corliss) -> None:
 @pytest.mark.parametrize(
     "flags, clue",
     [
-        (["--batch-max", "0"], "batching.rows_max"),
+        (["--batch-max", "0"], "between 1 and 4096"),
         (["--batch-delay", "2"], "2ms"),
-        (["--batch-max", "8", "--batch-prefer", "16"], "batching.preferred"),
-        (["--instances", "1000"], "batching.instances"),
+        (["--batch-max", "8", "--batch-prefer", "16"], "--batch-prefer is 16"),
+        (["--instances", "1000"], "between 1 and 64"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(served: Corliss, flags: list[str], clue: str) -> None:

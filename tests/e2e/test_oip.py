@@ -85,6 +85,9 @@ def test_many_at_once_each_get_their_own(endpoint: Corliss) -> None:
         ({"datatype": "FP33"}, "FP33"),
         ({"name": "z"}, "x"),
         ({"data": ["a", "b", "c", "d"]}, "FP32"),
+        ({"data": {"a": 1}}, "an object"),
+        ({"name": 7}, "inputs[0].name must be a string, not a number"),
+        ({"parameters": [1]}, "inputs[0].parameters must be an object, not a list"),
     ],
 )
 def test_a_wrong_request_is_refused_with_its_reason(endpoint: Corliss, change: dict[str, Any], clue: str) -> None:
@@ -92,6 +95,30 @@ def test_a_wrong_request_is_refused_with_its_reason(endpoint: Corliss, change: d
     assert status == 400, answer
     assert isinstance(answer["error"], str) and clue in answer["error"], answer
     assert infer(endpoint, [1.0, 2.0, 3.0, 4.0], [1, 4])[0] == 200, "the engine took harm"
+
+
+def test_the_shape_of_a_request_is_told_in_words_of_json(endpoint: Corliss) -> None:
+    for body, clue in (
+        ({"inputs": "x"}, "inputs must be a list, not a string"),
+        ({}, "inputs is missing"),
+        ({"inputs": [{}]}, "inputs[0].name is missing"),
+        ([7], "must be an object, not a list"),
+    ):
+        status, answer = endpoint.request("POST", "/v2/models/times/infer", body)
+        assert status == 400 and clue in answer["error"], answer
+
+
+def test_members_that_are_not_known_are_passed_over_as_triton_does(endpoint: Corliss) -> None:
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4], "note": "mine"}
+    status, answer = endpoint.request("POST", "/v2/models/times/infer", {"inputs": [tensor], "foo": {"bar": 1}})
+    assert (status, answer["outputs"][0]["data"]) == (200, [2, 4, 6, 8])
+
+
+def test_a_time_is_told_as_it_was_given(endpoint: Corliss) -> None:
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}
+    body = {"inputs": [tensor], "parameters": {"timeout": 1}}
+    status, answer = endpoint.request("POST", "/v2/models/times/infer", body)
+    assert (status, "1 µs" in answer["error"]) == (504, True), answer
 
 
 def test_an_unknown_model_and_no_token(endpoint: Corliss) -> None:

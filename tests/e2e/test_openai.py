@@ -262,7 +262,7 @@ def test_eight_clients_stream_at_once(served: Corliss) -> None:
 def test_a_prompt_longer_than_the_context_is_refused(client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         ask(client, "word " * 40_000)
-    assert refused.value.code == "context_length_exceeded", refused.value.body
+    assert (refused.value.code, refused.value.param) == ("context_length_exceeded", "messages"), refused.value.body
     assert "context" in str(refused.value).lower() or "tokens" in str(refused.value).lower()
     assert ask(client, "Hello").choices[0].message.content
 
@@ -287,6 +287,26 @@ def test_wrong_names_tokens_and_values_raise_the_clients_own_errors(served: Corl
             ask(client, "x", **wrong)
     with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(model=MODEL, messages=[])
+
+
+def test_what_is_misspelt_within_a_parameter_is_named_and_what_an_answer_had_comes_back(client: OpenAI) -> None:
+    said = {"role": "user", "content": "x"}
+    result = {"role": "tool", "content": "7", "tool_call_id": "call_1"}
+    for more, param in (
+        ({"stream": True, "stream_options": {"include_usge": True}}, "stream_options.include_usge"),
+        ({"messages": [said | {"extra": 1}]}, "messages[0].extra"),
+        ({"messages": [said, result]}, "messages[1].tool_call_id"),
+        ({"extra_body": {"structured_outputs": {}}}, "structured_outputs"),
+        ({"max_completion_tokens": 7}, "max_tokens"),
+    ):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.chat.completions.create(**{"model": MODEL, "messages": [said], "max_tokens": 5} | more)
+        assert refused.value.param == param, refused.value.body
+    answer = ask(client, "Hello", max_tokens=5).choices[0].message.model_dump()
+    assert "refusal" in answer
+    echoed = answer | {"reasoning_content": "because", "provider_specific_fields": {"x": 1}}
+    again = client.chat.completions.create(model=MODEL, messages=[said, echoed, said], max_tokens=5)
+    assert again.choices[0].message.content is not None
 
 
 def test_a_client_that_hangs_up_stops_the_decoding(served: Corliss, client: OpenAI) -> None:

@@ -114,6 +114,28 @@ def test_what_cannot_be_followed_is_refused_by_name(client: OpenAI) -> None:
     assert refused.value.param == "stop"
 
 
+def test_the_part_of_a_schema_that_cannot_be_followed_is_told_with_what_to_use(client: OpenAI) -> None:
+    def inside(part: object) -> dict:
+        return {"type": "object", "required": ["a"], "properties": {"z": {"type": "null"}, "a": part}}
+
+    for schema, clues in (
+        (inside({"oneOf": [{"type": "string"}, {"enum": ["x", 1]}]}), ("/properties/a/oneOf", "anyOf")),
+        (inside({"type": "integer", "minimum": 1.2, "maximum": 1.8}), ("/properties/a", "no whole number")),
+        (inside({"type": "number", "multipleOf": 0.07}), ("/properties/a/multipleOf", "0.01")),
+        (inside({"type": "string", "format": "phone"}), ("/properties/a/format", "date-time", "pattern")),
+        (inside({"type": "string", "pattern": "x" * 300 + "("}), ("/properties/a/pattern", "unclosed group")),
+        (inside(False), ("/properties/a", "false")),
+        (False, ("false",)),
+    ):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.chat.completions.create(
+                model=MODEL, messages=messages("x"), max_tokens=5,
+                response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": schema}},
+            )
+        told = refused.value.body["message"]
+        assert all(clue in told for clue in clues) and len(told) < 400 and "coerce" not in told, told
+
+
 def test_a_tool_is_called_its_answer_goes_back_and_deltas_are_openais(client: OpenAI) -> None:
     tool = openai.pydantic_function_tool(Weather)
     asked = messages("What is the weather in Rome?")
@@ -151,7 +173,9 @@ def test_tools_that_make_no_sense_are_refused_by_name(client: OpenAI) -> None:
         ([tool("f"), tool("f")], {}, "tools[1].function.name"),
         ([tool("f", strict=True, parameters={"not": {}})], {}, "tools[0].function.parameters"),
         ([tool(f"f{at}") for at in range(129)], {}, "tools"),
+        ([tool("f", paramters={"type": "object"})], {}, "tools[0].function.paramters"),
         ([tool("f")], {"tool_choice": {"type": "function", "function": {"name": "g"}}}, "tool_choice"),
+        ([], {"extra_body": {"functions": []}}, "functions"),
         ([], {"tool_choice": "required"}, "tool_choice"),
     ):
         with pytest.raises(openai.BadRequestError) as refused:

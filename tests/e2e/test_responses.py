@@ -178,6 +178,12 @@ def test_a_call_streams_as_its_arguments_grow(client: OpenAI) -> None:
         ({"tool_choice": "required"}, "tool_choice"),
         ({"text": {"format": {"type": "json_schema", "name": "n"}}}, "text.format.schema"),
         ({"input": [{"type": "function_call_output", "call_id": "c", "output": "7"}]}, "input[0].call_id"),
+        (
+            {"input": [{"role": "user", "content": "x"},
+                       {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{"}]},
+            "input[1].arguments",
+        ),
+        ({"stream": True, "stream_options": {"x": 1}}, "stream_options.x"),
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "input[0].content[0].type"),
         ({"input": "word " * 20_000}, "input"),
         ({"temperature": 3}, "temperature"),

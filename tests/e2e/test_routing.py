@@ -44,11 +44,11 @@ def test_an_option_changes_its_own_setting_and_a_file_all(endpoint: Corliss, tmp
     assert routing(endpoint) == before["routing"]
     assert before["routing"]["router"] == "least_connections"
     routing(endpoint, "--router", "least_response_time", "--attempts", "3")
-    changed = routing(endpoint, "--hedge-after-ms", "500", "--fallback", "spare,other")
+    changed = routing(endpoint, "--hedge-after-ms", "500", "--fallback", "spare")
     assert (changed["router"], changed["retry"]) == ("least_response_time", {"attempts": 3, "budget_percent": 20})
-    assert (changed["hedge_after_ms"], changed["fallback"]) == (500, ["spare", "other"])
+    assert (changed["hedge_after_ms"], changed["fallback"]) == (500, ["spare"])
     shown = endpoint.cli("endpoints", "routing", "times")
-    assert "least_response_time" in shown and "500 ms" in shown and "spare, other" in shown
+    assert "least_response_time" in shown and "500 ms" in shown and "spare" in shown
     changed = routing(endpoint, "--hedge-after-ms", "none", "--fallback", "")
     assert "hedge_after_ms" not in changed and changed["fallback"] == []
     file = tmp_path / "routing.json"
@@ -68,6 +68,7 @@ def test_an_option_changes_its_own_setting_and_a_file_all(endpoint: Corliss, tmp
         ({"retry": {"atempts": 2}}, "retry.atempts", "atempts"),
         ({"hedge_after_ms": -1}, "hedge_after_ms", "-1"),
         ({"fallback": ["times"]}, "fallback[0]", "itself"),
+        ({"fallback": ["spar"]}, "fallback[0]", "did you mean 'spare'?"),
         ({"rules": [{"when": [{"header": {"name": "a b", "is": "c"}}], "to": "all"}]}, "rules[0].when[0]", "a b"),
         ({"rules": [{"when": [], "to": {"pool": "times"}}]}, "rules[0].to.pool", "itself"),
     ],

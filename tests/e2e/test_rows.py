@@ -132,6 +132,9 @@ def test_columns_are_inputs_by_name(served: Corliss) -> None:
         ({"dataframe_split": {"columns": ["a", "b"], "data": []}}, "at least one row"),
         ({"dataframe_records": [{"a": 1, "b": 2}, {"a": 1}]}, "dataframe_records[1]"),
         ({"inputs": {"y": [[1, 2]]}}, "'x'"),
+        ({"instances": 7}, "instances: must be a list, not 7"),
+        ({"dataframe_split": {"colums": []}}, "'colums' is not known; there are columns, data, index"),
+        ({"dataframe_records": [7]}, "must be an object with a cell for each column, not 7"),
     ],
 )
 def test_mlflow_refuses_in_its_shape(served: Corliss, body: object, clue: str) -> None:

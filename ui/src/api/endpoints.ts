@@ -39,6 +39,8 @@ export interface EndpointView {
   service?: Service;
   replicas: Replica[];
   routing: Routing;
+  /** What it names that is not there, a sentence each; none where all is. */
+  routing_notes?: string[];
   requests_total: number;
   created_ms: number;
   updated_ms: number;

@@ -64,7 +64,10 @@ export interface Release {
   endpoint: string;
   model: string;
   from_version: number;
+  /** Registered model; unknown of releases from before it was kept. */
+  from_model?: string;
   to_version: number;
+  to_model: string;
   plan: ReleasePlan;
   state: ReleaseState;
   /** Counted from 0. */

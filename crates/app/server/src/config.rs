@@ -461,11 +461,40 @@ fn typed(home: &Path, values: &Values, places: Places) -> Result<Config, ConfigE
         },
         remotes: places.remotes,
         sources: places.sources,
-        python: text("serving.python").map(|path| home.join(path)),
-        onnx_runtime: text("serving.onnx_runtime").map(|path| home.join(path)),
+        python: file(
+            home,
+            &text,
+            "serving.python",
+            "an interpreter that is there, such as /usr/bin/python3",
+        )?,
+        onnx_runtime: file(
+            home,
+            &text,
+            "serving.onnx_runtime",
+            "the library's file, such as /opt/onnxruntime/lib/libonnxruntime.so",
+        )?,
         otlp_endpoint: telemetry::otlp_endpoint(&text)?,
         log_filter: text("log.filter").unwrap_or(DEFAULT_LOG_FILTER).to_owned(),
     })
+}
+
+/// The file that a setting names, seen from the home. One that is not there is told at the start, not by the first model
+/// that needs it.
+fn file<'a>(
+    home: &Path,
+    text: &impl Fn(&'static str) -> Option<&'a str>,
+    setting: &'static str,
+    wanted: &'static str,
+) -> Result<Option<PathBuf>, ConfigError> {
+    let Some(value) = text(setting) else {
+        return Ok(None);
+    };
+    let path = home.join(value);
+    if path.is_file() {
+        Ok(Some(path))
+    } else {
+        Err(bad(setting, value, wanted))
+    }
 }
 
 /// An address for clients: scheme, host and perhaps a port, without a slash at the end.
@@ -640,6 +669,8 @@ mod tests {
             "[server]\ntls_ca = 'a'",
             "[server]\nurl = 'https://plain.example'",
             "[server]\nurl = 'http://a/b'",
+            "[serving]\nonnx_runtime = '/not/there/libonnxruntime.so'",
+            "[serving]\npython = '/'",
         ] {
             assert!(load(file, &[]).is_err(), "{file}");
         }

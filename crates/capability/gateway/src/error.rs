@@ -14,6 +14,8 @@ use crate::service::forward::remote::Refusal;
 
 /// An engine's code for a request whose own time was up before it was answered.
 const LATE: &str = "request_deadline_exceeded";
+/// An engine's code for a request that is wrong: only while it followed a format did it find that this is too much work.
+const REFUSED: &str = "invalid_request";
 
 /// An error of this capability.
 #[derive(Debug, thiserror::Error)]
@@ -181,6 +183,7 @@ impl Diagnose for GatewayError {
             Self::Loop { .. } => "upstream_loop",
             Self::WrongWay => "upstream_kind_mismatch",
             Self::Generation(report) if report.code == LATE => LATE,
+            Self::Generation(report) if report.code == REFUSED => REFUSED,
             Self::Generation(_) => "generation_failed",
         }
     }
@@ -206,8 +209,7 @@ impl Diagnose for GatewayError {
             Self::WrongWay => Meaning::Internal,
             Self::Generation(report) if report.retryable => Meaning::Unavailable,
             Self::Generation(report) if report.code == LATE => Meaning::DeadlineExceeded,
-            // Only while it was followed did the engine find that a format is too much work.
-            Self::Generation(report) if report.code == "invalid_request" => Meaning::InvalidInput,
+            Self::Generation(report) if report.code == REFUSED => Meaning::InvalidInput,
             Self::Generation(_) => Meaning::Internal,
         }
     }
@@ -344,12 +346,12 @@ impl GatewayError {
             ),
             Self::Generation(report) => report.code == "engine_stopped",
             // What is too large here is too large there.
-            Self::Upstream(error) => {
-                matches!(
-                    error,
-                    UpstreamError::Unreachable { .. } | UpstreamError::Lost { .. }
-                )
-            }
+            Self::Upstream(error) => matches!(
+                error,
+                UpstreamError::Unreachable { .. }
+                    | UpstreamError::Lost { .. }
+                    | UpstreamError::NotUnderstood { .. }
+            ),
             Self::Service(refusal) => refusal.elsewhere(),
             Self::AttemptTimedOut { .. } => true,
             _ => false,
@@ -381,7 +383,10 @@ impl GatewayError {
             Self::AttemptTimedOut { .. } => true,
             Self::Generation(report) => report.code == "engine_stopped",
             Self::Engine(error) => matches!(error.code(), "engine_connection_lost" | "engine_stopped"),
-            Self::Upstream(error) => matches!(error, UpstreamError::Lost { .. }),
+            Self::Upstream(error) => matches!(
+                error,
+                UpstreamError::Lost { .. } | UpstreamError::NotUnderstood { .. }
+            ),
             Self::Service(refusal) => refusal.is_failure(),
             _ => false,
         }
@@ -436,6 +441,19 @@ impl std::fmt::Display for Micros {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_generation_that_ends_by_its_own_format_is_the_request_s_fault() {
+        let told = |code: &str| {
+            let mut report = ErrorReport::of(&EngineError::Stopped);
+            (report.code, report.retryable) = (code.to_owned(), false);
+            let error = GatewayError::Generation(Box::new(report));
+            (error.code(), error.meaning().http_status())
+        };
+        assert_eq!(told("invalid_request"), ("invalid_request", 400));
+        assert_eq!(told("engine_compute_failed"), ("generation_failed", 500));
+        assert_eq!(told(LATE), (LATE, 504));
+    }
 
     #[test]
     fn money_is_written_with_two_digits_or_as_many_as_it_has() {

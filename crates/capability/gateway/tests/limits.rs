@@ -85,6 +85,28 @@ async fn fifty_at_once_use_together_what_one_may() {
 }
 
 #[tokio::test]
+async fn tokens_are_counted_before_they_are_used() {
+    let peers = [Peer::new(1, Script::Say(vec!["a", "b"]))];
+    let house = house(&store().await, &peers).await;
+    // A prompt of 5 tokens, as the model makes it, and 2 of the answer: ten such, and not one more.
+    house.limit("tester", json!({"tokens_per_minute": 70})).await;
+    let body = chat(json!({"max_tokens": 2}));
+    let answers = join_all((0..50).map(|_| house.ask(CHAT, &body))).await;
+    let allowed = answers.iter().filter(|(status, _)| *status == 200).count();
+    // A token comes back in less than a second.
+    assert!((10..13).contains(&allowed), "{allowed}");
+    assert!(house.used().await["tokens_used"].as_u64().unwrap() <= 70);
+    house.limit("tester", json!({"tokens_per_minute": 10})).await;
+    let (status, answer) = house
+        .ask("/v1/embeddings", &json!({"model": "m", "input": "abc"}))
+        .await;
+    assert_eq!(
+        (status, &answer["error"]["code"]),
+        (400, &json!("request_exceeds_limit"))
+    );
+}
+
+#[tokio::test]
 async fn a_budget_is_never_overspent_and_settles_to_what_was_used() {
     let peers = [Peer::new(1, Script::Say(vec!["a", "b"]))];
     let house = house(&store().await, &peers).await;

@@ -19,6 +19,29 @@ fn one(script: Script) -> [Peer; 1] {
 }
 
 #[tokio::test]
+async fn usage_is_told_at_the_end_or_always() {
+    let peers = [Peer::new(1, Script::Say(vec!["a", "b"]))];
+    let house = House::with(Flavor::Gguf, &peers).await;
+    let usages = async |always: bool| {
+        let options = json!({"include_usage": true, "continuous_usage_stats": always});
+        let body = chat(json!({"stream": true, "stream_options": options}));
+        let events = house.events("/v1/chat/completions", &body).await;
+        let events = events.iter().filter(|event| *event != "[DONE]");
+        let usage = |event: &String| {
+            let event: Value = serde_json::from_str(event).unwrap();
+            (
+                event["usage"]["prompt_tokens"].as_u64(),
+                event["usage"]["completion_tokens"].as_u64(),
+            )
+        };
+        events.map(usage).collect::<Vec<_>>()
+    };
+    let (none, of) = ((None, None), |completion| (Some(5), Some(completion)));
+    assert_eq!(usages(false).await, [none, none, none, none, of(2)]);
+    assert_eq!(usages(true).await, [of(0), of(1), of(2), of(2), of(2)]);
+}
+
+#[tokio::test]
 async fn a_chat_is_answered_whole() {
     let peers = one(Script::Say(vec!["Hel", "lo"]));
     let house = House::with(Flavor::Gguf, &peers).await;
@@ -358,9 +381,26 @@ async fn what_is_wrong_is_said_in_openai_s_shape() {
     );
     let (status, error) = ask(chat(json!({}))).await;
     assert_eq!(
-        (status, error["code"].as_str()),
-        (400, Some("context_length_exceeded"))
+        (status, error["code"].as_str(), error["param"].as_str()),
+        (400, Some("context_length_exceeded"), Some("messages"))
     );
+    for (body, param) in [
+        (
+            json!({"stream": true, "stream_options": {"x": 1}}),
+            "stream_options.x",
+        ),
+        (json!({"max_tokens": 7, "max_completion_tokens": 8}), "max_tokens"),
+        (json!({"max_completion_tokens": 0}), "max_completion_tokens"),
+        (json!({"functions": []}), "functions"),
+        (json!({"structured_outputs": {}}), "structured_outputs"),
+        (
+            json!({"messages": [{"role": "tool", "content": "7", "tool_call_id": "c"}]}),
+            "messages[0].tool_call_id",
+        ),
+    ] {
+        let (status, error) = ask(chat(body)).await;
+        assert_eq!((status, error["param"].as_str()), (400, Some(param)));
+    }
     let (status, error) = ask(chat(json!({"functions": [{"name": "f"}]}))).await;
     assert_eq!(
         (status, error["param"].as_str(), error["code"].as_str()),

@@ -175,6 +175,47 @@ async fn a_new_version_that_fails_costs_nobody_an_answer_and_is_charged_with_it(
     assert_eq!(house.ask(CHAT, &chat(json!({}))).await.0, 200);
 }
 
+#[tokio::test]
+async fn what_only_the_new_version_refuses_the_other_one_answers() {
+    let peers = peers();
+    let house = House::new(GatewayConfig::default()).await;
+    // Nobody lets it try again, and there is no budget: what is released costs nobody an answer all the same.
+    let routing = || serde_json::from_value(json!({"retry": {"attempts": 1, "budget_percent": 0}})).unwrap();
+    for (flavor, path, body) in [
+        (Flavor::Onnx, INFER, json!({"inputs": []})),
+        (Flavor::Gguf, CHAT, chat(json!({}))),
+    ] {
+        release(&house, flavor, &peers, split(100), routing());
+        for refusal in [
+            Script::Refuse(400, "invalid_request"),
+            Script::Refuse(500, "engine_compute_failed"),
+        ] {
+            peers[2].says(refusal);
+            let (new, old) = (done(&house, 4).counts, done(&house, 3).counts);
+            for _ in 0..5 {
+                let (status, answer) = house.ask(path, &body).await;
+                assert_eq!(status, 200, "{path}: {answer}");
+            }
+            let (new, old) = (
+                done(&house, 4).counts.since(&new),
+                done(&house, 3).counts.since(&old),
+            );
+            assert_eq!((new.requests, new.errors), (5, 5), "{path}");
+            assert_eq!((old.requests, old.errors), (5, 0), "{path}");
+        }
+        // What both refuse is wrong, and counts against both.
+        for peer in &peers {
+            peer.says(Script::Refuse(400, "invalid_request"));
+        }
+        let old = done(&house, 3).counts;
+        assert_eq!(house.ask(path, &body).await.0, 400);
+        assert_eq!(done(&house, 3).counts.since(&old).errors, 1);
+        for peer in &peers {
+            peer.says(Script::Say(vec!["ok"]));
+        }
+    }
+}
+
 fn copies(percent: u32) -> Split {
     Split {
         percent: 0,

@@ -478,3 +478,65 @@ async fn tensors_reach_a_service_on_every_surface() {
     let (status, _) = house.ask("/v1/chat/completions", &chat(json!({}))).await;
     assert_eq!(status, 400);
 }
+
+#[tokio::test]
+async fn what_is_no_answer_is_held_against_the_service_though_it_says_200() {
+    let page = says(200, "", "<!doctype html><title>Welcome</title>");
+    for (nonsense, why) in [
+        (page, "a page of a web site"),
+        (says(200, "", ""), "it is empty"),
+        (says(200, "", "\"hello\""), "not a JSON object"),
+    ] {
+        let (wrong, right) = (
+            Service::plays(nonsense, Then::Keep).await,
+            Service::plays(whole(), Then::Keep).await,
+        );
+        let alone = house(ServiceDialect::OpenAi, &[&wrong], retrying(1)).await;
+        for stream in [false, true] {
+            let (status, answer) = alone
+                .ask("/v1/chat/completions", &chat(json!({ "stream": stream })))
+                .await;
+            assert_eq!(
+                (status, &answer["error"]["code"]),
+                (503, &json!("upstream_answer_invalid"))
+            );
+            assert!(
+                answer["error"]["message"].as_str().unwrap().contains(why),
+                "{answer}"
+            );
+        }
+        assert!(alone.gateway.troubles("m")[0].1.contains(why));
+        // Who has another address does not notice.
+        let both = house(ServiceDialect::OpenAi, &[&wrong, &right], retrying(2)).await;
+        for _ in 0..4 {
+            assert_eq!(both.ask("/v1/chat/completions", &chat(json!({}))).await.0, 200);
+        }
+    }
+    let wrong = Service::plays(page, Then::Keep).await;
+    let tensors = house(ServiceDialect::OpenInference, &[&wrong], retrying(1)).await;
+    assert_eq!(
+        tensors
+            .ask("/v2/models/m/infer", &json!({ "inputs": [] }))
+            .await
+            .0,
+        503
+    );
+    assert_eq!(tensors.get("/v2/models/m").await.0, 503);
+}
+
+#[tokio::test]
+async fn an_address_that_is_silent_is_noted_until_it_answers() {
+    let silent = Service::plays("", Then::Hold).await;
+    let routing = json!({ "timeout_ms": 200, "retry": { "attempts": 1 } });
+    let routing: Routing = serde_json::from_value(routing).unwrap();
+    let house = house(ServiceDialect::OpenAi, &[&silent], routing).await;
+    assert!(house.gateway.troubles("m").is_empty());
+    assert_eq!(house.ask("/v1/chat/completions", &chat(json!({}))).await.0, 504);
+    let troubles = house.gateway.troubles("m");
+    assert!(troubles[0].1.contains("0.2"), "{troubles:?}");
+    // The same address, told to be somewhere that answers.
+    let right = Service::plays(whole(), Then::Keep).await;
+    house.route_each(vec![route("m", ServiceDialect::OpenAi, &[&right], retrying(1))]);
+    assert_eq!(house.ask("/v1/chat/completions", &chat(json!({}))).await.0, 200);
+    assert!(house.gateway.troubles("m").is_empty());
+}

@@ -14,7 +14,7 @@ const PREFERRED_MAX: usize = 16;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Batching {
-    /// The most rows of a batch, 1 to 4096. A model that Python runs, and that nobody knows to compute each row by
+    /// The most rows of a batch, 1 to 4096; 32 if not said. A model that Python runs, and that nobody knows to compute each row by
     /// itself, is given joined rows only if this is said; 1 joins none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows_max: Option<u32>,

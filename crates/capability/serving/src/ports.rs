@@ -103,6 +103,8 @@ pub trait Traffic: Send + Sync {
     fn done(&self, endpoint: &str, version: u32) -> Done;
     /// Requests of an endpoint that ended since the server started.
     fn requests(&self, endpoint: &str) -> u64;
+    /// Its replicas whose last request failed by their own fault, and how.
+    fn troubles(&self, endpoint: &str) -> Vec<(ReplicaId, String)>;
 }
 
 /// Remembers what was deployed where.

@@ -41,9 +41,9 @@ pub enum EndpointPhase {
     Deploying,
     /// As it should be.
     Ready,
-    /// It serves with fewer replicas than it should.
+    /// It serves with fewer replicas than it should, or some address of its service failed the last request it got.
     Degraded,
-    /// Its engines end again and again.
+    /// Its engines end again and again, or every address of its service failed the last request it got.
     Failed,
     /// On the way out.
     Stopping,
@@ -133,6 +133,9 @@ pub struct EndpointView {
     pub resources: Resources,
     /// How its requests are routed.
     pub routing: Routing,
+    /// What its routing names that is not there, and what follows, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routing_notes: Vec<String>,
     /// How new versions get out.
     pub release_plan: ReleasePlan,
     /// The release that goes on.
@@ -242,8 +245,13 @@ pub struct ReleaseView {
     pub model: String,
     /// The version that serves until the release is complete.
     pub from_version: u32,
+    /// The registered model that it is of; of releases older than this was kept, unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_model: Option<ModelName>,
     /// The version that is let out.
     pub to_version: u32,
+    /// The registered model that it is of.
+    pub to_model: ModelName,
     /// How.
     pub plan: ReleasePlan,
     /// How it is.

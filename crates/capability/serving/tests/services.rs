@@ -5,7 +5,9 @@
 mod world;
 
 use corliss_policy_serving::Routing;
-use corliss_serving::{ConnectRequest, DeployRequest, EndpointView, MIGRATIONS, RouteService, ServingError};
+use corliss_serving::{
+    ConnectRequest, DeployRequest, EndpointPhase, EndpointView, MIGRATIONS, RouteService, ServingError,
+};
 use corliss_testkit::metastore::for_each_backend;
 use serde_json::{Value, json};
 
@@ -116,6 +118,83 @@ async fn a_name_is_a_models_or_a_services() {
             .map(|one| one.name)
             .collect();
         assert_eq!(names, ["far", "near"]);
+        world.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_whose_addresses_fail_says_so() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let world = World::start(store);
+        let two = json!([{ "url": "http://gpu1:8000/v1" }, { "url": "http://gpu2:8000/v1" }]);
+        let service = connected(&world, json!({ "targets": two })).await;
+        let ids = service
+            .service
+            .unwrap()
+            .targets
+            .into_iter()
+            .map(|target| target.id);
+        for (id, state) in ids.zip([EndpointPhase::Degraded, EndpointPhase::Failed]) {
+            let trouble = (id, "cannot reach it".to_owned());
+            world.traffic.1.lock().unwrap().push(trouble);
+            let endpoint = world.serving.get("far").await.unwrap();
+            assert_eq!(endpoint.state, state);
+        }
+        let endpoint = world.serving.get("far").await.unwrap();
+        assert_eq!(endpoint.replicas_ready, 0);
+        assert_eq!(
+            endpoint.reason.unwrap(),
+            "the last request to http://gpu1:8000/v1 failed: cannot reach it; \
+             the last request to http://gpu2:8000/v1 failed: cannot reach it"
+        );
+        world.traffic.1.lock().unwrap().clear();
+        assert_eq!(
+            world.serving.get("far").await.unwrap().state,
+            EndpointPhase::Ready
+        );
+        world.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routing_names_endpoints_that_are_there_and_notes_what_goes() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let world = World::start(store);
+        connected(&world, json!({})).await;
+        let request = serde_json::from_value(json!({ "model": "digits@champion" })).unwrap();
+        world.serving.deploy("near", request, "ana").await.unwrap();
+        let set = |routing: Value| {
+            let routing: Routing = serde_json::from_value(routing).unwrap();
+            world.serving.set_routing("near", routing)
+        };
+        let refused = set(json!({ "fallback": ["farr"] }))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            refused,
+            "fallback[0] names the endpoint 'farr', which is not there: did you mean 'far'?"
+        );
+        let refused = set(json!({ "rules": [{ "to": { "pool": "another" } }] })).await;
+        assert!(refused.unwrap_err().to_string().contains("rules[0].to.pool"));
+        let kept = world.serving.get("near").await.unwrap();
+        assert!(kept.routing.fallback.is_empty() && kept.routing_notes.is_empty());
+
+        // A version may come later; that it is not there is said.
+        let routing = json!({ "fallback": ["far"], "weights": { "1": 2, "9": 1 } });
+        let endpoint = set(routing).await.unwrap();
+        assert_eq!(
+            endpoint.routing_notes,
+            ["weights.9 names version 9, which no replica serves: its weight does nothing"]
+        );
+        world.serving.remove("far").await.unwrap();
+        let notes = world.serving.get("near").await.unwrap().routing_notes;
+        assert_eq!(
+            notes[1],
+            "fallback[0] names the endpoint 'far', which is not there: it is passed over"
+        );
         world.stop().await;
     })
     .await;

@@ -9,12 +9,13 @@ use bytes::Bytes;
 use corliss_diagnostics::ErrorReport;
 use corliss_upstream::{Answer, Pieces, Upstream, UpstreamError};
 use http::{HeaderValue, Method, Request, StatusCode, header};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::EngineError;
 use crate::protocol::{
-    EmbedRequest, Embeddings, GenerateEvent, GenerateRequest, JSON_LENGTH_HEADER, Metadata, Ready, Stats,
-    TensorMessage,
+    Count, CountRequest, EmbedRequest, Embeddings, GenerateEvent, GenerateRequest, JSON_LENGTH_HEADER,
+    Metadata, Ready, Stats, TensorMessage,
 };
 
 /// Answers other than streams are held in memory up to this size.
@@ -141,10 +142,19 @@ impl EngineClient {
 
     /// Embeds texts (GGUF). Dropping the future withdraws the request.
     pub async fn embed(&self, request: &EmbedRequest) -> Result<Embeddings, EngineError> {
-        let body = serde_json::to_vec(request).map_err(|error| EngineError::Protocol {
+        self.put("/embed", request).await
+    }
+
+    /// Counts tokens (GGUF), and computes nothing.
+    pub async fn count(&self, request: &CountRequest<'_>) -> Result<Count, EngineError> {
+        self.put("/count", request).await
+    }
+
+    async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, EngineError> {
+        let body = serde_json::to_vec(body).map_err(|error| EngineError::Protocol {
             detail: error.to_string(),
         })?;
-        let (status, answer) = self.call(Method::POST, "/embed", Bytes::from(body)).await?;
+        let (status, answer) = self.call(Method::POST, path, Bytes::from(body)).await?;
         if status.is_success() {
             parse(&answer)
         } else {

@@ -1,6 +1,12 @@
 //! The engine's errors: each says which file, input or number is at fault.
 
+use std::time::Duration;
+
 use corliss_diagnostics::{Diagnose, ErrorReport, Meaning};
+
+/// What else can run an ONNX model. It stands in the sentence itself, which is all that an endpoint's reason holds.
+const ONNX_RUNTIME: &str =
+    "ONNX Runtime may run it, if serving.onnx_runtime in config.toml names its library";
 
 /// Everything that can go wrong in an engine process or on the way to it.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +62,18 @@ pub enum EngineError {
     #[error("the model cannot be loaded: {detail}")]
     ModelUnsupported {
         /// The library's reason.
+        detail: String,
+    },
+    /// tract cannot load or run an ONNX model, or not on tensors of these shapes.
+    #[error("the model cannot be run by the engine that is built in: {detail}; {ONNX_RUNTIME}")]
+    OnnxUnsupported {
+        /// Which operator or shape is the matter.
+        detail: String,
+    },
+    /// tract failed to compute an answer.
+    #[error("the model failed to compute: {detail}; {ONNX_RUNTIME}")]
+    OnnxFailed {
+        /// Which operator or shape is the matter.
         detail: String,
     },
     /// Loading it runs code of whoever made it, and nobody allowed that.
@@ -135,10 +153,10 @@ pub enum EngineError {
         retry_after_s: u64,
     },
     /// What a request said about its own time.
-    #[error("the request was not answered within the {deadline_ms} ms that it gave itself")]
+    #[error("the request was not answered within the {} that it gave itself", span(*.after))]
     DeadlineExceeded {
         /// As asked for.
-        deadline_ms: u64,
+        after: Duration,
     },
     /// A request field is wrong.
     #[error("{detail}")]
@@ -233,6 +251,16 @@ pub enum EngineError {
     },
 }
 
+/// A time in the largest unit of which it is a whole number.
+fn span(time: Duration) -> String {
+    let micros = time.as_micros();
+    match (micros % 1_000_000, micros % 1_000) {
+        (0, _) => format!("{} s", micros / 1_000_000),
+        (_, 0) => format!("{} ms", micros / 1_000),
+        _ => format!("{micros} µs"),
+    }
+}
+
 fn pythons(found: &[String]) -> String {
     if found.is_empty() {
         String::new()
@@ -305,7 +333,7 @@ impl Diagnose for EngineError {
             Self::ModelTruncated { .. } => "model_truncated",
             Self::ModelInvalid { .. } => "model_invalid",
             Self::ModelEscapes { .. } => "model_escapes",
-            Self::ModelUnsupported { .. } => "model_unsupported",
+            Self::ModelUnsupported { .. } | Self::OnnxUnsupported { .. } => "model_unsupported",
             Self::ModelRunsCode { .. } => "model_runs_code",
             Self::ModelRaised { .. } => "model_raised",
             Self::PythonMissing { .. } => "python_missing",
@@ -321,7 +349,7 @@ impl Diagnose for EngineError {
             Self::ContextLengthExceeded { .. } => "context_length_exceeded",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::NoSuchRoute { .. } => "engine_no_such_route",
-            Self::Compute { .. } => "engine_compute_failed",
+            Self::Compute { .. } | Self::OnnxFailed { .. } => "engine_compute_failed",
             Self::Stopped => "engine_stopped",
             Self::Unreachable { .. } => "engine_unreachable",
             Self::ConnectionLost { .. } => "engine_connection_lost",
@@ -344,6 +372,7 @@ impl Diagnose for EngineError {
             | Self::ModelInvalid { .. }
             | Self::ModelEscapes { .. }
             | Self::ModelUnsupported { .. }
+            | Self::OnnxUnsupported { .. }
             | Self::ModelRaised { .. }
             | Self::InvalidRequest { .. }
             | Self::ContextLengthExceeded { .. } => Meaning::InvalidInput,
@@ -364,7 +393,9 @@ impl Diagnose for EngineError {
             | Self::Unreachable { .. }
             | Self::ConnectionLost { .. }
             | Self::CpuUnsupported { .. } => Meaning::Unavailable,
-            Self::Compute { .. } | Self::Protocol { .. } | Self::Io { .. } => Meaning::Internal,
+            Self::Compute { .. } | Self::OnnxFailed { .. } | Self::Protocol { .. } | Self::Io { .. } => {
+                Meaning::Internal
+            }
             Self::Remote { status, .. } => meaning_of(*status),
         }
     }
@@ -507,6 +538,18 @@ mod tests {
         assert_eq!(remote.meaning(), local.meaning());
         assert_eq!(remote.hint(), local.hint());
         assert!(remote.retryable());
+    }
+
+    #[test]
+    fn a_deadline_is_told_as_it_was_given() {
+        let told = |micros| {
+            let after = Duration::from_micros(micros);
+            EngineError::DeadlineExceeded { after }.to_string()
+        };
+        assert!(told(1).contains(" 1 µs "), "{}", told(1));
+        assert!(told(1_500).contains(" 1500 µs "));
+        assert!(told(40_000).contains(" 40 ms "));
+        assert!(told(2_000_000).contains(" 2 s "));
     }
 
     #[test]

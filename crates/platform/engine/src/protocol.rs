@@ -3,6 +3,7 @@
 //! The ONNX side speaks the Open Inference Protocol's own JSON, so its bodies pass through unread by
 //! callers; the types here are what both sides must agree on beyond that.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use corliss_diagnostics::ErrorReport;
@@ -296,6 +297,23 @@ pub struct EmbedRequest {
     /// Numbers of each embedding; refused unless it is what the model has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dimensions: Option<u32>,
+}
+
+/// The body of `POST /count` (GGUF): what would be read, of which only the size is wanted. Nothing is computed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CountRequest<'a> {
+    /// Generations, whose prompts are counted.
+    pub prompts: Vec<Cow<'a, GenerateRequest>>,
+    /// Inputs of embeddings.
+    pub inputs: Vec<Cow<'a, EmbedInput>>,
+}
+
+/// The answer to `POST /count`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Tokens of all of it.
+    pub tokens: u64,
 }
 
 /// The answer to `POST /embed`.

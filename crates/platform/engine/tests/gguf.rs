@@ -15,6 +15,7 @@ mod smollm2 {
     mod formats;
     mod scheduling;
 
+    use std::borrow::Cow;
     use std::path::PathBuf;
     use std::time::{Duration, Instant};
 
@@ -23,8 +24,8 @@ mod smollm2 {
     use corliss_engine::EngineArgs;
     use corliss_engine::client::GenerateStream;
     use corliss_engine::protocol::{
-        ChatMessage, EmbedInput, EmbedRequest, EngineState, FinishReason, GenerateEvent, GenerateRequest,
-        Stats, TokenLogprob,
+        ChatMessage, CountRequest, EmbedInput, EmbedRequest, EngineState, FinishReason, GenerateEvent,
+        GenerateRequest, Stats, TokenLogprob,
     };
     use corliss_types::Flavor;
 
@@ -656,6 +657,41 @@ mod smollm2 {
         assert_eq!(field(engine.client.embed(&shorter).await), "dimensions");
         let stats = stats_until(&engine, |stats| stats.running == 0).await;
         assert_eq!((stats.completed_total, stats.failed_total), (7, 0), "{stats:?}");
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a model file; scripts/check --all names one"]
+    async fn what_is_counted_is_what_is_read() {
+        let (engine, _dir) = engine(|_| ()).await;
+        let long = passage();
+        let inputs = [
+            EmbedInput::Text(long.clone()),
+            EmbedInput::Tokens((500..700).collect()),
+        ];
+        let tools = serde_json::from_value(serde_json::json!([
+            {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
+        ]));
+        let with_tools = GenerateRequest {
+            tools: tools.unwrap(),
+            ..chat("Is it raining?", 1)
+        };
+        let prompts = [chat(&long, 1), with_tools];
+        let mut read = 0;
+        for prompt in &prompts {
+            read += u64::from(ask(&engine, prompt).await.prompt_tokens);
+        }
+        let request = EmbedRequest {
+            inputs: inputs.to_vec(),
+            dimensions: None,
+        };
+        read += engine.client.embed(&request).await.unwrap().prompt_tokens;
+        let before = engine.client.stats().await.unwrap().completed_total;
+        let what = CountRequest {
+            prompts: prompts.iter().map(Cow::Borrowed).collect(),
+            inputs: inputs.iter().map(Cow::Borrowed).collect(),
+        };
+        assert_eq!(engine.client.count(&what).await.unwrap().tokens, read);
+        assert_eq!(engine.client.stats().await.unwrap().completed_total, before);
     }
 
     #[tokio::test]

@@ -14,6 +14,9 @@ use crate::UpstreamError;
 use crate::link::Link;
 use crate::upstream::Shared;
 
+/// What an answer is held in that comes in many pieces.
+const BLOCK_BYTES: usize = 1 << 20;
+
 /// Status, headers, and a body that is read as it comes. Its connection is kept for the next request once the
 /// body is read to its end, and closed if this is dropped before.
 pub struct Answer {
@@ -70,16 +73,26 @@ impl Answer {
         let Some(second) = self.chunk().await.transpose()? else {
             return Ok(first);
         };
-        let mut all = BytesMut::from(first);
-        let mut next = Some(second);
+        // In blocks, joined when all is there: one that grew would be copied again and again, and leave as much behind.
+        let (mut bytes, mut blocks, mut next) = (first.len(), vec![BytesMut::from(first)], Some(second));
         while let Some(chunk) = next {
-            if all.len() + chunk.len() > limit_bytes {
+            if bytes + chunk.len() > limit_bytes {
                 return Err(self.too_large(limit_bytes));
             }
-            all.extend_from_slice(&chunk);
+            match blocks.last_mut() {
+                Some(block) if block.capacity() - block.len() >= chunk.len() => {
+                    block.extend_from_slice(&chunk);
+                }
+                _ => {
+                    let mut block = BytesMut::with_capacity(chunk.len().max(bytes.min(BLOCK_BYTES)));
+                    block.extend_from_slice(&chunk);
+                    blocks.push(block);
+                }
+            }
+            bytes += chunk.len();
             next = self.chunk().await.transpose()?;
         }
-        Ok(all.freeze())
+        Ok(blocks.concat().into())
     }
 
     fn too_large(&self, limit_bytes: usize) -> UpstreamError {

@@ -30,6 +30,14 @@ pub enum UpstreamError {
         /// How.
         detail: String,
     },
+    /// What came is no answer to what was asked.
+    #[error("the answer of {place} is not understood: {detail}")]
+    NotUnderstood {
+        /// Where.
+        place: String,
+        /// What it is instead.
+        detail: String,
+    },
     /// An answer that is held in memory is larger than that.
     #[error("the answer of {place} is larger than {limit_bytes} bytes")]
     TooLarge {
@@ -58,6 +66,7 @@ impl Diagnose for UpstreamError {
             Self::BadAddress { .. } => "upstream_address_invalid",
             Self::Unreachable { .. } => "upstream_unreachable",
             Self::Lost { .. } => "upstream_connection_lost",
+            Self::NotUnderstood { .. } => "upstream_answer_invalid",
             Self::TooLarge { .. } => "upstream_answer_too_large",
             Self::Tls { .. } => "upstream_tls_failed",
             Self::BadRequest { .. } => "upstream_request_invalid",
@@ -67,7 +76,10 @@ impl Diagnose for UpstreamError {
     fn meaning(&self) -> Meaning {
         match self {
             Self::BadAddress { .. } => Meaning::InvalidInput,
-            Self::Unreachable { .. } | Self::Lost { .. } | Self::TooLarge { .. } => Meaning::Unavailable,
+            Self::Unreachable { .. }
+            | Self::Lost { .. }
+            | Self::NotUnderstood { .. }
+            | Self::TooLarge { .. } => Meaning::Unavailable,
             Self::Tls { .. } | Self::BadRequest { .. } => Meaning::Internal,
         }
     }

@@ -9,6 +9,7 @@ mod decide;
 pub mod invariants;
 pub mod lifecycle;
 pub mod limits;
+mod named;
 mod plan;
 pub mod release;
 pub mod router;
@@ -16,6 +17,7 @@ mod routing;
 mod view;
 
 pub use decide::decide;
+pub use named::{Named, What};
 pub use plan::{Action, Phase, Plan, Reason};
 pub use routing::{Price, Retry, Routing, RoutingProblem};
 pub use view::{Beside, Crashes, Desired, Limits, Replica, ReplicaState, View};

@@ -72,7 +72,7 @@ impl Engine {
             return Err(SimError::setup(
                 "iteration_ns",
                 "an iteration takes no time",
-                "give at least 1 ns",
+                "give at least a nanosecond, which is 0.001 µs",
             ));
         }
         if self.max_sequences == 0 || self.batch_tokens <= self.max_sequences {

@@ -12,6 +12,7 @@ use corliss_gateway::{
 use corliss_http::ApiError;
 use corliss_serving as serving;
 use corliss_serving::{Batching, DeployRequest, EndpointPhase, EndpointView, Serving, ServingError};
+use corliss_types::ReplicaId;
 use http::HeaderValue;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -128,6 +129,13 @@ impl serving::Traffic for Counted {
     fn requests(&self, endpoint: &str) -> u64 {
         let gateway = self.0.get();
         gateway.map_or(0, |gateway| gateway.requests_total(endpoint))
+    }
+
+    fn troubles(&self, endpoint: &str) -> Vec<(ReplicaId, String)> {
+        let gateway = self.0.get();
+        gateway
+            .map(|gateway| gateway.troubles(endpoint))
+            .unwrap_or_default()
     }
 }
 

@@ -91,7 +91,7 @@ impl Gateway {
         };
         let result = match result {
             Ok(result) => result,
-            Err(_) => Err(GatewayError::deadline(watch.endpoint().name().to_owned(), limit)),
+            Err(_) => Err(watch.out_of_time(limit)),
         };
         match result {
             Ok((lease, answer)) => Ok(Answered {

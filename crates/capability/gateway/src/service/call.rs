@@ -41,7 +41,7 @@ enum Within {
     All,
     Version(u32),
     These(Vec<ReplicaId>),
-    /// While a version is released: to that one, and elsewhere only if it fails there.
+    /// While a version is released: to that one, and elsewhere only if that one does not answer it.
     Released(u32),
     /// While a version is released: to the others.
     NotReleased,
@@ -246,6 +246,11 @@ impl Call {
             Within::Released(_) | Within::NotReleased => Some(Among::These(others)),
             _ => None,
         }
+    }
+
+    /// Whether it came to this version because that one is being released, so that another one may answer what it does not.
+    pub(crate) fn falls_back_from(&self, version: u32) -> bool {
+        matches!(self.within.as_ref(), Within::Released(released) if *released == version)
     }
 
     /// A copy of it for this version.

@@ -1,12 +1,10 @@
 //! Embeddings, from whichever replica of a language model answers.
 
-use corliss_engine::protocol::{EmbedInput, EmbedRequest, Embeddings};
+use corliss_engine::protocol::{EmbedRequest, Embeddings};
 
 use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::call::Call;
-use crate::service::prompt;
-use crate::service::quota::Bound;
 use crate::service::timing::PromptTokens;
 use crate::service::way::Way;
 
@@ -25,11 +23,7 @@ impl Gateway {
             all: u32::try_from(embeddings.prompt_tokens).unwrap_or(u32::MAX),
             cached: 0,
         };
-        let bytes = request.inputs.iter().map(|input| match input {
-            EmbedInput::Text(text) => text.len() as u64,
-            EmbedInput::Tokens(tokens) => prompt::bytes_of(tokens.len() as u64),
-        });
-        let bound = Bound::of_bytes(bytes.sum());
+        let bound = self.bound_of_embeddings(call, request).await;
         self.ask(call, self.config.generate_timeout, bound, question, size)
             .await
     }

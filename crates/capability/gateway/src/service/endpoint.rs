@@ -49,6 +49,8 @@ struct State {
 }
 
 struct Replica {
+    /// What it was to blame for last, unless it answered since.
+    trouble: Option<Box<str>>,
     way: Way,
     version: u32,
     weight: u32,
@@ -109,6 +111,9 @@ impl Lease {
         let latency_us = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
         self.charged.fetch_sub(self.prompt_tokens, Ordering::Relaxed);
         let settled = RouterEvent::Settled(&self.replica, self.prompt_tokens);
+        if let Some(replica) = state.replicas.get_mut(&self.replica) {
+            replica.trouble = None;
+        }
         for event in [
             RouterEvent::Answered(&self.replica),
             RouterEvent::Measured(&self.replica, latency_us, now),
@@ -131,8 +136,9 @@ impl Lease {
         } else if error.is_failure_of_replica() {
             RouterEvent::Failed(&self.replica, now)
         } else {
-            return;
+            return self.endpoint.silent(&self.replica, error);
         };
+        self.endpoint.troubled(&self.replica, error);
         self.endpoint.state().router.on_event(event);
     }
 }
@@ -168,11 +174,12 @@ impl Endpoint {
         let mut state = self.state();
         let mut replicas = BTreeMap::new();
         for replica in &route.replicas {
-            let way = match state.replicas.remove(&replica.id) {
-                Some(known) if known.way.leads_to(&replica.way) => known.way,
-                _ => Way::to(&replica.way),
+            let (way, trouble) = match state.replicas.remove(&replica.id) {
+                Some(known) if known.way.leads_to(&replica.way) => (known.way, known.trouble),
+                _ => (Way::to(&replica.way), None),
             };
             let known = Replica {
+                trouble,
                 way,
                 version: replica.version,
                 weight: replica.weight,
@@ -399,6 +406,36 @@ impl Endpoint {
         let (state, among) = (self.state(), call.among());
         let mut replicas = state.replicas.iter();
         replicas.any(|(id, replica)| !tried.contains(id) && admits(&among, id, replica.version))
+    }
+
+    /// Whether a replica takes requests that is of no version being released, and not among these.
+    pub(crate) fn has_proven(&self, tried: &[ReplicaId]) -> bool {
+        self.state().not_released.iter().any(|id| !tried.contains(id))
+    }
+
+    /// Notes what a replica is to blame for, for those who look at it.
+    fn troubled(&self, replica: &ReplicaId, error: &GatewayError) {
+        let trouble = error.to_string().into();
+        if let Some(replica) = self.state().replicas.get_mut(replica) {
+            replica.trouble = Some(trouble);
+        }
+    }
+
+    /// The same if it gave no answer in all the time that the request had. Nothing more follows from that: an answer may
+    /// be long.
+    pub(crate) fn silent(&self, replica: &ReplicaId, error: &GatewayError) {
+        if matches!(error, GatewayError::DeadlineExceeded { .. }) {
+            self.troubled(replica, error);
+        }
+    }
+
+    /// Replicas whose last request failed by their own fault, and how.
+    pub(crate) fn troubles(&self) -> Vec<(ReplicaId, String)> {
+        let state = self.state();
+        let replicas = state.replicas.iter();
+        replicas
+            .filter_map(|(id, replica)| Some((id.clone(), replica.trouble.as_deref()?.to_owned())))
+            .collect()
     }
 
     /// Takes one further attempt out of the budget; false if there is none.

@@ -2,6 +2,7 @@
 
 mod ask;
 pub(crate) mod call;
+mod count;
 mod embed;
 pub(crate) mod endpoint;
 pub mod engines;
@@ -28,6 +29,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use corliss_clock::Sources;
 use corliss_metastore::Metastore;
+use corliss_types::ReplicaId;
 use corliss_upstream::BaseUrl;
 use tokio::sync::watch;
 
@@ -131,6 +133,13 @@ impl Gateway {
         endpoint
             .map(|endpoint| endpoint.versions.read(version))
             .unwrap_or_default()
+    }
+
+    /// Replicas of an endpoint whose last request failed by their own fault, and how.
+    #[must_use]
+    pub fn troubles(&self, endpoint: &str) -> Vec<(ReplicaId, String)> {
+        let endpoint = self.endpoint(endpoint);
+        endpoint.map(|endpoint| endpoint.troubles()).unwrap_or_default()
     }
 
     /// Requests of an endpoint that ended since it became known, copies aside.

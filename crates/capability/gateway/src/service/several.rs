@@ -14,7 +14,7 @@ use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::call::Call;
 use crate::service::generate::{Generation, Piece, Taken, Whole};
-use crate::service::quota::{Bound, Meter};
+use crate::service::quota::Meter;
 use crate::service::timing::PromptTokens;
 
 /// Pieces that may wait to be sent before the generations are made to wait.
@@ -90,7 +90,7 @@ impl Gateway {
         requests: &[GenerateRequest],
         of_one_prompt: usize,
     ) -> Result<Meter, Failed> {
-        let bound = Bound::of(requests, of_one_prompt);
+        let bound = self.bound_of_generations(call, requests, of_one_prompt).await;
         self.meter(call, bound).await.map_err(|error| Failed(0, error))
     }
 
@@ -235,6 +235,11 @@ impl Generations {
         &self.prompts
     }
 
+    /// Tokens of their answers so far, all together.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answers.iter().sum()
+    }
+
     /// The next piece of any of them, and whose it is. Nothing follows an error.
     ///
     /// # Errors
@@ -276,6 +281,6 @@ impl Generations {
             self.open = self.open.saturating_sub(1);
         }
         self.meter.prompts(&self.prompts, self.of_one_prompt);
-        self.meter.answers(self.answers.iter().sum());
+        self.meter.answers(self.answered());
     }
 }

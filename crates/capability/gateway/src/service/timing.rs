@@ -159,14 +159,21 @@ impl Watch {
         self.ended(None);
     }
 
-    /// After a failed attempt: goes on if another replica may do better and there is one that may be asked.
+    /// After a failed attempt: goes on if another replica may do better and there is one that may be asked. What a version
+    /// does not answer that is being released, for whatever reason, is asked of one that has proven itself, out of no budget:
+    /// without the release that one had the request anyway.
     ///
     /// # Errors
     /// The failure, if not.
     pub(crate) fn again(&mut self, lease: &Lease, error: GatewayError) -> Result<(), GatewayError> {
         let now = self.sources.clock.now();
         lease.blamed(&error, now);
-        if !error.elsewhere() || !self.may_ask_another(now) {
+        let goes_on = if self.call.falls_back_from(lease.version) {
+            self.endpoint().has_proven(&self.tried)
+        } else {
+            error.elsewhere() && self.may_ask_another(now)
+        };
+        if !goes_on {
             return Err(error);
         }
         lease.counters.failed_attempt();
@@ -180,6 +187,15 @@ impl Watch {
         self.tried.len() < attempts
             && self.endpoint().has_other(&self.call, &self.tried)
             && self.endpoint().withdraw_attempt(now)
+    }
+
+    /// That nobody answered within this time, which is noted of the replica that was asked last.
+    pub(crate) fn out_of_time(&self, allowed: Duration) -> GatewayError {
+        let error = GatewayError::deadline(self.endpoint().name().to_owned(), allowed);
+        if let Some((replica, ..)) = &self.asked {
+            self.endpoint().silent(replica, &error);
+        }
+        error
     }
 
     /// It ended. Said again it changes nothing.

@@ -5,7 +5,7 @@ use corliss_types::ReplicaId;
 
 use super::endpoint::{EndpointReconciler, Live};
 use crate::ServingError;
-use crate::store::{self, EndpointRow, ReplicaRow};
+use crate::store::{self, EndpointRow, Failure, ReplicaRow};
 use crate::types::ReplicaPhase;
 
 /// Ended replicas that an endpoint still shows.
@@ -107,8 +107,8 @@ impl EndpointReconciler {
         Ok(())
     }
 
-    /// Why the newest replica that failed did.
-    pub(super) async fn last_failure(&self, row: &EndpointRow) -> Result<Option<String>, ServingError> {
+    /// How the newest replica that failed did.
+    pub(super) async fn last_failure(&self, row: &EndpointRow) -> Result<Option<Failure>, ServingError> {
         if row.crashes == 0 {
             return Ok(None);
         }

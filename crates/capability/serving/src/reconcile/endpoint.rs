@@ -218,7 +218,7 @@ impl EndpointReconciler {
         let mut replicas = live.replicas.iter();
         let queued = replicas.find(|replica| replica.phase == ReplicaPhase::Queued);
         let waits = queued.and_then(|replica| replica.reason.as_deref());
-        let sentence = words::sentence(&plan, view.now, last_failure.as_deref(), waits);
+        let sentence = words::sentence(&plan, view.now, last_failure.as_ref(), waits);
         let words = [not_followed, live.release_words(), sentence];
         let reasons: Vec<String> = words.into_iter().flatten().collect();
         let reason = (!reasons.is_empty()).then(|| reasons.join("; "));

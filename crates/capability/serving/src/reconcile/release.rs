@@ -9,7 +9,7 @@ use corliss_types::{ReleaseId, Timestamp};
 use super::endpoint::{EndpointReconciler, Live};
 use crate::routes::RouteRelease;
 use crate::service::releases::step_view;
-use crate::store::{self, Desired, EndpointRow, ReleaseRow, Target};
+use crate::store::{self, Desired, EndpointRow, Failure, ReleaseRow, Target};
 use crate::types::ReleaseState;
 use crate::{DeployedModel, ServingError};
 use corliss_diagnostics::counted;
@@ -90,15 +90,12 @@ impl EndpointReconciler {
         let Breach::Crashes { crashes } = breach else {
             return Ok(words(row.from, breach));
         };
-        let (endpoint, failures) = (row.endpoint.clone(), counted(*crashes, "start", "starts"));
+        let endpoint = row.endpoint.clone();
         let store = &self.serving.parts.store;
         let failure = store
             .read(move |tx| Ok::<_, ServingError>(store::last_failure_of(tx, &endpoint, version)?))
             .await?;
-        let failure = failure.map(|failure| format!(": {failure}")).unwrap_or_default();
-        Ok(format!(
-            "{failures} of version {version} failed in a row{failure}"
-        ))
+        Ok(crashed(*crashes, version, failure.as_ref()))
     }
 
     /// A replica of the version that is being released ended by itself.
@@ -324,6 +321,24 @@ pub(super) fn followed(current: &Desired, model: DeployedModel, flavor: corliss_
     }
 }
 
+/// That replicas of a version ended by themselves so often, and how the last one did.
+fn crashed(crashes: u32, version: u32, last: Option<&Failure>) -> String {
+    let what = match last {
+        Some(last) if last.was_ready => format!(
+            "{} of version {version} ended by themselves in a row",
+            counted(crashes, "replica", "replicas")
+        ),
+        _ => format!(
+            "{} of version {version} failed in a row",
+            counted(crashes, "start", "starts")
+        ),
+    };
+    match last {
+        Some(last) => format!("{what}: {}", last.reason),
+        None => what,
+    }
+}
+
 fn words(old: u32, breach: &Breach) -> String {
     match breach {
         Breach::Crashes { crashes } => format!("{} failed in a row", counted(*crashes, "start", "starts")),
@@ -383,6 +398,22 @@ fn millis(us: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_ran_and_ended_is_no_start_that_failed() {
+        let failure = |was_ready| Failure {
+            reason: "it was killed by signal 9".to_owned(),
+            was_ready,
+        };
+        assert_eq!(
+            crashed(3, 2, Some(&failure(true))),
+            "3 replicas of version 2 ended by themselves in a row: it was killed by signal 9"
+        );
+        assert_eq!(
+            crashed(3, 2, Some(&failure(false))),
+            "3 starts of version 2 failed in a row: it was killed by signal 9"
+        );
+    }
 
     #[test]
     fn a_breach_is_told_with_what_was_seen() {

@@ -5,12 +5,12 @@ use std::fs::Metadata;
 use corliss_diagnostics::nearest;
 use corliss_engine::{EngineError, model_dir};
 use corliss_metastore::Tx;
+use corliss_policy_serving::RoutingProblem;
 use corliss_policy_serving::release::{ReleasePlan, Strategy};
-use corliss_policy_serving::{Routing, RoutingProblem};
 use corliss_types::{Flavor, ModelName, ReleaseId, Resources, Timestamp};
 
 use super::Serving;
-use crate::services::{delete_service, get_service, set_service_routing};
+use crate::services::{delete_service, get_service};
 use crate::store::{self, Desired, EndpointRow, ReleaseRow, Target};
 use crate::types::{DeployRequest, EndpointView};
 use crate::{DeployedModel, ServingError};
@@ -72,31 +72,6 @@ impl Serving {
             request.replicas.unwrap_or(known.0),
             request.resources.unwrap_or(known.1),
         ))
-    }
-
-    /// Stores how an endpoint's requests are routed. Its replicas go on as they are, and so do requests on their way.
-    pub async fn set_routing(&self, name: &str, routing: Routing) -> Result<EndpointView, ServingError> {
-        let checked = routing.check(name);
-        checked.map_err(|RoutingProblem { field, problem }| ServingError::Invalid { field, problem })?;
-        let (owned, now) = (name.to_owned(), self.parts.sources.clock.now());
-        let text = serde_json::to_string(&routing).map_err(|error| ServingError::Invalid {
-            field: "rules".to_owned(),
-            problem: error.to_string(),
-        })?;
-        let found = self
-            .parts
-            .store
-            .write(move |tx| {
-                let is_endpoint = store::set_routing(tx, &owned, &text, now)?;
-                Ok::<_, ServingError>(is_endpoint || set_service_routing(tx, &owned, &text, now)?)
-            })
-            .await?;
-        if !found {
-            return Err(self.not_found(name).await);
-        }
-        self.wake.signal();
-        self.publish_services().await?;
-        self.get(name).await
     }
 
     /// Lets an endpoint go away: its replicas finish their requests and end.

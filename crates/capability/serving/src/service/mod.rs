@@ -2,6 +2,7 @@
 
 mod deploy;
 pub(crate) mod releases;
+mod routing;
 mod view;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! Endpoints as shown.
 
 use super::Serving;
+use super::routing::note_absent;
 use crate::ServingError;
 use crate::services::{self, list_services};
 use crate::store::{self, EndpointRow, ReleaseRow, ReplicaRow};
@@ -25,11 +26,13 @@ impl Serving {
         };
         let endpoints = endpoints.into_iter().map(view);
         let services = services.into_iter().map(|row| {
-            let requests = self.parts.traffic.requests(&row.name);
-            services::view(row, requests)
+            let traffic = &self.parts.traffic;
+            let (requests, troubles) = (traffic.requests(&row.name), traffic.troubles(&row.name));
+            services::view(row, requests, &troubles)
         });
         let mut all: Vec<EndpointView> = endpoints.chain(services).collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
+        note_absent(&mut all);
         Ok(all)
     }
 
@@ -68,6 +71,7 @@ impl Serving {
             replicas_desired: row.desired.replicas,
             resources: row.desired.resources,
             routing: row.routing,
+            routing_notes: Vec::new(),
             release_plan: row.release_plan,
             release,
             allow_pickle: row.desired.allow_pickle,

@@ -114,9 +114,19 @@ fn context(name: &str) -> String {
     format!("key of the service behind endpoint {name}")
 }
 
-/// A service as an endpoint is shown, which so many requests were made to.
-pub(crate) fn view(row: ServiceRow, requests_total: u64) -> EndpointView {
+/// A service as an endpoint is shown, which so many requests were made to, and some of whose addresses failed the last
+/// one that they were given.
+pub(crate) fn view(row: ServiceRow, requests_total: u64, troubles: &[(ReplicaId, String)]) -> EndpointView {
     let count = u32::try_from(row.targets.len()).unwrap_or(u32::MAX);
+    let troubled: Vec<String> = row
+        .targets
+        .iter()
+        .filter_map(|target| {
+            let (_, trouble) = troubles.iter().find(|(id, _)| *id == target.id)?;
+            Some(format!("the last request to {} failed: {trouble}", target.url))
+        })
+        .collect();
+    let ready = count.saturating_sub(u32::try_from(troubled.len()).unwrap_or(u32::MAX));
     EndpointView {
         name: row.name,
         model: row.model.clone(),
@@ -124,12 +134,17 @@ pub(crate) fn view(row: ServiceRow, requests_total: u64) -> EndpointView {
         desired_version: 1,
         serving_version: Some(1),
         flavor: Flavor::Other,
-        state: EndpointPhase::Ready,
-        reason: None,
+        state: match ready {
+            _ if ready == count => EndpointPhase::Ready,
+            0 => EndpointPhase::Failed,
+            _ => EndpointPhase::Degraded,
+        },
+        reason: (!troubled.is_empty()).then(|| troubled.join("; ")),
         replicas_desired: count,
-        replicas_ready: count,
+        replicas_ready: ready,
         resources: Resources::default(),
         routing: row.routing,
+        routing_notes: Vec::new(),
         batching: Default::default(),
         release_plan: Default::default(),
         release: None,
@@ -160,7 +175,7 @@ fn check(name: &str, request: &ConnectRequest) -> Result<Vec<BaseUrl>, ServingEr
         return Err(invalid("model", "must have between 1 and 500 bytes"));
     }
     if request.targets.is_empty() || request.targets.len() > TARGETS_MAX {
-        return Err(invalid("targets", "must be between 1 and 64"));
+        return Err(invalid("targets", "must be 1 to 64 addresses"));
     }
     if let Some(Some(key)) = &request.api_key
         && (key.is_empty() || key.len() > KEY_MAX_BYTES || !key.bytes().all(|byte| byte.is_ascii_graphic()))

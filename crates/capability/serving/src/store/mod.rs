@@ -16,8 +16,8 @@ pub use releases::{
     supersede_release, update_release,
 };
 pub use replicas::{
-    ReplicaRow, insert_replica, last_failure, last_failure_of, list_replicas, live_replicas, prune_ended,
-    set_job, set_replica_phase,
+    Failure, ReplicaRow, insert_replica, last_failure, last_failure_of, list_replicas, live_replicas,
+    prune_ended, set_job, set_replica_phase,
 };
 
 /// The schema.
@@ -111,6 +111,10 @@ pub const MIGRATIONS: Migrations = Migrations {
         "
     ALTER TABLE serving_endpoints ADD COLUMN batching TEXT NOT NULL DEFAULT '{}';
     ALTER TABLE serving_endpoints ADD COLUMN settings_ms BIGINT NOT NULL DEFAULT 0;
+    ",
+        // Of which model a version was that a release began beside is not known of those that have begun.
+        "
+    ALTER TABLE serving_releases ADD COLUMN from_model TEXT;
     ",
     ],
 };

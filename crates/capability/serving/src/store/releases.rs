@@ -69,6 +69,8 @@ pub struct ReleaseRow {
     pub endpoint: String,
     /// The version that serves until it is complete.
     pub from: u32,
+    /// The registered model that it is of, where that is known.
+    pub from_model: Option<ModelName>,
     /// What it is to bring.
     pub target: Target,
     /// How.
@@ -114,6 +116,7 @@ impl ReleaseRow {
             id,
             endpoint: endpoint.name.clone(),
             from: endpoint.desired.version,
+            from_model: Some(endpoint.desired.model.clone()),
             target,
             plan,
             state: ReleaseState::Running,
@@ -148,6 +151,7 @@ fn release(row: &Row) -> Result<ReleaseRow, StoreError> {
         id: row.parse("id")?,
         endpoint: row.text("endpoint")?,
         from: count(row, "from_version")?,
+        from_model: row.opt_parse("from_model")?,
         target: json::read(row, "target")?,
         plan: json::read(row, "plan")?,
         state: ReleaseState::from_name(&state).ok_or_else(|| StoreError::Malformed {
@@ -172,8 +176,8 @@ fn release(row: &Row) -> Result<ReleaseRow, StoreError> {
 pub fn insert_release(tx: &mut dyn Tx, row: &ReleaseRow) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO serving_releases (id, endpoint, from_version, target, plan, state, step, begun_ms, crashes,
-             last_crash_ms, reason, started_by, steps, generation, created_ms, updated_ms, ended_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, NULL, 0, 0, NULL, $7, '[]', 1, $8, $8, NULL)",
+             last_crash_ms, reason, started_by, steps, generation, created_ms, updated_ms, ended_ms, from_model)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, NULL, 0, 0, NULL, $7, '[]', 1, $8, $8, NULL, $9)",
         &[
             (&row.id).into(),
             (&row.endpoint).into(),
@@ -183,6 +187,7 @@ pub fn insert_release(tx: &mut dyn Tx, row: &ReleaseRow) -> Result<(), StoreErro
             row.state.as_str().into(),
             row.by.clone().into(),
             row.created.into(),
+            row.from_model.as_ref().map(ToString::to_string).into(),
         ],
     )?;
     tx.execute(

@@ -142,23 +142,39 @@ pub fn prune_ended(tx: &mut dyn Tx, endpoint: &str, keep: u32) -> Result<(), Sto
     Ok(())
 }
 
-/// Why the newest replica of an endpoint that gives a reason for its end did end.
-pub fn last_failure(tx: &mut dyn Tx, endpoint: &str) -> Result<Option<String>, StoreError> {
-    let sql = "SELECT reason FROM serving_replicas
+/// How a replica ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Why, in a sentence.
+    pub reason: String,
+    /// Whether it had taken requests: it was no start that failed.
+    pub was_ready: bool,
+}
+
+fn failure(row: &Row) -> Result<Failure, StoreError> {
+    Ok(Failure {
+        reason: row.text("reason")?,
+        was_ready: row.opt_timestamp("ready_ms")?.is_some(),
+    })
+}
+
+/// How the newest replica of an endpoint ended that gives a reason for its end.
+pub fn last_failure(tx: &mut dyn Tx, endpoint: &str) -> Result<Option<Failure>, StoreError> {
+    let sql = "SELECT reason, ready_ms FROM serving_replicas
                WHERE endpoint = $1 AND reason IS NOT NULL AND phase IN ('failed', 'stopping', 'stopped')
                ORDER BY id DESC LIMIT 1";
     tx.query_opt(sql, &[endpoint.into()])?
-        .map(|row| row.text("reason"))
+        .as_ref()
+        .map(failure)
         .transpose()
 }
 
-/// Why the newest replica of a version that gives a reason for its end did end.
-pub fn last_failure_of(tx: &mut dyn Tx, endpoint: &str, version: u32) -> Result<Option<String>, StoreError> {
-    let sql = "SELECT reason FROM serving_replicas
+/// How the newest replica of a version ended that gives a reason for its end.
+pub fn last_failure_of(tx: &mut dyn Tx, endpoint: &str, version: u32) -> Result<Option<Failure>, StoreError> {
+    let sql = "SELECT reason, ready_ms FROM serving_replicas
                WHERE endpoint = $1 AND version = $2 AND reason IS NOT NULL
                    AND phase IN ('failed', 'stopping', 'stopped')
                ORDER BY id DESC LIMIT 1";
-    tx.query_opt(sql, &[endpoint.into(), version.into()])?
-        .map(|row| row.text("reason"))
-        .transpose()
+    let found = tx.query_opt(sql, &[endpoint.into(), version.into()])?;
+    found.as_ref().map(failure).transpose()
 }

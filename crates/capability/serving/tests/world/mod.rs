@@ -209,7 +209,7 @@ impl Lineage for Orders {
 
 /// What versions are said to have done; a new server knows of nothing.
 #[derive(Default)]
-pub struct Requests(Mutex<BTreeMap<u32, Done>>);
+pub struct Requests(Mutex<BTreeMap<u32, Done>>, pub Mutex<Vec<(ReplicaId, String)>>);
 
 impl Requests {
     /// So many more requests of a version, of which so many failed.
@@ -230,6 +230,10 @@ impl Traffic for Requests {
     fn requests(&self, _: &str) -> u64 {
         let done = self.0.lock().unwrap();
         done.values().map(|done| done.counts.requests).sum()
+    }
+
+    fn troubles(&self, _: &str) -> Vec<(ReplicaId, String)> {
+        self.1.lock().unwrap().clone()
     }
 }
 

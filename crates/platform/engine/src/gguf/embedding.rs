@@ -106,7 +106,11 @@ pub(super) fn prepare(
     })
 }
 
-fn tokens(input: &EmbedInput, field: &str, loaded: &Loaded) -> Result<Vec<LlamaToken>, EngineError> {
+pub(super) fn tokens(
+    input: &EmbedInput,
+    field: &str,
+    loaded: &Loaded,
+) -> Result<Vec<LlamaToken>, EngineError> {
     let tokens = match input {
         EmbedInput::Text(text) => request::text_tokens(text, loaded, true)?,
         EmbedInput::Tokens(tokens) => request::given_tokens(tokens, field, loaded)?,

@@ -55,7 +55,8 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::protocol::{
-    EmbedRequest, Embeddings, GenerateEvent, GenerateRequest, LanguageMetadata, Metadata, Stats,
+    AnswerFormat, Count, CountRequest, EmbedRequest, Embeddings, GenerateEvent, GenerateRequest,
+    LanguageMetadata, Metadata, Stats,
 };
 use crate::{EngineArgs, EngineError};
 use corliss_types::Flavor;
@@ -168,7 +169,25 @@ impl GgufEngine {
                 Err(error) => return Err(error),
             }
         }
+        self.strict_schemas(request).await?;
         Err(refused)
+    }
+
+    /// Refuses the first tool whose schema cannot be followed by itself, of those that must be.
+    async fn strict_schemas(&self, request: &GenerateRequest) -> Result<(), EngineError> {
+        for (at, tool) in request.tools.iter().enumerate().filter(|(_, tool)| tool.strict) {
+            let Some(schema) = &tool.parameters else {
+                continue;
+            };
+            let format = AnswerFormat::JsonSchema(schema.clone());
+            match self.compiler.compile_checked(&format).await {
+                Err(EngineError::InvalidRequest { detail, .. }) => {
+                    return Err(EngineError::invalid(format!("tools[{at}].parameters"), detail));
+                }
+                other => drop(other?),
+            }
+        }
+        Ok(())
     }
 
     /// Checks and queues a request for embeddings and waits for them. Dropping the future cancels it.
@@ -177,6 +196,20 @@ impl GgufEngine {
         let job = embedding::prepare(request, &self.loaded, answer)?;
         self.queue.push_embedding(job)?;
         answered.await.unwrap_or(Err(EngineError::Stopped))
+    }
+
+    /// The size of what would be read, as the model's own vocabulary and template make it.
+    pub fn count(&self, request: &CountRequest<'_>) -> Result<Count, EngineError> {
+        let mut tokens = 0;
+        for prompt in &request.prompts {
+            tokens += request::prompt(prompt, &self.loaded)?.len();
+        }
+        for (at, input) in request.inputs.iter().enumerate() {
+            tokens += embedding::tokens(input, &format!("inputs[{at}]"), &self.loaded)?.len();
+        }
+        Ok(Count {
+            tokens: tokens as u64,
+        })
     }
 
     /// Counters.

@@ -189,7 +189,8 @@ fn fit(prompt_tokens: usize, wanted: Option<u32>, context_tokens: u32) -> Result
     }
 }
 
-fn prompt(request: &GenerateRequest, loaded: &Loaded) -> Result<Vec<LlamaToken>, EngineError> {
+/// The tokens that are read.
+pub(super) fn prompt(request: &GenerateRequest, loaded: &Loaded) -> Result<Vec<LlamaToken>, EngineError> {
     let tokens = match (&request.messages, &request.prompt, &request.prompt_tokens) {
         (Some(messages), None, None) => chat(request, messages, loaded)?,
         (None, Some(text), None) => text_tokens(text, loaded, true)?,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use corliss_diagnostics::ErrorReport;
 
 use super::cache::{Cache, shapes};
-use super::constraint::plain;
+use super::constraint;
 use super::embedder::Embedder;
 use super::loaded::{Loaded, unsupported};
 use super::patience::Chooser;
@@ -346,8 +346,7 @@ impl Worker<'_> {
                     timing: Some(sequence.job.spent.told()),
                 }),
                 Some(Ending::Lost(reason)) => {
-                    let reason = plain(reason);
-                    let detail = format!("the answer's format takes too much work to follow ({reason})");
+                    let detail = format!("the answer's format {}", constraint::told(reason));
                     let error = ErrorReport::of(&EngineError::invalid("format", detail));
                     sequence.send(GenerateEvent::Error { error });
                 }
@@ -436,7 +435,8 @@ fn cells(cache: &Cache<'_>, job: &Job) -> usize {
 }
 
 fn late(job: &Job) -> ErrorReport {
+    let after_ms = job.deadline.map_or(0, |deadline| deadline.after_ms);
     ErrorReport::of(&EngineError::DeadlineExceeded {
-        deadline_ms: job.deadline.map_or(0, |deadline| deadline.after_ms),
+        after: Duration::from_millis(after_ms),
     })
 }

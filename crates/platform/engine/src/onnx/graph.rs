@@ -8,12 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tract_onnx::pb;
 use tract_onnx::prelude::{
     InferenceFact, InferenceModel, InferenceModelExt, IntoTValue, IntoTensor, TValue, TVec, Tensor,
-    TypedModel, TypedSimplePlan,
+    TractResult, TypedModel, TypedSimplePlan,
 };
 
 use super::declared::Declared;
+use super::words;
 use crate::EngineError;
 use crate::model_dir::read_onnx;
 use crate::predict::{Model, Named, TensorSpec};
@@ -37,8 +39,15 @@ impl Graph {
     /// Reads a model and proves that tract can run it.
     pub fn load(path: &Path) -> Result<Self, EngineError> {
         let proto = read_onnx(path)?;
+        Self::read(&proto, path).map_err(|error| match (error, words::unknown_operators(&proto)) {
+            (EngineError::OnnxUnsupported { .. }, Some(detail)) => EngineError::OnnxUnsupported { detail },
+            (error, _) => error,
+        })
+    }
+
+    fn read(proto: &pb::ModelProto, path: &Path) -> Result<Self, EngineError> {
         let dir = path.parent().and_then(Path::to_str);
-        let parsed = guarded(|| tract_onnx::onnx().parse(&proto, dir))?;
+        let parsed = guarded(|| tract_onnx::onnx().parse(proto, dir))?;
         if !parsed.unresolved_inputs.is_empty() {
             let names = parsed.unresolved_inputs.join(", ");
             return Err(EngineError::ModelUnsupported {
@@ -47,7 +56,7 @@ impl Graph {
         }
         let loaded = Self {
             model: parsed.model,
-            declared: Declared::of(&proto)?,
+            declared: Declared::of(proto)?,
             plans: Mutex::new(Vec::new()),
         };
         loaded.prove()?;
@@ -77,10 +86,10 @@ impl Graph {
     /// Runs the model on tensors of exactly these shapes.
     fn compute(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, EngineError> {
         let shapes: Shapes = inputs.iter().map(|tensor| tensor.shape().to_vec()).collect();
-        let plan = self.plan(&shapes)?;
+        let plan = self.plan(&shapes).map_err(|error| of_shapes(error, &shapes))?;
         let values: TVec<TValue> = inputs.into_iter().map(IntoTValue::into_tvalue).collect();
         let computed = guarded(|| plan.run(values)).map_err(|error| match error {
-            EngineError::ModelUnsupported { detail } => EngineError::Compute { detail },
+            EngineError::OnnxUnsupported { detail } => EngineError::OnnxFailed { detail },
             other => other,
         })?;
         Ok(computed.into_iter().map(IntoTensor::into_tensor).collect())
@@ -139,15 +148,25 @@ impl Model for Graph {
     }
 }
 
-/// Calls into tract; a panic there (it indexes by names from the file) is an error of this model alone.
-fn guarded<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, EngineError> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(EngineError::ModelUnsupported {
-            detail: format!("{error:#}"),
-        }),
-        Err(_) => Err(EngineError::ModelUnsupported {
-            detail: "the graph is inconsistent".to_owned(),
-        }),
+/// The same of a request, whose shapes may be what is the matter.
+fn of_shapes(error: EngineError, shapes: &Shapes) -> EngineError {
+    match error {
+        EngineError::OnnxUnsupported { detail } => {
+            let shapes: Vec<String> = shapes.iter().take(8).map(|shape| format!("{shape:?}")).collect();
+            EngineError::OnnxUnsupported {
+                detail: format!("on inputs of shape {}: {detail}", shapes.join(", ")),
+            }
+        }
+        other => other,
     }
+}
+
+/// Calls into tract; a panic there (it indexes by names from the file) is an error of this model alone.
+fn guarded<T>(call: impl FnOnce() -> TractResult<T>) -> Result<T, EngineError> {
+    let detail = match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => words::reason(&error),
+        Err(_) => "the graph is inconsistent".to_owned(),
+    };
+    Err(EngineError::OnnxUnsupported { detail })
 }

@@ -2,6 +2,7 @@
 //!
 //! - `declared` is what a file says that its graph takes and gives;
 //! - `graph` runs it with tract, optimised once for each concrete input shape;
+//! - `words` says why it cannot be run;
 //! - `runtime` runs it with ONNX Runtime.
 
 mod declared;
@@ -9,6 +10,7 @@ mod graph;
 mod runtime;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use ort::value::{DynValue, PrimitiveTensorElementType, TensorElementType, Tensor
 use tract_onnx::prelude::{Datum, DatumType, Tensor, f16, tract_ndarray};
 
 use super::declared::Declared;
+use super::words;
 use crate::EngineError;
 use crate::model_dir::read_onnx;
 use crate::predict::{Model, Named, TensorSpec, datatype_name};
@@ -32,7 +33,9 @@ impl Runtime {
         let environment = environment(library)?;
         let sessions = (0..instances).map(|_| {
             let session = session(environment, path, threads);
-            let session = session.map_err(|detail| EngineError::ModelUnsupported { detail })?;
+            let session = session.map_err(|said| EngineError::ModelUnsupported {
+                detail: words::bounded(&said),
+            })?;
             Ok(Mutex::new(session))
         });
         Ok(Self {
@@ -90,7 +93,9 @@ impl Model for Runtime {
     }
 
     fn run(&self, instance: usize, inputs: Vec<Tensor>, _: Option<&str>) -> Result<Vec<Named>, EngineError> {
-        let failed = |detail: String| EngineError::Compute { detail };
+        let failed = |said: String| EngineError::Compute {
+            detail: words::bounded(&said),
+        };
         let pairs = self.declared.inputs.iter().zip(&inputs).enumerate();
         let values: Vec<(&str, SessionInputValue<'_>)> = pairs
             .map(|(index, (spec, tensor))| {

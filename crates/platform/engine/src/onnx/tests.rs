@@ -249,7 +249,16 @@ async fn every_mismatch_names_the_input_and_both_sides() {
             vec!["'X'"],
         ),
         (json!({"inputs": []}), "inputs", vec!["'x'", "missing"]),
-        (json!({"inputs": "x"}), "body", vec!["not valid"]),
+        (
+            json!({"inputs": "x"}),
+            "inputs",
+            vec!["must be a list, not a string"],
+        ),
+        (
+            json!({"inputs": [{"name": 7, "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}]}),
+            "inputs[0].name",
+            vec!["must be a string, not a number"],
+        ),
     ];
     for (request, field, words) in cases {
         let error = infer(&fixture.engine, &request).await.unwrap_err();
@@ -259,6 +268,11 @@ async fn every_mismatch_names_the_input_and_both_sides() {
             assert!(error.to_string().contains(word), "{error} lacks {word}");
         }
     }
+    let mut more = request(&[[1.0, 2.0, 3.0]]);
+    (more["foo"], more["inputs"][0]["foo"]) = (json!(1), json!({"bar": []}));
+    infer(&fixture.engine, &more)
+        .await
+        .expect("what is not known is passed over, as Triton does");
     let mut wrong_output = request(&[[1.0, 2.0, 3.0]]);
     wrong_output["outputs"] = json!([{"name": "z"}]);
     let error = infer(&fixture.engine, &wrong_output).await.unwrap_err();
@@ -294,6 +308,11 @@ async fn an_operator_that_is_unknown_fails_on_loading() {
         .err()
         .unwrap();
     assert_eq!(error.code(), "model_unsupported");
+    let told = error.to_string();
+    assert!(
+        told.contains("no operator NoSuchOperator") && told.contains("serving.onnx_runtime"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -606,6 +625,7 @@ async fn a_request_that_is_in_a_hurry_closes_its_batch_and_one_that_is_too_late_
     assert!(engine.stats().batch_closed.contains_key("deadline"));
     hurried["parameters"] = json!({ "timeout": 1 });
     let late = infer(engine, &hurried).await.unwrap_err();
+    assert!(late.to_string().contains(" 1 µs "), "{late}");
     assert_eq!(
         (late.code(), late.meaning().http_status()),
         ("request_deadline_exceeded", 504)

@@ -353,12 +353,10 @@ impl State {
         self.queue = queue;
         let late: VecDeque<Item> = late;
         for item in late {
-            let deadline_ms = item.timeout.unwrap_or_default().as_micros().div_ceil(1000);
+            let after = item.timeout.unwrap_or_default();
             self.stats.failed_total += 1;
             self.stats.inference.fail.add(item.arrived.elapsed());
-            let _ = item.answer.send(Err(EngineError::DeadlineExceeded {
-                deadline_ms: u64::try_from(deadline_ms).unwrap_or(u64::MAX),
-            }));
+            let _ = item.answer.send(Err(EngineError::DeadlineExceeded { after }));
         }
     }
 }

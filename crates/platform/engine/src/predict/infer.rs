@@ -12,7 +12,7 @@ use tract_onnx::prelude::Tensor;
 
 use super::model::{Model, TensorSpec};
 use super::parameters::Parameters;
-use super::{datatype, raw, tensor};
+use super::{datatype, misshapen, raw, tensor};
 use crate::EngineError;
 use crate::protocol::JSON_LENGTH_HEADER;
 
@@ -99,8 +99,8 @@ pub(super) fn parse(
             }
         },
     };
-    let request: Request = serde_json::from_slice(json)
-        .map_err(|error| EngineError::invalid("body", format!("the request is not valid: {error}")))?;
+    // Members that are not known are passed over, as Triton does: clients say more than is asked.
+    let request: Request = serde_json::from_slice(json).map_err(|_| misshapen::told(json))?;
     if request.inputs.len() > MAX_INPUTS {
         return Err(EngineError::invalid(
             "inputs",

@@ -11,6 +11,7 @@ mod closing;
 mod datatype;
 mod infer;
 mod join;
+mod misshapen;
 mod model;
 mod parameters;
 mod raw;

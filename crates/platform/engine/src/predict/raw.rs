@@ -2,6 +2,7 @@
 //! each with its length in four bytes before it.
 
 use bytes::{Bytes, BytesMut};
+use corliss_diagnostics::counted;
 use tract_onnx::prelude::{DatumType, Tensor};
 
 use super::{datatype, tensor};
@@ -19,8 +20,9 @@ pub(crate) fn parse(bytes: &[u8], datum: DatumType, shape: &[usize]) -> Result<T
         .ok_or_else(|| "has an impossible shape".to_owned())?;
     if bytes.len() != expected {
         return Err(format!(
-            "has shape {shape:?} of {}, which is {expected} bytes, but {} were given",
+            "has shape {shape:?} of {}, which is {}, but {} came",
             datatype::name(datum),
+            counted(expected, "byte", "bytes"),
             bytes.len()
         ));
     }
@@ -63,7 +65,8 @@ fn texts(mut bytes: &[u8], shape: &[usize]) -> Result<Vec<String>, String> {
         };
         if at == expected {
             return Err(format!(
-                "has shape {shape:?}, which is {expected} elements, but more were given"
+                "has shape {shape:?}, which is {}, but more came",
+                counted(expected, "element", "elements")
             ));
         }
         let text = std::str::from_utf8(text).map_err(|_| format!("has an element {at} that is not UTF-8"))?;
@@ -78,7 +81,8 @@ fn texts(mut bytes: &[u8], shape: &[usize]) -> Result<Vec<String>, String> {
     }
     if texts.len() != expected {
         return Err(format!(
-            "has shape {shape:?}, which is {expected} elements, but {} were given",
+            "has shape {shape:?}, which is {}, but {} came",
+            counted(expected, "element", "elements"),
             texts.len()
         ));
     }
@@ -174,7 +178,7 @@ mod tests {
         assert!(refused(&text(4, b"abc"), 1).contains("4 bytes, but 3"));
         assert!(refused(&text(2, b"abc"), 1).contains("ends with 1 bytes"));
         assert!(refused(&text(3, b"abc"), 2).contains("2 elements, but 1"));
-        assert!(refused(&[text(1, b"a"), text(1, b"b")].concat(), 1).contains("more were given"));
+        assert!(refused(&[text(1, b"a"), text(1, b"b")].concat(), 1).contains("more came"));
         assert!(refused(&text(1, &[0xff]), 1).contains("not UTF-8"));
         assert!(refused(&[], usize::MAX).contains("but 0"));
     }

@@ -6,7 +6,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use corliss_diagnostics::counted;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use tract_onnx::prelude::{Datum, DatumType, Tensor, f16, tract_ndarray};
 
 use super::datatype;
@@ -114,7 +115,8 @@ fn values<T: Element>(data: &str, shape: &[usize]) -> Result<Vec<T>, String> {
     .map_err(|error| plain(&error))?;
     if values.len() != expected {
         return Err(format!(
-            "has shape {shape:?}, which is {expected} elements, but {} were given",
+            "has shape {shape:?}, which is {}, but {} came",
+            counted(expected, "element", "elements"),
             values.len()
         ));
     }
@@ -333,6 +335,10 @@ impl<'de, T: Element> Visitor<'de> for Reader<'_, T> {
     fn visit_unit<E: serde::de::Error>(self) -> Result<Kind, E> {
         self.push(None, "null")
     }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Kind, A::Error> {
+        self.push(None, "an object")
+    }
 }
 
 #[cfg(test)]
@@ -406,8 +412,8 @@ mod tests {
         assert!(refused("[1, \"x\"]", DatumType::F32).contains("'x'"));
         assert!(refused("[1, null]", DatumType::F32).contains("null"));
         assert!(refused("[\"a\", 1]", DatumType::String).contains("1 at element 1"));
-        assert!(refused("[1]", DatumType::F32).contains("2 elements, but 1 were given"));
-        assert!(refused("[1,2,3]", DatumType::F32).contains("but 3 were given"));
+        assert!(refused("[1]", DatumType::F32).contains("2 elements, but 1 came"));
+        assert!(refused("[1,2,3]", DatumType::F32).contains("but 3 came"));
         assert!(refused(&("[".repeat(40) + &"]".repeat(40)), DatumType::F32).contains("deeply"));
     }
 

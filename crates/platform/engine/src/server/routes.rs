@@ -54,7 +54,7 @@ async fn route(cell: &Arc<Cell>, request: Request<Incoming>) -> Result<Response<
                 Engine::Gguf(engine) => engine.stats(),
             },
         )),
-        (&Method::POST, "/infer" | "/generate" | "/embed") => {
+        (&Method::POST, "/infer" | "/generate" | "/embed" | "/count") => {
             let active = cell.admit()?;
             compute(cell, active, request, path).await
         }
@@ -84,6 +84,10 @@ async fn compute(
         (Engine::Gguf(gguf), "/embed") => {
             let wanted = parse(&read(request).await?)?;
             Ok(json(StatusCode::OK, &gguf.embed(&wanted).await?))
+        }
+        (Engine::Gguf(gguf), "/count") => {
+            let wanted = parse(&read(request).await?)?;
+            Ok(json(StatusCode::OK, &gguf.count(&wanted)?))
         }
         _ => Err(no_route(cell, &Method::POST, path)),
     }

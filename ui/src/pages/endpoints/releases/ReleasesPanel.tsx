@@ -14,7 +14,7 @@ import { shortId } from "../../../lib/format";
 import { useMayServe } from "../../../lib/may";
 import { POLL_MS } from "../live/stats";
 import { Compared, Steps } from "./Compared";
-import { announced, isActive, next, objectives, strategy } from "./words";
+import { announced, fromTo, isActive, next, objectives, strategy } from "./words";
 
 export function ReleasesPanel({ endpoint }: { endpoint: EndpointView }) {
   const { name } = endpoint;
@@ -46,7 +46,7 @@ export function ReleasesPanel({ endpoint }: { endpoint: EndpointView }) {
 function Active({ release, name }: { release: Release; name: string }) {
   const paused = release.state === "paused";
   return (
-    <Panel title={`Version ${release.from_version} to ${release.to_version}`} aside={<span className="faint">{strategy(release.plan)}, by {release.started_by === null ? "its alias" : <bdi>{release.started_by}</bdi>}</span>}>
+    <Panel title={fromTo(release, "Version")} aside={<span className="faint">{strategy(release.plan)}, by {release.started_by === null ? "its alias" : <bdi>{release.started_by}</bdi>}</span>}>
       <p className="release-now"><State state={release.state} /> <span>step {release.step + 1} of {release.steps_total}</span> <span className="soft">{next(release, Date.now())}</span></p>
       {release.reason && <p className="soft">{sentence(release.reason)}</p>}
       <Compared release={release} />
@@ -86,7 +86,7 @@ function Ended({ release }: { release: Release }) {
   return (
     <li>
       <p className="release-head">
-        <State state={release.state} /> <span>version {release.from_version} to {release.to_version}</span> <span className="faint">{strategy(release.plan)}</span> <Id id={release.id} short={shortId(release.id)} /> <Ago at={release.ended_ms} />
+        <State state={release.state} /> <span>{fromTo(release)}</span> <span className="faint">{strategy(release.plan)}</span> <Id id={release.id} short={shortId(release.id)} /> <Ago at={release.ended_ms} />
       </p>
       {release.reason && <p className="soft">{sentence(release.reason)}</p>}
       {release.steps.length > 0 && <details className="fold"><summary>What was seen</summary><Steps release={release} /></details>}

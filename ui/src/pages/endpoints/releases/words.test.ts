@@ -3,11 +3,11 @@ import { renderToStaticMarkup } from "react-dom/server";
 import { expect, it } from "vitest";
 import type { Release } from "../../../api/releases";
 import { Compared, Steps } from "./Compared";
-import { announced, errors, gets, next, objectives } from "./words";
+import { announced, errors, fromTo, gets, next, objectives } from "./words";
 
 const seen = { requests: 0, errors: 0, p50_us: null, p99_us: null, first_token_p99_us: null };
 const release: Release = {
-  id: "rel_1", endpoint: "digits", model: "digits/2", from_version: 1, to_version: 2, plan: { strategy: "canary", objectives: { max_error_bp: 100 } },
+  id: "rel_1", endpoint: "digits", model: "digits/2", from_version: 1, from_model: "digits", to_version: 2, to_model: "digits", plan: { strategy: "canary", objectives: { max_error_bp: 100 } },
   state: "running", step: 1, steps_total: 3, percent: 25, copies: 0, begun_ms: 1000, reason: null, started_by: "ana",
   versions: [{ ...seen, version: 1, replicas_ready: 2, requests: 900 }, { ...seen, version: 2, replicas_ready: 1, requests: 60, errors: 3, p99_us: 9400 }],
   steps: [{ step: 0, percent: 5, copies: 0, begun_ms: 0, ended_ms: 1000, old: { ...seen, requests: 800 }, new: { ...seen, requests: 52 } }],
@@ -18,6 +18,12 @@ it("says what each version gets", () => {
   expect([1, 2].map((version) => gets(release, version))).toEqual(["75 %", "25 %"]);
   const shadow = { ...release, percent: 0, copies: 20 };
   expect([1, 2].map((version) => gets(shadow, version))).toEqual(["100 %", "copies of 20 %"]);
+});
+
+it("names the models where they differ", () => {
+  expect(fromTo(release)).toBe("version 1 to 2");
+  expect(fromTo({ ...release, to_model: "letters" })).toBe("digits version 1 to letters version 2");
+  expect(fromTo({ ...release, from_model: undefined })).toBe("version 1 to 2");
 });
 
 it("says what comes next, and what it waits for", () => {

@@ -14,6 +14,12 @@ export const strategy = (plan: ReleasePlan): string => STRATEGIES[plan.strategy]
 
 export const isActive = (release: Release): boolean => release.state === "running" || release.state === "paused";
 
+/** From what to what; the models are named where they differ. */
+export function fromTo({ from_model: from, from_version: old, to_model: to, to_version: version }: Release, word = "version"): string {
+  if (from === undefined || from === to) return `${word} ${old} to ${version}`;
+  return `${from} version ${old} to ${to} version ${version}`;
+}
+
 /** What the new version gets of the requests. */
 export function share(percent: number, copies: number): string {
   return copies > 0 ? `copies of ${copies} %` : `${percent} %`;

@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "react";
 import { endpoints, type EndpointView } from "../../../api/endpoints";
 import { Announce } from "../../../components/Announce";
 import { Confirm } from "../../../components/Confirm";
+import { Note } from "../../../components/Notice";
 import { Panel } from "../../../components/Panel";
 import { useMayServe } from "../../../lib/may";
 import { RoutingForm } from "./RoutingForm";
@@ -46,9 +47,10 @@ export function RoutingPanel({ endpoint }: { endpoint: EndpointView }) {
   );
 }
 
-function Sentences({ endpoint: { routing, name } }: { endpoint: EndpointView }) {
+function Sentences({ endpoint: { routing, routing_notes: notes = [], name } }: { endpoint: EndpointView }) {
   return (
     <>
+      {notes.map((note) => <Note bad key={note}>{note}.</Note>)}
       <ul className="sentences">{routingSentences(routing).map((one) => <li key={one}>{one}</li>)}</ul>
       {routing.rules.length > 0 && (
         <>

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use corliss_diagnostics::Meaning;
-use corliss_http::{ApiError, Caller, Json, Path, RawBody};
+use bytes::Bytes;
+use corliss_http::{ApiError, Caller, Json, JsonBytes, Path, RawBody};
 use http::StatusCode;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::error::GatewayError;
@@ -51,7 +52,7 @@ pub(super) async fn index(
     State(shelf): State<Shelf>,
     RawBody(body): RawBody,
 ) -> Result<Json<Value>, ApiError> {
-    let IndexRequest { ready } = parse(&body)?;
+    let IndexRequest { ready } = parse(body)?;
     let view = |entry: Entry| json!({ "name": entry.name, "version": entry.version, "state": entry.state, "reason": entry.reason });
     Ok(Json(shelf.index(ready).into_iter().map(view).collect()))
 }
@@ -62,7 +63,7 @@ pub(super) async fn load(
     Path(model): Path<String>,
     RawBody(body): RawBody,
 ) -> Result<StatusCode, ApiError> {
-    let ChangeRequest { parameters } = parse(&body)?;
+    let ChangeRequest { parameters } = parse(body)?;
     let given = parameters.unwrap_or_default();
     shelf
         .load(&model, &caller.name, given.keys().map(String::as_str))
@@ -75,21 +76,18 @@ pub(super) async fn unload(
     Path(model): Path<String>,
     RawBody(body): RawBody,
 ) -> Result<StatusCode, ApiError> {
-    let ChangeRequest { parameters } = parse(&body)?;
+    let ChangeRequest { parameters } = parse(body)?;
     let given = parameters.unwrap_or_default();
     shelf.unload(&model, given.keys().map(String::as_str)).await?;
     Ok(StatusCode::OK)
 }
 
 /// Clients send nothing at all where they have nothing to say.
-fn parse<T: Default + for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, ApiError> {
+fn parse<T: Default + DeserializeOwned>(body: Bytes) -> Result<T, ApiError> {
     if body.is_empty() {
         return Ok(T::default());
     }
-    serde_json::from_slice(body).map_err(|error| {
-        let message = format!("the request body is not valid: {error}");
-        ApiError::new(Meaning::InvalidInput, "body_invalid", message)
-    })
+    JsonBytes(body).parse()
 }
 
 impl Shelf {

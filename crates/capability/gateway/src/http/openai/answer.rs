@@ -176,7 +176,7 @@ impl Answer {
     }
 
     /// A prompt that is answered several times counts once.
-    fn usage(&self, prompts: &[PromptTokens], completion_tokens: u64) -> Value {
+    pub(super) fn usage(&self, prompts: &[PromptTokens], completion_tokens: u64) -> Value {
         let counted = prompts.iter().step_by(self.of_one_prompt.max(1));
         let prompt_tokens: u64 = counted.clone().map(|prompt| u64::from(prompt.all)).sum();
         let cached_tokens: u64 = counted.map(|prompt| u64::from(prompt.cached)).sum();

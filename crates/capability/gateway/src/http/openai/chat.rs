@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::answer::{Answer, Kind};
 use super::parameters::{Parameters, invalid};
 use super::sampling::{self, Asked};
-use super::{format, forwarded, messages, stream, tools};
+use super::{format, forwarded, messages, stream, texts, tools};
 use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::call::Origin;
@@ -39,7 +39,13 @@ async fn answer(
     let format = asked.format.clone();
     stream::send(gateway, &call, asked, answer)
         .await
-        .map_err(|Failed(_, error)| tools::renamed(format::renamed(error, format.as_deref())))
+        .map_err(|failed| named(failed, format.as_deref()))
+}
+
+/// Engines speak of what they were sent; who asked here knows other names.
+fn named(Failed(_, error): Failed, format: Option<&str>) -> GatewayError {
+    let error = tools::renamed(format::renamed(error, format));
+    texts::renamed(error, &["messages"], "messages", None)
 }
 
 fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
@@ -55,8 +61,8 @@ fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
     let wanted = parameters.optional::<bool>("logprobs")?.unwrap_or(false);
     let top: Option<u32> = parameters.optional("top_logprobs")?;
     parameters.finish()?;
-    if limit == Some(0) {
-        return Err(invalid("max_tokens", "must be at least 1"));
+    if limit.tokens == Some(0) {
+        return Err(invalid(limit.name, "must be at least 1"));
     }
     if top.is_some_and(|top| top > TOP_LOGPROBS_MAX) {
         return Err(invalid("top_logprobs", "must lie between 0 and 20"));
@@ -67,7 +73,7 @@ fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
     let asked_as = format.as_ref().map(|asked| asked.parameter.clone());
     request.format = format.map(|asked| asked.format);
     request.messages = Some(messages);
-    request.max_tokens = limit;
+    request.max_tokens = limit.tokens;
     request.logprobs = wanted.then(|| top.unwrap_or(0));
     Ok(Asked {
         model,

@@ -75,10 +75,10 @@ fn read(body: Map<String, Value>) -> Result<(Asked, bool), GatewayError> {
     if logprobs.is_some_and(|count| count > LOGPROBS_MAX) {
         return Err(invalid("logprobs", "must lie between 0 and 5"));
     }
-    if limit == Some(0) && echo != Some(true) {
-        return Err(invalid("max_tokens", "must be at least 1, or echo true"));
+    if limit.tokens == Some(0) && echo != Some(true) {
+        return Err(invalid(limit.name, "must be at least 1, or echo true"));
     }
-    request.max_tokens = Some(limit.unwrap_or(MAX_TOKENS));
+    request.max_tokens = Some(limit.tokens.unwrap_or(MAX_TOKENS));
     request.logprobs = logprobs;
     let asked_as = format.as_ref().map(|asked| asked.parameter.clone());
     request.format = format.map(|asked| asked.format);

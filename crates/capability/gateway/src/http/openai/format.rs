@@ -3,10 +3,11 @@
 
 use corliss_engine::EngineError;
 use corliss_engine::protocol::AnswerFormat;
+use corliss_http::json_words;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::parameters::{Parameters, invalid};
+use super::parameters::{Parameters, invalid, only};
 use crate::error::GatewayError;
 
 const RESPONSE_FORMAT: &str = "response_format";
@@ -36,18 +37,16 @@ pub(super) fn take(parameters: &mut Parameters) -> Result<Option<Asked>, Gateway
         }
     }
     if let Some(mut members) = parameters.optional::<Map<String, Value>>(STRUCTURED)? {
+        if members.values().all(Value::is_null) {
+            let reason = format!("must hold one of {}", KINDS.join(", "));
+            return Err(invalid(STRUCTURED, &reason));
+        }
         for kind in KINDS {
             if let Some(value) = members.remove(kind).filter(|value| !value.is_null()) {
                 given.extend(guided(kind, value, format!("{STRUCTURED}.{kind}"))?);
             }
         }
-        if let Some((name, _)) = members.iter().find(|(_, value)| !value.is_null()) {
-            let name: String = name.chars().take(80).collect();
-            return Err(GatewayError::UnsupportedParameter {
-                parameter: format!("{STRUCTURED}.{name}"),
-                instead: Some("give one of json, regex, choice, grammar or json_object"),
-            });
-        }
+        only(STRUCTURED, &members, &KINDS)?;
     }
     if let [first, second, ..] = given.as_slice() {
         let reason = format!(
@@ -64,45 +63,58 @@ pub(super) fn of_text(format: &Value) -> Result<Option<Asked>, GatewayError> {
     of_kind(TEXT_FORMAT, format, None)
 }
 
-/// OpenAI's own form, under this name. What describes a schema lies in the member `within`, or beside the kind. A schema
-/// holds whether `strict` is said or not.
+/// OpenAI's own form, under this name. What describes a schema lies in the member `within`, or beside the kind.
 fn of_kind(name: &str, format: &Value, within: Option<&str>) -> Result<Option<Asked>, GatewayError> {
-    let asked = |format, parameter: &str| {
-        Ok(Some(Asked {
-            format,
-            parameter: parameter.to_owned(),
-        }))
-    };
-    match format["type"].as_str() {
-        Some("text") => Ok(None),
-        Some("json_object") => asked(AnswerFormat::JsonObject, name),
-        Some("json_schema") => {
-            let (place, described) = match within {
-                None => (name.to_owned(), format),
-                Some(member) => (format!("{name}.{member}"), &format[member]),
-            };
-            let Some(described) = described.as_object() else {
-                return Err(invalid(&place, "must be an object with name and schema"));
-            };
-            let field = |field: &str| format!("{place}.{field}");
-            match described.get("name").and_then(Value::as_str) {
-                Some(name) if !name.is_empty() && name.len() <= NAME_MAX => {}
-                _ => return Err(invalid(&field("name"), "must be a text of 1 to 64 characters")),
-            }
-            if !matches!(described.get("strict"), None | Some(Value::Null | Value::Bool(_))) {
-                return Err(invalid(&field("strict"), "must be true or false"));
-            }
-            match described.get("schema") {
-                Some(schema) if !schema.is_null() => {
-                    asked(AnswerFormat::JsonSchema(schema.clone()), &field("schema"))
-                }
-                _ => Err(invalid(&field("schema"), "is missing")),
-            }
+    const DESCRIBED: [&str; 4] = ["name", "description", "schema", "strict"];
+    let nothing = Map::new();
+    let members = format.as_object().unwrap_or(&nothing);
+    match (format["type"].as_str(), within) {
+        (Some("text"), _) => only(name, members, &["type"]).map(|()| None),
+        (Some("json_object"), _) => {
+            only(name, members, &["type"])?;
+            Ok(Some(Asked {
+                format: AnswerFormat::JsonObject,
+                parameter: name.to_owned(),
+            }))
+        }
+        (Some("json_schema"), None) => {
+            let asked = of_schema(name, format)?;
+            only(name, members, &[&["type"][..], &DESCRIBED].concat())?;
+            Ok(Some(asked))
+        }
+        (Some("json_schema"), Some(member)) => {
+            let place = format!("{name}.{member}");
+            let asked = of_schema(&place, &format[member])?;
+            only(name, members, &["type", member])?;
+            only(&place, format[member].as_object().unwrap_or(&nothing), &DESCRIBED)?;
+            Ok(Some(asked))
         }
         _ => Err(invalid(
             &format!("{name}.type"),
             "must be text, json_object or json_schema",
         )),
+    }
+}
+
+/// The schema that is described in this place. It holds whether `strict` is said or not.
+fn of_schema(place: &str, described: &Value) -> Result<Asked, GatewayError> {
+    if !described.is_object() {
+        return Err(invalid(place, "must be an object with name and schema"));
+    }
+    let field = |field: &str| format!("{place}.{field}");
+    match described["name"].as_str() {
+        Some(name) if !name.is_empty() && name.len() <= NAME_MAX => {}
+        _ => return Err(invalid(&field("name"), "must be a text of 1 to 64 characters")),
+    }
+    if !matches!(described["strict"], Value::Null | Value::Bool(_)) {
+        return Err(invalid(&field("strict"), "must be true or false"));
+    }
+    match &described["schema"] {
+        Value::Null => Err(invalid(&field("schema"), "is missing")),
+        schema => Ok(Asked {
+            format: AnswerFormat::JsonSchema(schema.clone()),
+            parameter: field("schema"),
+        }),
     }
 }
 
@@ -122,12 +134,19 @@ fn guided(kind: &str, value: Value, parameter: String) -> Result<Option<Asked>, 
         "grammar" => AnswerFormat::Lark(read(value, &parameter, "must be a grammar in Lark")?),
         // There the schema may also be a text.
         _ => AnswerFormat::JsonSchema(match value {
-            Value::String(text) => serde_json::from_str(&text)
-                .map_err(|error| invalid(&parameter, &format!("is not a JSON schema: {error}")))?,
+            Value::String(text) => {
+                serde_json::from_str(&text).map_err(|error| invalid(&parameter, &no_schema(&error)))?
+            }
             schema => schema,
         }),
     };
     Ok(Some(Asked { format, parameter }))
+}
+
+fn no_schema(error: &serde_json::Error) -> String {
+    let told = json_words(&error.to_string());
+    let place = told.place.map(|place| format!(" ({place})")).unwrap_or_default();
+    format!("is not a JSON schema: {}{place}", told.reason)
 }
 
 /// An engine's error about the format in the client's words.
@@ -237,6 +256,10 @@ mod tests {
                 "text.format.name",
             ),
             (json!({"type": "json_schema", "name": "n"}), "text.format.schema"),
+            (
+                json!({"type": "json_schema", "name": "n", "schema": {}, "json_schema": {"name": "n"}}),
+                "text.format.json_schema",
+            ),
             (json!({"type": "xml"}), "text.format.type"),
             (json!("json"), "text.format.type"),
         ] {
@@ -269,6 +292,25 @@ mod tests {
                 "structured_outputs.xml",
             ),
             (json!({"structured_outputs": 1}), "structured_outputs"),
+            (json!({"structured_outputs": {}}), "structured_outputs"),
+            (
+                json!({"structured_outputs": {"regex": null}}),
+                "structured_outputs",
+            ),
+            (
+                json!({"response_format": {"type": "json_object", "schema": {"type": "array"}}}),
+                "response_format.schema",
+            ),
+            (
+                json!({"response_format": {"type": "json_schema", "strict": true,
+                    "json_schema": {"name": "n", "schema": {}}}}),
+                "response_format.strict",
+            ),
+            (
+                json!({"response_format": {"type": "json_schema",
+                    "json_schema": {"name": "n", "schema": {}, "strct": true}}}),
+                "response_format.json_schema.strct",
+            ),
             (
                 json!({"guided_regex": "a", "response_format": {"type": "json_object"}}),
                 "guided_regex",

@@ -1,9 +1,12 @@
 //! The messages of a chat: text, calls of tools and their results, in the roles that chat templates know.
 
+use std::collections::HashSet;
+
 use corliss_engine::protocol::{ChatMessage, ToolCall};
 use serde_json::Value;
 
-use super::parameters::invalid;
+use super::parameters::{invalid, only};
+use super::tools::check_arguments;
 use crate::error::GatewayError;
 
 /// Reads `messages`.
@@ -11,11 +14,31 @@ pub(super) fn read(messages: Vec<Value>) -> Result<Vec<ChatMessage>, GatewayErro
     if messages.is_empty() {
         return Err(invalid("messages", "must hold at least one message"));
     }
-    messages
-        .iter()
-        .enumerate()
-        .map(|(index, message)| read_one(index, message))
-        .collect()
+    let mut called = HashSet::new();
+    let mut all = Vec::with_capacity(messages.len());
+    for (index, message) in messages.iter().enumerate() {
+        let read = read_one(index, message)?;
+        if let Some(id) = &read.tool_call_id
+            && read.role == "tool"
+            && !called.contains(id)
+        {
+            let reason = "names no call of an assistant's message that comes before it";
+            return Err(invalid(&format!("messages[{index}].tool_call_id"), reason));
+        }
+        called.extend(read.tool_calls.iter().map(|call| call.id.clone()));
+        all.push(read);
+    }
+    Ok(all)
+}
+
+/// Members that a message of this role may have. What an assistant said comes back as it was told, by whatever service:
+/// with reasoning, annotations and the like, which change nothing.
+fn known_of(role: &str) -> Option<&'static [&'static str]> {
+    match role {
+        "assistant" => None,
+        "tool" => Some(&["role", "content", "name", "tool_call_id"]),
+        _ => Some(&["role", "content", "name"]),
+    }
 }
 
 fn read_one(index: usize, message: &Value) -> Result<ChatMessage, GatewayError> {
@@ -43,7 +66,7 @@ fn read_one(index: usize, message: &Value) -> Result<ChatMessage, GatewayError> 
         if !message[field].is_null() {
             return Err(GatewayError::UnsupportedParameter {
                 parameter: at(field),
-                instead: None,
+                instead: (field == "function_call").then_some("send it as tool_calls"),
             });
         }
     }
@@ -59,13 +82,17 @@ fn read_one(index: usize, message: &Value) -> Result<ChatMessage, GatewayError> 
             "must name the call that this answers",
         ));
     }
-    Ok(ChatMessage {
+    let read = ChatMessage {
         role: role.to_owned(),
         content: text_of(&message["content"], role, &at("content"))?,
         tool_calls: calls_of(&message["tool_calls"], role, &at("tool_calls"))?,
         tool_call_id,
         name: text("name")?,
-    })
+    };
+    if let (Some(known), Some(members)) = (known_of(role), message.as_object()) {
+        only(&format!("messages[{index}]"), members, known)?;
+    }
+    Ok(read)
 }
 
 /// Calls that the assistant made, as it was told them.
@@ -79,11 +106,14 @@ fn calls_of(calls: &Value, role: &str, name: &str) -> Result<Vec<ToolCall>, Gate
     let read = |(index, call): (usize, &Value)| {
         let function = &call["function"];
         match (function["name"].as_str(), function["arguments"].as_str()) {
-            (Some(tool), Some(arguments)) => Ok(ToolCall {
-                id: call["id"].as_str().unwrap_or_default().to_owned(),
-                name: tool.to_owned(),
-                arguments: arguments.to_owned(),
-            }),
+            (Some(tool), Some(arguments)) => {
+                check_arguments(&format!("{name}[{index}].function.arguments"), arguments)?;
+                Ok(ToolCall {
+                    id: call["id"].as_str().unwrap_or_default().to_owned(),
+                    name: tool.to_owned(),
+                    arguments: arguments.to_owned(),
+                })
+            }
             _ => Err(invalid(
                 &format!("{name}[{index}].function"),
                 "must have a name, and arguments as a text",
@@ -164,6 +194,34 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_comes_back_with_all_that_it_had() {
+        let answer = json!({"role": "assistant", "content": "a", "refusal": null, "annotations": [], "audio": null,
+            "function_call": null, "reasoning_content": "because", "reasoning_details": [{"x": 1}], "tool_calls": []});
+        assert_eq!(read(vec![answer]).unwrap()[0].content, "a");
+        let asked = json!({"role": "user", "content": "x", "name": "Ada", "tool_calls": null, "extra": null});
+        assert_eq!(read(vec![asked]).unwrap()[0].name.as_deref(), Some("Ada"));
+    }
+
+    #[test]
+    fn a_result_answers_a_call_that_comes_before_it() {
+        let call = json!({"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": "{}"}}]});
+        let result = |id: &str| json!({"role": "tool", "content": "7", "tool_call_id": id});
+        assert_eq!(
+            read(vec![call.clone(), result("c1"), result("c1")])
+                .unwrap()
+                .len(),
+            3
+        );
+        for (messages, place) in [
+            (vec![call.clone(), result("c2")], 1),
+            (vec![result("c1"), call], 0),
+        ] {
+            let error = read(messages).unwrap_err();
+            assert_eq!(error.field(), Some(format!("messages[{place}].tool_call_id")));
+        }
+    }
+
+    #[test]
     fn the_place_of_what_is_wrong_is_named() {
         for (message, field) in [
             (json!({"role": "king", "content": "x"}), "messages[0].role"),
@@ -188,6 +246,22 @@ mod tests {
             (
                 json!({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}),
                 "messages[0].tool_calls[0].function",
+            ),
+            (
+                json!({"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{"}}]}),
+                "messages[0].tool_calls[0].function.arguments",
+            ),
+            (
+                json!({"role": "tool", "content": "x", "tool_call_id": "c1"}),
+                "messages[0].tool_call_id",
+            ),
+            (
+                json!({"role": "user", "content": "x", "extra": 1}),
+                "messages[0].extra",
+            ),
+            (
+                json!({"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}),
+                "messages[0].function_call",
             ),
             (json!("hello"), "messages[0].role"),
         ] {

@@ -1,6 +1,8 @@
 //! The parameters of a request, taken one by one. Whatever is left at the end is either harmless (it changes
 //! nothing about the answer, or has the value that changes nothing) or refused by name.
 
+use corliss_diagnostics::nearest;
+use corliss_http::json_words;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -39,7 +41,7 @@ impl Parameters {
             None | Some(Value::Null) => Ok(None),
             Some(value) => serde_json::from_value(value)
                 .map(Some)
-                .map_err(|error| invalid(name, &in_words(&error.to_string()))),
+                .map_err(|error| invalid(name, &json_words(&error.to_string()).reason)),
         }
     }
 
@@ -70,6 +72,8 @@ impl Parameters {
 fn changes_nothing(name: &str, value: &Value) -> bool {
     let empty = match value {
         Value::Null => true,
+        // Whoever sends it, even empty, expects functions in the answer.
+        Value::Array(_) if name == "functions" => false,
         Value::Array(items) => items.is_empty(),
         Value::Object(members) => members.is_empty(),
         _ => false,
@@ -87,31 +91,28 @@ fn changes_nothing(name: &str, value: &Value) -> bool {
         }
 }
 
-/// What a parser says of a value, with JSON's names for what it wanted instead of Rust's.
-fn in_words(error: &str) -> String {
-    const NAMES: &[(&str, &str)] = &[
-        ("u64", "a whole number from 0"),
-        ("u32", "a whole number from 0"),
-        ("i64", "a whole number"),
-        ("i32", "a whole number"),
-        ("f32", "a number"),
-        ("f64", "a number"),
-        ("a sequence", "an array"),
-        ("a map", "an object"),
-    ];
-    let (said, wanted) = error.split_once(", expected ").unwrap_or((error, ""));
-    let wanted = wanted.split(" at line ").next().unwrap_or_default();
-    let wanted = match NAMES.iter().find(|(rust, _)| *rust == wanted) {
-        Some((_, json)) => json,
-        None if wanted.starts_with("struct ") => "an object",
-        None => wanted,
+/// Refuses members of the object in this place that are none of those known. What says nothing is no harm: clients write
+/// out what was left open.
+pub(super) fn only(place: &str, object: &Map<String, Value>, known: &[&str]) -> Result<(), GatewayError> {
+    let is_odd = |(name, value): &(&String, &Value)| !known.contains(&name.as_str()) && !says_nothing(value);
+    let Some((name, _)) = object.iter().find(is_odd) else {
+        return Ok(());
     };
-    let got = said
-        .strip_prefix("invalid type: ")
-        .or_else(|| said.strip_prefix("invalid value: "));
-    match got {
-        Some(got) if !wanted.is_empty() => format!("must be {wanted}, not {got}"),
-        _ => error.to_owned(),
+    let reason = match nearest(name, known.iter().copied()) {
+        Some(near) => format!("is not known; did you mean '{near}'?"),
+        None => format!("is not known; there may be {}", known.join(", ")),
+    };
+    let name: String = name.chars().take(80).collect();
+    Err(invalid(&format!("{place}.{name}"), &reason))
+}
+
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
     }
 }
 
@@ -145,6 +146,7 @@ mod tests {
             ("best_of", json!(2)),
             ("tools", json!([{"type": "function"}])),
             ("echo", json!(true)),
+            ("functions", json!([])),
             ("temprature", json!(0.5)),
         ] {
             let error = left(json!({ name: value })).unwrap_err();
@@ -156,6 +158,22 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_is_not_known_is_named_and_one_that_says_nothing_is_taken() {
+        let known = ["include_usage", "include_obfuscation"];
+        let told = |members: Value| only("stream_options", members.as_object().unwrap(), &known);
+        told(json!({"include_usage": true, "other": null, "more": [], "flag": false})).unwrap();
+        let error = told(json!({"include_usge": true})).unwrap_err();
+        assert_eq!(error.field().as_deref(), Some("stream_options.include_usge"));
+        assert!(
+            error.to_string().contains("did you mean 'include_usage'"),
+            "{error}"
+        );
+        let error = told(json!({ "x".repeat(500): 1 })).unwrap_err();
+        assert!(error.field().unwrap().len() < 100, "{error}");
+        assert!(error.to_string().contains("include_obfuscation"), "{error}");
+    }
+
+    #[test]
     fn a_wrong_type_names_the_parameter() {
         let mut parameters = Parameters::new(json!({"max_tokens": "ten"}).as_object().unwrap().clone());
         let error = parameters.optional::<u32>("max_tokens").unwrap_err();
@@ -163,7 +181,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .contains("must be a whole number from 0, not string \"ten\""),
+                .ends_with("must be a whole number from 0 to 4294967295, not the string \"ten\""),
             "{error}"
         );
         assert!(

@@ -4,7 +4,7 @@ use corliss_engine::protocol::GenerateRequest;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::parameters::{Parameters, invalid};
+use super::parameters::{Parameters, invalid, only};
 use crate::error::GatewayError;
 use crate::service::prompt;
 
@@ -48,14 +48,18 @@ enum Stop {
 pub(super) struct Delivery {
     /// In events.
     pub(super) stream: bool,
-    /// With the number of tokens in a last event.
-    pub(super) include_usage: bool,
+    /// Which events tell the number of tokens.
+    pub(super) usage: Usage,
 }
 
-#[derive(Deserialize)]
-struct StreamOptions {
-    #[serde(default)]
-    include_usage: bool,
+/// Which events of a stream tell the number of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Usage {
+    Never,
+    /// One of its own, the last.
+    AtTheEnd,
+    /// That one, and each before it up to there.
+    Always,
 }
 
 /// Takes them; prompt, limit and log-probabilities are the caller's to fill in.
@@ -136,8 +140,16 @@ fn logit_bias(parameters: &mut Parameters) -> Result<Vec<(i32, f32)>, GatewayErr
     given.unwrap_or_default().into_iter().map(read).collect()
 }
 
+/// The most tokens to generate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limit {
+    pub(super) tokens: Option<u32>,
+    /// Which of its two names it came under.
+    pub(super) name: &'static str,
+}
+
 /// Takes the most tokens to generate, which has two names.
-pub(super) fn limit(parameters: &mut Parameters) -> Result<Option<u32>, GatewayError> {
+pub(super) fn limit(parameters: &mut Parameters) -> Result<Limit, GatewayError> {
     let older: Option<u32> = parameters.optional("max_tokens")?;
     let newer: Option<u32> = parameters.optional("max_completion_tokens")?;
     match (older, newer) {
@@ -145,7 +157,14 @@ pub(super) fn limit(parameters: &mut Parameters) -> Result<Option<u32>, GatewayE
             "max_tokens",
             &format!("is {older}, but max_completion_tokens is {newer}; give one of them"),
         )),
-        _ => Ok(newer.or(older)),
+        (Some(_), _) => Ok(Limit {
+            tokens: older,
+            name: "max_tokens",
+        }),
+        (None, _) => Ok(Limit {
+            tokens: newer,
+            name: "max_completion_tokens",
+        }),
     }
 }
 
@@ -193,17 +212,29 @@ pub(super) fn repeated(
 
 /// Takes how the answer is sent.
 pub(super) fn delivery(parameters: &mut Parameters) -> Result<Delivery, GatewayError> {
+    const OPTIONS: &str = "stream_options";
     let stream = parameters.optional::<bool>("stream")?.unwrap_or(false);
-    let options = parameters.optional::<StreamOptions>("stream_options")?;
+    let options: Option<Map<String, Value>> = parameters.optional(OPTIONS)?;
     if options.is_some() && !stream {
-        return Err(invalid("stream_options", "is only allowed when stream is true"));
+        return Err(invalid(OPTIONS, "is only allowed when stream is true"));
     }
-    // Other options (padding against traffic analysis) change how the stream looks, not what it says.
-    let include_usage = options.is_some_and(|options| options.include_usage);
-    Ok(Delivery {
-        stream,
-        include_usage,
-    })
+    let options = options.unwrap_or_default();
+    // Padding against whoever measures the stream changes how it looks, not what it says.
+    const USAGE: &str = "include_usage";
+    // As vLLM calls it.
+    const ALWAYS: &str = "continuous_usage_stats";
+    only(OPTIONS, &options, &[USAGE, ALWAYS, "include_obfuscation"])?;
+    let is_on = |name: &str| match options.get(name) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(on)) => Ok(*on),
+        Some(_) => Err(invalid(&format!("{OPTIONS}.{name}"), "must be true or false")),
+    };
+    let usage = match (is_on(USAGE)?, is_on(ALWAYS)?) {
+        (true, true) => Usage::Always,
+        (true, false) => Usage::AtTheEnd,
+        (false, _) => Usage::Never,
+    };
+    Ok(Delivery { stream, usage })
 }
 
 #[cfg(test)]
@@ -225,15 +256,53 @@ mod tests {
             json!({"max_tokens": 7, "max_completion_tokens": 7}),
             json!({"max_tokens": null, "max_completion_tokens": 7}),
         ] {
-            assert_eq!(limit(&mut parameters(&body)).unwrap(), Some(7));
+            let limit = limit(&mut parameters(&body)).unwrap();
+            assert_eq!(limit.tokens, Some(7));
+            assert_eq!(body[limit.name], 7);
         }
-        assert_eq!(limit(&mut parameters(&json!({}))).unwrap(), None);
+        assert_eq!(limit(&mut parameters(&json!({}))).unwrap().tokens, None);
         let error = limit(&mut parameters(
             &json!({"max_tokens": 7, "max_completion_tokens": 8}),
         ))
         .unwrap_err();
         assert_eq!(error.field().as_deref(), Some("max_tokens"));
         assert!(error.to_string().contains("max_completion_tokens"), "{error}");
+    }
+
+    #[test]
+    fn options_of_a_stream_are_those_known() {
+        let asked = |options: Value| {
+            delivery(&mut parameters(
+                &json!({"stream": true, "stream_options": options}),
+            ))
+        };
+        for (options, usage) in [
+            (
+                json!({"include_usage": true, "include_obfuscation": false}),
+                Usage::AtTheEnd,
+            ),
+            (
+                json!({"include_usage": true, "continuous_usage_stats": true}),
+                Usage::Always,
+            ),
+            (
+                json!({"include_usage": null, "continuous_usage_stats": true}),
+                Usage::Never,
+            ),
+        ] {
+            assert_eq!(asked(options).unwrap().usage, usage);
+        }
+        for (options, field) in [
+            (json!({"x": 1}), "stream_options.x"),
+            (json!({"include_usage": 1}), "stream_options.include_usage"),
+            (
+                json!({"continuous_usage_stats": "yes"}),
+                "stream_options.continuous_usage_stats",
+            ),
+            (json!(7), "stream_options"),
+        ] {
+            assert_eq!(asked(options).unwrap_err().field().as_deref(), Some(field));
+        }
     }
 
     #[test]

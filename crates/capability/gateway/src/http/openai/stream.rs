@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::answer::Answer;
 use super::format;
-use super::sampling::Asked;
+use super::sampling::{Asked, Usage};
 use crate::service::Gateway;
 use crate::service::call::Call;
 use crate::service::generate::Piece;
@@ -45,7 +45,7 @@ pub(super) async fn send(
         tokio::select! {
             // Dropping the generations closes their engines' connections, which ends their work.
             () = closed.closed() => {}
-            _ = pump(generations, answer, delivery.include_usage, format, sender) => {}
+            _ = pump(generations, answer, delivery.usage, format, sender) => {}
         }
     });
     Ok(response)
@@ -54,26 +54,21 @@ pub(super) async fn send(
 async fn pump(
     mut generations: Generations,
     mut answer: Answer,
-    include_usage: bool,
+    usage: Usage,
     format: Option<String>,
     sender: SseSender,
 ) -> Result<(), SseClosed> {
-    // With usage asked for, every event has the member and only the last one a value.
-    let event = |mut value: Value| {
-        if include_usage && value.get("usage").is_none() {
-            value["usage"] = Value::Null;
-        }
-        value.to_string()
-    };
-    for opening in (0..generations.count()).filter_map(|index| answer.opening(index)) {
-        sender.data(&event(opening)).await?;
+    let openings: Vec<Value> = (0..generations.count())
+        .filter_map(|index| answer.opening(index))
+        .collect();
+    for opening in openings {
+        sender.data(&event(opening, usage, &answer, &generations)).await?;
     }
-    let mut total = 0;
     while !generations.are_done() {
         match generations.next().await {
             Ok((index, Piece::Text { text, logprobs })) => {
                 let piece = answer.piece(index, &text, &logprobs);
-                sender.data(&event(piece)).await?;
+                sender.data(&event(piece, usage, &answer, &generations)).await?;
             }
             Ok((
                 index,
@@ -84,18 +79,11 @@ async fn pump(
                 },
             )) => {
                 let piece = answer.call(index, call, name.as_deref(), &arguments);
-                sender.data(&event(piece)).await?;
+                sender.data(&event(piece, usage, &answer, &generations)).await?;
             }
-            Ok((
-                index,
-                Piece::End {
-                    finish_reason,
-                    completion_tokens,
-                    ..
-                },
-            )) => {
-                total += u64::from(completion_tokens);
-                sender.data(&event(answer.closing(index, finish_reason))).await?;
+            Ok((index, Piece::End { finish_reason, .. })) => {
+                let closing = answer.closing(index, finish_reason);
+                sender.data(&event(closing, usage, &answer, &generations)).await?;
             }
             // The status is long sent: the error is an event, and no [DONE] follows, so that nobody takes
             // half an answer for a whole one.
@@ -105,11 +93,21 @@ async fn pump(
             }
         }
     }
-    if include_usage {
-        let counting = answer.counting(generations.prompts(), total);
-        sender.data(&event(counting)).await?;
+    if usage != Usage::Never {
+        let counting = answer.counting(generations.prompts(), generations.answered());
+        sender.data(&counting.to_string()).await?;
     }
     sender.data("[DONE]").await
+}
+
+/// An event before the last. Where usage is asked for each has the member, and a value if it is asked for in each.
+fn event(mut value: Value, usage: Usage, answer: &Answer, generations: &Generations) -> String {
+    match usage {
+        Usage::Never => {}
+        Usage::AtTheEnd => value["usage"] = Value::Null,
+        Usage::Always => value["usage"] = answer.usage(generations.prompts(), generations.answered()),
+    }
+    value.to_string()
 }
 
 pub(super) async fn body_of(error: ApiError) -> String {

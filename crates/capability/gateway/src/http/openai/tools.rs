@@ -3,9 +3,9 @@
 use corliss_diagnostics::ErrorReport;
 use corliss_engine::EngineError;
 use corliss_engine::protocol::{GenerateRequest, Tool, ToolChoice};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::parameters::{Parameters, invalid};
+use super::parameters::{Parameters, invalid, only};
 use crate::error::GatewayError;
 
 const CHOICE: &str = "tool_choice";
@@ -31,6 +31,21 @@ impl Shape {
         match self {
             Self::Nested => "function.",
             Self::Flat => "",
+        }
+    }
+
+    /// Refuses what neither the object in this place nor what describes its function may have.
+    fn only(self, place: &str, value: &Value, described: &[&str]) -> Result<(), GatewayError> {
+        let of = |place: &str, value: &Value, known: &[&str]| match value {
+            Value::Object(members) => only(place, members, known),
+            _ => Ok(()),
+        };
+        match self {
+            Self::Nested => {
+                of(place, value, &["type", "function"])?;
+                of(&format!("{place}.function"), &value["function"], described)
+            }
+            Self::Flat => of(place, value, &[&["type"][..], described].concat()),
         }
     }
 }
@@ -93,6 +108,8 @@ fn read(shape: Shape, at: usize, tool: &Value) -> Result<Tool, GatewayError> {
         Value::Bool(strict) => *strict,
         _ => return Err(invalid(&within("strict"), "must be true or false")),
     };
+    let known = ["name", "description", "parameters", "strict"];
+    shape.only(&format!("tools[{at}]"), tool, &known)?;
     Ok(Tool {
         name: name.to_owned(),
         description,
@@ -113,12 +130,23 @@ fn choice(shape: Shape, given: Option<Value>) -> Result<ToolChoice, GatewayError
         (Some("auto"), ..) => Ok(ToolChoice::Auto),
         (Some("none"), ..) => Ok(ToolChoice::None),
         (Some("required"), ..) => Ok(ToolChoice::Required),
-        (None, Some("function"), Some(name)) => Ok(ToolChoice::Named(name.to_owned())),
+        (None, Some("function"), Some(name)) => {
+            shape.only(CHOICE, &given, &["name"])?;
+            Ok(ToolChoice::Named(name.to_owned()))
+        }
         _ => Err(invalid(
             CHOICE,
             "must be none, auto, required, or a function by name",
         )),
     }
+}
+
+/// Refuses arguments of an earlier call, in this place, that no call can have.
+pub(super) fn check_arguments(place: &str, arguments: &str) -> Result<(), GatewayError> {
+    if arguments.is_empty() || serde_json::from_str::<Map<String, Value>>(arguments).is_ok() {
+        return Ok(());
+    }
+    Err(invalid(place, "must be a JSON object, written as a text"))
 }
 
 /// An engine's error about a tool in a chat's words: there what describes a tool lies one deeper.
@@ -226,6 +254,10 @@ mod tests {
             ),
             (json!({"tools": [{"type": "web_search"}]}), "tools[0].type"),
             (
+                json!({"tools": [{"type": "function", "name": "f", "schema": {"type": "object"}}]}),
+                "tools[0].schema",
+            ),
+            (
                 json!({"tools": [tool], "tool_choice": {"type": "function", "function": {"name": "f"}}}),
                 "tool_choice",
             ),
@@ -234,6 +266,19 @@ mod tests {
                 flat(body.clone()).unwrap_err().field().as_deref(),
                 Some(field),
                 "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn arguments_are_an_object_as_a_text() {
+        for fine in ["", "{}", " {\"a\": [1]} "] {
+            check_arguments("x", fine).unwrap();
+        }
+        for wrong in ["7", "[]", "{", "hello"] {
+            assert_eq!(
+                check_arguments("x", wrong).unwrap_err().field().as_deref(),
+                Some("x")
             );
         }
     }
@@ -257,6 +302,18 @@ mod tests {
             (
                 tool(json!({"name": "f", "description": 1})),
                 "tools[0].function.description",
+            ),
+            (
+                tool(json!({"name": "f", "paramters": {"type": "object"}})),
+                "tools[0].function.paramters",
+            ),
+            (
+                json!({"tools": [{"type": "function", "function": {"name": "f"}, "strict": true}]}),
+                "tools[0].strict",
+            ),
+            (
+                json!({"tools": one(), "tool_choice": {"type": "function", "function": {"name": "f", "x": 1}}}),
+                "tool_choice.function.x",
             ),
             (json!({"tools": one(), "tool_choice": "maybe"}), "tool_choice"),
             (json!({"tool_choice": "required"}), "tool_choice"),

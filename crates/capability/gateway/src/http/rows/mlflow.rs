@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use corliss_engine::protocol::Metadata;
-use corliss_http::{ApiError, Json, Path};
+use corliss_http::{ApiError, Json, Path, json_words};
 use http::StatusCode;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -114,11 +114,8 @@ struct Split {
 }
 
 fn read<T: DeserializeOwned>(member: &str, data: &RawValue) -> Result<T, GatewayError> {
-    serde_json::from_str(data.get()).map_err(|error| {
-        let text = error.to_string();
-        // Its place is that in this member alone, which would mislead.
-        invalid(member, text.split(" at line ").next().unwrap_or_default())
-    })
+    // Where in the text it stands is where it stands in this member alone, which would mislead.
+    serde_json::from_str(data.get()).map_err(|error| invalid(member, &json_words(&error.to_string()).reason))
 }
 
 fn rectangle(
@@ -241,6 +238,33 @@ mod tests {
             assert!(table(wrong).unwrap_err().to_string().contains("f[1]"), "{wrong}");
         }
         assert!(table("[]").is_err());
+    }
+
+    #[test]
+    fn what_a_member_must_be_is_told_in_words_of_json() {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+        for (told, words) in [
+            (read::<Split>("f", &raw("7")).err(), "f: must be an object, not 7"),
+            (
+                read::<Split>("f", &raw(r#"{"data": {}}"#)).err(),
+                "f: must be a list, not an object",
+            ),
+            (read::<Split>("f", &raw("{}")).err(), "f: 'data' is missing"),
+            (
+                read::<Split>("f", &raw(r#"{"data": [], "colums": []}"#)).err(),
+                "f: 'colums' is not known; there are columns, data, index",
+            ),
+            (
+                read::<Vec<Record>>("f", &raw("[7]")).err(),
+                "f: must be an object with a cell for each column, not 7",
+            ),
+            (
+                read::<Map<String, Value>>("params", &raw("[]")).err(),
+                "params: must be an object, not a list",
+            ),
+        ] {
+            assert_eq!(told.unwrap().to_string(), words);
+        }
     }
 
     #[test]

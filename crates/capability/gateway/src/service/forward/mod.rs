@@ -222,6 +222,7 @@ async fn ask(remote: &Remote, headers: HeaderMap, envelope: &Envelope) -> Result
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
     if !(envelope.stream && is_stream) {
         let body = answer.collect(ANSWER_MAX_BYTES).await?;
+        remote.must_be_object(&body)?;
         return Ok(Begun::Whole { kind, body });
     }
     let mut events = Events::new(envelope.api, envelope.hides_usage());

@@ -138,8 +138,10 @@ impl Remote {
         let answer = self.ask(Method::POST, &path, headers, body).await?;
         let length = answer.headers.get(JSON_LENGTH_HEADER);
         let json_bytes = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let body = answer.collect(ANSWER_MAX_BYTES).await?;
+        self.must_be_object(&body)?;
         Ok(TensorMessage {
-            pieces: vec![answer.collect(ANSWER_MAX_BYTES).await?],
+            pieces: vec![body],
             json_bytes,
         })
     }
@@ -160,7 +162,9 @@ impl Remote {
         }
         let path = format!("/v2/models/{}", escaped(self.model()));
         let body = self.probe(&path).await?;
-        let told: Told = serde_json::from_slice(&body).map_err(|error| self.not_understood(&error))?;
+        self.must_be_object(&body)?;
+        let told: Told = serde_json::from_slice(&body)
+            .map_err(|_| self.not_understood("it does not describe a model's tensors"))?;
         Ok(Metadata {
             name: self.model().to_owned(),
             versions: Vec::new(),
@@ -191,8 +195,25 @@ impl Remote {
         UpstreamError::Lost { place, detail }.into()
     }
 
-    pub(crate) fn not_understood(&self, error: &serde_json::Error) -> GatewayError {
-        self.lost(format!("its answer is not understood: {error}"))
+    /// That what came is no answer, but this.
+    pub(crate) fn not_understood(&self, detail: impl Into<String>) -> GatewayError {
+        let place = self.address.url.place().to_string();
+        let detail = detail.into();
+        UpstreamError::NotUnderstood { place, detail }.into()
+    }
+
+    /// Lets through what may be an answer in JSON: an object. Pages of proxies and of other servers come with a 200 too.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub(crate) fn must_be_object(&self, body: &[u8]) -> Result<(), GatewayError> {
+        let what = match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => return Ok(()),
+            None => "it is empty",
+            Some(b'<') => "it is a page of a web site, so another server may be listening at this address",
+            Some(_) => "it is not a JSON object",
+        };
+        Err(self.not_understood(what))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What one request uses, while it goes on.
 
-use corliss_engine::protocol::GenerateRequest;
+use corliss_engine::protocol::{EmbedInput, GenerateRequest};
 use corliss_policy_serving::Price;
 use corliss_policy_serving::limits::Ask;
 
@@ -18,9 +18,9 @@ const ANSWER_TOKENS: u32 = 512;
 /// What requests may use at most.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Bound {
-    /// Tokens of prompts, about; what a rate is held to.
+    /// Tokens of prompts, about or counted; what a rate is held to.
     prompt_tokens: u64,
-    /// No prompt has more tokens; what a budget is held to.
+    /// They have no more tokens than this; what a budget is held to.
     prompt_tokens_max: u64,
     /// Tokens of answers.
     answer_tokens: u64,
@@ -66,12 +66,34 @@ impl Bound {
         }
     }
 
-    /// Of texts that are read only, of so many bytes together.
-    pub(crate) fn of_bytes(bytes: u64) -> Self {
+    /// Of inputs that are read only.
+    pub(crate) fn of_inputs(inputs: &[EmbedInput]) -> Self {
+        let bytes = inputs.iter().map(|input| match input {
+            EmbedInput::Text(text) => text.len() as u64,
+            EmbedInput::Tokens(tokens) => prompt::bytes_of(tokens.len() as u64),
+        });
+        let bytes = bytes.sum();
         Self {
             prompt_tokens: prompt::tokens_in(bytes),
             prompt_tokens_max: bytes,
             answer_tokens: 0,
+        }
+    }
+
+    /// The same, with prompts of so many tokens, counted.
+    pub(crate) const fn counted(self, prompt_tokens: u64) -> Self {
+        Self {
+            prompt_tokens,
+            prompt_tokens_max: prompt_tokens,
+            ..self
+        }
+    }
+
+    /// The same, with prompts as large as they can be.
+    pub(crate) const fn at_most(self) -> Self {
+        Self {
+            prompt_tokens: self.prompt_tokens_max,
+            ..self
         }
     }
 }

@@ -136,6 +136,12 @@ impl Quotas {
         is_rated.then(Arc::default)
     }
 
+    /// Whether this caller is held to a number of tokens.
+    pub(crate) fn counts_tokens(&self, caller: &str) -> bool {
+        let limits = self.limits(caller);
+        limits.is_some_and(|limits| limits.tokens_per_minute.is_some())
+    }
+
     /// Takes what a request of this caller may use; nothing where nothing is limited. Durable when this returns.
     async fn reserve(
         &self,

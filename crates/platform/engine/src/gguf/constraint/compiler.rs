@@ -15,7 +15,7 @@ use llguidance::{Matcher, ParserFactory};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{Constraint, schema};
+use super::{Constraint, blame, schema, words};
 use crate::EngineError;
 use crate::gguf::loaded::Loaded;
 use crate::protocol::AnswerFormat;
@@ -140,16 +140,7 @@ impl Compiler {
 }
 
 fn refused(reason: String) -> EngineError {
-    EngineError::invalid(FIELD, plain(&reason))
-}
-
-/// What llguidance said, without what is only for its own authors.
-pub(in crate::gguf) fn plain(reason: &str) -> String {
-    let said = reason.split("<non-verbose/>").next().unwrap_or_default().trim();
-    if said.is_empty() || said == "NoExtensionBias" {
-        return "no text is an answer to it".to_owned();
-    }
-    said.chars().take(500).collect()
+    EngineError::invalid(FIELD, reason)
 }
 
 /// What can be refused without compiling.
@@ -258,15 +249,21 @@ fn begin(
     Ok(constraint)
 }
 
+/// A grammar from its format; if there is none, why, in words of the format.
 fn compile(factory: &ParserFactory, format: &AnswerFormat) -> Result<Kept, String> {
-    let parser = factory
-        .create_parser(grammar(format)?)
-        .map_err(|error| format!("{error:#}"))?;
-    let mut matcher = Matcher::new(Ok(parser));
-    let first = matcher.compute_mask().map_err(|error| format!("{error:#}"))?;
-    if first.is_zero() {
-        return Err("no text is an answer to it".to_owned());
-    }
+    let (matcher, first) = attempt(factory, grammar(format)).map_err(|said| match format {
+        AnswerFormat::JsonSchema(schema) => {
+            let fails = |part: &Value| {
+                if part == &Value::Bool(false) {
+                    return Some("Unsatisfiable schema: schema is false".to_owned());
+                }
+                let part = TopLevelGrammar::from_json_schema(spaced(part));
+                attempt(factory, part).err()
+            };
+            blame::refusal(schema, &said, fails).to_string()
+        }
+        _ => format!("it {}", words::of(&said).text),
+    })?;
     Ok(Kept {
         format: format.clone(),
         matcher,
@@ -274,8 +271,22 @@ fn compile(factory: &ParserFactory, format: &AnswerFormat) -> Result<Kept, Strin
     })
 }
 
-fn grammar(format: &AnswerFormat) -> Result<TopLevelGrammar, String> {
-    Ok(match format {
+/// A grammar, and what may come first; or what llguidance says.
+fn attempt(factory: &ParserFactory, grammar: TopLevelGrammar) -> Result<(Matcher, SimpleVob), String> {
+    let parser = factory
+        .create_parser(grammar)
+        .map_err(|error| format!("{error:#}"))?;
+    let mut matcher = Matcher::new(Ok(parser));
+    let first = matcher.compute_mask().map_err(|error| format!("{error:#}"))?;
+    if first.is_zero() {
+        // Of what no text fits it has nothing to say.
+        return Err(String::new());
+    }
+    Ok((matcher, first))
+}
+
+fn grammar(format: &AnswerFormat) -> TopLevelGrammar {
+    match format {
         AnswerFormat::JsonObject => TopLevelGrammar::from_json_schema(spaced(&json!({"type": "object"}))),
         AnswerFormat::JsonSchema(schema) => TopLevelGrammar::from_json_schema(spaced(schema)),
         AnswerFormat::Regex(pattern) => TopLevelGrammar::from_regex(pattern),
@@ -284,7 +295,7 @@ fn grammar(format: &AnswerFormat) -> Result<TopLevelGrammar, String> {
             TopLevelGrammar::from_lark(format!("start: {}", choices.join(" | ")))
         }
         AnswerFormat::Lark(text) => TopLevelGrammar::from_lark(text.clone()),
-    })
+    }
 }
 
 /// The schema with our bound on white space. Its own draft is left out: keywords are those that [`schema`] knows.
@@ -302,197 +313,4 @@ pub(in crate::gguf) fn spaced(schema: &Value) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A vocabulary of single bytes, some words, and one token that ends.
-    fn vocabulary() -> (Vec<Box<[u8]>>, Vec<bool>) {
-        let words = ["{\"", "\":", "true", "name", " ", "the "];
-        let mut pieces: Vec<Box<[u8]>> = (0..=255_u8).map(|byte| Box::from([byte])).collect();
-        pieces.extend(words.map(|word| Box::from(word.as_bytes())));
-        pieces.push(Box::from([]));
-        let mut ends = vec![false; pieces.len()];
-        ends[pieces.len() - 1] = true;
-        (pieces, ends)
-    }
-
-    fn begun(format: &AnswerFormat) -> Result<Constraint, String> {
-        let (pieces, ends) = vocabulary();
-        begin(&factory(&pieces, &ends).unwrap(), format, &mut VecDeque::new())
-    }
-
-    /// Whether the grammar takes a text byte by byte, and may end behind it.
-    fn takes(format: &AnswerFormat, text: &str) -> bool {
-        let end = vocabulary().0.len() - 1;
-        let mut constraint = begun(format).unwrap();
-        for (at, byte) in text.bytes().enumerate() {
-            if !constraint.allowed().unwrap().get(usize::from(byte)) {
-                return false;
-            }
-            if constraint.accept(usize::from(byte)).unwrap() {
-                return at + 1 == text.len();
-            }
-        }
-        constraint.allowed().unwrap().get(end)
-    }
-
-    fn of_schema(schema: Value) -> AnswerFormat {
-        AnswerFormat::JsonSchema(schema)
-    }
-
-    #[test]
-    fn only_what_the_schema_says_may_come_and_it_ends_where_it_is_complete() {
-        let person = of_schema(json!({
-            "type": "object", "required": ["name", "age"], "additionalProperties": false,
-            "properties": {"name": {"type": "string", "maxLength": 5}, "age": {"type": "integer", "minimum": 0}},
-        }));
-        assert!(takes(&person, r#"{"name": "Ada", "age": 36}"#));
-        assert!(takes(&person, "{\"name\":\"Ada\",\n  \"age\":36}"));
-        for wrong in [
-            r#"{"age": 36, "name": "Ada"}"#,
-            r#"{"name": "Ada"}"#,
-            r#"{"name": "Adalbert", "age": 3}"#,
-            r#"{"name": "Ada", "age": -3}"#,
-            r#"{"name": "Ada", "age": 36"#,
-            r#"{"name":   "Ada", "age": 36}"#,
-            "hello",
-        ] {
-            assert!(!takes(&person, wrong), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn objects_patterns_choices_and_grammars() {
-        assert!(takes(&AnswerFormat::JsonObject, r#"{"a": [1, {"b": null}]}"#));
-        assert!(!takes(&AnswerFormat::JsonObject, "[1]"));
-        let year = AnswerFormat::Regex("[12][0-9]{3}".to_owned());
-        assert!(takes(&year, "1843") && !takes(&year, "3000") && !takes(&year, "184"));
-        let choice = AnswerFormat::Choice(vec!["yes \"sir\"".to_owned(), "né\n".to_owned()]);
-        assert!(takes(&choice, "yes \"sir\"") && takes(&choice, "né\n") && !takes(&choice, "yes"));
-        let lark = AnswerFormat::Lark("start: \"a\"+ end\nend: \"b\" | \"c\"".to_owned());
-        assert!(takes(&lark, "aab") && takes(&lark, "c") == takes(&lark, "b"));
-    }
-
-    #[test]
-    fn tools_are_called_in_the_form_of_the_template_or_text_is_written() {
-        use crate::gguf::tools::{Form, offer};
-        use crate::protocol::{ChatMessage, GenerateRequest, Tool, ToolChoice};
-        let request = |tool_choice, parallel_tool_calls| GenerateRequest {
-            messages: Some(vec![ChatMessage::new("user", "x")]),
-            tools: vec![Tool {
-                name: "f".to_owned(),
-                parameters: Some(
-                    json!({"type": "object", "required": ["a"], "additionalProperties": false,
-                    "properties": {"a": {"type": "integer"}}}),
-                ),
-                ..Tool::default()
-            }],
-            tool_choice,
-            parallel_tool_calls,
-            ..GenerateRequest::default()
-        };
-        let grammar = |request: &GenerateRequest, form| {
-            let offer = offer(request, form).unwrap().unwrap();
-            offer.formats.first().unwrap().clone()
-        };
-        let call = "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>";
-        let free = grammar(&request(ToolChoice::Auto, true), Form::Tagged);
-        for text in ["", "I would <call> {\"name\": \"f\"}.", call] {
-            assert!(takes(&free, text), "{text}");
-        }
-        assert!(takes(&free, &format!("Let me see.\n{call}\n{call}")));
-        assert!(!takes(&free, &format!("{call} and more")));
-        assert!(!takes(
-            &free,
-            "<tool_call>\n{\"name\": \"g\", \"arguments\": {\"a\": 1}}\n</tool_call>"
-        ));
-        assert!(!takes(
-            &free,
-            "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"b\": 1}}\n</tool_call>"
-        ));
-        let must = grammar(&request(ToolChoice::Required, true), Form::Tagged);
-        assert!(takes(&must, call) && takes(&must, &format!("{call}{call}")));
-        assert!(!takes(&must, "") && !takes(&must, "Hello") && !takes(&must, &format!("{call}Hello")));
-        for choice in [
-            ToolChoice::Required,
-            ToolChoice::Auto,
-            ToolChoice::Named("f".to_owned()),
-        ] {
-            let one = grammar(
-                &request(choice.clone(), choice == ToolChoice::Named("f".to_owned())),
-                Form::Tagged,
-            );
-            assert!(takes(&one, call) && !takes(&one, &format!("{call}\n{call}")));
-        }
-        let bare = grammar(&request(ToolChoice::Auto, true), Form::Bare);
-        assert!(takes(&bare, "{\"name\": \"f\", \"parameters\": {\"a\": 1}}"));
-        assert!(takes(&bare, "Hello {") && takes(&bare, "{\"names\": 3}"));
-        assert!(!takes(&bare, "{\"name\": \"f\", \"parameters\": {}}"));
-        let mut told = request(ToolChoice::Auto, true);
-        told.format = Some(of_schema(
-            json!({"type": "object", "required": ["b"], "properties": {"b": {}}}),
-        ));
-        let either = grammar(&told, Form::Tagged);
-        assert!(takes(&either, call) && takes(&either, "{\"b\": 1}"));
-        assert!(!takes(&either, "Hello") && !takes(&either, "{}"));
-    }
-
-    #[test]
-    fn members_come_in_the_order_of_the_schema() {
-        let schema: Value = serde_json::from_str(
-            r#"{"type":"object","required":["z","a"],"additionalProperties":false,
-                "properties":{"z":{"const":1},"a":{"const":2}}}"#,
-        )
-        .unwrap();
-        assert!(takes(&of_schema(schema.clone()), r#"{"z":1,"a":2}"#));
-        assert!(!takes(&of_schema(schema), r#"{"a":2,"z":1}"#));
-    }
-
-    #[test]
-    fn a_kept_grammar_begins_anew_each_time() {
-        let (pieces, ends) = vocabulary();
-        let factory = factory(&pieces, &ends).unwrap();
-        let format = AnswerFormat::Regex("ab".to_owned());
-        let mut kept = VecDeque::new();
-        for _ in 0..3 {
-            let mut constraint = begin(&factory, &format, &mut kept).unwrap();
-            assert!(constraint.allowed().unwrap().get(usize::from(b'a')));
-            assert!(!constraint.accept(usize::from(b'a')).unwrap());
-            assert!(constraint.accept(usize::from(b'b')).unwrap());
-        }
-        assert_eq!(kept.len(), 1);
-        for number in 0..2 * KEPT {
-            begin(&factory, &AnswerFormat::Regex(format!("a{number}")), &mut kept).unwrap();
-        }
-        assert_eq!(kept.len(), KEPT);
-    }
-
-    #[test]
-    fn what_only_llguidances_authors_understand_is_not_told() {
-        assert_eq!(
-            plain("NoExtensionBias\n<non-verbose/>"),
-            "no text is an answer to it"
-        );
-        assert_eq!(plain("too many items\n<non-verbose/>"), "too many items");
-        assert_eq!(plain(&"x".repeat(900)).len(), 500);
-    }
-
-    #[test]
-    fn what_no_text_satisfies_is_refused() {
-        for schema in [
-            json!(false),
-            json!({"type": "integer", "minimum": 3, "maximum": 2}),
-            json!({"allOf": [{"type": "string"}, {"type": "number"}]}),
-            json!({"$ref": "#"}),
-            json!({"$ref": "#/$defs/gone"}),
-            json!({"type": "string", "format": "no-such-format"}),
-            json!({"type": "string", "pattern": "("}),
-            json!({"type": "king"}),
-        ] {
-            assert!(begun(&of_schema(schema.clone())).is_err(), "{schema}");
-        }
-        assert!(begun(&AnswerFormat::Lark("start: start".to_owned())).is_err());
-        assert!(begun(&AnswerFormat::Lark("nothing".to_owned())).is_err());
-        assert!(begun(&AnswerFormat::Regex("(".to_owned())).is_err());
-    }
-}
+mod tests;

@@ -2,20 +2,28 @@
 //!
 //! - [`schema`] refuses what a schema says in words that would have no effect, and what is too large;
 //! - [`compiler`] makes grammars on a thread of its own, in bounds of size and time, and keeps the latest;
+//! - [`words`] says why one cannot be made or followed, and [`blame`] which part of a schema is at fault;
 //! - [`Constraint`] is one answer's way through its grammar. Its steps run on the thread that decodes for
 //!   everybody, so each is bounded too.
 
+mod blame;
 mod compiler;
 mod schema;
+mod words;
 
 use llguidance::Matcher;
 use llguidance::toktrie::SimpleVob;
 
-pub(super) use compiler::{Compiler, plain, spaced};
+pub(super) use compiler::{Compiler, spaced};
 
 /// Says what of a schema cannot be followed, and where.
 pub(super) fn check_schema(schema: &serde_json::Value) -> Result<(), String> {
     schema::check(schema).map_err(|refusal| refusal.to_string())
+}
+
+/// Says why a format cannot be followed any further, of which a [`Constraint`] said this; as what follows its name.
+pub(super) fn told(said: &str) -> String {
+    words::of(said).text
 }
 
 /// The state of one answer within its grammar.

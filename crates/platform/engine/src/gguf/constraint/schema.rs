@@ -19,11 +19,29 @@ const MAX_COMBINATIONS: usize = 256;
 const MAX_OPTIONAL: usize = 500;
 /// For numbers of items, properties and characters.
 const MAX_COUNT: u64 = 10_000;
+/// Characters of a place's beginning, and of its end, that an error repeats.
+const PLACE_END: usize = 60;
+/// Digits behind the point of `multipleOf`.
+const MAX_DECIMALS: usize = 9;
 
 /// The largest number that a double keeps exactly, and all whole ones below it.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 const TYPES: &[&str] = &[
     "array", "boolean", "integer", "null", "number", "object", "string",
+];
+
+/// Formats of texts that are followed.
+pub(super) const FORMATS: &[&str] = &[
+    "date-time",
+    "time",
+    "date",
+    "duration",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "uuid",
+    "uri",
 ];
 
 /// Keywords that say something about the value and are followed.
@@ -87,10 +105,20 @@ impl std::fmt::Display for Refusal {
         if self.at.is_empty() {
             write!(f, "the schema {}", self.reason)
         } else {
-            let at: String = self.at.chars().take(200).collect();
-            write!(f, "at {at}: {}", self.reason)
+            write!(f, "at {}: {}", shown(&self.at), self.reason)
         }
     }
+}
+
+/// As much of a place as an error repeats: a deep one by its beginning and its end.
+fn shown(at: &str) -> String {
+    let count = at.chars().count();
+    if count <= 2 * PLACE_END {
+        return at.to_owned();
+    }
+    let begin: String = at.chars().take(PLACE_END).collect();
+    let end: String = at.chars().skip(count - PLACE_END).collect();
+    format!("{begin}…{end}")
 }
 
 /// Refuses what cannot be followed.
@@ -102,6 +130,9 @@ pub(super) fn check(schema: &Value) -> Result<(), Refusal> {
     let size = schema.to_string().len();
     if size > MAX_BYTES {
         return refuse("", format!("has {size} bytes, and at most {MAX_BYTES} are taken"));
+    }
+    if schema == &Value::Bool(false) {
+        return refuse("", "is false, which no answer fits");
     }
     walk.schema(schema, "", 0)?;
     walk.ends(schema)
@@ -117,6 +148,38 @@ fn exact(value: &Value, at: &str) -> Result<(), Refusal> {
         Value::Object(members) => members.values().try_for_each(|value| exact(value, at)),
         _ => Ok(()),
     }
+}
+
+/// Whether a number becomes whole by few moves of its point, as doubles have it.
+fn is_kept_exactly(mut number: f64) -> bool {
+    if number <= 0.0 {
+        return false;
+    }
+    for _ in 0..=MAX_DECIMALS {
+        if number.fract() == 0.0 {
+            return number <= f64::from(u32::MAX);
+        }
+        number *= 10.0;
+    }
+    false
+}
+
+/// Refuses a format of texts that is not known. One of other types says nothing.
+fn check_format(members: &Map<String, Value>, at: &str) -> Result<(), Refusal> {
+    let Some(format) = members.get("format") else {
+        return Ok(());
+    };
+    let is_text = match members.get("type") {
+        None => true,
+        Some(Value::Array(types)) => types.iter().any(|name| name == "string"),
+        Some(name) => name == "string",
+    };
+    let is_known = format.as_str().is_some_and(|format| FORMATS.contains(&format));
+    if !is_text || is_known {
+        return Ok(());
+    }
+    let reason = format!("must be one of {}; say others as a pattern", FORMATS.join(", "));
+    refuse(&format!("{at}/format"), reason)
 }
 
 struct Walk {
@@ -150,6 +213,7 @@ impl Walk {
         for (keyword, value) in members {
             self.keyword(keyword, value, at)?;
         }
+        check_format(members, at)?;
         self.note_givers(members, at);
         self.named(members, at, nesting)?;
         for keyword in ["additionalProperties", "items"] {
@@ -308,9 +372,18 @@ impl Walk {
                 Some(bound) if bound.abs() <= EXACT_MAX => Ok(()),
                 _ => refuse(&place(), "must be a number of at most 2^53, either side of zero"),
             },
-            "multipleOf" => match value.as_f64() {
-                Some(of) if of > 0.0 && of <= EXACT_MAX => Ok(()),
-                _ => refuse(&place(), "must be a number above 0, of at most 2^53"),
+            "multipleOf" if value.as_f64().is_some_and(is_kept_exactly) => Ok(()),
+            "multipleOf" => refuse(
+                &place(),
+                format!(
+                    "must be a number above 0, of at most {}, that is kept exactly, such as 3, 0.5 or 0.01",
+                    u32::MAX
+                ),
+            ),
+            "pattern" if !value.is_string() => refuse(&place(), "must be a regular expression as a text"),
+            "required" => match value.as_array() {
+                Some(names) if names.iter().all(Value::is_string) => Ok(()),
+                _ => refuse(&place(), "must be an array of names"),
             },
             "type" => {
                 let known = |name: &Value| name.as_str().is_some_and(|name| TYPES.contains(&name));
@@ -385,6 +458,25 @@ mod tests {
         }))
         .unwrap();
         check(&json!(true)).unwrap();
+        check(&json!({"type": "integer", "format": "int32", "multipleOf": 0.01})).unwrap();
+        check(&json!({"type": ["string", "null"], "format": "uuid"})).unwrap();
+    }
+
+    #[test]
+    fn nothing_at_all_and_a_deep_place_are_told_in_few_words() {
+        assert_eq!(
+            refused(&json!(false)).to_string(),
+            "the schema is false, which no answer fits"
+        );
+        let mut deep = json!({"not": {}});
+        for _ in 0..MAX_NESTING {
+            deep = json!({"properties": {"a_long_name_of_a_property": deep}});
+        }
+        let told = refused(&deep).to_string();
+        assert!(
+            told.chars().count() < 250 && told.contains("a_property…") || told.contains('…'),
+            "{told}"
+        );
     }
 
     #[test]
@@ -415,6 +507,14 @@ mod tests {
             (json!({"minimum": 1e30}), "/properties/a~1b/minimum"),
             (json!({"maximum": "9"}), "/properties/a~1b/maximum"),
             (json!({"multipleOf": 0}), "/properties/a~1b/multipleOf"),
+            (json!({"multipleOf": 0.07}), "/properties/a~1b/multipleOf"),
+            (json!({"pattern": 7}), "/properties/a~1b/pattern"),
+            (json!({"required": "a"}), "/properties/a~1b/required"),
+            (
+                json!({"type": "string", "format": "phone"}),
+                "/properties/a~1b/format",
+            ),
+            (json!({"format": 7}), "/properties/a~1b/format"),
             (json!({"enum": [1, [1e22]]}), "/properties/a~1b/enum"),
             (
                 json!({"const": 18_446_744_073_709_551_617_f64}),

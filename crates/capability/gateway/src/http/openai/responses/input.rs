@@ -5,6 +5,7 @@ use corliss_engine::protocol::{ChatMessage, ToolCall};
 use serde_json::Value;
 
 use super::super::parameters::invalid;
+use super::super::tools::check_arguments;
 use super::unsupported;
 use crate::error::GatewayError;
 
@@ -64,11 +65,13 @@ fn read_call(place: &str, item: &Value) -> Result<ToolCall, GatewayError> {
         Some(text) => Ok(text.to_owned()),
         None => Err(invalid(&format!("{place}.{field}"), "must be a text")),
     };
-    Ok(ToolCall {
+    let call = ToolCall {
         id: text("call_id")?,
         name: text("name")?,
         arguments: text("arguments")?,
-    })
+    };
+    check_arguments(&format!("{place}.arguments"), &call.arguments)?;
+    Ok(call)
 }
 
 /// What a tool gave. The call that it answers must come before.
@@ -225,6 +228,11 @@ mod tests {
             (
                 json!([{"type": "function_call", "call_id": "c1", "name": "f", "arguments": {}}]),
                 "input[0].arguments",
+            ),
+            (
+                json!([{"role": "user", "content": "x"},
+                    {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{\"a\":"}]),
+                "input[1].arguments",
             ),
             (
                 json!([{"type": "item_reference", "id": "msg_1"}]),

@@ -13,7 +13,7 @@ use corliss_engine::protocol::{AnswerFormat, GenerateRequest};
 use corliss_http::{ApiError, Json, JsonBytes};
 use serde_json::{Map, Value, json};
 
-use super::parameters::{Parameters, invalid};
+use super::parameters::{Parameters, invalid, only};
 use super::{format, forwarded, sampling, texts, tools};
 use crate::error::GatewayError;
 use crate::service::call::Origin;
@@ -93,9 +93,8 @@ fn read(body: Map<String, Value>) -> Result<Asked, GatewayError> {
     if max_output_tokens == Some(0) {
         return Err(invalid("max_output_tokens", "must be at least 1"));
     }
-    let stream = parameters.optional::<bool>("stream")?.unwrap_or(false);
-    // What they say is how the stream is padded against whoever measures it, not what it says.
-    let _: Option<Map<String, Value>> = parameters.optional("stream_options")?;
+    // What it says of usage is so in any case.
+    let stream = sampling::delivery(&mut parameters)?.stream;
     let metadata = metadata(&mut parameters)?;
     let mut request = sampling::take(&mut parameters)?;
     let echoed = echoed(&mut parameters)?;
@@ -147,6 +146,7 @@ fn text_format(parameters: &mut Parameters) -> Result<(Option<AnswerFormat>, Tex
         None | Some(Value::Null) => json!({ "type": "text" }),
         Some(given) => given,
     };
+    only("text", &text, &["format", "verbosity"])?;
     let (format, parameter) = match format::of_text(&given)? {
         None => (None, None),
         Some(asked) => (Some(asked.format), Some(asked.parameter)),
@@ -273,6 +273,7 @@ mod tests {
             ("max_output_tokens", json!("many")),
             ("metadata", json!({"a": 1})),
             ("stream", json!("yes")),
+            ("stream_options", json!({"include_obfuscation": true})),
             ("temprature", json!(1)),
         ] {
             let error = asked(json!({ name: value })).err().unwrap();
@@ -284,10 +285,18 @@ mod tests {
                 "text.format.name",
             ),
             (json!({"tools": [{"type": "web_search"}]}), "tools[0].type"),
+            (
+                json!({"text": {"fromat": {"type": "json_object"}}}),
+                "text.fromat",
+            ),
         ] {
             let error = asked(more).err().unwrap();
             assert_eq!(error.field().as_deref(), Some(field));
         }
+        let error = asked(json!({"stream": true, "stream_options": {"x": 1}}))
+            .err()
+            .unwrap();
+        assert_eq!(error.field().as_deref(), Some("stream_options.x"));
         let error = asked(json!({"reasoning": {"effort": "high"}})).err().unwrap();
         assert_eq!(error.field().as_deref(), Some("reasoning.effort"));
     }
