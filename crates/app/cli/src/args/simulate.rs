@@ -19,7 +19,7 @@ const MAX_US: f64 = 9e8;
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
     /// What was recorded, azure-llm (CSV) or mooncake (JSON lines), and its file: a path, or a name in the folder that
-    /// CORLISS_TRACES names or in its folder of that kind
+    /// CORLISS_TRACES names (else ../shared/data/traces) or in its folder of that kind
     #[arg(long, value_name = "KIND:FILE", value_parser = recording)]
     pub trace: Recording,
     /// How a replica is chosen: round_robin, weighted, least_connections, least_response_time, least_tokens,

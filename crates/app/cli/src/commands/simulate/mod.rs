@@ -12,6 +12,8 @@ use crate::context::Context;
 use crate::error::{CliError, CliResult, cause};
 use crate::{text, units};
 
+/// Where traces lie that several checkouts share, seen from one.
+const SHARED: &str = "../shared/data/traces";
 /// Of a name or folder that is told of.
 const PATH_SHOWN: usize = 200;
 /// Larger files are refused.
@@ -19,12 +21,18 @@ const MAX_BYTES: u64 = 1 << 30;
 
 /// Simulates what was recorded.
 pub fn run(context: &Context, args: &SimulateArgs) -> CliResult {
-    let folder = std::env::var_os("CORLISS_TRACES").filter(|folder| !folder.is_empty());
-    let folder = folder.map(PathBuf::from);
+    let folder = traces();
     let text = read(&args.trace, folder.as_deref())?;
     match args.trace.kind {
         Recorded::Requests(kind) => requests::run(context, args, kind, &text),
     }
+}
+
+/// The folder of traces: the one that is named, or the shared one where there is one.
+fn traces() -> Option<PathBuf> {
+    let named = std::env::var_os("CORLISS_TRACES").filter(|folder| !folder.is_empty());
+    let shared = || Some(PathBuf::from(SHARED)).filter(|folder| folder.is_dir());
+    named.map(PathBuf::from).or_else(shared)
 }
 
 /// The text of the file: a path as it is, and a name among the traces, those of its kind first.
