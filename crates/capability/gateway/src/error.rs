@@ -139,9 +139,9 @@ pub enum GatewayError {
     /// The engine refused or failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A service elsewhere was not reached, or its answer broke off.
-    #[error(transparent)]
-    Upstream(#[from] UpstreamError),
+    /// A service elsewhere was not reached, or its answer broke off. Where it is its callers need not know.
+    #[error("{}", without_place(.0))]
+    Upstream(UpstreamError),
     /// A service elsewhere says that something is wrong.
     #[error("{}", said(.0))]
     Service(Box<Refusal>),
@@ -157,6 +157,13 @@ pub enum GatewayError {
     /// The engine failed after it had begun to answer.
     #[error("{}", .0.message)]
     Generation(Box<ErrorReport>),
+}
+
+// By hand, since a source would be told behind it, and that one names the place.
+impl From<UpstreamError> for GatewayError {
+    fn from(error: UpstreamError) -> Self {
+        Self::Upstream(error)
+    }
 }
 
 impl Diagnose for GatewayError {
@@ -392,12 +399,43 @@ impl GatewayError {
         }
     }
 
+    /// What is told to those who look after the endpoint: the address too, if there is one.
+    pub(crate) fn in_full(&self) -> String {
+        match self {
+            Self::Upstream(error) => error.to_string(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether the caller's limits do not allow it.
+    pub(crate) const fn is_about_limits(&self) -> bool {
+        matches!(
+            self,
+            Self::Limited { .. } | Self::TooManyAtOnce { .. } | Self::TooManyTokens { .. }
+        )
+    }
+
     /// Whether another endpoint may answer what this one did not.
     pub(crate) fn allows_fallback(&self) -> bool {
         matches!(
             self.meaning(),
             Meaning::Unavailable | Meaning::ResourceExhausted | Meaning::DeadlineExceeded | Meaning::Internal
         )
+    }
+}
+
+/// What became of a service, without its address.
+fn without_place(error: &UpstreamError) -> String {
+    match error {
+        UpstreamError::Unreachable { source, .. } => format!("the service cannot be reached: {source}"),
+        UpstreamError::Lost { detail, .. } => format!("the service broke off: {detail}"),
+        UpstreamError::NotUnderstood { detail, .. } => {
+            format!("the answer of the service is not understood: {detail}")
+        }
+        UpstreamError::TooLarge { limit_bytes, .. } => {
+            format!("the answer of the service is larger than {limit_bytes} bytes")
+        }
+        other => other.to_string(),
     }
 }
 

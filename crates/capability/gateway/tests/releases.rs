@@ -216,6 +216,23 @@ async fn what_only_the_new_version_refuses_the_other_one_answers() {
     }
 }
 
+#[tokio::test]
+async fn a_new_version_that_hangs_leaves_time_for_the_other_one() {
+    let peers = peers();
+    let house = House::new(GatewayConfig::default()).await;
+    let routing = serde_json::from_value(json!({"timeout_ms": 2000, "retry": {"attempts": 1}})).unwrap();
+    release(&house, Flavor::Gguf, &peers, split(100), routing);
+    peers[2].says(Script::SayAndHang(vec![]));
+    for stream in [false, true] {
+        let request = house.post(CHAT, &chat(json!({"stream": stream})));
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert!(answer.text().await.unwrap().contains("ok"));
+    }
+    let (new, old) = (done(&house, 4).counts, done(&house, 3).counts);
+    assert_eq!((new.requests, new.errors, old.errors), (2, 2, 0));
+}
+
 fn copies(percent: u32) -> Split {
     Split {
         percent: 0,

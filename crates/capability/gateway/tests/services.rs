@@ -540,3 +540,115 @@ async fn an_address_that_is_silent_is_noted_until_it_answers() {
     assert_eq!(house.ask("/v1/chat/completions", &chat(json!({}))).await.0, 200);
     assert!(house.gateway.troubles("m").is_empty());
 }
+
+#[tokio::test]
+async fn a_stream_that_is_none_or_gives_up_is_no_answer() {
+    let streaming = || chat(json!({ "stream": true }));
+    for (answer, why) in [
+        (whole(), "a stream was asked for"),
+        (streams(&["{broken"], true), "an event is no JSON object"),
+        (
+            streams(&[r#"{"error":{"message":"out"}}"#, "[DONE]"], true),
+            "began with an error",
+        ),
+    ] {
+        let service = Service::plays(answer, Then::Keep).await;
+        let house = house(ServiceDialect::OpenAi, &[&service], retrying(1)).await;
+        let (status, told) = house.ask("/v1/chat/completions", &streaming()).await;
+        assert_eq!(status, 503, "{told}");
+        let message = told["error"]["message"].as_str().unwrap();
+        assert!(message.contains(why), "{told}");
+        // Where the service is nobody is told but those who look after the endpoint.
+        assert!(!message.contains("127.0.0.1"), "{told}");
+        assert!(house.gateway.troubles("m")[0].1.contains("127.0.0.1"));
+    }
+    // What went wrong later is told as the service said it, and nothing follows.
+    for last in [r#"{"error":{"message":"out"}}"#, "{broken"] {
+        let service = Service::plays(streams(&[FIRST, last, LAST, "[DONE]"], true), Then::Keep).await;
+        let house = house(ServiceDialect::OpenAi, &[&service], retrying(1)).await;
+        let events = house.events("/v1/chat/completions", &streaming()).await;
+        assert_eq!(events.len(), 2, "{events:?}");
+        assert!(events[1].contains("\"error\""), "{events:?}");
+        assert_eq!(house.newest("m").await["outcome"], "failed");
+    }
+    let service = Service::plays(says(200, "", "{}"), Then::Keep).await;
+    let house = house(ServiceDialect::OpenAi, &[&service], retrying(1)).await;
+    let (status, told) = house.ask("/v1/chat/completions", &chat(json!({}))).await;
+    assert_eq!(
+        (status, &told["error"]["code"]),
+        (503, &json!("upstream_answer_invalid"))
+    );
+}
+
+#[tokio::test]
+async fn tensors_that_lead_back_here_are_found_out() {
+    let house = House::new(GatewayConfig::default()).await;
+    let mut here = route(
+        "m",
+        ServiceDialect::OpenInference,
+        &[&Service::plays(whole(), Then::Keep).await],
+        retrying(1),
+    );
+    for replica in &mut here.replicas {
+        replica.way = RouteWay::Service(Arc::new(ServiceAddress {
+            url: house.url.parse().unwrap(),
+            model: "m".to_owned(),
+            key: Some(HeaderValue::from_static("Bearer t")),
+        }));
+    }
+    house.route_each(vec![here]);
+    let asked = || house.gateway.stats()[0].requests_total;
+    for path in ["/v2/models/m", "/v2/models/m/config"] {
+        let (status, told) = house.get(path).await;
+        assert!(
+            status >= 400 && told.to_string().contains("passed on 4 times"),
+            "{told}"
+        );
+    }
+    let (status, told) = house.ask("/v2/models/m/infer", &json!({ "inputs": [] })).await;
+    assert!(
+        status >= 400 && told.to_string().contains("passed on 4 times"),
+        "{told}"
+    );
+    assert!(asked() <= 8, "{}", asked());
+}
+
+#[tokio::test]
+async fn who_is_held_to_tokens_bounds_what_a_service_answers() {
+    let service = Service::plays(whole(), Then::Keep).await;
+    let house = house(ServiceDialect::OpenAi, &[&service], Routing::default()).await;
+    let url = format!("{}/api/v1/limits/tester", house.url);
+    let limits = house
+        .http
+        .put(url)
+        .bearer_auth("t")
+        .json(&json!({ "tokens_per_minute": 1_000 }));
+    assert_eq!(limits.send().await.unwrap().status(), 200);
+    for unbounded in [
+        json!({}),
+        json!({ "max_tokens": -1 }),
+        json!({ "max_tokens": 9, "n": "many" }),
+    ] {
+        let (status, told) = house.ask("/v1/chat/completions", &chat(unbounded)).await;
+        assert_eq!(
+            (status, &told["error"]["param"]),
+            (400, &json!("max_tokens")),
+            "{told}"
+        );
+    }
+    assert_eq!(
+        house
+            .ask("/v1/chat/completions", &chat(json!({ "max_tokens": "9" })))
+            .await
+            .0,
+        200
+    );
+    // Ten prompts may have ten answers.
+    let body = json!({ "model": "m", "prompt": (["a"; 10]), "max_tokens": 200 });
+    let (status, told) = house.ask("/v1/completions", &body).await;
+    assert_eq!(
+        (status, &told["error"]["code"]),
+        (400, &json!("request_exceeds_limit")),
+        "{told}"
+    );
+}

@@ -206,7 +206,7 @@ pub enum EngineError {
     #[error("the engine stopped before the answer was complete")]
     Stopped,
     /// No connection could be made; the request was not sent, so another replica may take it.
-    #[error("the engine at {socket} cannot be reached")]
+    #[error("the engine cannot be reached")]
     Unreachable {
         /// Socket path.
         socket: String,

@@ -33,7 +33,9 @@ pub enum EndpointsCommand {
     /// A version may take the place of the one before it replica by replica, or be released: by steps, all at once with a
     /// way back, by copies of requests, or to a share of the callers. A release that breaches its objectives is rolled back
     /// by itself.
-    #[command(after_help = "Examples:
+    #[command(
+        allow_negative_numbers = true,
+        after_help = "Examples:
   corliss endpoints deploy digits --model digits@champion --replicas 2
   corliss endpoints deploy digits --model digits@champion --batch-max 64 --batch-delay 5ms --batch-prefer 16,32
   corliss endpoints deploy digits --model digits/2 --release canary --steps 5,25,50 --step-time 60s --max-error-rate 2%
@@ -43,7 +45,8 @@ pub enum EndpointsCommand {
   corliss endpoints deploy digits --model digits/2 --release ab --percent 50
   corliss endpoints deploy digits --model digits@champion --release rolling
 
-An endpoint that follows an alias releases in the same way whatever the alias names next.")]
+An endpoint that follows an alias releases in the same way whatever the alias names next."
+    )]
     Deploy(Box<DeployArgs>),
     /// List releases, show one with its steps and what was seen, or follow it
     #[command(after_help = "Examples:
@@ -106,14 +109,17 @@ An endpoint that follows an alias releases in the same way whatever the alias na
     ///
     /// Without options it shows it. An option changes its own setting and leaves the others; the replicas go on as
     /// they are.
-    #[command(after_help = "Examples:
+    #[command(
+        allow_negative_numbers = true,
+        after_help = "Examples:
   corliss endpoints routing chat
   corliss endpoints routing chat --router prefix_aware
   corliss endpoints routing chat --attempts 3 --hedge-after-ms 200
   corliss endpoints routing chat --fallback chat-small
   corliss endpoints routing chat --json > routing.json
   corliss endpoints routing chat --file routing.json
-  corliss endpoints routing chat --reset")]
+  corliss endpoints routing chat --reset"
+    )]
     Routing(Box<RoutingArgs>),
     /// Show the newest requests: who answered, why that replica, how long it took
     #[command(

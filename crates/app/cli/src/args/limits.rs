@@ -22,11 +22,14 @@ pub enum LimitsCommand {
     /// Limit what a caller may use; * for everybody who has no limits of their own
     ///
     /// Sets all limits of the caller: one that is not given does not bind any more. What was used stays used.
-    #[command(after_help = "Examples:
+    #[command(
+        allow_negative_numbers = true,
+        after_help = "Examples:
   corliss admin limits set ana --requests-per-minute 60 --tokens-per-minute 100000
   corliss admin limits set ana --budget 25.00 --per month
   corliss admin limits set '*' --at-once 4
-  corliss endpoints routing chat --price-prompt 0.15 --price-answer 0.60")]
+  corliss endpoints routing chat --price-prompt 0.15 --price-answer 0.60"
+    )]
     Set(SetLimitsArgs),
     /// Take the limits of a caller away
     #[command(after_help = "Examples:\n  corliss admin limits remove ana\n  corliss admin limits remove '*'")]

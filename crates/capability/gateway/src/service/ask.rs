@@ -86,7 +86,7 @@ impl Gateway {
         let mut watch = Watch::new(self.sources.clone(), call);
         let result = {
             // Pinned where it is: moving it into the time-out would copy it.
-            let attempts = pin!(self.attempts(&mut watch, load, question));
+            let attempts = pin!(self.attempts(&mut watch, load, limit, question));
             timeout(limit, attempts).await
         };
         let result = match result {
@@ -111,6 +111,7 @@ impl Gateway {
         &self,
         watch: &mut Watch,
         load: &Load<'_>,
+        limit: Duration,
         question: &impl Fn(Way) -> F,
     ) -> Result<(Lease, T), GatewayError>
     where
@@ -121,14 +122,14 @@ impl Gateway {
             watch.asks(&lease);
             let after = watch.call.hedge_after();
             let mut beside = None;
-            let answered = hedged(self.put(lease, watch, question), after, || {
+            let answered = hedged(self.put(lease, watch, limit, question), after, || {
                 if !watch.may_ask_another(self.sources.clock.now()) {
                     return None;
                 }
                 let lease = self.lease(watch, load).ok()?;
                 watch.endpoint().counters.hedged();
                 beside = Some(lease.replica.clone());
-                let asked = self.put(lease, watch, question);
+                let asked = self.put(lease, watch, limit, question);
                 Some(Box::pin(async move {
                     let failed = |(lease, error): (Lease, GatewayError)| {
                         lease.blamed(&error, self.sources.clock.now());
@@ -150,11 +151,12 @@ impl Gateway {
         }
     }
 
-    /// Puts the question to one replica.
+    /// Puts the question to one replica, of several that share the limit.
     async fn put<T, F>(
         &self,
         lease: Lease,
         watch: &Watch,
+        limit: Duration,
         question: &impl Fn(Way) -> F,
     ) -> Result<(Lease, T), (Lease, GatewayError)>
     where
@@ -163,7 +165,7 @@ impl Gateway {
         let at = Instant::now();
         // What is waited for is a part of each future around it, and of some twice: boxed, it is there once.
         let asked = Box::pin(question(lease.way.clone()));
-        let answered = match watch.call.attempt_timeout() {
+        let answered = match watch.call.attempt_within(limit, &lease) {
             None => asked.await,
             Some(own) => match timeout_at(at + own, asked).await {
                 Ok(answered) => answered,

@@ -13,7 +13,7 @@ use http::HeaderMap;
 use crate::error::GatewayError;
 use crate::ports::Serves;
 use crate::service::Gateway;
-use crate::service::endpoint::Endpoint;
+use crate::service::endpoint::{Endpoint, Lease};
 use crate::service::quota::Standing;
 use crate::service::spans::Trace;
 
@@ -282,6 +282,15 @@ impl Call {
     /// How long one of them may, if that is bounded.
     pub(crate) fn attempt_timeout(&self) -> Option<Duration> {
         self.routing.attempt_timeout_ms.map(Duration::from_millis)
+    }
+
+    /// How long this one may, where all together have so long: a version that is being released leaves time for the one that
+    /// answers in its place.
+    pub(crate) fn attempt_within(&self, patience: Duration, lease: &Lease) -> Option<Duration> {
+        let own = self.attempt_timeout();
+        let leaves_half = self.falls_back_from(lease.version) && self.endpoint.has_proven(&[]);
+        let half = leaves_half.then_some(patience / 2);
+        own.into_iter().chain(half).min()
     }
 
     /// After how long another replica is asked as well.

@@ -40,7 +40,8 @@ impl Gateway {
     /// The guess, with its tokens counted where the caller is held to them. What cannot be counted is taken for the most
     /// that it can be.
     async fn counted(&self, call: &Call, what: &CountRequest<'_>, guess: Bound) -> Bound {
-        if !self.quotas.counts_tokens(&call.origin.caller) {
+        let limits = self.quotas.limits(&call.origin.caller);
+        if limits.is_none_or(|limits| limits.tokens_per_minute.is_none()) {
             return guess;
         }
         match self.count(call, what).await {

@@ -415,7 +415,7 @@ impl Endpoint {
 
     /// Notes what a replica is to blame for, for those who look at it.
     fn troubled(&self, replica: &ReplicaId, error: &GatewayError) {
-        let trouble = error.to_string().into();
+        let trouble = error.in_full().into();
         if let Some(replica) = self.state().replicas.get_mut(replica) {
             replica.trouble = Some(trouble);
         }

@@ -156,9 +156,9 @@ impl Gateway {
                 .map_err(|error| attempt.failed(error))?;
             attempt.watch.asks(&lease);
             let at = Instant::now();
-            let taken = match timeout_at(attempt.must_begin(at), lease.way.generate(request)).await {
+            let taken = match timeout_at(attempt.must_begin(at, &lease), lease.way.generate(request)).await {
                 Ok(taken) => taken,
-                Err(_) => Err(attempt.too_silent()),
+                Err(_) => Err(attempt.too_silent(&lease)),
             };
             match taken {
                 Ok(stream) => {
@@ -214,7 +214,7 @@ impl Gateway {
     /// Asks a second replica beside the first; what goes wrong with it is held against it and nothing else.
     async fn ask_beside(&self, lease: Lease, attempt: &Attempt, request: &GenerateRequest) -> Option<Begun> {
         let at = Instant::now();
-        let taken = timeout_at(attempt.must_begin(at), lease.way.generate(request)).await;
+        let taken = timeout_at(attempt.must_begin(at, &lease), lease.way.generate(request)).await;
         let broken = match taken.ok()? {
             Ok(stream) => match begin(Asked { stream, lease, at }, attempt).await {
                 Ok(begun) => return Some(begun),
@@ -247,9 +247,10 @@ impl Gateway {
 
 /// Waits for the first piece.
 async fn begin(mut asked: Asked, attempt: &Attempt) -> Result<Begun, Broken> {
-    let begun = match timeout_at(attempt.must_begin(asked.at), first_piece(&mut asked.stream)).await {
+    let until = attempt.must_begin(asked.at, &asked.lease);
+    let begun = match timeout_at(until, first_piece(&mut asked.stream)).await {
         Ok(begun) => begun,
-        Err(_) => Err(attempt.too_silent()),
+        Err(_) => Err(attempt.too_silent(&asked.lease)),
     };
     match begun {
         Ok((prompt, first)) => Ok(Begun { asked, prompt, first }),
@@ -284,14 +285,14 @@ impl Attempt {
     }
 
     /// When a replica that was asked then must have begun to answer.
-    fn must_begin(&self, asked: Instant) -> Instant {
-        let own = self.watch.call.attempt_timeout();
+    fn must_begin(&self, asked: Instant, lease: &Lease) -> Instant {
+        let own = self.watch.call.attempt_within(self.patience, lease);
         own.map_or(self.until, |own| (asked + own).min(self.until))
     }
 
-    fn too_silent(&self) -> GatewayError {
+    fn too_silent(&self, lease: &Lease) -> GatewayError {
         let name = self.watch.endpoint().name().to_owned();
-        match self.watch.call.attempt_timeout() {
+        match self.watch.call.attempt_within(self.patience, lease) {
             Some(own) if Instant::now() < self.until => GatewayError::AttemptTimedOut {
                 name,
                 millis: u64::try_from(own.as_millis()).unwrap_or(u64::MAX),

@@ -36,8 +36,8 @@ impl Gateway {
     ) -> Result<TensorMessage, GatewayError> {
         let call = self.tensor_call(name, version, origin)?;
         let question = |way: Way| {
-            let message = message.clone();
-            async move { way.infer(message).await }
+            let (message, headers) = (message.clone(), call.origin.headers.clone());
+            async move { way.infer(message, &headers).await }
         };
         let size = |_: &TensorMessage| PromptTokens::default();
         let answer = self
@@ -76,17 +76,22 @@ impl Gateway {
     ///
     /// # Errors
     /// If there is no such endpoint or version, or no replica answers.
-    pub(crate) async fn metadata(&self, name: &str, version: Option<&str>) -> Result<Metadata, GatewayError> {
+    pub(crate) async fn metadata(
+        &self,
+        name: &str,
+        version: Option<&str>,
+        origin: Origin,
+    ) -> Result<Metadata, GatewayError> {
         let asked = version
             .map(|asked| self.endpoint(name)?.version_asked(asked))
             .transpose()?;
-        let call = self.call(name, asked, Origin::default(), 0)?;
+        let call = self.call(name, asked, origin, 0)?;
         let load = Load {
             random: self.random(),
             ..Load::default()
         };
         let lease = call.endpoint.lease(&call, &load, self.sources.clock.now(), &[])?;
-        let mut metadata = lease.way.metadata().await?;
+        let mut metadata = lease.way.metadata(&call.origin.headers).await?;
         metadata.name = name.to_owned();
         metadata.versions = vec![lease.version.to_string()];
         Ok(metadata)

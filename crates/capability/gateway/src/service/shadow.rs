@@ -56,8 +56,9 @@ impl Gateway {
             return;
         };
         let (message, answer, limit) = (message.clone(), answer.clone(), self.config.infer_timeout);
+        let headers = call.origin.headers.clone();
         tokio::spawn(async move {
-            let question = |way: Way| async move { way.infer(message).await };
+            let question = |way: Way| async move { way.infer(message, &headers).await };
             if let Some(copied) = copy.ask(limit, question).await {
                 copied.0.compared(is_alike(&answer, &copied.1));
             }

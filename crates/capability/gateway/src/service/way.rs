@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use corliss_engine::client::{EngineClient, GenerateStream};
 use corliss_engine::protocol::{EmbedRequest, Embeddings, GenerateRequest, Metadata, TensorMessage};
+use http::HeaderMap;
 
 use crate::error::GatewayError;
 use crate::ports::{RouteWay, ServiceAddress};
-use crate::service::forward::remote::Remote;
+use crate::service::forward::remote::{Remote, passed_on};
 
 /// Cheap to clone; clones share connections.
 #[derive(Clone)]
@@ -63,17 +64,23 @@ impl Way {
         Ok(engine.embed(request).await?)
     }
 
-    pub(crate) async fn infer(&self, message: TensorMessage) -> Result<TensorMessage, GatewayError> {
+    /// `headers` are those of the request, of which a service is told some.
+    pub(crate) async fn infer(
+        &self,
+        message: TensorMessage,
+        headers: &HeaderMap,
+    ) -> Result<TensorMessage, GatewayError> {
         match self {
             Self::Engine(client) => Ok(client.infer(message).await?),
-            Self::Service(remote) => remote.infer(message).await,
+            Self::Service(remote) => remote.infer(message, passed_on(headers)?).await,
         }
     }
 
-    pub(crate) async fn metadata(&self) -> Result<Metadata, GatewayError> {
+    /// As [`Way::infer`].
+    pub(crate) async fn metadata(&self, headers: &HeaderMap) -> Result<Metadata, GatewayError> {
         match self {
             Self::Engine(client) => Ok(client.metadata().await?),
-            Self::Service(remote) => remote.metadata().await,
+            Self::Service(remote) => remote.metadata(passed_on(headers)?).await,
         }
     }
 }

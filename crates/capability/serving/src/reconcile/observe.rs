@@ -1,10 +1,13 @@
 //! What replicas do, as their jobs and engines tell, written into their rows.
 
+use std::time::Duration;
+
 use corliss_engine::args::EngineArgs;
 use corliss_engine::protocol::{EngineState, Ready};
 use corliss_policy_serving::{Crashes, lifecycle};
 use corliss_types::{DurationMs, Flavor};
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use super::endpoint::{EndpointReconciler, Live};
 use crate::ports::{ReplicaJob, ReplicaJobState};
@@ -12,10 +15,18 @@ use crate::store::{self, ReplicaRow};
 use crate::types::ReplicaPhase;
 use crate::{PortError, ServingError};
 
+/// A replica that is to go is asked for so long what it still does.
+const DRAINING_PATIENCE: Duration = Duration::from_secs(1);
+/// An engine that tells nothing for longer hangs, and is replaced. It answers beside what it computes, so load alone does not
+/// make it silent.
+const SILENCE_MAX: DurationMs = DurationMs(60_000);
+
 /// What was seen of one replica.
 enum Seen {
     Job(ReplicaJobState),
     Engine(Ready),
+    /// Its engine runs and has told nothing for so long.
+    Silent(DurationMs),
     /// Nothing that changes anything.
     Nothing,
 }
@@ -89,13 +100,28 @@ impl EndpointReconciler {
         let client = self.serving.client(&replica.id);
         match replica.phase {
             ReplicaPhase::Starting => Ok(client.ready().await.map_or(Seen::Nothing, Seen::Engine)),
-            ReplicaPhase::Ready | ReplicaPhase::Draining => {
-                if let Ok(stats) = client.stats().await {
+            ReplicaPhase::Ready => {
+                self.serving.probe(&replica.id);
+                Ok(self.heard(replica))
+            }
+            // What it still works on decides whether it may go, so that must be true now.
+            ReplicaPhase::Draining => {
+                if let Ok(Ok(stats)) = timeout(DRAINING_PATIENCE, client.stats()).await {
                     self.serving.set_stats(&replica.id, stats);
                 }
-                Ok(Seen::Nothing)
+                Ok(self.heard(replica))
             }
             _ => Ok(Seen::Nothing),
+        }
+    }
+
+    /// Nothing, unless it was silent for too long.
+    fn heard(&self, replica: &ReplicaRow) -> Seen {
+        let silence = self.serving.silence(&replica.id);
+        if silence > SILENCE_MAX {
+            Seen::Silent(silence)
+        } else {
+            Seen::Nothing
         }
     }
 
@@ -133,6 +159,13 @@ impl EndpointReconciler {
             }) if phase == ReplicaPhase::Starting => {
                 self.move_to(live, index, ReplicaPhase::Starting, Some(doing))
                     .await
+            }
+            Seen::Silent(silence) => {
+                let reason = format!(
+                    "its engine hangs: it has not answered for {} s",
+                    silence.0 / 1_000
+                );
+                self.crashed(live, index, ReplicaPhase::Stopping, reason).await
             }
             Seen::Engine(Ready {
                 state: EngineState::Failed,

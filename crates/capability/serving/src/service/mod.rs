@@ -15,7 +15,7 @@ use corliss_engine::client::EngineClient;
 use corliss_engine::protocol::Stats;
 use corliss_metastore::Metastore;
 use corliss_reconcile::{Shutdown, Wake, WorkerBoard};
-use corliss_types::{ReplicaId, Resources};
+use corliss_types::{DurationMs, ReplicaId, Resources, Timestamp};
 use tokio::sync::watch;
 
 use crate::ports::{Lineage, ModelResolver, ReplicaJobs, Sealer, Traffic};
@@ -83,6 +83,10 @@ pub struct Serving {
 pub(crate) struct Engine {
     pub(crate) client: EngineClient,
     pub(crate) stats: Stats,
+    /// When it told anything last, or was met.
+    heard: Timestamp,
+    /// Whether it is being asked.
+    probing: bool,
 }
 
 impl Serving {
@@ -163,6 +167,8 @@ impl Serving {
         let engine = engines.entry(replica.clone()).or_insert_with(|| Engine {
             client: EngineClient::unix(self.sockets.path(replica)),
             stats: Stats::default(),
+            heard: self.parts.sources.clock.now(),
+            probing: false,
         });
         engine.client.clone()
     }
@@ -175,9 +181,35 @@ impl Serving {
     }
 
     pub(crate) fn set_stats(&self, replica: &ReplicaId, stats: Stats) {
+        let now = self.parts.sources.clock.now();
         if let Some(engine) = self.engines().get_mut(replica) {
-            engine.stats = stats;
+            (engine.stats, engine.heard) = (stats, now);
         }
+    }
+
+    /// Asks what a replica does, beside whoever wants to know: one that hangs must not make everybody wait.
+    pub(crate) fn probe(self: &Arc<Self>, replica: &ReplicaId) {
+        let client = self.client(replica);
+        let is_first = |engine: &mut Engine| !std::mem::replace(&mut engine.probing, true);
+        if !self.engines().get_mut(replica).is_some_and(is_first) {
+            return;
+        }
+        let (serving, replica) = (self.clone(), replica.clone());
+        tokio::spawn(async move {
+            if let Ok(stats) = client.stats().await {
+                serving.set_stats(&replica, stats);
+            }
+            if let Some(engine) = serving.engines().get_mut(&replica) {
+                engine.probing = false;
+            }
+        });
+    }
+
+    /// How long ago it told anything.
+    pub(crate) fn silence(&self, replica: &ReplicaId) -> DurationMs {
+        let now = self.parts.sources.clock.now();
+        let heard = self.engines().get(replica).map(|engine| engine.heard);
+        heard.map_or(DurationMs(0), |heard| now.since(heard))
     }
 
     /// Forgets a replica that ended, and its socket.

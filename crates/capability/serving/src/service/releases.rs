@@ -8,6 +8,7 @@ use corliss_types::{ReleaseId, Timestamp};
 
 use super::Serving;
 use crate::ServingError;
+use crate::services::get_service;
 use crate::store::{self, EndpointRow, ReleaseRow, ReplicaRow};
 use crate::types::{ReleaseState, ReleaseView, ReplicaPhase, StepView, VersionView};
 
@@ -72,6 +73,14 @@ impl Serving {
             .store
             .read(move |tx| {
                 let endpoint = store::get_endpoint(tx, &owned)?;
+                if endpoint.is_none() && get_service(tx, &owned)?.is_some() {
+                    return Err(ServingError::Invalid {
+                        field: "name".to_owned(),
+                        problem: format!(
+                            "'{owned}' is answered by a service elsewhere, which has no releases"
+                        ),
+                    });
+                }
                 let rows = store::list_releases(tx, &owned)?;
                 Ok::<_, ServingError>((endpoint, rows, store::live_replicas(tx)?))
             })

@@ -83,7 +83,11 @@ fn absent(Named { field, what }: &Named<'_>, endpoint: &EndpointView, names: &[S
                 .is_some_and(|release| release.to_version == version)
             || live().any(|replica| replica.version == version)
     };
-    let goes_to_none = "requests that it sends there are refused";
+    let goes_to_none = if endpoint.routing.fallback.is_empty() {
+        "requests that it sends there are refused"
+    } else {
+        "requests that it sends there are left to the endpoints that it falls back to"
+    };
     match *what {
         What::Endpoint(name) if !names.iter().any(|one| one == name) => {
             let follows = if field.starts_with("fallback") {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Target;
 use crate::error::GatewayError;
 use crate::service::Gateway;
+use crate::service::call::Origin;
 
 pub(super) const SERVER: &str = "corliss";
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -27,9 +28,10 @@ pub(super) async fn server() -> Json<Value> {
 pub(super) async fn model(
     State(gateway): State<Arc<Gateway>>,
     Path(target): Path<Target>,
+    origin: Origin,
 ) -> Result<Json<Value>, ApiError> {
     let metadata = gateway
-        .metadata(&target.model, target.version.as_deref())
+        .metadata(&target.model, target.version.as_deref(), origin)
         .await
         .map_err(GatewayError::into_api)?;
     Ok(Json(json!({

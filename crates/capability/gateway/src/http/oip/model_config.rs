@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::Target;
 use crate::error::GatewayError;
 use crate::service::Gateway;
+use crate::service::call::Origin;
 
 /// What is the same in REST and gRPC.
 pub(super) struct ModelConfig {
@@ -42,8 +43,9 @@ pub(super) struct TensorConfig {
 pub(super) async fn show(
     State(gateway): State<Arc<Gateway>>,
     Path(target): Path<Target>,
+    origin: Origin,
 ) -> Result<Json<Value>, ApiError> {
-    let config = read(&gateway, &target.model, target.version.as_deref())
+    let config = read(&gateway, &target.model, target.version.as_deref(), origin)
         .await
         .map_err(GatewayError::into_api)?;
     let tensors = |tensors: &[TensorConfig]| {
@@ -73,9 +75,10 @@ pub(super) async fn read(
     gateway: &Gateway,
     name: &str,
     version: Option<&str>,
+    origin: Origin,
 ) -> Result<ModelConfig, GatewayError> {
     let endpoint = gateway.tensor_endpoint(name, version)?;
-    let metadata = gateway.metadata(name, version).await?;
+    let metadata = gateway.metadata(name, version, origin).await?;
     let batching = metadata.batching;
     let batch = batching.as_ref();
     let rows_max = batch.map_or(0, |batching| batching.rows_max);

@@ -76,7 +76,8 @@ where
     };
     for (origin, body) in gateway.of_other_kind(api, &origin, &body.0) {
         match answer(gateway, api, origin, &JsonBytes(body), &here).await? {
-            Err(error) if error.allows_fallback() => {}
+            // Who asks for more than they may is not helped by hearing what is wrong elsewhere.
+            Err(error) if error.allows_fallback() && !error.is_about_limits() => {}
             answered => return answered.map_err(GatewayError::into_api),
         }
     }

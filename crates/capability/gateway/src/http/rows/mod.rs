@@ -71,7 +71,7 @@ async fn predict(
     given: impl FnOnce(&Metadata) -> Result<Given, GatewayError>,
 ) -> Result<Box<RawValue>, GatewayError> {
     gateway.tensor_endpoint(name, None)?;
-    let metadata = gateway.metadata(name, None).await?;
+    let metadata = gateway.metadata(name, None, origin.clone()).await?;
     let given = given(&metadata)?;
     let request = TensorMessage::of_json(given.body()?);
     let outputs = gateway.infer(name, None, origin, request).await?;

@@ -31,6 +31,17 @@ impl Api {
     }
 }
 
+impl Api {
+    /// The member that each answer has, with its quotes.
+    pub(crate) const fn answer_member(self) -> &'static str {
+        match self {
+            Self::Chat | Self::Completions => "\"choices\"",
+            Self::Responses => "\"output\"",
+            Self::Embeddings => "\"data\"",
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Members<'a> {
     #[serde(borrow)]
@@ -53,6 +64,59 @@ struct Members<'a> {
     max_output_tokens: Option<&'a RawValue>,
     #[serde(borrow, default)]
     n: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    best_of: Option<&'a RawValue>,
+}
+
+/// A number that a request gives, as whoever answers may read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Given {
+    Number(u64),
+    /// Something is there of which it is not clear what number it is.
+    Unclear,
+}
+
+impl Given {
+    /// None where nothing is said. Services also take `1e3`, `1000.0` and `"1000"` for a thousand.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number in range"
+    )]
+    fn of(value: Option<&RawValue>) -> Option<Self> {
+        const MAX: f64 = 1e15;
+        let text = value?.get();
+        if text == "null" {
+            return None;
+        }
+        let number = text.trim_matches('"').trim().parse::<f64>();
+        let whole = number
+            .ok()
+            .filter(|number| (0.0..=MAX).contains(number) && number.fract() == 0.0);
+        Some(whole.map_or(Self::Unclear, |number| Self::Number(number as u64)))
+    }
+}
+
+/// How many answers are asked for: so many to each prompt.
+fn answers(members: &Members<'_>) -> Option<u64> {
+    let many = |value| match Given::of(value) {
+        None => Some(1),
+        Some(Given::Number(count)) => Some(count.max(1)),
+        Some(Given::Unclear) => None,
+    };
+    Some(
+        many(members.n)?
+            .max(many(members.best_of)?)
+            .saturating_mul(prompts(members.prompt)),
+    )
+}
+
+/// How many prompts there are: a list of numbers is one, in tokens.
+fn prompts(prompt: Option<&RawValue>) -> u64 {
+    let list = prompt.and_then(|prompt| serde_json::from_str::<Vec<&RawValue>>(prompt.get()).ok());
+    let is_prompt = |one: &&RawValue| one.get().starts_with(['"', '[', '{']);
+    let count = list.map_or(1, |list| list.into_iter().filter(is_prompt).count());
+    count.max(1) as u64
 }
 
 /// A member that is null is there, and has a place.
@@ -77,8 +141,10 @@ pub(crate) struct Envelope {
     pub(crate) api: Api,
     pub(crate) model: String,
     pub(crate) stream: bool,
-    /// Tokens of its answers, if it bounds them.
+    /// Tokens of its answers, all together, if it bounds them in a way that is understood.
     pub(crate) answer_tokens: Option<u64>,
+    /// How many answers it asks for.
+    pub(crate) answers: u64,
     body: Bytes,
     model_at: Range<usize>,
     text_at: Range<usize>,
@@ -94,18 +160,22 @@ impl Envelope {
             let start = value.get().as_ptr() as usize - whole;
             start..start + value.get().len()
         };
-        let number = |value: Option<&RawValue>| value.and_then(|value| value.get().parse::<u64>().ok());
         let text = members.messages.or(members.prompt).or(members.input);
-        let limit = number(members.max_completion_tokens)
-            .or_else(|| number(members.max_tokens))
-            .or_else(|| number(members.max_output_tokens));
+        let limit = Given::of(members.max_completion_tokens)
+            .or_else(|| Given::of(members.max_tokens))
+            .or_else(|| Given::of(members.max_output_tokens));
+        let answers = answers(&members);
         let model_at = at(members.model);
         let open = body.iter().position(|byte| *byte == b'{')? + 1;
         Some(Self {
             api,
             model: serde_json::from_str(members.model.get()).ok()?,
             stream: members.stream.is_some_and(|value| value.get() == "true"),
-            answer_tokens: limit.map(|limit| limit.saturating_mul(number(members.n).unwrap_or(1))),
+            answer_tokens: match limit {
+                Some(Given::Number(limit)) => answers.map(|answers| answers.saturating_mul(limit)),
+                _ => None,
+            },
+            answers: answers.unwrap_or(1),
             usage: match members.stream_options {
                 None => UsageEvent::Unsaid(open),
                 Some(options) if options.get() == "null" => UsageEvent::Options(at(options)),
@@ -216,6 +286,27 @@ mod tests {
             (envelope.model.as_str(), envelope.stream, envelope.answer_tokens),
             ("ab", true, Some(14))
         );
+        let bound = |more: &str| {
+            let text = format!(r#"{{"model":"m","prompt":["a","b"],{more}}}"#);
+            read(Api::Completions, &text).unwrap().answer_tokens
+        };
+        for (more, tokens) in [
+            (r#""max_tokens":10"#, Some(20)),
+            (r#""max_tokens":"10","n":3"#, Some(60)),
+            (r#""max_tokens":1e1,"n":2,"best_of":4.0"#, Some(80)),
+            (r#""max_tokens":10,"n":null"#, Some(20)),
+            (r#""max_tokens":-1"#, None),
+            (r#""max_tokens":true"#, None),
+            (r#""max_tokens":10,"n":"many""#, None),
+            (r#""n":2"#, None),
+        ] {
+            assert_eq!(bound(more), tokens, "{more}");
+        }
+        let tokens = read(
+            Api::Completions,
+            r#"{"model":"m","prompt":[1,2,3],"max_tokens":10}"#,
+        );
+        assert_eq!(tokens.unwrap().answer_tokens, Some(10));
         assert_eq!(envelope.text(), br#"[{"role":"user","content":"hi"}]"#);
         assert!(envelope.hides_usage());
         assert!(!read(Api::Responses, text).unwrap().hides_usage());

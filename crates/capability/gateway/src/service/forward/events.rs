@@ -160,11 +160,13 @@ pub(crate) struct Events {
     pub(crate) tally: Tally,
     /// Whether it has come to its end.
     pub(crate) ended: bool,
+    /// Whether it said that something went wrong: nothing follows that.
+    pub(crate) gave_up: bool,
 }
 
-/// An event grew larger than any should.
+/// What came is no stream of events any more, in words.
 #[derive(Debug)]
-pub(crate) struct TooLong;
+pub(crate) struct Broken(pub(crate) &'static str);
 
 impl Events {
     pub(crate) fn new(api: Api, hides_usage: bool) -> Self {
@@ -174,14 +176,15 @@ impl Events {
             open: BytesMut::new(),
             tally: Tally::default(),
             ended: false,
+            gave_up: false,
         }
     }
 
     /// Takes what came and gives what may be passed on, perhaps nothing.
     ///
     /// # Errors
-    /// If an event is too long.
-    pub(crate) fn pass(&mut self, chunk: Bytes) -> Result<Bytes, TooLong> {
+    /// If an event is too long, or none of these APIs'.
+    pub(crate) fn pass(&mut self, chunk: Bytes) -> Result<Bytes, Broken> {
         let whole = if self.open.is_empty() && ends_event(&chunk) {
             chunk
         } else {
@@ -192,23 +195,26 @@ impl Events {
             }
         };
         if self.open.len() > EVENT_MAX_BYTES {
-            return Err(TooLong);
+            return Err(Broken("an event is too long"));
         }
-        Ok(self.look(whole))
+        self.look(whole)
     }
 
     /// Looks at whole events; takes out what is kept.
-    fn look(&mut self, events: Bytes) -> Bytes {
+    fn look(&mut self, mut events: Bytes) -> Result<Bytes, Broken> {
         let (mut kept, mut start) = (Vec::new(), 0);
         while let Some(length) = first_end(&events[start..]) {
             let event = start..start + length;
             start = event.end;
-            if self.look_at(&events[event.clone()]) {
+            if self.look_at(&events[event.clone()])? {
                 kept.push(event);
+            }
+            if self.gave_up {
+                events.truncate(start);
             }
         }
         if kept.is_empty() {
-            return events;
+            return Ok(events);
         }
         let (mut rest, mut done) = (BytesMut::with_capacity(events.len()), 0);
         for event in kept {
@@ -216,17 +222,25 @@ impl Events {
             done = event.end;
         }
         rest.extend_from_slice(&events[done..]);
-        rest.freeze()
+        Ok(rest.freeze())
     }
 
     /// Whether it is kept.
-    fn look_at(&mut self, event: &[u8]) -> bool {
+    fn look_at(&mut self, event: &[u8]) -> Result<bool, Broken> {
         let Some(data) = data(event) else {
-            return false;
+            return Ok(false);
         };
         if data == b"[DONE]" {
             self.ended = true;
-            return false;
+            return Ok(false);
+        }
+        if !(data.starts_with(b"{") && data.ends_with(b"}")) {
+            return Err(Broken("an event is no JSON object"));
+        }
+        // Responses have an event of their own for it, and a member of that name in each.
+        if self.api != Api::Responses && has_value(data, b"\"error\":") && !has_value(data, b"\"choices\":") {
+            self.gave_up = true;
+            return Ok(false);
         }
         self.tally.pieces = self.tally.pieces.saturating_add(1);
         let telling = has_value(data, b"\"usage\":") || has_value(data, b"\"finish_reason\":");
@@ -236,7 +250,7 @@ impl Events {
             let is = |name: &&str| memmem::find(event, name.as_bytes()).is_some();
             self.ended |= telling && last.iter().any(is);
         }
-        about_usage && self.hides_usage
+        Ok(about_usage && self.hides_usage)
     }
 
     /// Whether the answer is complete although the stream did not say so by its last word.

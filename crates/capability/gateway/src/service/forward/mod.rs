@@ -24,7 +24,7 @@ use crate::service::quota::{Bound, Meter};
 use crate::service::timing::PromptTokens;
 use crate::service::way::Way;
 use envelope::{Api, Envelope};
-use events::{Events, Tally, Usage};
+use events::{Broken, Events, Tally, Usage};
 use remote::{ANSWER_MAX_BYTES, Remote, passed_on};
 pub(crate) use stream::Passing;
 
@@ -124,8 +124,12 @@ impl Gateway {
     pub(crate) async fn pass_on(&self, call: &Call, envelope: &Envelope) -> Result<Forwarded, GatewayError> {
         let text = envelope.text();
         let prompt_tokens = prompt::tokens_in(text.len() as u64);
-        let most = envelope.answer_tokens.unwrap_or(ANSWER_TOKENS_MAX);
-        let answer_tokens = if envelope.api == Api::Embeddings { 0 } else { most };
+        let answer_tokens = match (envelope.api, envelope.answer_tokens) {
+            (Api::Embeddings, _) => 0,
+            (_, Some(most)) => most,
+            (api, None) if self.is_metered(call) => return Err(unbounded(api)),
+            (_, None) => ANSWER_TOKENS_MAX.saturating_mul(envelope.answers),
+        };
         let mut meter = self
             .meter(call, Bound::of_text(envelope.len(), prompt_tokens, answer_tokens))
             .await?;
@@ -211,6 +215,20 @@ impl Gateway {
     }
 }
 
+/// That a caller who is held to tokens or money must say how long answers may be: a service answers as long as it likes.
+fn unbounded(api: Api) -> GatewayError {
+    let parameter = match api {
+        Api::Responses => "max_output_tokens",
+        _ => "max_tokens",
+    };
+    GatewayError::InvalidParameter {
+        parameter: parameter.to_owned(),
+        reason: "must be given as a whole number, and so must n: your tokens or your spending are limited, and this model is \
+                 a service elsewhere, which answers as long as it is let"
+            .to_owned(),
+    }
+}
+
 async fn ask(remote: &Remote, headers: HeaderMap, envelope: &Envelope) -> Result<Begun, GatewayError> {
     let body = envelope.for_model(remote.model());
     let mut answer = remote
@@ -223,6 +241,10 @@ async fn ask(remote: &Remote, headers: HeaderMap, envelope: &Envelope) -> Result
     if !(envelope.stream && is_stream) {
         let body = answer.collect(ANSWER_MAX_BYTES).await?;
         remote.must_be_object(&body)?;
+        remote.must_have(&body, envelope.api.answer_member())?;
+        if envelope.stream {
+            return Err(remote.not_understood("a stream was asked for, and it is none"));
+        }
         return Ok(Begun::Whole { kind, body });
     }
     let mut events = Events::new(envelope.api, envelope.hides_usage());
@@ -232,7 +254,10 @@ async fn ask(remote: &Remote, headers: HeaderMap, envelope: &Envelope) -> Result
         };
         let first = events
             .pass(chunk)
-            .map_err(|events::TooLong| remote.lost("an event is too long".to_owned()))?;
+            .map_err(|Broken(how)| remote.not_understood(how))?;
+        if events.gave_up {
+            return Err(remote.lost("the stream began with an error".to_owned()));
+        }
         if !first.is_empty() {
             return Ok(Begun::Stream {
                 answer: Box::new(answer),

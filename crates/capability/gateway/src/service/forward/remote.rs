@@ -9,6 +9,7 @@ use corliss_engine::protocol::{JSON_LENGTH_HEADER, Metadata, TensorMessage, Tens
 use corliss_types::Flavor;
 use corliss_upstream::{Answer, Pieces, Upstream, UpstreamError};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -123,8 +124,11 @@ impl Remote {
     ///
     /// # Errors
     /// As [`Remote::ask`], or if the answer breaks off.
-    pub(crate) async fn infer(&self, message: TensorMessage) -> Result<TensorMessage, GatewayError> {
-        let mut headers = HeaderMap::new();
+    pub(crate) async fn infer(
+        &self,
+        message: TensorMessage,
+        mut headers: HeaderMap,
+    ) -> Result<TensorMessage, GatewayError> {
         let kind = match message.json_bytes {
             None => "application/json",
             Some(length) => {
@@ -150,7 +154,7 @@ impl Remote {
     ///
     /// # Errors
     /// As [`Remote::ask`], or if the answer is not understood.
-    pub(crate) async fn metadata(&self) -> Result<Metadata, GatewayError> {
+    pub(crate) async fn metadata(&self, headers: HeaderMap) -> Result<Metadata, GatewayError> {
         #[derive(Deserialize)]
         struct Told {
             #[serde(default)]
@@ -161,7 +165,7 @@ impl Remote {
             outputs: Vec<TensorMetadata>,
         }
         let path = format!("/v2/models/{}", escaped(self.model()));
-        let body = self.probe(&path).await?;
+        let body = self.probe(&path, headers).await?;
         self.must_be_object(&body)?;
         let told: Told = serde_json::from_slice(&body)
             .map_err(|_| self.not_understood("it does not describe a model's tensors"))?;
@@ -178,11 +182,9 @@ impl Remote {
         })
     }
 
-    async fn probe(&self, path: &str) -> Result<Bytes, GatewayError> {
+    async fn probe(&self, path: &str, headers: HeaderMap) -> Result<Bytes, GatewayError> {
         let asked = async {
-            let answer = self
-                .ask(Method::GET, path, HeaderMap::new(), Pieces::default())
-                .await?;
+            let answer = self.ask(Method::GET, path, headers, Pieces::default()).await?;
             Ok(answer.collect(ANSWER_MAX_BYTES).await?)
         };
         timeout(PROBE_TIMEOUT, asked)
@@ -200,6 +202,17 @@ impl Remote {
         let place = self.address.url.place().to_string();
         let detail = detail.into();
         UpstreamError::NotUnderstood { place, detail }.into()
+    }
+
+    /// Lets through an answer that has this member.
+    ///
+    /// # Errors
+    /// If it has not.
+    pub(crate) fn must_have(&self, body: &[u8], member: &str) -> Result<(), GatewayError> {
+        if memmem::find(body, member.as_bytes()).is_some() {
+            return Ok(());
+        }
+        Err(self.not_understood(format!("it has no {member}")))
     }
 
     /// Lets through what may be an answer in JSON: an object. Pages of proxies and of other servers come with a 200 too.

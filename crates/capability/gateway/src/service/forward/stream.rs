@@ -10,7 +10,7 @@ use corliss_upstream::Answer;
 use http_body::Body;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::events::{Events, TooLong, Usage};
+use super::events::{Broken, Events, Usage};
 use crate::error::GatewayError;
 use crate::service::endpoint::{Admission, Lease};
 use crate::service::quota::Meter;
@@ -70,7 +70,7 @@ impl Passing {
                                 return Poll::Ready(Some(Ok(events)));
                             }
                         }
-                        Err(TooLong) => return self.broken("an event is too long"),
+                        Err(Broken(how)) => return self.broken(how),
                     }
                 }
                 Poll::Ready(Some(Err(error))) => return self.failed(error.into()),
@@ -94,9 +94,22 @@ impl Passing {
         self.meter.prompts(&[prompt], 1);
         self.meter.answers(u64::from(answer));
         self.watch.wrote(answer);
-        if self.events.ended {
+        if self.events.gave_up {
+            self.gives_up();
+        } else if self.events.ended {
             self.complete();
         }
+    }
+
+    /// The service has said what went wrong; its client hears that and nothing more.
+    fn gives_up(&mut self) {
+        self.over = true;
+        let error = match self.lease.way.service() {
+            Ok(remote) => remote.lost("the service ended the stream with an error".to_owned()),
+            Err(error) => error,
+        };
+        self.lease.blamed(&error, self.watch.sources.clock.now());
+        self.watch.ended(Some(&error));
     }
 
     fn complete(&mut self) {

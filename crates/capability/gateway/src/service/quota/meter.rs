@@ -141,6 +141,17 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    /// Whether the caller is held to tokens, or to money where answers cost some.
+    pub(crate) fn is_metered(&self, call: &Call) -> bool {
+        let limits = self.quotas.limits(&call.origin.caller);
+        limits.is_some_and(|limits| {
+            limits.tokens_per_minute.is_some()
+                || (limits.budget.is_some() && call.routing.price.answer_micros > 0)
+        })
+    }
+}
+
 impl Meter {
     /// An endpoint with these prices answers.
     pub(crate) fn answered_at(&mut self, price: Price) {

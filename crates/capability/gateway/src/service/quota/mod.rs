@@ -121,7 +121,7 @@ impl Quotas {
     }
 
     /// The limits of a caller: its own, or everybody's.
-    fn limits(&self, caller: &str) -> Option<Limits> {
+    pub(crate) fn limits(&self, caller: &str) -> Option<Limits> {
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
@@ -134,12 +134,6 @@ impl Quotas {
         let limits = self.limits(caller)?;
         let is_rated = limits.requests_per_minute.is_some() || limits.tokens_per_minute.is_some();
         is_rated.then(Arc::default)
-    }
-
-    /// Whether this caller is held to a number of tokens.
-    pub(crate) fn counts_tokens(&self, caller: &str) -> bool {
-        let limits = self.limits(caller);
-        limits.is_some_and(|limits| limits.tokens_per_minute.is_some())
     }
 
     /// Takes what a request of this caller may use; nothing where nothing is limited. Durable when this returns.

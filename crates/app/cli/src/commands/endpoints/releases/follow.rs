@@ -18,17 +18,24 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// version that won.
 pub fn wait(link: Link, context: &Context, name: &str, id: &str) -> CliResult {
     let answer = follow(link, context, name, id, true)?;
-    let release: ReleaseView = typed(answer.clone())?;
-    if matches!(release.state.as_str(), "rolled_back" | "superseded") {
+    if let Some(lost) = lost(&typed(answer.clone())?, name) {
+        return Err(lost);
+    }
+    context.answer(answer, |release: ReleaseView| show(&release))
+}
+
+/// That it was not the new version that won.
+pub(super) fn lost(release: &ReleaseView, name: &str) -> Option<CliError> {
+    let is_lost = matches!(release.state.as_str(), "rolled_back" | "superseded");
+    is_lost.then(|| {
         let message = format!(
             "the release of version {} was {}",
             release.to_version,
-            ended(&release)
+            ended(release)
         );
-        let look = program::command(&format!("endpoints releases {name} {id}"));
-        return Err(CliError::failed(message).hint(look));
-    }
-    context.answer(answer, |release: ReleaseView| show(&release))
+        let look = program::command(&format!("endpoints releases {name} {}", release.id));
+        CliError::failed(message).hint(look)
+    })
 }
 
 /// Tells of every change, until it has ended, or waits for somebody if that is an end here.

@@ -126,7 +126,11 @@ pub fn run(context: &Context, args: &ReleasesArgs) -> CliResult {
     let answer = if args.follow {
         let look = format!("endpoints releases {name}");
         let link = Link::new(context, api, "the release", look);
-        follow::follow(link, context, name, &id, false)?
+        let answer = follow::follow(link, context, name, &id, false)?;
+        if let Some(lost) = follow::lost(&typed(answer.clone())?, name) {
+            return Err(lost);
+        }
+        answer
     } else {
         api.get(&one(name, &id))?
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::response::Response;
 use corliss_engine::protocol::Took;
 use corliss_http::ApiError;
@@ -18,6 +18,7 @@ use super::messages::{
 use crate::error::GatewayError;
 use crate::http::oip::{metadata, model_config};
 use crate::service::Gateway;
+use crate::service::call::Origin;
 use crate::service::infer;
 
 /// Questions are short.
@@ -66,9 +67,9 @@ pub(super) async fn model(
     State(gateway): State<Arc<Gateway>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (_, asked) = question::<ModelRequest>(request).await?;
+    let (origin, asked) = asked_by(request).await?;
     let metadata = gateway
-        .metadata(&asked.name, version(&asked))
+        .metadata(&asked.name, version(&asked), origin)
         .await
         .map_err(GatewayError::into_api)?;
     let tensors = |tensors: Vec<corliss_engine::protocol::TensorMetadata>| {
@@ -92,8 +93,8 @@ pub(super) async fn config(
     State(gateway): State<Arc<Gateway>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (_, asked) = question::<ModelRequest>(request).await?;
-    let config = model_config::read(&gateway, &asked.name, version(&asked))
+    let (origin, asked) = asked_by(request).await?;
+    let config = model_config::read(&gateway, &asked.name, version(&asked), origin)
         .await
         .map_err(GatewayError::into_api)?;
     let dynamic_batching = (config.rows_max > 0).then_some(ModelDynamicBatching {
@@ -187,6 +188,12 @@ fn statistics_of(model: infer::ModelStatistics) -> ModelStatistics {
 
 async fn question<Q: prost::Message + Default + 'static>(request: Request) -> Result<(Parts, Q), ApiError> {
     call::message(request, QUESTION_MAX_BYTES).await
+}
+
+/// A question about a model, and who asks.
+async fn asked_by(request: Request) -> Result<(Origin, ModelRequest), ApiError> {
+    let (mut parts, asked) = question::<ModelRequest>(request).await?;
+    Ok((Origin::from_request_parts(&mut parts, &()).await?, asked))
 }
 
 fn version(asked: &ModelRequest) -> Option<&str> {
