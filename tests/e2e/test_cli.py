@@ -265,8 +265,8 @@ def test_a_trace_that_is_not_there_is_looked_for_where_it_is_said(tmp_path: Path
     corliss = Corliss(tmp_path / "home")
     corliss.environment = {k: v for k, v in corliss.environment.items() if k != "CORLISS_TRACES"}
     done = corliss.run_cli("simulate", "--trace", "azure-llm:nowhere.csv")
-    assert done.returncode == 2 and "there is no file 'nowhere.csv'" in done.stderr, done
-    assert "a CSV file" in done.stderr and ".." not in done.stderr, done
+    # What is said of the folder depends on whether there is a shared one.
+    assert done.returncode == 2 and "'nowhere.csv'" in done.stderr and "a CSV file" in done.stderr, done
     corliss.environment |= {"CORLISS_TRACES": str(tmp_path)}
     done = corliss.run_cli("simulate", "--trace", "azure-llm:nowhere.csv")
     assert str(tmp_path) in done.stderr and "its folder azure-llm" in done.stderr, done
