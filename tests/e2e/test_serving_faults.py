@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -242,6 +243,29 @@ def test_tensors_that_lie_are_refused_and_their_batch_mates_are_not(times: Corli
         assert all(one.result() for one in asked)
     wrong = [(status, answer) for status, answer in refusals if status != 400 or not answer["error"]]
     assert len(refusals) > 40 and not wrong, wrong
+
+
+def test_an_engine_that_hangs_is_replaced_and_keeps_nobody_waiting(times: Corliss) -> None:
+    """Stopped, not killed: its process is there, its socket takes connections, and nothing comes back."""
+    stopped = engines(times, "times")[0]
+    before = {replica["id"] for replica in replicas(times, "times")}
+    stopped.kill(signal.SIGSTOP)
+    try:
+        # What has nothing to do with it goes on: many passes, of which one that waited for it would make seconds each.
+        times.cli("endpoints", "deploy", "beside", "--model", "times@champion")
+        assert infer(times, "beside", [1, 2, 3, 4])[0] == 200
+        times.cli("endpoints", "delete", "beside", "--yes")
+
+        def is_replaced() -> bool:
+            ready = [replica for replica in replicas(times, "times") if replica["state"] == "ready"]
+            return bool(ready) and before.isdisjoint(replica["id"] for replica in ready)
+
+        poll("the engine is replaced", is_replaced, timeout_s=150)
+    finally:
+        stopped.kill(signal.SIGCONT)
+    assert infer(times, "times", [1, 2, 3, 4])[0] == 200
+    ended = [replica for replica in times.api("/endpoints/times")["replicas"] if replica["id"] in before]
+    assert "its engine hangs" in ended[0]["reason"], ended
 
 
 @pytest.fixture
