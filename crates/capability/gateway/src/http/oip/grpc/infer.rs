@@ -183,6 +183,11 @@ fn read(answer: TensorMessage, name: String) -> Result<ModelInferResponse, ApiEr
         let message = "the engine's answer is not understood";
         ApiError::new(Meaning::Internal, "engine_protocol", message)
     };
+    if answer.json_bytes.is_none() {
+        let message = "what answers for this model sends tensors as JSON only";
+        return Err(ApiError::new(Meaning::Unavailable, "upstream_answer_invalid", message)
+            .with_hint("ask it over REST: POST /v2/models/NAME/infer"));
+    }
     let mut left = match <[Bytes; 1]>::try_from(answer.pieces) {
         Ok([whole]) => whole,
         Err(pieces) => pieces.concat().into(),
