@@ -12,7 +12,7 @@ import pytest
 import tritonclient.http as triton
 
 from support import processes
-from support.server import Corliss, poll, temporary_home
+from support.server import Corliss, CorlissError, poll, temporary_home
 
 LIBRARY = next(Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so.*"))
 
@@ -146,8 +146,15 @@ def said(corliss: Corliss) -> str | None:
     return reason if reason and "ONNX Runtime" in reason else None
 
 
-@pytest.mark.parametrize("library", ["nowhere/libonnxruntime.so", __file__])
-def test_a_library_that_is_none_is_told_with_the_setting_to_change(library: str, tmp_path: Path) -> None:
+def test_a_library_that_is_not_there_is_told_at_the_start() -> None:
+    with temporary_home() as home:
+        corliss = Corliss(home, settings={"CORLISS_SERVING_ONNX_RUNTIME": "nowhere/libonnxruntime.so"})
+        with pytest.raises(CorlissError, match="serving.onnx_runtime.*nowhere/libonnxruntime.so"):
+            corliss.up()
+
+
+def test_a_library_that_is_none_is_told_with_the_setting_to_change(tmp_path: Path) -> None:
+    library = __file__
     (tmp_path / "corliss.yaml").write_text(PROJECT)
     (tmp_path / "make.py").write_text(MAKE)
     with temporary_home() as home:
