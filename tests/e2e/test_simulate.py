@@ -96,7 +96,7 @@ def test_a_wrong_command_line_names_the_fix(trace: Path) -> None:
     usual = ["--trace", f"azure-llm:{trace}"]
     for arguments, said in [
         (["--trace", "mine.csv"], "give KIND:FILE"),
-        (["--trace", "philly:mine.csv"], "give azure-llm or mooncake"),
+        (["--trace", "philly:mine.csv"], "give azure-llm, mooncake, muri or openb"),
         (["--trace", "azure-llm:nowhere.csv"], "set CORLISS_TRACES"),
         ([*usual, "--router", "least_token"], "did you mean least_tokens?"),
         ([*usual, "--replicas", "0"], "0 is not in 1..=1000"),
@@ -116,3 +116,46 @@ def test_what_fits_no_replica_is_counted(trace: Path) -> None:
     assert 0 < result["refused"] < result["requests"] == 50
     done = simulate("--trace", f"azure-llm:{trace}", "--router", "least_tokens", "--kv-tokens", "130")
     assert f"{result['refused']} requests refused" in done.stdout
+
+
+def test_jobs_end_when_muri_says_so() -> None:
+    recorded("muri", "trace3.csv")
+    arguments = ["--trace", "muri:trace3.csv", "--cluster", "n8g8.csv"]
+    one = answer(*arguments, "--policy", "srtf")
+    assert abs(one["jct_s"]["mean"] - 193_082) <= 1 and one["results"][0]["policy"] == one["policy"] == "srtf", one
+    all_of_them = answer(*arguments)
+    assert [result["policy"] for result in all_of_them["results"]] == ["fifo", "sjf", "srtf", "srsf"]
+    assert "jct_s" not in all_of_them, "several have no result in common"
+    table = simulate(*arguments).stdout
+    assert "992 jobs on 8 nodes of 8 accelerators" in table and "srsf" in table, table
+    free = answer(*arguments, "--policy", "srtf", "--start-costs", "false")
+    assert free["jct_s"]["mean"] < one["jct_s"]["mean"]
+
+
+def test_pods_fill_nodes_the_same_way_twice() -> None:
+    recorded("openb", "pods_default.csv")
+    arguments = ["--trace", "openb:pods_default.csv", "--nodes", "nodes_gpu.csv", "--arrivals", "1.3", "--seed", "1"]
+    fgd = answer(*arguments, "--policy", "fgd")
+    assert fgd == answer(*arguments, "--policy", "fgd")
+    random = answer(*arguments, "--policy", "random")
+    assert random["gpu_allocation_percent"] + 4 < fgd["gpu_allocation_percent"] < 100, (random, fgd)
+    assert "IN USE" in simulate(*arguments, "--policy", "best-fit").stdout
+
+
+@pytest.mark.parametrize(
+    ("trace", "more", "words"),
+    [
+        ("num_gpu,submit_time\n1,2\n", [], "line 1: there is no column iterations"),
+        ("num_gpu,submit_time,iterations,iteration_time,model_name\n1,-5,1,1,x\n", [], "line 2: submit_time is '-5'"),
+        ("num_gpu,submit_time,iterations,iteration_time,model_name\n65,0,1,1,x\n", [], "no job fits 64 accelerators"),
+        (None, ["--policy", "best"], "fifo, sjf, srtf, srsf, or all"),
+    ],
+)
+def test_jobs_that_make_no_sense_are_named(tmp_path: Path, trace: str | None, more: list[str], words: str) -> None:
+    good = "num_gpu,submit_time,iterations,iteration_time,model_name\n1,0,1,1,x\n"
+    (tmp_path / "jobs.csv").write_text(trace or good)
+    (tmp_path / "cluster.csv").write_text("num_switch,num_node_p_switch,num_gpu_p_node\n1,8,8\n")
+    done = simulate("--trace", f"muri:{tmp_path / 'jobs.csv'}", "--cluster", tmp_path / "cluster.csv", *more)
+    assert done.returncode == 2 and words in done.stderr, done
+    alone = simulate("--trace", f"muri:{tmp_path / 'jobs.csv'}")
+    assert alone.returncode == 2 and "needs --cluster" in alone.stderr, alone

@@ -5,6 +5,9 @@
 
 mod decide;
 pub mod invariants;
+pub mod nodes;
+pub mod order;
+pub mod place;
 mod plan;
 mod view;
 

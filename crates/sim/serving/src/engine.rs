@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 
-use crate::error::SimError;
+use corliss_sim_trace::SimError;
 
 /// Largest cost of anything, in nanoseconds: a quarter of an hour. Keeps all sums far from their limits.
 const MAX_COST_NS: u64 = 1_000_000_000_000;

@@ -9,13 +9,12 @@
 
 mod cache;
 mod engine;
-mod error;
 mod replica;
 mod report;
 mod simulate;
 pub mod trace;
 
+pub use corliss_sim_trace::SimError;
 pub use engine::Engine;
-pub use error::SimError;
 pub use report::{Evenness, Goodput, Prefill, Report, Spread, Throughput};
 pub use simulate::{Objectives, Setup, simulate};

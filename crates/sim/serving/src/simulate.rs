@@ -9,10 +9,10 @@ use corliss_types::{IdSeed, ReplicaId, Timestamp};
 use serde::Serialize;
 
 use crate::engine::Engine;
-use crate::error::SimError;
 use crate::replica::{Replica, Told};
 use crate::report::{Report, Tally};
 use crate::trace::{Trace, TraceRequest};
+use corliss_sim_trace::SimError;
 
 /// Most replicas.
 pub const MAX_REPLICAS: u32 = 1_000;

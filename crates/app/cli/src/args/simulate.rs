@@ -18,14 +18,18 @@ const MAX_US: f64 = 9e8;
 /// `corliss simulate`
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
-    /// What was recorded, azure-llm (CSV) or mooncake (JSON lines), and its file: a path, or a name in the folder that
-    /// CORLISS_TRACES names (else ../shared/data/traces) or in its folder of that kind
+    /// What was recorded: requests to language models (azure-llm, mooncake), jobs of a cluster (muri) or pods of one
+    /// (openb), and its file: a path, or a name in the folder that CORLISS_TRACES names (else ../shared/data/traces) or in
+    /// its folder of that kind
     #[arg(long, value_name = "KIND:FILE", value_parser = recording)]
     pub trace: Recording,
-    /// How a replica is chosen: round_robin, weighted, least_connections, least_response_time, least_tokens,
-    /// prefix_aware, session_affinity, or all; may be given several times
-    #[arg(long = "router", value_name = "NAME", default_value = "all", value_parser = routers)]
+    /// Requests: how a replica is chosen, by round_robin, weighted, least_connections, least_response_time, least_tokens,
+    /// prefix_aware, session_affinity, or all, which it is if none is named; may be given several times
+    #[arg(long = "router", value_name = "NAME", value_parser = routers)]
     pub routers: Vec<Routers>,
+    /// What a cluster decides by.
+    #[command(flatten)]
+    pub cluster: ClusterOptions,
     /// How many replicas, 1 to 1000
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = up_to(MAX_REPLICAS))]
     pub replicas: u32,
@@ -86,6 +90,28 @@ pub struct EngineOptions {
     pub no_prefix_cache: bool,
 }
 
+/// What recorded jobs and pods are put on, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct ClusterOptions {
+    /// Jobs: who goes first, by fifo, sjf, srtf or srsf. Pods: where each is put, by random, first_fit, best_fit,
+    /// dot_product, packing, clustering or fgd. Or all, which it is if none is named; may be given several times
+    #[arg(long = "policy", value_name = "NAME", conflicts_with = "routers")]
+    pub policies: Vec<String>,
+    /// Jobs: the file of their cluster, found as traces are
+    #[arg(long, value_name = "FILE")]
+    pub cluster: Option<PathBuf>,
+    /// Pods: the file of their nodes, found as traces are
+    #[arg(long, value_name = "FILE")]
+    pub nodes: Option<PathBuf>,
+    /// Pods: they are drawn at random until they ask for so many times the accelerators that there are
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.3)]
+    pub arrivals: f64,
+    /// Jobs: whoever runs pays for a start at every event, as in the simulator of Muri that published these traces
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub start_costs: bool,
+}
+
 /// A file of recorded work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recording {
@@ -100,6 +126,10 @@ pub struct Recording {
 pub enum Recorded {
     /// Requests to a language model.
     Requests(TraceKind),
+    /// Jobs of a cluster, in the form of Muri's traces.
+    Jobs,
+    /// Pods of a cluster, in the form of Alibaba's `OpenB` traces.
+    Pods,
 }
 
 impl Recorded {
@@ -108,7 +138,15 @@ impl Recorded {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Requests(kind) => kind.name(),
+            Self::Jobs => "muri",
+            Self::Pods => "openb",
         }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let requests = TraceKind::ALL.into_iter().map(Self::Requests);
+        let mut all = requests.chain([Self::Jobs, Self::Pods]);
+        all.find(|kind| kind.name() == name)
     }
 
     /// What such a file is.
@@ -117,6 +155,8 @@ impl Recorded {
         match self {
             Self::Requests(TraceKind::AzureLlm) => "a CSV file with a line for each request",
             Self::Requests(TraceKind::Mooncake) => "a file of JSON lines, one for each request",
+            Self::Jobs => "a CSV file with a line for each job",
+            Self::Pods => "a CSV file with a line for each pod",
         }
     }
 }
@@ -140,6 +180,9 @@ impl SimulateArgs {
     /// The routers to compare, each once, in the order in which they were given.
     #[must_use]
     pub fn strategies(&self) -> Vec<Strategy> {
+        if self.routers.is_empty() {
+            return Strategy::ALL.to_vec();
+        }
         let mut strategies: Vec<Strategy> = Vec::new();
         for routers in &self.routers {
             let named = match routers {
@@ -160,13 +203,12 @@ impl SimulateArgs {
 pub type Nanoseconds = u64;
 
 fn recording(text: &str) -> Result<Recording, String> {
-    let kinds = TraceKind::ALL.map(TraceKind::name).join(" or ");
+    let kinds = "azure-llm, mooncake, muri or openb";
     let Some((kind, file)) = text.split_once(':').filter(|(_, file)| !file.is_empty()) else {
         return Err(format!("give KIND:FILE; KIND is {kinds}"));
     };
-    let requests = kind.parse().map(Recorded::Requests);
     Ok(Recording {
-        kind: requests.map_err(|_| format!("'{kind}' is no kind of trace: give {kinds}"))?,
+        kind: Recorded::named(kind).ok_or_else(|| format!("'{kind}' is no kind of trace: give {kinds}"))?,
         file: PathBuf::from(file),
     })
 }
@@ -237,7 +279,7 @@ mod tests {
         assert_eq!(args.trace.to_string(), "mooncake:a:b.jsonl");
         for bad in ["conv_2023.csv", "azure-llm:", "azure:conv.csv"] {
             let said = parse(&["--trace", bad]).unwrap_err();
-            assert!(said.contains("azure-llm or mooncake"), "{said}");
+            assert!(said.contains("azure-llm, mooncake"), "{said}");
         }
     }
 

@@ -2,7 +2,7 @@
 //! with relative times as the simulator Vidur uses them. The columns may be in any order, others are ignored.
 
 use super::{Collector, Line, Trace};
-use crate::error::SimError;
+use corliss_sim_trace::SimError;
 
 /// Names of the columns in one of the two forms.
 struct Columns {

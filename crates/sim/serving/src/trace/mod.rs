@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use crate::error::SimError;
+use corliss_sim_trace::SimError;
 
 /// Most requests of a trace.
 pub const MAX_REQUESTS: usize = 5_000_000;

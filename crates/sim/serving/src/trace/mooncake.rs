@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::{Collector, Line, Trace};
-use crate::error::SimError;
+use corliss_sim_trace::SimError;
 
 /// Tokens of a block, as the traces' authors hash them.
 const BLOCK_TOKENS: u32 = 512;

@@ -1,11 +1,17 @@
 //! `corliss simulate`: recorded work under a virtual clock, decided by the server's own policies. It needs no
 //! server.
 
+mod jobs;
+mod pods;
 mod requests;
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+
+use corliss_diagnostics::Diagnose;
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::args::{Recorded, Recording, SimulateArgs};
 use crate::context::Context;
@@ -22,10 +28,78 @@ const MAX_BYTES: u64 = 1 << 30;
 /// Simulates what was recorded.
 pub fn run(context: &Context, args: &SimulateArgs) -> CliResult {
     let folder = traces();
-    let text = read(&args.trace, folder.as_deref())?;
+    let folder = folder.as_deref();
+    let text = read(&args.trace, folder)?;
     match args.trace.kind {
         Recorded::Requests(kind) => requests::run(context, args, kind, &text),
+        Recorded::Jobs => {
+            let cluster = beside(args, args.cluster.cluster.as_ref(), "--cluster", "n8g8.csv")?;
+            jobs::run(context, args, &text, &(&cluster, read(&cluster, folder)?))
+        }
+        Recorded::Pods => {
+            let nodes = beside(args, args.cluster.nodes.as_ref(), "--nodes", "nodes_gpu.csv")?;
+            pods::run(context, args, &text, &(&nodes, read(&nodes, folder)?))
+        }
     }
+}
+
+/// The file that goes with a trace.
+fn beside(args: &SimulateArgs, file: Option<&PathBuf>, option: &str, example: &str) -> CliResult<Recording> {
+    let kind = args.trace.kind;
+    match file {
+        Some(file) => Ok(Recording {
+            kind,
+            file: file.clone(),
+        }),
+        None => Err(
+            CliError::input(format!("a trace of the kind {} needs {option}", kind.name())).hint(format!(
+                "name the file of what its work is put on, such as {option} {example}"
+            )),
+        ),
+    }
+}
+
+/// The policies that were named, each once; all of them if none was, or all were.
+fn policies<T: Copy + PartialEq + std::str::FromStr<Err = String>>(
+    args: &SimulateArgs,
+    all: &[T],
+) -> CliResult<Vec<T>> {
+    let mut named: Vec<T> = Vec::new();
+    for name in &args.cluster.policies {
+        let policies = if name == "all" {
+            all.to_vec()
+        } else {
+            let policy = name.replace('-', "_").parse();
+            vec![policy.map_err(|error: String| CliError::input(format!("--policy: {error}, or all")))?]
+        };
+        for policy in policies {
+            if !named.contains(&policy) {
+                named.push(policy);
+            }
+        }
+    }
+    Ok(if named.is_empty() { all.to_vec() } else { named })
+}
+
+/// What was simulated, with a result for each policy; the members of one that is alone are at the top as well.
+fn document(mut about: Value, results: &[impl Serialize]) -> CliResult<Value> {
+    let results = serde_json::to_value(results)
+        .map_err(|error| CliError::input(format!("the results cannot be written: {error}")))?;
+    if let (Some(about), [Value::Object(only)]) = (
+        about.as_object_mut(),
+        results.as_array().map_or(&[][..], Vec::as_slice),
+    ) {
+        about.extend(only.clone());
+    }
+    about["results"] = results;
+    Ok(about)
+}
+
+/// What is wrong in a file, with its name.
+fn in_file(recording: &Recording, error: &dyn Diagnose) -> CliError {
+    let mut error = CliError::diagnosed(error);
+    error.report.message = format!("{}: {}", recording.file.display(), error.report.message);
+    error
 }
 
 /// The folder of traces: the one that is named, or the shared one where there is one.

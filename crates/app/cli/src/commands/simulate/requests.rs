@@ -6,6 +6,7 @@ use corliss_sim_serving::trace::{Trace, TraceKind};
 use corliss_sim_serving::{Engine, Objectives, Report, Setup, Spread, simulate};
 use serde_json::json;
 
+use super::in_file;
 use crate::args::SimulateArgs;
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
@@ -14,7 +15,7 @@ use crate::units;
 
 /// Reads the trace, simulates each router and prints what came of it.
 pub fn run(context: &Context, args: &SimulateArgs, kind: TraceKind, text: &str) -> CliResult {
-    let mut trace = kind.read(text).map_err(|error| in_file(args, &error))?;
+    let mut trace = kind.read(text).map_err(|error| in_file(&args.trace, &error))?;
     if let Some(most) = args.requests {
         trace.truncate(most as usize);
     }
@@ -40,12 +41,6 @@ pub fn run(context: &Context, args: &SimulateArgs, kind: TraceKind, text: &str) 
         ));
     }
     Ok(())
-}
-
-fn in_file(args: &SimulateArgs, error: &dyn Diagnose) -> CliError {
-    let mut error = CliError::diagnosed(error);
-    error.report.message = format!("{}: {}", args.trace.file.display(), error.report.message);
-    error
 }
 
 /// A setup that cannot be simulated, by the option that says so.

@@ -30,7 +30,9 @@ pub enum SimError {
 }
 
 impl SimError {
-    pub(crate) fn line(line: u64, problem: impl Into<String>, fix: impl Into<String>) -> Self {
+    /// That a line is wrong as a whole.
+    #[must_use]
+    pub fn line(line: u64, problem: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::Trace {
             line,
             field: None,
@@ -39,12 +41,9 @@ impl SimError {
         }
     }
 
-    pub(crate) fn value(
-        line: u64,
-        field: &'static str,
-        problem: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Self {
+    /// That a value in a line is wrong.
+    #[must_use]
+    pub fn value(line: u64, field: &'static str, problem: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::Trace {
             line,
             field: Some(field),
@@ -53,7 +52,9 @@ impl SimError {
         }
     }
 
-    pub(crate) fn setup(field: &'static str, problem: impl Into<String>, fix: impl Into<String>) -> Self {
+    /// That the setup is wrong.
+    #[must_use]
+    pub fn setup(field: &'static str, problem: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::Setup {
             field,
             problem: problem.into(),

@@ -1,0 +1,90 @@
+//! Recorded jobs of a cluster: in which order they are given places, and when each would have ended.
+
+use corliss_policy_scheduling::order::Order;
+use corliss_sim_cluster::trace::muri;
+use corliss_sim_cluster::{Replay, Replayed, replay};
+use serde_json::json;
+
+use super::{document, in_file, policies};
+use crate::args::{Recording, SimulateArgs};
+use crate::context::Context;
+use crate::error::{CliError, CliResult};
+use crate::output::{self, Table};
+use crate::units;
+
+/// Reads trace and cluster, replays the jobs under each policy and prints what came of it.
+pub fn run(context: &Context, args: &SimulateArgs, text: &str, cluster: &(&Recording, String)) -> CliResult {
+    let jobs = muri::jobs(text).map_err(|error| in_file(&args.trace, &error))?;
+    let on = muri::cluster(&cluster.1).map_err(|error| in_file(cluster.0, &error))?;
+    let mut results = Vec::new();
+    for order in policies(args, &Order::ALL)? {
+        let setup = Replay {
+            order,
+            cluster: on,
+            start_at_every_event: args.cluster.start_costs,
+        };
+        results.push(replay(&jobs, &setup).map_err(|error| CliError::diagnosed(&error))?);
+    }
+    if context.json {
+        let about = json!({
+            "trace": {"kind": args.trace.kind.name(), "file": args.trace.file.display().to_string(), "jobs": jobs.len()},
+            "cluster": {"nodes": on.nodes, "gpus_per_node": on.accelerators_per_node},
+            "start_costs": args.cluster.start_costs,
+        });
+        output::say_json(&document(about, &results)?);
+        return Ok(());
+    }
+    output::say(&format!(
+        "{}: {} on {} of {}.\n",
+        args.trace,
+        units::plural(jobs.len() as u64, "job"),
+        units::plural(u64::from(on.nodes), "node"),
+        units::plural(u64::from(on.accelerators_per_node), "accelerator"),
+    ));
+    show(&results);
+    let refused = results.first().map_or(0, |result| result.refused);
+    if refused > 0 {
+        output::say(&format!(
+            "{} refused: larger than the cluster.",
+            units::plural(refused, "job")
+        ));
+    }
+    Ok(())
+}
+
+fn show(results: &[Replayed]) {
+    let mut table = Table::new(&[
+        "policy",
+        "jct mean",
+        "p50",
+        "p99",
+        "waiting mean",
+        "makespan",
+        "utilisation",
+        "preemptions",
+        "gpu-hours",
+    ]);
+    for result in results {
+        table.row([
+            result.policy.to_owned(),
+            span(result.jct_s.mean),
+            span(result.jct_s.p50),
+            span(result.jct_s.p99),
+            span(result.waiting_s.mean),
+            span(result.makespan_s),
+            format!("{:.1}%", result.utilisation_percent),
+            units::grouped(result.preemptions),
+            format!("{:.0}", result.gpu_hours),
+        ]);
+    }
+    table.print("");
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "never negative, and far below 2^52"
+)]
+fn span(seconds: f64) -> String {
+    units::duration((seconds * 1e3) as u64)
+}

@@ -1,0 +1,115 @@
+//! Who goes first: the order in which gangs are given places.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What decides who goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// First come, first served, and nobody overtakes.
+    Fifo,
+    /// The shortest first, among those that wait; what runs goes on.
+    Sjf,
+    /// The least time that is left first, what runs included.
+    Srtf,
+    /// The least service that is left first, which is time × accelerators; what runs included.
+    Srsf,
+}
+
+/// What is known of a gang's work. Times are in one unit, whatever it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    /// When it came.
+    pub submitted: u64,
+    /// How long it takes in all.
+    pub total: u64,
+    /// How long it still takes.
+    pub remaining: u64,
+    /// Accelerators that it holds while it runs.
+    pub accelerators: u32,
+}
+
+impl Order {
+    /// Every order.
+    pub const ALL: [Self; 4] = [Self::Fifo, Self::Sjf, Self::Srtf, Self::Srsf];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fifo => "fifo",
+            Self::Sjf => "sjf",
+            Self::Srtf => "srtf",
+            Self::Srsf => "srsf",
+        }
+    }
+
+    /// Whether a gang that runs loses its place to one that goes before it.
+    #[must_use]
+    pub const fn preempts(self) -> bool {
+        matches!(self, Self::Srtf | Self::Srsf)
+    }
+
+    /// Whether those behind a gang that does not fit may go before it.
+    #[must_use]
+    pub const fn overtakes(self) -> bool {
+        !matches!(self, Self::Fifo)
+    }
+
+    /// The gang's turn: less is sooner. Among equals whoever came first is first.
+    #[must_use]
+    pub const fn turn(self, work: &Work) -> u128 {
+        match self {
+            Self::Fifo => work.submitted as u128,
+            Self::Sjf => work.total as u128,
+            Self::Srtf => work.remaining as u128,
+            Self::Srsf => work.remaining as u128 * work.accelerators as u128,
+        }
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Order {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|order| order.name() == text);
+        named.ok_or_else(|| format!("'{text}' is none of {}", Self::ALL.map(Self::name).join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_order_puts_another_gang_first() {
+        let work = |submitted, total, remaining, accelerators| Work {
+            submitted,
+            total,
+            remaining,
+            accelerators,
+        };
+        let gangs = [
+            work(1, 100, 90, 8),
+            work(2, 10, 10, 8),
+            work(3, 99, 9, 8),
+            work(4, 95, 60, 1),
+        ];
+        let first = |order: Order| {
+            let turns = gangs.iter().map(|gang| order.turn(gang));
+            turns
+                .enumerate()
+                .min_by_key(|(_, turn)| *turn)
+                .map(|(index, _)| index)
+        };
+        assert_eq!(Order::ALL.map(first), [Some(0), Some(1), Some(2), Some(3)]);
+        assert_eq!("srsf".parse(), Ok(Order::Srsf));
+        assert!("best".parse::<Order>().unwrap_err().contains("fifo, sjf"));
+    }
+}

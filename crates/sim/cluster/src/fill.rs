@@ -1,0 +1,131 @@
+//! A cluster that is filled: pods are drawn from a trace at random and put on nodes until they ask for more accelerators
+//! than there are, by so much. What fits nowhere is passed over. How much of the accelerators is in use then says how well
+//! they were packed.
+
+use corliss_policy_scheduling::nodes::{Ask, Node, Share};
+use corliss_policy_scheduling::place::{Mix, Placement, Placer};
+use corliss_sim_trace::SimError;
+use serde::Serialize;
+
+/// The asks that make up so much of the trace are usual.
+const USUAL_PERCENT: u64 = 95;
+/// Most times the cluster's accelerators that are asked for.
+const ARRIVALS_MAX: f64 = 100.0;
+
+/// How a cluster is filled.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fill {
+    /// Where pods are put.
+    pub placement: Placement,
+    /// Accelerators that are asked for, against those that there are.
+    pub arrivals: f64,
+    /// What draws are made of.
+    pub seed: u64,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Filled {
+    /// The placement's name.
+    pub policy: &'static str,
+    /// What draws were made of.
+    pub seed: u64,
+    /// Nodes.
+    pub nodes: u64,
+    /// Accelerators of all nodes.
+    pub gpus: u64,
+    /// Pods that were drawn.
+    pub pods: u64,
+    /// Those of them that were put somewhere.
+    pub placed: u64,
+    /// Accelerators that were asked for, in percent of those that there are.
+    pub gpu_arrivals_percent: f64,
+    /// Accelerators in use, in percent.
+    pub gpu_allocation_percent: f64,
+    /// Accelerators that are free and of no use to what is usually asked for, in percent of all.
+    pub gpu_fragments_percent: f64,
+}
+
+/// Fills the nodes.
+///
+/// # Errors
+/// If there is nothing to fill, or nothing to fill it with.
+pub fn fill(nodes: Vec<Node>, pods: &[Ask], setup: &Fill) -> Result<Filled, SimError> {
+    let capacity: u64 = nodes.iter().map(Node::accelerator_milli).sum();
+    if capacity == 0 {
+        return Err(SimError::setup(
+            "nodes",
+            "the nodes have no accelerators",
+            "name others",
+        ));
+    }
+    if pods.iter().all(|pod| pod.share == Share::None) {
+        return Err(SimError::setup(
+            "trace",
+            "no pod asks for an accelerator",
+            "name another trace",
+        ));
+    }
+    if !(0.0..=ARRIVALS_MAX).contains(&setup.arrivals) {
+        let problem = format!("{} is not between 0 and {ARRIVALS_MAX}", setup.arrivals);
+        return Err(SimError::setup("arrivals", problem, "give a factor such as 1.3"));
+    }
+    let count = nodes.len() as u64;
+    let goal = wanted(capacity, setup.arrivals);
+    let mut placer = Placer::new(setup.placement, nodes, Mix::of(pods, USUAL_PERCENT));
+    let mut random = Random(setup.seed);
+    let (mut asked, mut used, mut drawn, mut placed) = (0, 0, 0, 0);
+    while asked < goal {
+        let pod = &pods[random.below(pods.len())];
+        drawn += 1;
+        asked += pod.share.milli();
+        if placer.place(pod, random.next()).is_some() {
+            placed += 1;
+            used += pod.share.milli();
+        }
+    }
+    Ok(Filled {
+        policy: setup.placement.name(),
+        seed: setup.seed,
+        nodes: count,
+        gpus: capacity / 1_000,
+        pods: drawn,
+        placed,
+        gpu_arrivals_percent: percent(asked, capacity),
+        gpu_allocation_percent: percent(used, capacity),
+        gpu_fragments_percent: percent(placer.fragments_milli(), capacity),
+    })
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a factor in range of thousandths of accelerators, far below 2^52"
+)]
+fn wanted(capacity: u64, arrivals: f64) -> u64 {
+    (capacity as f64 * arrivals) as u64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share is told, not counted")]
+fn percent(part: u64, all: u64) -> f64 {
+    100.0 * part as f64 / all as f64
+}
+
+/// `SplitMix64` (Steele, Lea, Flood, OOPSLA 2014).
+struct Random(u64);
+
+impl Random {
+    const fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// One of so many, from 0.
+    fn below(&mut self, count: usize) -> usize {
+        let scaled = (u128::from(self.next()) * count as u128) >> 64;
+        usize::try_from(scaled).unwrap_or(0)
+    }
+}
