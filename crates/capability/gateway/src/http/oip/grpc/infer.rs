@@ -185,8 +185,10 @@ fn read(answer: TensorMessage, name: String) -> Result<ModelInferResponse, ApiEr
     };
     if answer.json_bytes.is_none() {
         let message = "what answers for this model sends tensors as JSON only";
-        return Err(ApiError::new(Meaning::Unavailable, "upstream_answer_invalid", message)
-            .with_hint("ask it over REST: POST /v2/models/NAME/infer"));
+        return Err(
+            ApiError::new(Meaning::Unavailable, "upstream_answer_invalid", message)
+                .with_hint("ask it over REST: POST /v2/models/NAME/infer"),
+        );
     }
     let mut left = match <[Bytes; 1]>::try_from(answer.pieces) {
         Ok([whole]) => whole,
