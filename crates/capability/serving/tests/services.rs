@@ -195,6 +195,9 @@ async fn routing_names_endpoints_that_are_there_and_notes_what_goes() {
             notes[1],
             "fallback[0] names the endpoint 'far', which is not there: it is passed over"
         );
+        // What has gone since does not keep anybody from changing something else.
+        let routing = json!({ "fallback": ["far"], "retry": { "attempts": 3 } });
+        assert_eq!(set(routing).await.unwrap().routing.retry.attempts, 3);
         world.stop().await;
     })
     .await;

@@ -2,14 +2,19 @@
 //! a limit of tokens never passed by requests that race each other.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use corliss_engine::protocol::{CountRequest, EmbedRequest, GenerateRequest};
+use tokio::time::timeout;
 
 use crate::error::GatewayError;
 use crate::service::Gateway;
 use crate::service::call::Call;
 use crate::service::endpoint::Load;
 use crate::service::quota::Bound;
+
+/// Counting takes milliseconds; an engine that does not answer in this time hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Gateway {
     /// What generations may use, of which so many after one another share a prompt.
@@ -61,7 +66,10 @@ impl Gateway {
         let now = self.sources.clock.now();
         let lease = call.endpoint.lease(call, &load, now, &[])?;
         let counted = match lease.way.engine() {
-            Some(engine) => engine.count(what).await.map_err(GatewayError::from),
+            Some(engine) => match timeout(PATIENCE, engine.count(what)).await {
+                Ok(counted) => counted.map_err(GatewayError::from),
+                Err(_) => Err(GatewayError::deadline(call.endpoint.name().to_owned(), PATIENCE)),
+            },
             None => Err(GatewayError::WrongWay),
         };
         counted

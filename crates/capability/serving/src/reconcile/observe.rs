@@ -19,14 +19,16 @@ use crate::{PortError, ServingError};
 const DRAINING_PATIENCE: Duration = Duration::from_secs(1);
 /// An engine that tells nothing for longer hangs, and is replaced. It answers beside what it computes, so load alone does not
 /// make it silent.
-const SILENCE_MAX: DurationMs = DurationMs(60_000);
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// And not before it was asked so often meanwhile: a server that stood still itself has heard nobody.
+const MISSED_MAX: u32 = 8;
 
 /// What was seen of one replica.
 enum Seen {
     Job(ReplicaJobState),
     Engine(Ready),
     /// Its engine runs and has told nothing for so long.
-    Silent(DurationMs),
+    Silent(Duration),
     /// Nothing that changes anything.
     Nothing,
 }
@@ -106,8 +108,9 @@ impl EndpointReconciler {
             }
             // What it still works on decides whether it may go, so that must be true now.
             ReplicaPhase::Draining => {
-                if let Ok(Ok(stats)) = timeout(DRAINING_PATIENCE, client.stats()).await {
-                    self.serving.set_stats(&replica.id, stats);
+                match timeout(DRAINING_PATIENCE, client.stats()).await {
+                    Ok(Ok(stats)) => self.serving.set_stats(&replica.id, stats),
+                    _ => self.serving.missed(&replica.id),
                 }
                 Ok(self.heard(replica))
             }
@@ -117,8 +120,8 @@ impl EndpointReconciler {
 
     /// Nothing, unless it was silent for too long.
     fn heard(&self, replica: &ReplicaRow) -> Seen {
-        let silence = self.serving.silence(&replica.id);
-        if silence > SILENCE_MAX {
+        let (silence, missed) = self.serving.silence(&replica.id);
+        if silence > SILENCE_MAX && missed >= MISSED_MAX {
             Seen::Silent(silence)
         } else {
             Seen::Nothing
@@ -163,7 +166,7 @@ impl EndpointReconciler {
             Seen::Silent(silence) => {
                 let reason = format!(
                     "its engine hangs: it has not answered for {} s",
-                    silence.0 / 1_000
+                    silence.as_secs()
                 );
                 self.crashed(live, index, ReplicaPhase::Stopping, reason).await
             }

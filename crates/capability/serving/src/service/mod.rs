@@ -15,7 +15,7 @@ use corliss_engine::client::EngineClient;
 use corliss_engine::protocol::Stats;
 use corliss_metastore::Metastore;
 use corliss_reconcile::{Shutdown, Wake, WorkerBoard};
-use corliss_types::{DurationMs, ReplicaId, Resources, Timestamp};
+use corliss_types::{ReplicaId, Resources};
 use tokio::sync::watch;
 
 use crate::ports::{Lineage, ModelResolver, ReplicaJobs, Sealer, Traffic};
@@ -83,8 +83,10 @@ pub struct Serving {
 pub(crate) struct Engine {
     pub(crate) client: EngineClient,
     pub(crate) stats: Stats,
-    /// When it told anything last, or was met.
-    heard: Timestamp,
+    /// When it told anything last, or was met, on a clock that is never set.
+    heard: Duration,
+    /// How often it was asked since and told nothing.
+    missed: u32,
     /// Whether it is being asked.
     probing: bool,
 }
@@ -167,7 +169,8 @@ impl Serving {
         let engine = engines.entry(replica.clone()).or_insert_with(|| Engine {
             client: EngineClient::unix(self.sockets.path(replica)),
             stats: Stats::default(),
-            heard: self.parts.sources.clock.now(),
+            heard: self.parts.sources.clock.monotonic(),
+            missed: 0,
             probing: false,
         });
         engine.client.clone()
@@ -181,9 +184,16 @@ impl Serving {
     }
 
     pub(crate) fn set_stats(&self, replica: &ReplicaId, stats: Stats) {
-        let now = self.parts.sources.clock.now();
+        let now = self.parts.sources.clock.monotonic();
         if let Some(engine) = self.engines().get_mut(replica) {
-            (engine.stats, engine.heard) = (stats, now);
+            (engine.stats, engine.heard, engine.missed) = (stats, now, 0);
+        }
+    }
+
+    /// It was asked what it does and told nothing.
+    pub(crate) fn missed(&self, replica: &ReplicaId) {
+        if let Some(engine) = self.engines().get_mut(replica) {
+            engine.missed = engine.missed.saturating_add(1);
         }
     }
 
@@ -196,8 +206,9 @@ impl Serving {
         }
         let (serving, replica) = (self.clone(), replica.clone());
         tokio::spawn(async move {
-            if let Ok(stats) = client.stats().await {
-                serving.set_stats(&replica, stats);
+            match client.stats().await {
+                Ok(stats) => serving.set_stats(&replica, stats),
+                Err(_) => serving.missed(&replica),
             }
             if let Some(engine) = serving.engines().get_mut(&replica) {
                 engine.probing = false;
@@ -205,11 +216,12 @@ impl Serving {
         });
     }
 
-    /// How long ago it told anything.
-    pub(crate) fn silence(&self, replica: &ReplicaId) -> DurationMs {
-        let now = self.parts.sources.clock.now();
-        let heard = self.engines().get(replica).map(|engine| engine.heard);
-        heard.map_or(DurationMs(0), |heard| now.since(heard))
+    /// How long it has told nothing, and how often it was asked meanwhile.
+    pub(crate) fn silence(&self, replica: &ReplicaId) -> (Duration, u32) {
+        let now = self.parts.sources.clock.monotonic();
+        let engines = self.engines();
+        let silence = |engine: &Engine| (now.saturating_sub(engine.heard), engine.missed);
+        engines.get(replica).map(silence).unwrap_or_default()
     }
 
     /// Forgets a replica that ended, and its socket.

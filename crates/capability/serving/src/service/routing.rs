@@ -11,11 +11,11 @@ use crate::types::EndpointView;
 
 impl Serving {
     /// Stores how an endpoint's requests are routed. Its replicas go on as they are, and so do requests on their way.
-    /// Another endpoint that it names must be there; a version may come later.
+    /// Another endpoint that it names anew must be there; a version may come later, and what was named before may have gone.
     pub async fn set_routing(&self, name: &str, routing: Routing) -> Result<EndpointView, ServingError> {
         let checked = routing.check(name);
         checked.map_err(|RoutingProblem { field, problem }| ServingError::Invalid { field, problem })?;
-        self.must_name_endpoints(&routing).await?;
+        self.must_name_endpoints(name, &routing).await?;
         let (owned, now) = (name.to_owned(), self.parts.sources.clock.now());
         let text = serde_json::to_string(&routing).map_err(|error| ServingError::Invalid {
             field: "rules".to_owned(),
@@ -37,10 +37,15 @@ impl Serving {
         self.get(name).await
     }
 
-    async fn must_name_endpoints(&self, routing: &Routing) -> Result<(), ServingError> {
+    async fn must_name_endpoints(&self, endpoint: &str, routing: &Routing) -> Result<(), ServingError> {
         let all = self.list().await?;
+        let before = all.iter().find(|one| one.name == endpoint);
+        let before: Vec<Named<'_>> = before.map(|one| one.routing.names()).unwrap_or_default();
+        let is_known = |what: What<'_>, name: &str| {
+            all.iter().any(|one| one.name == name) || before.iter().any(|named| named.what == what)
+        };
         let absent = routing.names().into_iter().find_map(|named| match named.what {
-            What::Endpoint(name) if all.iter().all(|one| one.name != name) => Some((named.field, name)),
+            What::Endpoint(name) if !is_known(named.what, name) => Some((named.field, name)),
             _ => None,
         });
         let Some((field, name)) = absent else {

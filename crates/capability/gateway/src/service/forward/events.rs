@@ -234,6 +234,10 @@ impl Events {
             self.ended = true;
             return Ok(false);
         }
+        // A sign of life, which some servers send.
+        if data.is_empty() {
+            return Ok(false);
+        }
         if !(data.starts_with(b"{") && data.ends_with(b"}")) {
             return Err(Broken("an event is no JSON object"));
         }
