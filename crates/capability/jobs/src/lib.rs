@@ -21,6 +21,7 @@ mod service;
 mod store;
 mod text;
 mod types;
+mod view;
 
 pub use config::JobsConfig;
 pub use error::JobsError;

@@ -2,7 +2,7 @@
 
 use corliss_diagnostics::counted;
 use corliss_executor::{ExitKind, LimitEnforcement, TaskExit};
-use corliss_policy_scheduling::{Resource, Shortage};
+use corliss_policy_scheduling::{Never, Resource, Shortage};
 use corliss_types::{Resources, amount};
 
 /// "4 CPUs, 2 GiB of memory and 1 accelerator"
@@ -48,8 +48,18 @@ pub(crate) fn needs_but_free(shortage: &Shortage) -> String {
     }
 }
 
+/// Why a job could never run, after "it can never start here:".
+pub(crate) fn never(reason: &Never) -> String {
+    match reason {
+        Never::TooLarge { shortages } => larger_than_machine(shortages),
+        Never::NoPlace => "no machine has room for one of its workers".to_owned(),
+        Never::NoQueue { queue } => format!("there is no queue '{queue}'"),
+        Never::Quota { .. } => "it needs more than its queue may ever use".to_owned(),
+    }
+}
+
 /// "it needs 8 CPUs and this machine has 4 CPUs"
-pub(crate) fn larger_than_machine(shortages: &[Shortage]) -> String {
+fn larger_than_machine(shortages: &[Shortage]) -> String {
     let each = shortages.iter().map(|shortage| {
         let needed = amount(shortage.resource, shortage.needed);
         format!(

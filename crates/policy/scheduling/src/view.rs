@@ -1,71 +1,183 @@
-//! What a decision is made from: the machine, what runs on it, what waits.
+//! What a decision is made from: nodes, queues, what runs, what was promised, what waits.
 
-use corliss_types::{JobId, Resources, Timestamp};
+use corliss_types::{JobId, Timestamp};
+
+use crate::Plan;
+use crate::cluster::{Seat, Wanted};
+use crate::nodes::Spot;
+use crate::place::{Mix, Placement};
+use crate::queues::Queue;
 
 /// Everything the decision may look at.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone)]
 pub struct View {
-    /// What there is to hand out.
-    pub machine: Machine,
+    /// The time.
+    pub now: Timestamp,
+    /// How to decide.
+    pub rules: Rules,
+    /// Nodes; places are told by their index here.
+    pub nodes: Vec<Seat>,
+    /// Queues, in any order.
+    pub queues: Vec<Queue>,
+    /// What was held and is not any more, as far as it still counts for shares.
+    pub past: Vec<Past>,
     /// Gangs that hold resources, whether starting, running or stopping.
-    pub running: Vec<RunningGang>,
+    pub running: Vec<Running>,
+    /// Gangs that start as soon as those have ended whose places they take.
+    pub promised: Vec<Promised>,
     /// Gangs that wait, in any order.
-    pub queued: Vec<QueuedGang>,
+    pub queued: Vec<Gang>,
 }
 
-/// What a machine has to hand out.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Machine {
-    /// Thousandths of a CPU.
-    pub cpu_milli: u64,
-    /// Bytes.
-    pub memory_bytes: u64,
-    /// Indices of its accelerators, in rising order.
-    pub accelerators: Vec<u32>,
+/// How to decide.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Where workers go.
+    pub placement: Placement,
+    /// What is usually asked for; [`Placement::Fgd`] keeps room for it.
+    pub usual: Mix,
+    /// After how many milliseconds what was had counts half for shares; none: only what is held counts.
+    pub half_life_ms: Option<u64>,
+    /// A gang that has run for less is not stopped for another.
+    pub least_run_ms: u64,
+    /// One that does not fit is overtaken for so long at most.
+    pub patience_ms: u64,
+    /// Gangs of queues that have had more than their share that may be stopped for others.
+    pub favoured: Rate,
+    /// What [`Placement::Random`] draws from.
+    pub seed: u64,
 }
 
-impl Machine {
-    /// The same as amounts.
-    #[must_use]
-    pub fn total(&self) -> Resources {
-        Resources {
-            cpu_milli: self.cpu_milli,
-            memory_bytes: self.memory_bytes,
-            accelerators: u32::try_from(self.accelerators.len()).unwrap_or(u32::MAX),
+/// So many in any so many milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub most: u32,
+    /// In how long.
+    pub per_ms: u64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            placement: Placement::BestFit,
+            usual: Mix::default(),
+            half_life_ms: None,
+            least_run_ms: 0,
+            patience_ms: 3_600_000,
+            favoured: Rate {
+                most: 10,
+                per_ms: 60_000,
+            },
+            seed: 0,
         }
+    }
+}
+
+/// A gang: workers that run together or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gang {
+    /// Its job.
+    pub job: JobId,
+    /// The queue that it is in, by name.
+    pub queue: String,
+    /// Whose it is.
+    pub user: String,
+    /// When it came; kept when it is put back into the queue.
+    pub submitted: Timestamp,
+    /// Before when it is not started.
+    pub not_before: Option<Timestamp>,
+    /// Higher goes first, within a queue.
+    pub priority: i32,
+    /// Whether it may be stopped for another.
+    pub is_preemptible: bool,
+    /// What it asks for.
+    pub wanted: Wanted,
+    /// How long it runs in all, in milliseconds, as far as that is known.
+    pub run_ms: Option<u64>,
+    /// How long it has run before, in milliseconds.
+    pub served_ms: u64,
+    /// When it has to be done.
+    pub deadline: Option<Timestamp>,
+}
+
+impl Gang {
+    /// How long it still runs, in milliseconds, as far as that is known.
+    #[must_use]
+    pub fn left_ms(&self) -> Option<u64> {
+        Some(self.run_ms?.saturating_sub(self.served_ms))
     }
 }
 
 /// A gang that holds resources.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunningGang {
-    /// Its job.
-    pub job: JobId,
-    /// Processes.
-    pub workers: u32,
-    /// What each of them holds.
-    pub per_worker: Resources,
-    /// Indices of the accelerators that all of them hold together.
-    pub accelerators: Vec<u32>,
+pub struct Running {
+    /// What it is.
+    pub gang: Gang,
+    /// Where its workers are, by rank.
+    pub spots: Vec<Spot>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether it is being ended already.
+    pub is_ending: bool,
 }
 
-/// A gang that waits.
+/// A gang that starts as soon as those have ended whose places it takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueuedGang {
-    /// Its job.
-    pub job: JobId,
-    /// When it came; decides the order.
-    pub submitted: Timestamp,
-    /// Processes; none is treated as one.
-    pub workers: u32,
-    /// What each of them asks for.
-    pub per_worker: Resources,
+pub struct Promised {
+    /// What it is.
+    pub gang: Gang,
+    /// Where its workers will be, by rank.
+    pub spots: Vec<Spot>,
 }
 
-impl QueuedGang {
-    /// What all workers ask for together.
-    #[must_use]
-    pub fn needs(&self) -> Resources {
-        self.per_worker.times(self.workers.max(1))
+/// Something that was held by a gang which has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// What it was.
+    pub gang: Gang,
+    /// Its workers, by rank.
+    pub spots: Vec<Spot>,
+    /// From when.
+    pub from: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+impl View {
+    /// The view after a plan was carried out: what starts runs, what was promised something is, what is stopped is ending.
+    pub fn follow(&mut self, plan: &Plan) {
+        for start in &plan.starts {
+            if let Some(gang) = self.withdraw(&start.job) {
+                self.running.push(Running {
+                    gang,
+                    spots: start.spots.clone(),
+                    since: self.now,
+                    is_ending: false,
+                });
+            }
+        }
+        for promise in &plan.promises {
+            if let Some(gang) = self.withdraw(&promise.job) {
+                let spots = promise.spots.clone();
+                self.promised.push(Promised { gang, spots });
+            }
+        }
+        for refusal in &plan.refusals {
+            self.withdraw(&refusal.job);
+        }
+        for stopped in &plan.preemptions {
+            if let Some(victim) = self.running.iter_mut().find(|one| one.gang.job == stopped.job) {
+                victim.is_ending = true;
+            }
+        }
+    }
+
+    fn withdraw(&mut self, job: &JobId) -> Option<Gang> {
+        if let Some(place) = self.queued.iter().position(|gang| gang.job == *job) {
+            return Some(self.queued.remove(place));
+        }
+        let place = self.promised.iter().position(|one| one.gang.job == *job)?;
+        Some(self.promised.remove(place).gang)
     }
 }

@@ -2,8 +2,9 @@
 //! than there are, by so much. What fits nowhere is passed over. How much of the accelerators is in use then says how well
 //! they were packed.
 
+use corliss_policy_scheduling::cluster::{Cluster, Seat};
 use corliss_policy_scheduling::nodes::{Ask, Node, Share};
-use corliss_policy_scheduling::place::{Mix, Placement, Placer};
+use corliss_policy_scheduling::place::{Mix, Placement};
 use corliss_sim_trace::SimError;
 use serde::Serialize;
 
@@ -51,7 +52,7 @@ pub struct Filled {
 /// # Errors
 /// If there is nothing to fill, or nothing to fill it with.
 pub fn fill(nodes: Vec<Node>, pods: &[Ask], setup: &Fill) -> Result<Filled, SimError> {
-    let capacity: u64 = nodes.iter().map(Node::accelerator_milli).sum();
+    let capacity: i64 = nodes.iter().map(Node::accelerator_milli).sum();
     if capacity == 0 {
         return Err(SimError::setup(
             "nodes",
@@ -72,14 +73,15 @@ pub fn fill(nodes: Vec<Node>, pods: &[Ask], setup: &Fill) -> Result<Filled, SimE
     }
     let count = nodes.len() as u64;
     let goal = wanted(capacity, setup.arrivals);
-    let mut placer = Placer::new(setup.placement, nodes, Mix::of(pods, USUAL_PERCENT));
+    let usual = Mix::of(pods, USUAL_PERCENT);
+    let mut cluster = Cluster::new(setup.placement, nodes.into_iter().map(Seat::of), usual);
     let mut random = Random(setup.seed);
     let (mut asked, mut used, mut drawn, mut placed) = (0, 0, 0, 0);
     while asked < goal {
         let pod = &pods[random.below(pods.len())];
         drawn += 1;
         asked += pod.share.milli();
-        if placer.place(pod, random.next()).is_some() {
+        if cluster.place_one(pod, random.next()).is_some() {
             placed += 1;
             used += pod.share.milli();
         }
@@ -88,27 +90,26 @@ pub fn fill(nodes: Vec<Node>, pods: &[Ask], setup: &Fill) -> Result<Filled, SimE
         policy: setup.placement.name(),
         seed: setup.seed,
         nodes: count,
-        gpus: capacity / 1_000,
+        gpus: u64::try_from(capacity / 1_000).unwrap_or(0),
         pods: drawn,
         placed,
         gpu_arrivals_percent: percent(asked, capacity),
         gpu_allocation_percent: percent(used, capacity),
-        gpu_fragments_percent: percent(placer.fragments_milli(), capacity),
+        gpu_fragments_percent: percent(cluster.fragments_milli(), capacity),
     })
 }
 
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
     reason = "a factor in range of thousandths of accelerators, far below 2^52"
 )]
-fn wanted(capacity: u64, arrivals: f64) -> u64 {
-    (capacity as f64 * arrivals) as u64
+fn wanted(capacity: i64, arrivals: f64) -> i64 {
+    (capacity as f64 * arrivals) as i64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share is told, not counted")]
-fn percent(part: u64, all: u64) -> f64 {
+fn percent(part: i64, all: i64) -> f64 {
     100.0 * part as f64 / all as f64
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - [`replay`] lets the jobs of a trace arrive at a cluster under a virtual clock, in an order of the queue's policy, and
 //!   tells when each would have ended;
+//! - [`schedule`] lets jobs arrive at the queue's scheduler itself, with queues, quotas, priorities and preemption;
 //! - [`fill`] puts recorded pods on recorded nodes until there is no more room, by a placement of the policy, and tells how
 //!   much of the accelerators is in use.
 //!
@@ -10,7 +11,11 @@
 
 mod fill;
 mod replay;
+mod schedule;
+mod spread;
 pub mod trace;
 
 pub use fill::{Fill, Filled, fill};
-pub use replay::{Replay, Replayed, Spread, replay};
+pub use replay::{Replay, Replayed, replay};
+pub use schedule::{Arrival, Schedule, Scheduled, schedule};
+pub use spread::Spread;

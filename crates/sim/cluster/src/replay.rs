@@ -12,6 +12,7 @@ use corliss_policy_scheduling::place::consolidated;
 use corliss_sim_trace::SimError;
 use serde::Serialize;
 
+use crate::spread::{Spread, spread};
 use crate::trace::{Cluster, Job};
 
 /// How jobs are replayed.
@@ -46,19 +47,6 @@ pub struct Replayed {
     pub preemptions: u64,
     /// Hours of accelerators that jobs held.
     pub gpu_hours: f64,
-}
-
-/// A distribution; percentiles are values that occurred (nearest rank).
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
-pub struct Spread {
-    /// Arithmetic mean.
-    pub mean: f64,
-    /// Median.
-    pub p50: f64,
-    /// 99 of 100 are at most this.
-    pub p99: f64,
-    /// The largest.
-    pub max: f64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -181,6 +169,8 @@ impl<'a> Clock<'a> {
             submitted: job.submitted_us,
             total: job.work_us,
             remaining: self.states[index].remaining_us,
+            served: job.work_us - self.states[index].remaining_us,
+            deadline: None,
             accelerators: job.accelerators,
         })
     }
@@ -274,21 +264,5 @@ fn ratio(part: u128, all: u128) -> f64 {
         0.0
     } else {
         seconds(part) / seconds(all)
-    }
-}
-
-fn spread(values: impl Iterator<Item = u64>) -> Spread {
-    let mut values: Vec<u64> = values.collect();
-    values.sort_unstable();
-    let (Some(last), count) = (values.last(), values.len()) else {
-        return Spread::default();
-    };
-    let rank = |percent: usize| values[(count * percent).div_ceil(100).max(1) - 1];
-    let sum: u128 = values.iter().map(|value| u128::from(*value)).sum();
-    Spread {
-        mean: seconds(sum) / seconds(count as u128 * 1_000_000),
-        p50: seconds(rank(50).into()),
-        p99: seconds(rank(99).into()),
-        max: seconds((*last).into()),
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use corliss_policy_scheduling::{Plan, View, decide, invariants};
+use corliss_policy_scheduling::{Plan, decide, invariants};
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler};
 use corliss_types::{JobId, TaskId, Timestamp};
 
 use crate::service::Jobs;
-use crate::{ExitClass, JobState, JobsError, store, text};
+use crate::{ExitClass, JobState, JobsError, store, text, view};
 
 /// Only the head of the queue can start, so only the head is read; if all of it starts, the next head is.
 const HEAD: u32 = 128;
@@ -33,11 +33,9 @@ impl Reconciler for Admission {
             }
             let (plan, read) = self.head().await?;
             started += plan.starts.len();
-            if plan.waits.len() as u64 > 0 || read < HEAD as usize {
-                return Ok(Outcome::done(format!(
-                    "{started} admitted, {} wait",
-                    plan.waits.len()
-                )));
+            let wait = read - plan.starts.len() - plan.refusals.len();
+            if wait > 0 || read < HEAD as usize {
+                return Ok(Outcome::done(format!("{started} admitted, {wait} wait")));
             }
         }
         Ok(Outcome::again_after(
@@ -51,20 +49,17 @@ impl Admission {
     /// Decides for the head of the queue and records it; answers the plan and how many jobs it saw.
     async fn head(&self) -> Result<(Plan, usize), JobsError> {
         let jobs = &self.0;
-        let (queued, running) = jobs
+        let (queued, holders) = jobs
             .store
-            .read(|tx| Ok::<_, JobsError>((store::queued_gangs(tx, HEAD)?, store::running_gangs(tx)?)))
+            .read(|tx| Ok::<_, JobsError>((store::queued_gangs(tx, HEAD)?, store::holders(tx)?)))
             .await?;
         let read = queued.len();
         let generations: BTreeMap<JobId, i64> = queued
             .iter()
             .map(|(gang, generation)| (gang.job.clone(), *generation))
             .collect();
-        let view = View {
-            machine: jobs.machine(),
-            running,
-            queued: queued.into_iter().map(|(gang, _)| gang).collect(),
-        };
+        let queued = queued.into_iter().map(|(gang, _)| gang).collect();
+        let view = view::view(&jobs.inventory, jobs.sources.clock.now(), holders, queued);
         let plan = decide(&view);
         debug_assert_eq!(invariants::check(&view, &plan), None);
         if !plan.starts.is_empty() || !plan.refusals.is_empty() {
@@ -82,14 +77,10 @@ impl Admission {
             .map(|start| store::Admission {
                 job: start.job.clone(),
                 generation: generations.get(&start.job).copied().unwrap_or(0),
-                placement: start
-                    .placements
-                    .iter()
-                    .map(|place| place.accelerators.clone())
-                    .collect(),
+                placement: view::placement(&jobs.inventory, &start.spots),
                 boot_id: jobs.boot_id.clone(),
                 tasks: start
-                    .placements
+                    .spots
                     .iter()
                     .map(|_| TaskId::new(jobs.sources.id_seed()))
                     .collect(),
@@ -130,7 +121,7 @@ fn refused(
         state: JobState::Failed,
         reason: Some(format!(
             "it can never start here: {}",
-            text::larger_than_machine(&refusal.shortages)
+            text::never(&refusal.reason)
         )),
         class: Some(ExitClass::Infrastructure),
         stop_cause: None,

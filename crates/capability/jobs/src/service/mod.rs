@@ -14,7 +14,6 @@ use corliss_clock::Sources;
 use corliss_executor::Executor;
 use corliss_executor::inventory::Inventory;
 use corliss_metastore::Metastore;
-use corliss_policy_scheduling::Machine;
 use corliss_reconcile::{Shutdown, Wake, WorkerBoard, spawn};
 use corliss_types::{DurationMs, JobId, RunId, Timestamp};
 use tokio::sync::broadcast;
@@ -163,20 +162,6 @@ impl Jobs {
         let mut last = self.last_submitted.lock().unwrap_or_else(PoisonError::into_inner);
         *last = self.sources.clock.now().max(*last + DurationMs(1));
         *last
-    }
-
-    /// The machine as the policy sees it.
-    pub(crate) fn machine(&self) -> Machine {
-        Machine {
-            cpu_milli: self.inventory.total.cpu_milli,
-            memory_bytes: self.inventory.total.memory_bytes,
-            accelerators: self
-                .inventory
-                .accelerators
-                .iter()
-                .map(|accelerator| accelerator.index)
-                .collect(),
-        }
     }
 
     pub(crate) async fn load(&self, id: &JobId) -> Result<Job, JobsError> {

@@ -1,9 +1,10 @@
 //! The queue as people see it: what waits and why, what runs, what is free.
 
-use corliss_policy_scheduling::{Plan, QueuedGang, View, WaitReason, decide};
+use corliss_policy_scheduling::{Refusal, Scheduler, Shortage, Wait};
 use corliss_types::{JobId, Resources};
 
 use super::Jobs;
+use crate::view::{self, Holder};
 use crate::{Job, JobsError, store, text};
 
 /// More waiting jobs than anyone reads; the rest is there, but not in the answer.
@@ -39,7 +40,8 @@ pub struct QueueItem {
 
 /// What was decided for the whole queue, and from what.
 pub(super) struct Outlook {
-    pub plan: Plan,
+    pub refusals: Vec<Refusal>,
+    pub scheduler: Scheduler,
     pub free: Resources,
     pub waiting: Vec<Job>,
     pub running: Vec<Job>,
@@ -73,47 +75,55 @@ impl Jobs {
     /// # Errors
     /// The store failed.
     pub async fn free(&self) -> Result<Resources, JobsError> {
-        let gangs = self.store.read(store::running_gangs).await?;
-        let held = gangs
-            .iter()
-            .map(|gang| gang.per_worker.times(gang.workers.max(1)));
-        Ok(self
-            .inventory
-            .total
-            .minus(&held.fold(Resources::default(), |sum, gang| sum.plus(&gang))))
+        let holders = self.store.read(store::holders).await?;
+        Ok(self.beside(&holders))
+    }
+
+    fn beside(&self, holders: &[Holder]) -> Resources {
+        let held = holders.iter().fold((0_i64, 0_i64, 0_i64), |sum, holder| {
+            let wanted = &holder.gang.wanted;
+            let times = |each: i64| each.saturating_mul(wanted.least.into());
+            (
+                sum.0.saturating_add(times(wanted.ask.cpu_milli)),
+                sum.1.saturating_add(times(wanted.ask.memory)),
+                sum.2.saturating_add(times(wanted.ask.share.milli())),
+            )
+        });
+        let unsigned = |amount: i64| u64::try_from(amount).unwrap_or(0);
+        self.inventory.total.minus(&Resources {
+            cpu_milli: unsigned(held.0),
+            memory_bytes: unsigned(held.1),
+            accelerators: u32::try_from(held.2 / 1_000).unwrap_or(u32::MAX),
+        })
     }
 
     pub(super) async fn outlook(&self) -> Result<Outlook, JobsError> {
-        let (waiting, running, gangs) = self
+        let (waiting, running, holders) = self
             .store
             .read(|tx| {
                 Ok::<_, JobsError>((
                     store::waiting(tx, SHOWN_MAX)?,
                     store::active(tx)?,
-                    store::running_gangs(tx)?,
+                    store::holders(tx)?,
                 ))
             })
             .await?;
-        let queued = waiting.iter().map(|job| QueuedGang {
-            job: job.id.clone(),
-            submitted: job.created,
-            workers: job.spec.workers,
-            per_worker: job.spec.resources,
+        let queued = waiting.iter().map(|job| {
+            let spec = &job.spec;
+            view::gang(job.id.clone(), job.created, spec.workers, &spec.resources)
         });
-        let held = gangs
-            .iter()
-            .map(|gang| gang.per_worker.times(gang.workers.max(1)));
-        let free = self
-            .inventory
-            .total
-            .minus(&held.fold(Resources::default(), |sum, gang| sum.plus(&gang)));
-        let plan = decide(&View {
-            machine: self.machine(),
-            queued: queued.collect(),
-            running: gangs,
-        });
+        let free = self.beside(&holders);
+        let view = view::view(
+            &self.inventory,
+            self.sources.clock.now(),
+            holders,
+            queued.collect(),
+        );
+        let mut scheduler = Scheduler::of(&view);
+        let plan = scheduler.decide(view.now);
         Ok(Outlook {
-            plan,
+            refusals: plan.refusals,
+            scheduler,
             free,
             waiting,
             running,
@@ -124,44 +134,39 @@ impl Jobs {
 impl Outlook {
     /// Why this job waits, as one sentence.
     pub(super) fn reason(&self, job: &Job) -> String {
-        if let Some(refusal) = self.plan.refusals.iter().find(|refusal| refusal.job == job.id) {
-            return format!(
-                "it can never start here: {}",
-                text::larger_than_machine(&refusal.shortages)
-            );
+        if let Some(refusal) = self.refusals.iter().find(|refusal| refusal.job == job.id) {
+            return format!("it can never start here: {}", text::never(&refusal.reason));
         }
-        match self
-            .plan
-            .waits
-            .iter()
-            .find(|wait| wait.job == job.id)
-            .map(|wait| &wait.reason)
-        {
-            Some(WaitReason::NotEnoughFree { shortages }) => match shortages.first() {
+        match self.scheduler.wait(&job.id) {
+            Some(Wait::Behind { job: first }) => {
+                let behind = match self.scheduler.ahead(&job.id).unwrap_or(1) {
+                    0 | 1 => format!("it waits behind {}", self.named(&first)),
+                    ahead => format!(
+                        "it waits behind {ahead} jobs, of which {} is first",
+                        self.named(&first)
+                    ),
+                };
+                match self.shortages(&first).first() {
+                    Some(shortage) => format!("{behind}, which needs {}", text::needs_but_free(shortage)),
+                    None => behind,
+                }
+            }
+            Some(_) => match self.shortages(&job.id).first() {
                 Some(shortage) => format!(
                     "it is first in the queue and needs {}",
                     text::needs_but_free(shortage)
                 ),
                 None => "it is first in the queue".to_owned(),
             },
-            Some(WaitReason::Behind {
-                first,
-                ahead,
-                shortages,
-            }) => {
-                let behind = match ahead {
-                    1 => format!("it waits behind {}", self.named(first)),
-                    _ => format!(
-                        "it waits behind {ahead} jobs, of which {} is first",
-                        self.named(first)
-                    ),
-                };
-                match shortages.first() {
-                    Some(shortage) => format!("{behind}, which needs {}", text::needs_but_free(shortage)),
-                    None => behind,
-                }
-            }
             None => "it fits and is about to start".to_owned(),
+        }
+    }
+
+    /// What too little is free of for a job that waits for that.
+    pub(super) fn shortages(&self, job: &JobId) -> Vec<Shortage> {
+        match self.scheduler.wait(job) {
+            Some(Wait::NotEnoughFree { shortages, .. }) => shortages,
+            _ => Vec::new(),
         }
     }
 

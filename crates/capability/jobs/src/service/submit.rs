@@ -1,10 +1,10 @@
 //! Submitting: one key, one job.
 
-use corliss_policy_scheduling::capacity_shortages;
+use corliss_policy_scheduling::decide;
 use corliss_types::{IdSeed, JobId};
 
 use super::Jobs;
-use crate::{Command, Job, JobSpec, JobState, JobsError, store, text};
+use crate::{Command, Job, JobSpec, JobState, JobsError, store, text, view};
 
 const WORKERS_MAX: u32 = 1024;
 const NAME_MAX: usize = 200;
@@ -20,13 +20,17 @@ impl Jobs {
     /// The specification is not valid, asks for more than this machine has, or the queue is full.
     pub async fn submit(&self, key: &str, spec: JobSpec) -> Result<JobId, JobsError> {
         check(key, &spec)?;
-        let shortages = capacity_shortages(&self.machine(), spec.workers, &spec.resources);
         let created = self.submission_time();
+        let id = JobId::new(IdSeed {
+            at: created,
+            ..self.sources.id_seed()
+        });
+        // Alone on this machine, with nothing on it.
+        let alone = view::gang(id.clone(), created, spec.workers, &spec.resources);
+        let plan = decide(&view::view(&self.inventory, created, Vec::new(), vec![alone]));
+        let never = plan.refusals.into_iter().next().map(|refusal| refusal.reason);
         let job = Job {
-            id: JobId::new(IdSeed {
-                at: created,
-                ..self.sources.id_seed()
-            }),
+            id,
             key: key.to_owned(),
             spec,
             state: JobState::Queued,
@@ -50,9 +54,9 @@ impl Jobs {
                 if let Some(known) = store::by_key(tx, &job.key)? {
                     return Ok(known.id);
                 }
-                if !shortages.is_empty() {
+                if let Some(never) = &never {
                     return Err(JobsError::TooLarge {
-                        reason: text::larger_than_machine(&shortages),
+                        reason: text::never(never),
                     });
                 }
                 if store::count_queued(tx)? >= limit {

@@ -1,6 +1,6 @@
 //! Why a job is as it is: one sentence, and the numbers behind it.
 
-use corliss_policy_scheduling::{Shortage, WaitReason};
+use corliss_policy_scheduling::{Never, Shortage, Wait};
 use corliss_types::JobId;
 use serde::Serialize;
 
@@ -89,32 +89,25 @@ fn waiting(outlook: &Outlook, job: &Job) -> WhyReason {
         behind: None,
         ahead: None,
     };
-    if let Some(refusal) = outlook.plan.refusals.iter().find(|refusal| refusal.job == job.id) {
+    if let Some(refusal) = outlook.refusals.iter().find(|refusal| refusal.job == job.id) {
         reason.code = "larger_than_machine".to_owned();
-        reason.shortages.clone_from(&refusal.shortages);
+        if let Never::TooLarge { shortages } = &refusal.reason {
+            reason.shortages.clone_from(shortages);
+        }
     }
-    match outlook
-        .plan
-        .waits
-        .iter()
-        .find(|wait| wait.job == job.id)
-        .map(|wait| &wait.reason)
-    {
-        Some(WaitReason::NotEnoughFree { shortages }) => {
+    match outlook.scheduler.wait(&job.id) {
+        Some(Wait::NotEnoughFree { shortages, .. }) => {
             reason.code = "not_enough_free".to_owned();
-            reason.shortages.clone_from(shortages);
+            reason.shortages = shortages;
         }
-        Some(WaitReason::Behind {
-            first,
-            ahead,
-            shortages,
-        }) => {
+        Some(Wait::Behind { job: first }) => {
             reason.code = "behind".to_owned();
-            reason.shortages.clone_from(shortages);
-            reason.behind = Some(first.clone());
-            reason.ahead = Some(*ahead);
+            reason.shortages = outlook.shortages(&first);
+            reason.behind = Some(first);
+            let ahead = outlook.scheduler.ahead(&job.id);
+            reason.ahead = ahead.and_then(|ahead| u32::try_from(ahead).ok());
         }
-        None => {}
+        _ => {}
     }
     reason
 }

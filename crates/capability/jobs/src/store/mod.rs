@@ -6,7 +6,7 @@ mod write;
 use corliss_metastore::Migrations;
 
 pub(crate) use read::{
-    Load, active, by_id, by_key, count_queued, list, queued_gangs, running_gangs, sibling, waiting,
+    Load, active, by_id, by_key, count_queued, holders, list, queued_gangs, sibling, waiting,
 };
 pub(crate) use write::{Admission, JobChange, admit, apply, give_up, insert, request_stop, set_launch};
 

@@ -1,11 +1,12 @@
 //! Reading jobs.
 
 use corliss_metastore::{Row, StoreError, Tx, params};
-use corliss_policy_scheduling::{QueuedGang, RunningGang};
+use corliss_policy_scheduling::Gang;
 use corliss_types::{JobId, Resources, RunId};
 use serde::de::DeserializeOwned;
 
 use crate::service::JobFilter;
+use crate::view::{self, Holder};
 use crate::{Job, JobsError, Task};
 
 const ACTIVE: &str = "('starting', 'running', 'stopping')";
@@ -69,42 +70,33 @@ pub(crate) fn count_queued(tx: &mut dyn Tx) -> Result<u64, StoreError> {
 }
 
 /// The head of the queue as the policy sees it, with each job's generation.
-pub(crate) fn queued_gangs(tx: &mut dyn Tx, limit: u32) -> Load<Vec<(QueuedGang, i64)>> {
+pub(crate) fn queued_gangs(tx: &mut dyn Tx, limit: u32) -> Load<Vec<(Gang, i64)>> {
     let rows = tx.query(
         "SELECT id, created_ms, workers, cpu_milli, memory_bytes, accelerators, generation FROM jobs_jobs
          WHERE state = 'queued' ORDER BY created_ms, id LIMIT $1",
         params![limit],
     )?;
     rows.iter()
-        .map(|row| {
-            let gang = QueuedGang {
-                job: row.parse("id")?,
-                submitted: row.timestamp("created_ms")?,
-                workers: small(row, "workers")?,
-                per_worker: resources(row)?,
-            };
-            Ok((gang, row.integer("generation")?))
-        })
+        .map(|row| Ok((gang(row)?, row.integer("generation")?)))
         .collect()
 }
 
 /// What holds resources, as the policy sees it.
-pub(crate) fn running_gangs(tx: &mut dyn Tx) -> Load<Vec<RunningGang>> {
+pub(crate) fn holders(tx: &mut dyn Tx) -> Load<Vec<Holder>> {
     let rows = tx.query(
         &format!(
-            "SELECT id, workers, cpu_milli, memory_bytes, accelerators, placement FROM jobs_jobs
+            "SELECT id, created_ms, workers, cpu_milli, memory_bytes, accelerators, placement, admitted_ms FROM jobs_jobs
              WHERE state IN {ACTIVE} ORDER BY id"
         ),
         params![],
     )?;
     rows.iter()
         .map(|row| {
-            let placement: Vec<Vec<u32>> = json(row, "placement")?.unwrap_or_default();
-            Ok(RunningGang {
-                job: row.parse("id")?,
-                workers: small(row, "workers")?,
-                per_worker: resources(row)?,
-                accelerators: placement.into_iter().flatten().collect(),
+            let created = row.timestamp("created_ms")?;
+            Ok(Holder {
+                gang: gang(row)?,
+                placement: json(row, "placement")?.unwrap_or_default(),
+                since: row.opt_timestamp("admitted_ms")?.unwrap_or(created),
             })
         })
         .collect()
@@ -160,6 +152,15 @@ fn job_without_tasks(row: &Row) -> Load<Job> {
         ended: row.opt_timestamp("ended_ms")?,
         tasks: Vec::new(),
     })
+}
+
+fn gang(row: &Row) -> Load<Gang> {
+    Ok(view::gang(
+        row.parse("id")?,
+        row.timestamp("created_ms")?,
+        small(row, "workers")?,
+        &resources(row)?,
+    ))
 }
 
 fn resources(row: &Row) -> Load<Resources> {

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::nodes::{Ask, Node, Share, Spot, WHOLE};
+use crate::nodes::{Ask, Node, Share, WHOLE};
 
 /// Nodes whose fragmentation grows by as many of these thousandths are alike; of those the fullest is taken.
 const ALIKE_MILLI: i64 = 100;
@@ -15,6 +15,14 @@ const ALIKE_MILLI: i64 = 100;
 /// How usual each ask is that accelerators are asked for with.
 #[derive(Debug, Clone, Default)]
 pub struct Mix(Vec<(Ask, i64)>);
+
+/// How much the fragmentation of a node grows by a worker, at best, and on which accelerator if it takes a part of one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Growth {
+    /// In steps of what is alike.
+    pub steps: i64,
+    pub part_of: Option<u32>,
+}
 
 impl Mix {
     /// The asks that make up so many percent of these, the most frequent first.
@@ -40,13 +48,14 @@ impl Mix {
         Self(usual)
     }
 
-    fn weight(&self) -> i64 {
-        self.0.iter().map(|(_, count)| count).sum()
+    /// What all asks weigh together; at least 1.
+    pub(crate) fn weight(&self) -> i64 {
+        self.0.iter().map(|(_, count)| count).sum::<i64>().max(1)
     }
 
     /// Thousandths of accelerators that are of no use, times the weights of those to whom they are not.
-    fn fragments(&self, node: &Node) -> i64 {
-        let free = i64::try_from(node.accelerator_milli()).unwrap_or(i64::MAX);
+    pub(crate) fn fragments(&self, node: &Node) -> i64 {
+        let free = node.accelerator_milli();
         if free == 0 {
             return 0;
         }
@@ -60,126 +69,37 @@ impl Mix {
                 _ => WHOLE,
             };
             let small = node.accelerators.iter().filter(|free| **free < needed);
-            small.map(|free| i64::from(*free)).sum()
+            small.map(|free| i64::from(*free).max(0)).sum()
         };
         self.0.iter().map(|(ask, count)| of(ask) * count).sum()
     }
-}
 
-/// Chooses by the change of fragmentation, and remembers what it has computed for nodes that have not changed.
-#[derive(Debug, Clone)]
-pub(super) struct Gradient {
-    mix: Mix,
-    /// By node, rises with every change of it.
-    versions: Vec<u32>,
-    /// What each node's fragmentation is.
-    now: Vec<Known<i64>>,
-    asks: BTreeMap<Ask, Vec<Known<Option<Growth>>>>,
-}
-
-/// Something computed of a node at a version of it.
-#[derive(Debug, Clone, Copy)]
-struct Known<T> {
-    version: u32,
-    value: T,
-}
-
-/// How much the fragmentation of a node grows by a worker, at best, and on which accelerator if it takes a part of one.
-#[derive(Debug, Clone, Copy)]
-struct Growth {
-    fragments: i64,
-    part_of: usize,
-}
-
-impl Gradient {
-    pub(super) fn new(mix: Mix, nodes: usize) -> Self {
-        Self {
-            mix,
-            versions: vec![1; nodes],
-            now: vec![Known { version: 0, value: 0 }; nodes],
-            asks: BTreeMap::new(),
+    /// How much the node's fragmentation, which is `now`, grows by a worker that fits.
+    pub(crate) fn growth(&self, node: &Node, now: i64, ask: &Ask) -> Growth {
+        let alike = ALIKE_MILLI * self.weight();
+        let after = |accelerators: &[u32]| {
+            let mut node = node.clone();
+            node.take(ask, accelerators);
+            self.fragments(&node) - now
+        };
+        let Share::Part(milli) = ask.share else {
+            return Growth {
+                steps: after(&node.tightest(ask.share)).div_euclid(alike),
+                part_of: None,
+            };
+        };
+        // Those with as much free are all the same.
+        let mut tried: Vec<i16> = Vec::with_capacity(node.accelerators.len());
+        let apart = (0_u32..).zip(&node.accelerators).filter(|(_, free)| {
+            let is_new = **free >= milli && !tried.contains(free);
+            tried.push(**free);
+            is_new
+        });
+        let growths = apart.map(|(part_of, _)| (after(&[part_of]), part_of));
+        let least = growths.min_by_key(|(fragments, _)| *fragments);
+        Growth {
+            steps: least.map_or(0, |(fragments, _)| fragments.div_euclid(alike)),
+            part_of: least.map(|(_, part_of)| part_of),
         }
     }
-
-    pub(super) fn changed(&mut self, node: usize) {
-        self.versions[node] += 1;
-    }
-
-    pub(super) fn fragments_milli(&mut self, nodes: &[Node]) -> u64 {
-        let all: i64 = nodes.iter().map(|node| self.mix.fragments(node)).sum();
-        let weight = self.mix.weight().max(1);
-        u64::try_from(all / weight).unwrap_or(0)
-    }
-
-    pub(super) fn choose(&mut self, nodes: &[Node], ask: &Ask) -> Option<Spot> {
-        let unknown = Known {
-            version: 0,
-            value: None,
-        };
-        if !self.asks.contains_key(ask) {
-            self.asks.insert(ask.clone(), vec![unknown; nodes.len()]);
-        }
-        let known = self.asks.get_mut(ask)?;
-        for (index, node) in nodes.iter().enumerate() {
-            let version = self.versions[index];
-            if known[index].version == version {
-                continue;
-            }
-            let now = &mut self.now[index];
-            if now.version != version {
-                *now = Known {
-                    version,
-                    value: self.mix.fragments(node),
-                };
-            }
-            let value = node.fits(ask).then(|| growth(&self.mix, node, now.value, ask));
-            known[index] = Known { version, value };
-        }
-        let alike = ALIKE_MILLI * self.mix.weight().max(1);
-        let growths = known.iter().zip(nodes).enumerate();
-        let (node, growth) = growths
-            .filter_map(|(index, (known, node))| Some((index, node, known.value?)))
-            .min_by_key(|(_, node, growth)| {
-                let steps = growth.fragments.div_euclid(alike);
-                (steps, node.accelerator_milli(), node.cpu_milli)
-            })
-            .map(|(index, _, growth)| (index, growth))?;
-        let accelerators = match ask.share {
-            Share::Part(_) => vec![growth.part_of],
-            whole => nodes[node].tightest(whole),
-        };
-        Some(Spot { node, accelerators })
-    }
-}
-
-fn growth(mix: &Mix, node: &Node, now: i64, ask: &Ask) -> Growth {
-    let after = |accelerators: &[usize]| {
-        let mut node = node.clone();
-        node.take(ask, accelerators);
-        mix.fragments(&node)
-    };
-    let Share::Part(milli) = ask.share else {
-        let fragments = after(&node.tightest(ask.share)) - now;
-        return Growth {
-            fragments,
-            part_of: 0,
-        };
-    };
-    let enough = (0..node.accelerators.len()).filter(|index| node.accelerators[*index] >= milli);
-    // Those with as much free are all the same.
-    let mut tried: Vec<u16> = Vec::with_capacity(node.accelerators.len());
-    let apart = enough.filter(|index| {
-        let free = node.accelerators[*index];
-        let is_new = !tried.contains(&free);
-        tried.push(free);
-        is_new
-    });
-    let growths = apart.map(|part_of| Growth {
-        fragments: after(&[part_of]) - now,
-        part_of,
-    });
-    growths.min_by_key(|growth| growth.fragments).unwrap_or(Growth {
-        fragments: 0,
-        part_of: 0,
-    })
 }

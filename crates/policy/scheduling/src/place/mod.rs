@@ -10,16 +10,12 @@
 //! - [`Placement::Fgd`] the one where what no usual ask can use grows least (fragmentation gradient descent, ATC 2023).
 
 mod fgd;
-mod scores;
+pub(crate) mod scores;
 
 use std::fmt;
 use std::str::FromStr;
 
-use fgd::Gradient;
 pub use fgd::Mix;
-
-use crate::nodes::{Ask, Node, Spot};
-use scores::{Ceiling, Sizes};
 
 /// What decides where a worker goes. Ties go to the first node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,85 +78,6 @@ impl FromStr for Placement {
     }
 }
 
-/// Puts workers on nodes, one after another, by one policy.
-#[derive(Debug, Clone)]
-pub struct Placer {
-    policy: Placement,
-    nodes: Vec<Node>,
-    ceiling: Ceiling,
-    sizes: Sizes,
-    gradient: Gradient,
-}
-
-impl Placer {
-    /// Nodes on which nothing runs. `mix` says what is usually asked for, which [`Placement::Fgd`] keeps room for.
-    #[must_use]
-    pub fn new(policy: Placement, nodes: Vec<Node>, mix: Mix) -> Self {
-        Self {
-            policy,
-            ceiling: Ceiling::of(&nodes),
-            sizes: Sizes::new(nodes.len()),
-            gradient: Gradient::new(mix, nodes.len()),
-            nodes,
-        }
-    }
-
-    /// The nodes, with what is free of them.
-    #[must_use]
-    pub fn nodes(&self) -> &[Node] {
-        &self.nodes
-    }
-
-    /// Thousandths of accelerators that are free and of no use to what is usually asked for.
-    #[must_use]
-    pub fn fragments_milli(&mut self) -> u64 {
-        self.gradient.fragments_milli(&self.nodes)
-    }
-
-    /// Puts a worker somewhere; none where it fits nowhere. `random` are 64 random bits.
-    pub fn place(&mut self, ask: &Ask, random: u64) -> Option<Spot> {
-        let spot = self.choose(ask, random)?;
-        self.nodes[spot.node].take(ask, &spot.accelerators);
-        self.sizes.took(spot.node, ask);
-        self.gradient.changed(spot.node);
-        Some(spot)
-    }
-
-    fn choose(&mut self, ask: &Ask, random: u64) -> Option<Spot> {
-        if self.policy == Placement::Fgd {
-            return self.gradient.choose(&self.nodes, ask);
-        }
-        let fitting = || self.nodes.iter().enumerate().filter(|(_, node)| node.fits(ask));
-        let node = match self.policy {
-            Placement::Random => {
-                let count = fitting().count() as u64;
-                let drawn = random.checked_rem(count)?;
-                fitting()
-                    .nth(usize::try_from(drawn).ok()?)
-                    .map(|(index, _)| index)
-            }
-            Placement::FirstFit | Placement::Fgd => fitting().map(|(index, _)| index).next(),
-            Placement::BestFit => least(fitting(), |_, node| self.ceiling.left(node, ask)),
-            Placement::DotProduct => least(fitting(), |_, node| self.ceiling.alike(node, ask)),
-            Placement::Packing => least(fitting(), |_, node| scores::packing(node, ask)),
-            Placement::Clustering => least(fitting(), |index, node| self.sizes.unlike(index, node, ask)),
-        }?;
-        Some(Spot {
-            node,
-            accelerators: self.nodes[node].tightest(ask.share),
-        })
-    }
-}
-
-fn least<'a>(
-    nodes: impl Iterator<Item = (usize, &'a Node)>,
-    score: impl Fn(usize, &Node) -> u64,
-) -> Option<usize> {
-    nodes
-        .min_by_key(|(index, node)| score(*index, node))
-        .map(|(index, _)| index)
-}
-
 /// Puts a gang that asks for whole accelerators and nothing else on as few nodes as can be: on the first with enough idle
 /// ones, or, if it is larger than a node, on idle nodes and the rest on one more. None of it where not all of it fits.
 pub fn consolidated(idle: &mut [u32], per_node: u32, count: u32) -> Option<Vec<(usize, u32)>> {
@@ -183,4 +100,19 @@ pub fn consolidated(idle: &mut [u32], per_node: u32, count: u32) -> Option<Vec<(
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gangs_are_kept_together() {
+        let mut idle = [8, 3, 8, 8];
+        assert_eq!(consolidated(&mut idle, 8, 2), Some(vec![(0, 2)]));
+        assert_eq!(consolidated(&mut idle, 8, 16), Some(vec![(2, 8), (3, 8)]));
+        assert_eq!(idle, [6, 3, 0, 0]);
+        assert_eq!(consolidated(&mut idle, 8, 7), None);
+        assert_eq!(consolidated(&mut idle, 8, 11), None);
+        assert_eq!(idle, [6, 3, 0, 0], "what does not fit whole takes nothing");
+        let mut idle = [8, 3];
+        assert_eq!(consolidated(&mut idle, 8, 11), Some(vec![(0, 8), (1, 3)]));
+    }
+}

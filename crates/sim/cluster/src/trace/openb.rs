@@ -35,8 +35,8 @@ pub fn nodes(text: &str, models: &mut Models) -> Result<Vec<Node>, SimError> {
         }
         Ok(Node {
             model: models.number(row.text(3)),
-            cpu_milli: row.number(0)?,
-            memory: row.number(1)?,
+            cpu_milli: row.number::<u32>(0)?.into(),
+            memory: row.number::<u32>(1)?.into(),
             accelerators: vec![WHOLE; count as usize],
         })
     });
@@ -69,7 +69,7 @@ pub fn pods(text: &str, models: &mut Models) -> Result<Vec<Ask>, SimError> {
 }
 
 fn ask<const COLUMNS: usize>(row: &Row<'_, COLUMNS>, models: BTreeSet<u16>) -> Result<Ask, SimError> {
-    let (count, milli): (u32, u16) = (row.number(2)?, row.number(3)?);
+    let (count, milli): (u32, i16) = (row.number(2)?, row.number(3)?);
     let share = match (count, milli) {
         (0, _) => Share::None,
         (1, 1..WHOLE) => Share::Part(milli),
@@ -80,8 +80,8 @@ fn ask<const COLUMNS: usize>(row: &Row<'_, COLUMNS>, models: BTreeSet<u16>) -> R
         }
     };
     Ok(Ask {
-        cpu_milli: row.number(0)?,
-        memory: row.number(1)?,
+        cpu_milli: row.number::<u32>(0)?.into(),
+        memory: row.number::<u32>(1)?.into(),
         share,
         models,
     })

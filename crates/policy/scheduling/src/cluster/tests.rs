@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::nodes::{Share, WHOLE};
 
-fn node(cpu_milli: u64, accelerators: &[u16]) -> Node {
+fn node(cpu_milli: i64, accelerators: &[i16]) -> Node {
     Node {
         model: 0,
         cpu_milli,
@@ -23,8 +23,12 @@ fn ask(share: Share) -> Ask {
     }
 }
 
+fn cluster(policy: Placement, nodes: Vec<Node>, mix: Mix) -> Cluster {
+    Cluster::new(policy, nodes.into_iter().map(Seat::of), mix)
+}
+
 fn chosen(policy: Placement, nodes: &[Node], ask: &Ask, mix: &[Ask]) -> Option<Spot> {
-    Placer::new(policy, nodes.to_vec(), Mix::of(mix, 100)).place(ask, 1)
+    cluster(policy, nodes.to_vec(), Mix::of(mix, 100)).place_one(ask, 1)
 }
 
 #[test]
@@ -64,36 +68,23 @@ fn each_policy_has_its_own_taste() {
 #[test]
 fn fragmentation_is_what_usual_asks_cannot_use() {
     let mix = Mix::of(&[ask(Share::Whole(1)), ask(Share::Part(500))], 100);
-    let mut placer = Placer::new(
+    let cluster = cluster(
         Placement::Fgd,
         vec![node(9_000, &[WHOLE, 400]), node(500, &[WHOLE])],
         mix,
     );
     // On the first node 400 are too few for both; on the second there are too few CPUs for anything.
-    assert_eq!(placer.fragments_milli(), 400 + 1_000);
+    assert_eq!(cluster.fragments_milli(), 400 + 1_000);
 }
 
 #[test]
 fn like_goes_to_like() {
     let nodes = vec![node(64_000, &[WHOLE; 4]); 3];
-    let mut placer = Placer::new(Placement::Clustering, nodes, Mix::default());
-    let place = |placer: &mut Placer, share| placer.place(&ask(share), 0).unwrap().node;
-    assert_eq!(place(&mut placer, Share::Whole(1)), 0);
-    assert_eq!(place(&mut placer, Share::Whole(2)), 1);
-    assert_eq!(place(&mut placer, Share::Whole(1)), 0);
-    assert_eq!(place(&mut placer, Share::Whole(2)), 1);
-    assert_eq!(place(&mut placer, Share::Part(5)), 2);
-}
-
-#[test]
-fn gangs_are_kept_together() {
-    let mut idle = [8, 3, 8, 8];
-    assert_eq!(consolidated(&mut idle, 8, 2), Some(vec![(0, 2)]));
-    assert_eq!(consolidated(&mut idle, 8, 16), Some(vec![(2, 8), (3, 8)]));
-    assert_eq!(idle, [6, 3, 0, 0]);
-    assert_eq!(consolidated(&mut idle, 8, 7), None);
-    assert_eq!(consolidated(&mut idle, 8, 11), None);
-    assert_eq!(idle, [6, 3, 0, 0], "what does not fit whole takes nothing");
-    let mut idle = [8, 3];
-    assert_eq!(consolidated(&mut idle, 8, 11), Some(vec![(0, 8), (1, 3)]));
+    let mut cluster = cluster(Placement::Clustering, nodes, Mix::default());
+    let place = |cluster: &mut Cluster, share| cluster.place_one(&ask(share), 0).unwrap().node;
+    assert_eq!(place(&mut cluster, Share::Whole(1)), 0);
+    assert_eq!(place(&mut cluster, Share::Whole(2)), 1);
+    assert_eq!(place(&mut cluster, Share::Whole(1)), 0);
+    assert_eq!(place(&mut cluster, Share::Whole(2)), 1);
+    assert_eq!(place(&mut cluster, Share::Part(5)), 2);
 }
