@@ -96,7 +96,7 @@ def test_a_wrong_command_line_names_the_fix(trace: Path) -> None:
     usual = ["--trace", f"azure-llm:{trace}"]
     for arguments, said in [
         (["--trace", "mine.csv"], "give KIND:FILE"),
-        (["--trace", "philly:mine.csv"], "give azure-llm, mooncake, muri or openb"),
+        (["--trace", "philly:mine.csv"], "give azure-llm, mooncake, muri, elasticflow, jobs or openb"),
         (["--trace", "azure-llm:nowhere.csv"], "set CORLISS_TRACES"),
         ([*usual, "--router", "least_token"], "did you mean least_tokens?"),
         ([*usual, "--replicas", "0"], "0 is not in 1..=1000"),
@@ -124,7 +124,7 @@ def test_jobs_end_when_muri_says_so() -> None:
     one = answer(*arguments, "--policy", "srtf")
     assert abs(one["jct_s"]["mean"] - 193_082) <= 1 and one["results"][0]["policy"] == one["policy"] == "srtf", one
     all_of_them = answer(*arguments)
-    assert [result["policy"] for result in all_of_them["results"]] == ["fifo", "sjf", "srtf", "srsf"]
+    assert [result["policy"] for result in all_of_them["results"]] == ["fifo", "sjf", "srtf", "srsf", "las"]
     assert "jct_s" not in all_of_them, "several have no result in common"
     table = simulate(*arguments).stdout
     assert "992 jobs on 8 nodes of 8 accelerators" in table and "srsf" in table, table
@@ -148,7 +148,7 @@ def test_pods_fill_nodes_the_same_way_twice() -> None:
         ("num_gpu,submit_time\n1,2\n", [], "line 1: there is no column iterations"),
         ("num_gpu,submit_time,iterations,iteration_time,model_name\n1,-5,1,1,x\n", [], "line 2: submit_time is '-5'"),
         ("num_gpu,submit_time,iterations,iteration_time,model_name\n65,0,1,1,x\n", [], "no job fits 64 accelerators"),
-        (None, ["--policy", "best"], "fifo, sjf, srtf, srsf, or all"),
+        (None, ["--policy", "best"], "fifo, sjf, srtf, srsf, las, or all"),
     ],
 )
 def test_jobs_that_make_no_sense_are_named(tmp_path: Path, trace: str | None, more: list[str], words: str) -> None:
@@ -159,3 +159,40 @@ def test_jobs_that_make_no_sense_are_named(tmp_path: Path, trace: str | None, mo
     assert done.returncode == 2 and words in done.stderr, done
     alone = simulate("--trace", f"muri:{tmp_path / 'jobs.csv'}")
     assert alone.returncode == 2 and "needs --cluster" in alone.stderr, alone
+
+
+JOBS = """submission_time,duration,num_gpu,deadline,user
+0,3600,8,,ann
+60,7200,16,20000,ann
+120,300,1,900,bob
+130,60,4,4000,bob
+"""
+
+
+def test_a_list_of_ones_own_jobs_is_played_by_the_queues_scheduler(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(JOBS)
+    told = answer("--trace", f"jobs:{tmp_path / 'mine.csv'}", "--cluster", "2x8")
+    assert told["trace"]["jobs"] == 4 and told["cluster"] == {"nodes": 2, "gpus_per_node": 8}
+    results = {result["policy"]: result for result in told["results"]}
+    assert list(results) == ["fifo", "backfill", "fair", "sjf", "srtf", "srsf", "las", "edf"]
+    assert all(result["jobs"] == 4 and result["gpu_hours"] == pytest.approx(40.15, abs=0.01) for result in results.values())
+    # The second waits for both nodes, and only where nobody is filled in do the small ones wait with it.
+    assert (results["fifo"]["deadlines_met_percent"], results["edf"]["deadlines_met_percent"]) == (pytest.approx(100 / 3), 100.0)
+    assert results["backfill"]["waiting_s"]["p50"] == 0 < results["fifo"]["waiting_s"]["p50"]
+    one = answer("--trace", f"elasticflow:{tmp_path / 'mine.csv'}", "--cluster", "2x8", "--policy", "edf")
+    assert one["deadlines_met_percent"] == 100.0
+    lost = answer("--trace", f"jobs:{tmp_path / 'mine.csv'}", "--cluster", "2x8", "--policy", "las", "--checkpoint-s", "3600", "--grace-s", "30")
+    assert lost["preemptions"] > 0 and lost["gpu_hours_lost"] > 0
+
+
+def test_lists_and_clusters_that_make_no_sense_are_refused_with_the_fix(tmp_path: Path) -> None:
+    (tmp_path / "good.csv").write_text(JOBS)
+    (tmp_path / "bad.csv").write_text(JOBS.replace("120,300", "120,-300"))
+    for name, arguments, told in [
+        ("bad", ["--cluster", "2x8"], "line 4: duration is '-300', which is no time in range"),
+        ("good", ["--cluster", "0x8"], "'0x8' is no cluster: give 1 to"),
+        ("good", [], "needs --cluster"),
+        ("good", ["--cluster", "2x8", "--policy", "backfil"], "did you mean backfill?"),
+    ]:
+        done = simulate("--trace", f"jobs:{tmp_path / name}.csv", *arguments)
+        assert done.returncode == 2 and told in done.stderr, (arguments, done)

@@ -115,7 +115,7 @@ fn victims_may_be_stopped(view: &View, known: &Known<'_>, plan: &Plan) -> Option
             return Some(format!("gang {} is stopped and does not run", stopped.job));
         };
         let ran_ms = view.now.since(running.since).0;
-        if !running.gang.is_preemptible || running.is_ending || ran_ms < view.rules.least_run_ms {
+        if !running.gang.is_preemptible || running.is_ending || ran_ms < view.rules.least_run_ms.max(1) {
             return Some(format!("gang {} is stopped and may not be", stopped.job));
         }
         if !seen.insert(&stopped.job) {

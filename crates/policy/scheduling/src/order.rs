@@ -1,7 +1,6 @@
 //! Who goes first: the order in which gangs are given places.
 
 use std::fmt;
-use std::str::FromStr;
 
 /// What decides who goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,15 +99,6 @@ impl fmt::Display for Order {
     }
 }
 
-impl FromStr for Order {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let named = Self::ALL.into_iter().find(|order| order.name() == text);
-        named.ok_or_else(|| format!("'{text}' is none of {}", Self::ALL.map(Self::name).join(", ")))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,7 +129,5 @@ mod tests {
                 .map(|(index, _)| index)
         };
         assert_eq!(Order::ALL.map(first), [0, 1, 2, 3, 4, 5].map(Some));
-        assert_eq!("srsf".parse(), Ok(Order::Srsf));
-        assert!("best".parse::<Order>().unwrap_err().contains("fifo, sjf"));
     }
 }

@@ -9,12 +9,14 @@
 //! Orders and placements are those of `policy/scheduling`. The same trace, setup and seed give the same report on every
 //! machine.
 
+mod discipline;
 mod fill;
 mod replay;
 mod schedule;
 mod spread;
 pub mod trace;
 
+pub use discipline::Discipline;
 pub use fill::{Fill, Filled, fill};
 pub use replay::{Replay, Replayed, replay};
 pub use schedule::{Arrival, Schedule, Scheduled, schedule};

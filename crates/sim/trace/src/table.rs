@@ -1,5 +1,6 @@
 //! CSV with a line of names. Columns may be in any order, and others are passed over.
 
+use std::rc::Rc;
 use std::str::FromStr;
 
 use crate::SimError;
@@ -12,6 +13,7 @@ const SHOWN: usize = 40;
 pub struct Table<'a, const COLUMNS: usize> {
     names: [&'static str; COLUMNS],
     places: [usize; COLUMNS],
+    all: Rc<Vec<&'a str>>,
     lines: Vec<(u64, &'a str)>,
 }
 
@@ -22,6 +24,8 @@ pub struct Row<'a, const COLUMNS: usize> {
     pub line: u64,
     names: [&'static str; COLUMNS],
     cells: [&'a str; COLUMNS],
+    all: Rc<Vec<&'a str>>,
+    row: Vec<&'a str>,
 }
 
 impl<'a, const COLUMNS: usize> Table<'a, COLUMNS> {
@@ -54,7 +58,12 @@ impl<'a, const COLUMNS: usize> Table<'a, COLUMNS> {
                 "add one",
             ));
         }
-        Ok(Self { names, places, lines })
+        Ok(Self {
+            names,
+            places,
+            all: Rc::new(known),
+            lines,
+        })
     }
 
     /// Its lines.
@@ -72,6 +81,8 @@ impl<'a, const COLUMNS: usize> Table<'a, COLUMNS> {
                 line: *line,
                 names: self.names,
                 cells: found,
+                all: self.all.clone(),
+                row,
             })
         })
     }
@@ -89,14 +100,33 @@ impl<'a, const COLUMNS: usize> Row<'a, COLUMNS> {
     /// # Errors
     /// If it is none.
     pub fn number<T: FromStr>(&self, column: usize) -> Result<T, SimError> {
-        let text = self.cells[column];
+        self.parsed(self.names[column], self.cells[column])
+    }
+
+    /// A cell of a column that may be left out; none where it is, or is empty.
+    #[must_use]
+    pub fn optional(&self, name: &str) -> Option<&'a str> {
+        let place = self.all.iter().position(|known| *known == name)?;
+        self.row.get(place).copied().filter(|text| !text.is_empty())
+    }
+
+    /// A whole number in a column that may be left out.
+    ///
+    /// # Errors
+    /// If it is there and is none.
+    pub fn optional_number<T: FromStr>(&self, name: &'static str) -> Result<Option<T>, SimError> {
+        self.optional(name)
+            .map(|text| self.parsed(name, text))
+            .transpose()
+    }
+
+    fn parsed<T: FromStr>(&self, name: &'static str, text: &str) -> Result<T, SimError> {
         text.parse().map_err(|_| {
             let problem = format!(
-                "{} is '{}', which is no whole number in range",
-                self.names[column],
+                "{name} is '{}', which is no whole number in range",
                 shortened(text)
             );
-            self.wrong(column, problem, "give a whole number, not negative")
+            SimError::value(self.line, name, problem, "give a whole number, not negative")
         })
     }
 

@@ -18,8 +18,8 @@ const MAX_US: f64 = 9e8;
 /// `corliss simulate`
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
-    /// What was recorded: requests to language models (azure-llm, mooncake), jobs of a cluster (muri) or pods of one
-    /// (openb), and its file: a path, or a name in the folder that CORLISS_TRACES names (else ../shared/data/traces) or in
+    /// What was recorded: requests to language models (azure-llm, mooncake), jobs of a cluster (muri, elasticflow, or jobs
+    /// for a list of your own) or pods of one (openb), and its file: a path, or a name in the folder that CORLISS_TRACES names (else ../shared/data/traces) or in
     /// its folder of that kind
     #[arg(long, value_name = "KIND:FILE", value_parser = recording)]
     pub trace: Recording,
@@ -94,12 +94,13 @@ pub struct EngineOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct ClusterOptions {
-    /// Jobs: who goes first, by fifo, sjf, srtf or srsf. Pods: where each is put, by random, first_fit, best_fit,
-    /// dot_product, packing, clustering or fgd. Or all, which it is if none is named; may be given several times
+    /// Jobs: who goes first, by fifo, sjf, srtf, srsf or las, and with elasticflow and jobs also by backfill, fair or edf.
+    /// Pods: where each is put, by random, first_fit, best_fit, dot_product, packing, clustering or fgd. Or all, which it
+    /// is if none is named; may be given several times
     #[arg(long = "policy", value_name = "NAME", conflicts_with = "routers")]
     pub policies: Vec<String>,
-    /// Jobs: the file of their cluster, found as traces are
-    #[arg(long, value_name = "FILE")]
+    /// Jobs: their cluster, as nodes times the accelerators of each, such as 16x8, or its file, found as traces are
+    #[arg(long, value_name = "NxG|FILE")]
     pub cluster: Option<PathBuf>,
     /// Pods: the file of their nodes, found as traces are
     #[arg(long, value_name = "FILE")]
@@ -107,9 +108,16 @@ pub struct ClusterOptions {
     /// Pods: they are drawn at random until they ask for so many times the accelerators that there are
     #[arg(long, value_name = "FACTOR", default_value_t = 1.3)]
     pub arrivals: f64,
-    /// Jobs: whoever runs pays for a start at every event, as in the simulator of Muri that published these traces
+    /// muri: whoever runs pays for a start at every event, as in the simulator of Muri that published these traces
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub start_costs: bool,
+    /// elasticflow, jobs: how long it takes to end a job that loses its place
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub grace_s: u64,
+    /// elasticflow, jobs: jobs save what they have done so often, and lose the rest with their place; without it they lose
+    /// nothing
+    #[arg(long, value_name = "S", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    pub checkpoint_s: Option<u64>,
 }
 
 /// A file of recorded work.
@@ -128,6 +136,10 @@ pub enum Recorded {
     Requests(TraceKind),
     /// Jobs of a cluster, in the form of Muri's traces.
     Jobs,
+    /// Jobs of a cluster, in the form of `ElasticFlow`'s traces.
+    ElasticFlow,
+    /// Jobs of a cluster, in the same form.
+    List,
     /// Pods of a cluster, in the form of Alibaba's `OpenB` traces.
     Pods,
 }
@@ -139,13 +151,15 @@ impl Recorded {
         match self {
             Self::Requests(kind) => kind.name(),
             Self::Jobs => "muri",
+            Self::ElasticFlow => "elasticflow",
+            Self::List => "jobs",
             Self::Pods => "openb",
         }
     }
 
     fn named(name: &str) -> Option<Self> {
         let requests = TraceKind::ALL.into_iter().map(Self::Requests);
-        let mut all = requests.chain([Self::Jobs, Self::Pods]);
+        let mut all = requests.chain([Self::Jobs, Self::ElasticFlow, Self::List, Self::Pods]);
         all.find(|kind| kind.name() == name)
     }
 
@@ -155,7 +169,7 @@ impl Recorded {
         match self {
             Self::Requests(TraceKind::AzureLlm) => "a CSV file with a line for each request",
             Self::Requests(TraceKind::Mooncake) => "a file of JSON lines, one for each request",
-            Self::Jobs => "a CSV file with a line for each job",
+            Self::Jobs | Self::ElasticFlow | Self::List => "a CSV file with a line for each job",
             Self::Pods => "a CSV file with a line for each pod",
         }
     }
@@ -203,7 +217,7 @@ impl SimulateArgs {
 pub type Nanoseconds = u64;
 
 fn recording(text: &str) -> Result<Recording, String> {
-    let kinds = "azure-llm, mooncake, muri or openb";
+    let kinds = "azure-llm, mooncake, muri, elasticflow, jobs or openb";
     let Some((kind, file)) = text.split_once(':').filter(|(_, file)| !file.is_empty()) else {
         return Err(format!("give KIND:FILE; KIND is {kinds}"));
     };

@@ -13,7 +13,6 @@ mod fgd;
 pub(crate) mod scores;
 
 use std::fmt;
-use std::str::FromStr;
 
 pub use fgd::Mix;
 
@@ -66,15 +65,6 @@ impl Placement {
 impl fmt::Display for Placement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl FromStr for Placement {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let named = Self::ALL.into_iter().find(|one| one.name() == text);
-        named.ok_or_else(|| format!("'{text}' is none of {}", Self::ALL.map(Self::name).join(", ")))
     }
 }
 

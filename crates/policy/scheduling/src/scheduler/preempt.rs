@@ -85,7 +85,8 @@ impl Scheduler {
         else {
             return Vec::new();
         };
-        let least_run = i64::try_from(self.rules.least_run_ms).unwrap_or(i64::MAX);
+        // Nobody is stopped in the moment in which it starts.
+        let least_run = i64::try_from(self.rules.least_run_ms.max(1)).unwrap_or(i64::MAX);
         let asked = demand(&wanted.ask, wanted.least.into(), None);
         let may_reclaim = preempts.borrowers && self.queues.stays_within(queue, &asked);
         let parts = self.parts(&asked);

@@ -1,23 +1,25 @@
 //! Recorded jobs of a cluster: in which order they are given places, and when each would have ended.
 
 use corliss_policy_scheduling::order::Order;
-use corliss_sim_cluster::trace::muri;
+use corliss_sim_cluster::trace::{Cluster, muri};
 use corliss_sim_cluster::{Replay, Replayed, replay};
 use serde_json::json;
 
-use super::{document, in_file, policies};
-use crate::args::{Recording, SimulateArgs};
+use super::{document, in_file, policies, span};
+use crate::args::SimulateArgs;
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use crate::output::{self, Table};
 use crate::units;
 
-/// Reads trace and cluster, replays the jobs under each policy and prints what came of it.
-pub fn run(context: &Context, args: &SimulateArgs, text: &str, cluster: &(&Recording, String)) -> CliResult {
+/// These jobs have no deadlines.
+const ORDERS: [Order; 5] = [Order::Fifo, Order::Sjf, Order::Srtf, Order::Srsf, Order::Las];
+
+/// Reads the trace, replays the jobs under each policy and prints what came of it.
+pub fn run(context: &Context, args: &SimulateArgs, text: &str, on: Cluster) -> CliResult {
     let jobs = muri::jobs(text).map_err(|error| in_file(&args.trace, &error))?;
-    let on = muri::cluster(&cluster.1).map_err(|error| in_file(cluster.0, &error))?;
     let mut results = Vec::new();
-    for order in policies(args, &Order::ALL)? {
+    for order in policies(args, &ORDERS)? {
         let setup = Replay {
             order,
             cluster: on,
@@ -78,13 +80,4 @@ fn show(results: &[Replayed]) {
         ]);
     }
     table.print("");
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "never negative, and far below 2^52"
-)]
-fn span(seconds: f64) -> String {
-    units::duration((seconds * 1e3) as u64)
 }

@@ -2,6 +2,7 @@
 //! server.
 
 mod jobs;
+mod listed;
 mod pods;
 mod requests;
 
@@ -10,6 +11,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use corliss_diagnostics::Diagnose;
+use corliss_sim_cluster::trace::{Cluster, muri};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -32,15 +34,44 @@ pub fn run(context: &Context, args: &SimulateArgs) -> CliResult {
     let text = read(&args.trace, folder)?;
     match args.trace.kind {
         Recorded::Requests(kind) => requests::run(context, args, kind, &text),
-        Recorded::Jobs => {
-            let cluster = beside(args, args.cluster.cluster.as_ref(), "--cluster", "n8g8.csv")?;
-            jobs::run(context, args, &text, &(&cluster, read(&cluster, folder)?))
-        }
+        Recorded::Jobs => jobs::run(context, args, &text, cluster(args, folder)?),
+        Recorded::ElasticFlow | Recorded::List => listed::run(context, args, &text, cluster(args, folder)?),
         Recorded::Pods => {
             let nodes = beside(args, args.cluster.nodes.as_ref(), "--nodes", "nodes_gpu.csv")?;
             pods::run(context, args, &text, &(&nodes, read(&nodes, folder)?))
         }
     }
+}
+
+/// The cluster that jobs run on: as many nodes of as many accelerators, or a file that says so.
+fn cluster(args: &SimulateArgs, folder: Option<&Path>) -> CliResult<Cluster> {
+    let given = args.cluster.cluster.as_ref();
+    let shape = given
+        .and_then(|given| given.to_str())
+        .filter(|text| is_shape(text));
+    if let Some(shape) = shape {
+        return shape
+            .parse()
+            .map_err(|error: String| CliError::input(format!("--cluster: {error}")));
+    }
+    let file = beside(args, given, "--cluster", "8x8 or --cluster n8g8.csv")?;
+    muri::cluster(&read(&file, folder)?).map_err(|error| in_file(&file, &error))
+}
+
+/// Digits, an x, digits: nobody calls a file so.
+fn is_shape(text: &str) -> bool {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once('x')
+        .is_some_and(|(nodes, each)| digits(nodes) && digits(each))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "never negative, and far below 2^52"
+)]
+fn span(seconds: f64) -> String {
+    units::duration((seconds * 1e3) as u64)
 }
 
 /// The file that goes with a trace.
@@ -52,25 +83,20 @@ fn beside(args: &SimulateArgs, file: Option<&PathBuf>, option: &str, example: &s
             file: file.clone(),
         }),
         None => Err(
-            CliError::input(format!("a trace of the kind {} needs {option}", kind.name())).hint(format!(
-                "name the file of what its work is put on, such as {option} {example}"
-            )),
+            CliError::input(format!("a trace of the kind {} needs {option}", kind.name()))
+                .hint(format!("say what its work is put on, such as {option} {example}")),
         ),
     }
 }
 
 /// The policies that were named, each once; all of them if none was, or all were.
-fn policies<T: Copy + PartialEq + std::str::FromStr<Err = String>>(
-    args: &SimulateArgs,
-    all: &[T],
-) -> CliResult<Vec<T>> {
+fn policies<T: Copy + PartialEq + std::fmt::Display>(args: &SimulateArgs, all: &[T]) -> CliResult<Vec<T>> {
     let mut named: Vec<T> = Vec::new();
     for name in &args.cluster.policies {
         let policies = if name == "all" {
             all.to_vec()
         } else {
-            let policy = name.replace('-', "_").parse();
-            vec![policy.map_err(|error: String| CliError::input(format!("--policy: {error}, or all")))?]
+            vec![policy(name, all)?]
         };
         for policy in policies {
             if !named.contains(&policy) {
@@ -79,6 +105,23 @@ fn policies<T: Copy + PartialEq + std::str::FromStr<Err = String>>(
         }
     }
     Ok(if named.is_empty() { all.to_vec() } else { named })
+}
+
+fn policy<T: Copy + std::fmt::Display>(name: &str, all: &[T]) -> CliResult<T> {
+    // `best-fit` can only mean one thing.
+    let wanted = name.replace('-', "_");
+    let found = all.iter().find(|policy| policy.to_string() == wanted);
+    found.copied().ok_or_else(|| {
+        let names: Vec<String> = all.iter().map(ToString::to_string).collect();
+        let error = CliError::input(format!(
+            "--policy: '{name}' is none of {}, or all",
+            names.join(", ")
+        ));
+        match corliss_diagnostics::nearest(&wanted, names.iter().map(String::as_str)) {
+            Some(near) => error.hint(format!("did you mean {near}?")),
+            None => error,
+        }
+    })
 }
 
 /// What was simulated, with a result for each policy; the members of one that is alone are at the top as well.

@@ -1,0 +1,142 @@
+//! Listed jobs under the queue's own scheduler: how long they wait and take by each way to run the queue.
+
+use std::collections::BTreeSet;
+
+use corliss_policy_scheduling::cluster::Seat;
+use corliss_policy_scheduling::nodes::{Node, WHOLE};
+use corliss_policy_scheduling::{Rules, View};
+use corliss_sim_cluster::trace::{Cluster, listed};
+use corliss_sim_cluster::{Arrival, Discipline, Schedule, Scheduled, schedule};
+use corliss_types::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+
+use super::{document, in_file, policies, span};
+use crate::args::SimulateArgs;
+use crate::context::Context;
+use crate::error::{CliError, CliResult};
+use crate::output::{self, Table};
+use crate::units;
+
+/// What users and queues have had counts half after a week, as is Slurm's custom.
+const HALF_LIFE_MS: u64 = 7 * 86_400_000;
+
+/// What came of one way.
+#[derive(Serialize)]
+struct Came {
+    policy: &'static str,
+    #[serde(flatten)]
+    came: Scheduled,
+}
+
+/// Reads the list, plays it under each policy and prints what came of it.
+pub fn run(context: &Context, args: &SimulateArgs, text: &str, on: Cluster) -> CliResult {
+    let jobs = listed::jobs(text, on.accelerators_per_node).map_err(|error| in_file(&args.trace, &error))?;
+    let mut results = Vec::new();
+    for discipline in policies(args, &Discipline::ALL)? {
+        let setup = Schedule {
+            view: view(discipline, &jobs, on),
+            grace_ms: args.cluster.grace_s.saturating_mul(1_000),
+            checkpoint_ms: Some(
+                args.cluster
+                    .checkpoint_s
+                    .map_or(1, |seconds| seconds.saturating_mul(1_000)),
+            ),
+            check: false,
+        };
+        let came = schedule(&jobs, &setup).map_err(|error| CliError::diagnosed(&error))?;
+        results.push(Came {
+            policy: discipline.name(),
+            came,
+        });
+    }
+    if context.json {
+        let about = json!({
+            "trace": {"kind": args.trace.kind.name(), "file": args.trace.file.display().to_string(), "jobs": jobs.len()},
+            "cluster": {"nodes": on.nodes, "gpus_per_node": on.accelerators_per_node},
+        });
+        output::say_json(&document(about, &results)?);
+        return Ok(());
+    }
+    output::say(&format!(
+        "{}: {} on {} of {}.\n",
+        args.trace,
+        units::plural(jobs.len() as u64, "job"),
+        units::plural(u64::from(on.nodes), "node"),
+        units::plural(u64::from(on.accelerators_per_node), "accelerator"),
+    ));
+    show(&results);
+    let refused = results.first().map_or(0, |result| result.came.refused);
+    if refused > 0 {
+        output::say(&format!(
+            "{} refused: larger than the cluster.",
+            units::plural(refused, "job")
+        ));
+    }
+    Ok(())
+}
+
+fn view(discipline: Discipline, jobs: &[Arrival], on: Cluster) -> View {
+    let node = Node {
+        model: 0,
+        cpu_milli: 0,
+        memory: 0,
+        accelerators: vec![WHOLE; on.accelerators_per_node as usize],
+    };
+    let queues: BTreeSet<&str> = jobs.iter().map(|job| job.gang.queue.as_str()).collect();
+    View {
+        now: Timestamp::from_millis(0),
+        rules: Rules {
+            half_life_ms: Some(HALF_LIFE_MS),
+            ..Rules::default()
+        },
+        nodes: vec![Seat::of(node); on.nodes as usize],
+        queues: queues.into_iter().map(|name| discipline.queue(name)).collect(),
+        past: Vec::new(),
+        running: Vec::new(),
+        promised: Vec::new(),
+        queued: Vec::new(),
+    }
+}
+
+fn show(results: &[Came]) {
+    let has_deadlines = results
+        .iter()
+        .any(|result| result.came.deadlines_met_percent.is_some());
+    let mut columns = vec![
+        "policy",
+        "jct mean",
+        "p50",
+        "p99",
+        "waiting mean",
+        "makespan",
+        "utilisation",
+        "preemptions",
+        "gpu-hours",
+    ];
+    if has_deadlines {
+        columns.push("deadlines met");
+    }
+    let mut table = Table::new(&columns);
+    for Came { policy, came } in results {
+        let mut row = vec![
+            (*policy).to_owned(),
+            span(came.jct_s.mean),
+            span(came.jct_s.p50),
+            span(came.jct_s.p99),
+            span(came.waiting_s.mean),
+            span(came.makespan_s),
+            format!("{:.1}%", came.utilisation_percent),
+            units::grouped(came.preemptions),
+            format!("{:.0}", came.gpu_hours),
+        ];
+        if has_deadlines {
+            row.push(
+                came.deadlines_met_percent
+                    .map_or_else(String::new, |met| format!("{met:.1}%")),
+            );
+        }
+        table.row(row);
+    }
+    table.print("");
+}
