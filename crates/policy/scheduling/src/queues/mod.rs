@@ -236,11 +236,7 @@ impl Queues {
         now_ms: i64,
     ) {
         self.charge(index, user, demand, 1);
-        let mut at = Some(index);
-        while let Some(entry) = at.and_then(|index| self.queues.get_mut(index)) {
-            entry.used.begin(parts, decay, now_ms);
-            at = entry.parent;
-        }
+        self.of_all_above(index, |entry| entry.used.begin(parts, decay, now_ms));
         let users = &mut self.queues[index].users;
         users
             .entry(user.to_owned())
@@ -259,13 +255,18 @@ impl Queues {
         now_ms: i64,
     ) {
         self.charge(index, user, demand, -1);
-        let mut at = Some(index);
-        while let Some(entry) = at.and_then(|index| self.queues.get_mut(index)) {
-            entry.used.end(parts, decay, now_ms);
-            at = entry.parent;
-        }
+        self.of_all_above(index, |entry| entry.used.end(parts, decay, now_ms));
         if let Some(used) = self.queues[index].users.get_mut(user) {
             used.end(parts, decay, now_ms);
+        }
+    }
+
+    /// The queue and all above it, from below.
+    fn of_all_above(&mut self, index: usize, mut change: impl FnMut(&mut Entry)) {
+        let mut at = Some(index);
+        while let Some(entry) = at.and_then(|index| self.queues.get_mut(index)) {
+            change(entry);
+            at = entry.parent;
         }
     }
 
@@ -373,23 +374,18 @@ impl Queues {
                 continue;
             }
             let mut more = amount * sign;
-            let mut at = Some(index);
-            while let Some(entry) = at.and_then(|index| self.queues.get_mut(index)) {
-                more = entry.quotas.charge(dimension, more);
-                at = entry.parent;
-            }
+            self.of_all_above(index, |entry| more = entry.quotas.charge(dimension, more));
         }
-        let mut at = Some(index);
-        while let Some(entry) = at.and_then(|index| self.queues.get_mut(index)) {
-            if !entry.spec.per_user.is_empty() {
-                let held = entry.by_user.entry(user.to_owned()).or_default();
-                held.add(demand, sign);
-                if held.is_nothing() {
-                    entry.by_user.remove(user);
-                }
+        self.of_all_above(index, |entry| {
+            if entry.spec.per_user.is_empty() {
+                return;
             }
-            at = entry.parent;
-        }
+            let held = entry.by_user.entry(user.to_owned()).or_default();
+            held.add(demand, sign);
+            if held.is_nothing() {
+                entry.by_user.remove(user);
+            }
+        });
     }
 
     /// What each queue's subtree has, from below; and at the roots, of what there are quotas at all.

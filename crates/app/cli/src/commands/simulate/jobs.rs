@@ -3,9 +3,8 @@
 use corliss_policy_scheduling::order::Order;
 use corliss_sim_cluster::trace::{Cluster, muri};
 use corliss_sim_cluster::{Replay, Replayed, replay};
-use serde_json::json;
 
-use super::{document, in_file, policies, span};
+use super::{about_jobs, document, in_file, policies, say_jobs, say_refused, span};
 use crate::args::SimulateArgs;
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
@@ -28,29 +27,14 @@ pub fn run(context: &Context, args: &SimulateArgs, text: &str, on: Cluster) -> C
         results.push(replay(&jobs, &setup).map_err(|error| CliError::diagnosed(&error))?);
     }
     if context.json {
-        let about = json!({
-            "trace": {"kind": args.trace.kind.name(), "file": args.trace.file.display().to_string(), "jobs": jobs.len()},
-            "cluster": {"nodes": on.nodes, "gpus_per_node": on.accelerators_per_node},
-            "start_costs": args.cluster.start_costs,
-        });
+        let mut about = about_jobs(args, jobs.len(), on);
+        about["start_costs"] = args.cluster.start_costs.into();
         output::say_json(&document(about, &results)?);
         return Ok(());
     }
-    output::say(&format!(
-        "{}: {} on {} of {}.\n",
-        args.trace,
-        units::plural(jobs.len() as u64, "job"),
-        units::plural(u64::from(on.nodes), "node"),
-        units::plural(u64::from(on.accelerators_per_node), "accelerator"),
-    ));
+    say_jobs(args, jobs.len(), on);
     show(&results);
-    let refused = results.first().map_or(0, |result| result.refused);
-    if refused > 0 {
-        output::say(&format!(
-            "{} refused: larger than the cluster.",
-            units::plural(refused, "job")
-        ));
-    }
+    say_refused(results.first().map(|result| result.refused));
     Ok(())
 }
 

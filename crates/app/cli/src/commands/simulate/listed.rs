@@ -9,9 +9,8 @@ use corliss_sim_cluster::trace::{Cluster, listed};
 use corliss_sim_cluster::{Arrival, Discipline, Schedule, Scheduled, schedule};
 use corliss_types::Timestamp;
 use serde::Serialize;
-use serde_json::json;
 
-use super::{document, in_file, policies, span};
+use super::{about_jobs, document, in_file, policies, say_jobs, say_refused, span};
 use crate::args::SimulateArgs;
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
@@ -51,28 +50,12 @@ pub fn run(context: &Context, args: &SimulateArgs, text: &str, on: Cluster) -> C
         });
     }
     if context.json {
-        let about = json!({
-            "trace": {"kind": args.trace.kind.name(), "file": args.trace.file.display().to_string(), "jobs": jobs.len()},
-            "cluster": {"nodes": on.nodes, "gpus_per_node": on.accelerators_per_node},
-        });
-        output::say_json(&document(about, &results)?);
+        output::say_json(&document(about_jobs(args, jobs.len(), on), &results)?);
         return Ok(());
     }
-    output::say(&format!(
-        "{}: {} on {} of {}.\n",
-        args.trace,
-        units::plural(jobs.len() as u64, "job"),
-        units::plural(u64::from(on.nodes), "node"),
-        units::plural(u64::from(on.accelerators_per_node), "accelerator"),
-    ));
+    say_jobs(args, jobs.len(), on);
     show(&results);
-    let refused = results.first().map_or(0, |result| result.came.refused);
-    if refused > 0 {
-        output::say(&format!(
-            "{} refused: larger than the cluster.",
-            units::plural(refused, "job")
-        ));
-    }
+    say_refused(results.first().map(|result| result.came.refused));
     Ok(())
 }
 

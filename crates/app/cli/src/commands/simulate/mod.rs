@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 use corliss_diagnostics::Diagnose;
 use corliss_sim_cluster::trace::{Cluster, muri};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::args::{Recorded, Recording, SimulateArgs};
 use crate::context::Context;
 use crate::error::{CliError, CliResult, cause};
-use crate::{text, units};
+use crate::{output, text, units};
 
 /// Where traces lie that several checkouts share, seen from one.
 const SHARED: &str = "../shared/data/traces";
@@ -63,6 +63,33 @@ fn is_shape(text: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     text.split_once('x')
         .is_some_and(|(nodes, each)| digits(nodes) && digits(each))
+}
+
+/// Which jobs run on what, above the table of results.
+fn say_jobs(args: &SimulateArgs, jobs: usize, on: Cluster) {
+    output::say(&format!(
+        "{}: {} on {} of {}.\n",
+        args.trace,
+        units::plural(jobs as u64, "job"),
+        units::plural(u64::from(on.nodes), "node"),
+        units::plural(u64::from(on.accelerators_per_node), "accelerator"),
+    ));
+}
+
+/// How many jobs were too large, below the table.
+fn say_refused(refused: Option<u64>) {
+    if let Some(refused) = refused.filter(|refused| *refused > 0) {
+        let jobs = units::plural(refused, "job");
+        output::say(&format!("{jobs} refused: larger than the cluster."));
+    }
+}
+
+/// The same in JSON.
+fn about_jobs(args: &SimulateArgs, jobs: usize, on: Cluster) -> Value {
+    json!({
+        "trace": {"kind": args.trace.kind.name(), "file": args.trace.file.display().to_string(), "jobs": jobs},
+        "cluster": {"nodes": on.nodes, "gpus_per_node": on.accelerators_per_node},
+    })
 }
 
 #[expect(
