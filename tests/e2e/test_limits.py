@@ -56,7 +56,7 @@ def test_many_at_once_spend_together_what_one_may(endpoint: Corliss) -> None:
     assert answers.count(200) == 30 - before and answers.count(429) == 170 + before
     assert settled(endpoint)["spent_micros"] == 300_000
     status, answer = endpoint.request("POST", "/v2/models/times/infer", BODY, token=ana)
-    assert status == 429 and "'ana' may spend 0.30; 0.00 is left" in str(answer), answer
+    assert status == 429 and "'ana' may spend 0.30; 0.00 is left, and the request may cost 0.01" in str(answer), answer
     assert ask(endpoint, bob) == 200
     # Everybody may see their own limits and nobody else's, and only administrators may change them.
     status, own = endpoint.request("GET", "/api/v1/own-limits", token=ana)

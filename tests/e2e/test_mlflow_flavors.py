@@ -306,6 +306,23 @@ def test_kill_9_of_a_worker_with_requests_on_their_way(served: Corliss) -> None:
         served, "slow", split(pd.DataFrame({"s": [0.25]}))) == (200, {"predictions": [0.25]}), timeout_s=START_S)
 
 
+def test_a_late_answer_is_none_and_loading_keeps_what_was_let_in(served: Corliss) -> None:
+    deploy(served, "slow", "--allow-pickle")
+
+    def infer(seconds: float, timeout_us: int) -> tuple[int, float]:
+        tensor = {"name": "s", "datatype": "FP64", "shape": [1, 1], "data": [seconds]}
+        begin = time.monotonic()
+        status, _ = served.request("POST", "/v2/models/slow/infer", {"inputs": [tensor], "parameters": {"timeout": timeout_us}})
+        return status, time.monotonic() - begin
+
+    poll("it answers", lambda: infer(0.01, 60_000_000)[0] == 200, timeout_s=START_S)
+    # Computed for 20 s, and of use for less than one; then one that waits behind it.
+    for seconds in (20.0, 0.01):
+        status, took = infer(seconds, 500_000)
+        assert status == 504 and took < 15, (status, took)
+    assert served.request("POST", "/v2/repository/models/slow/load", {})[0] == 200
+
+
 def is_of(corliss: Corliss, pid: int, name: str) -> bool:
     """Whether the engine above a worker is that of this endpoint."""
     parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])

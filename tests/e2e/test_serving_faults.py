@@ -191,6 +191,21 @@ def test_a_version_larger_than_its_memory_evicts_nobody(shared: Corliss, project
     poll("it has room", lambda: infer(shared, "sizes", [1, 2, 3, 4])[1]["outputs"][0]["data"] == [3, 6, 9, 12], timeout_s=60)
 
 
+def test_a_model_made_anew_under_its_name_is_another_to_its_endpoint(shared: Corliss, project: Callable[..., Path]) -> None:
+    def made(factor: str) -> None:
+        # Always version 1 of `anew`.
+        file = project(SIZES.replace("  small:", "  anew:", 1), make__py=MAKE_SIZES.replace("2.0", factor))
+        assert shared.wait_run(shared.submit(file))["state"] == "succeeded"
+        shared.cli("endpoints", "deploy", "anew", "--model", "anew/1")
+
+    made("2.0")
+    shared.wait_endpoint("anew")
+    assert infer(shared, "anew", [1, 2, 3, 4])[1]["outputs"][0]["data"] == [2, 4, 6, 8]
+    assert shared.request("DELETE", "/api/v1/models/anew")[0] == 204
+    made("5.0")
+    poll("the new one", lambda: infer(shared, "anew", [1, 2, 3, 4])[1]["outputs"][0]["data"] == [5, 10, 15, 20], timeout_s=60)
+
+
 @pytest.fixture(scope="module")
 def times(shared: Corliss, tmp_path_factory: pytest.TempPathFactory) -> Corliss:
     return serve(shared, tmp_path_factory.mktemp("times"))

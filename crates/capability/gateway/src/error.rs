@@ -238,8 +238,16 @@ impl Diagnose for GatewayError {
         match self {
             Self::ModelNotFound { .. } => Some("list endpoints with: corliss endpoints list".to_owned()),
             Self::WrongKind { use_path, .. } => Some(format!("use {use_path}")),
-            Self::Limited { is_budget: true, .. } => {
-                Some("wait for the next period, or ask an administrator for more".to_owned())
+            Self::Limited {
+                is_budget: true,
+                wait_s,
+                ..
+            } => {
+                let lower = "shorten the prompt, or set max_tokens lower, which bounds what an answer costs";
+                Some(match wait_s {
+                    Some(_) => format!("{lower}; or wait for the next period"),
+                    None => format!("{lower}; or ask an administrator for more"),
+                })
             }
             Self::TooManyAtOnce { .. } => Some("wait until one of them has ended".to_owned()),
             Self::TooManyTokens { .. } => Some("shorten the prompt, or set max_tokens lower".to_owned()),
@@ -283,6 +291,7 @@ impl GatewayError {
             Denied::Budget {
                 budget,
                 left_micros,
+                asked_micros,
                 until,
             } => {
                 let period = match budget.period {
@@ -291,9 +300,12 @@ impl GatewayError {
                     Period::Ever => "",
                 };
                 let (whole, left) = (Micros(budget.micros), Micros(left_micros));
+                let asked = Micros(asked_micros);
                 let reason = format!(
-                    "'{caller}' may spend {whole}{period}; {left} is left, and the request may cost more"
+                    "'{caller}' may spend {whole}{period}; {left} is left, and the request may cost {asked}"
                 );
+                // What costs more than all of it is not begun in the next period either.
+                let until = until.filter(|_| asked_micros <= budget.micros);
                 (reason, until.map(|until| until.since(now)), true)
             }
         };

@@ -110,8 +110,8 @@ async fn tokens_are_counted_before_they_are_used() {
 async fn a_budget_is_never_overspent_and_settles_to_what_was_used() {
     let peers = [Peer::new(1, Script::Say(vec!["a", "b"]))];
     let house = house(&store().await, &peers).await;
-    // What one may cost at most: a prompt of 9 bytes, 256 + 16 tokens of template, and an answer of 2.
-    let most = (9 + 272) * 10 + 2 * 20;
+    // What one may cost at most: a prompt of 5 tokens, counted and not cached, and an answer of 2.
+    let most = 5 * 10 + 2 * 20;
     let body = chat(json!({"max_tokens": 2}));
     house
         .limit(
@@ -143,7 +143,7 @@ async fn a_budget_is_never_overspent_and_settles_to_what_was_used() {
     );
     let said = answer["error"]["message"].as_str().unwrap();
     assert!(
-        said.starts_with("'tester' may spend 0.0036; 0.002775 is left"),
+        said.starts_with("'tester' may spend 0.00084; 0.000015 is left, and the request may cost 0.00009"),
         "{said}"
     );
     // A refused request and one that is wrong cost nothing.

@@ -7,6 +7,7 @@ mod world;
 use std::sync::atomic::Ordering;
 
 use corliss_metastore::Metastore;
+use corliss_policy_serving::Routing;
 use corliss_serving::{DeployRequest, EndpointPhase, EndpointView, MIGRATIONS, ReplicaPhase};
 use corliss_testkit::metastore::for_each_backend;
 use corliss_types::Resources;
@@ -55,7 +56,10 @@ async fn an_endpoint_comes_up_rolls_and_goes() {
             "fewer replicas than wanted while rolling"
         );
 
-        // Deployed again on its way out, it stays.
+        // Deployed again on its way out, it stays, and nothing of what was said of the one before.
+        let mut dear = Routing::default();
+        dear.price.answer_micros = 3_000_000;
+        world.serving.set_routing("digits", dear).await.unwrap();
         world.serving.remove("digits").await.unwrap();
         world
             .serving
@@ -67,6 +71,8 @@ async fn an_endpoint_comes_up_rolls_and_goes() {
                 is_ready(endpoint, 2) && endpoint.replicas_ready == 1
             })
             .await;
+        let endpoint = world.serving.get("digits").await.unwrap();
+        assert_eq!(endpoint.routing, Routing::default());
 
         world.serving.remove("digits").await.unwrap();
         world.until_gone("digits").await;

@@ -128,6 +128,8 @@ pub enum Denied {
         budget: Budget,
         /// What it has left, in millionths.
         left_micros: u64,
+        /// What the request may cost, in millionths.
+        asked_micros: u64,
         /// When the next period begins, if one does.
         until: Option<Timestamp>,
     },
@@ -206,6 +208,7 @@ impl Limits {
                 return Err(Denied::Budget {
                     budget,
                     left_micros,
+                    asked_micros: ask.micros,
                     until: budget.period.next(now),
                 });
             }

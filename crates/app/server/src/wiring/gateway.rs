@@ -150,20 +150,16 @@ impl Repository for Deployments {
             Ok(known) if known.service.is_some() => return Ok(()),
             // What is being released stays as it is, too.
             Ok(known) if known.release.is_some() => return Ok(()),
+            // It is there by somebody's word who may let pickles be read; whoever loads it need not be one.
+            Ok(known) if known.allow_pickle && known.state != EndpointPhase::Stopping => {
+                return self.until_loaded(name).await;
+            }
             Ok(known) => as_it_is(&known),
             Err(ServingError::NotFound { .. }) => newest(name),
             Err(error) => return Err(error.into()),
         };
         self.0.deploy(name, request, by).await?;
-        match tokio::time::timeout(LOAD_PATIENCE, self.until_it_serves(name)).await {
-            Ok(served) => served,
-            Err(_) => Err(ApiError::new(
-                Meaning::DeadlineExceeded,
-                "model_still_loading",
-                format!("'{name}' is still loading after {} s", LOAD_PATIENCE.as_secs()),
-            )
-            .with_hint("it goes on; ask for the repository's index")),
-        }
+        self.until_loaded(name).await
     }
 
     async fn unload(&self, name: &str) -> Result<(), ApiError> {
@@ -181,6 +177,18 @@ impl Repository for Deployments {
 }
 
 impl Deployments {
+    async fn until_loaded(&self, name: &str) -> Result<(), ApiError> {
+        match tokio::time::timeout(LOAD_PATIENCE, self.until_it_serves(name)).await {
+            Ok(served) => served,
+            Err(_) => Err(ApiError::new(
+                Meaning::DeadlineExceeded,
+                "model_still_loading",
+                format!("'{name}' is still loading after {} s", LOAD_PATIENCE.as_secs()),
+            )
+            .with_hint("it goes on; ask for the repository's index")),
+        }
+    }
+
     async fn until_it_serves(&self, name: &str) -> Result<(), ApiError> {
         loop {
             let endpoint = self.0.get(name).await?;

@@ -1,5 +1,5 @@
 //! The true size of what a caller sends, asked of an engine before it is taken out of what the caller may use: only so is
-//! a limit of tokens never passed by requests that race each other.
+//! a limit of tokens never passed by requests that race each other, and a budget not refused to what it suffices for.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -46,7 +46,11 @@ impl Gateway {
     /// that it can be.
     async fn counted(&self, call: &Call, what: &CountRequest<'_>, guess: Bound) -> Bound {
         let limits = self.quotas.limits(&call.origin.caller);
-        if limits.is_none_or(|limits| limits.tokens_per_minute.is_none()) {
+        let prices_prompts = call.routing.price.prompt_micros > 0;
+        let is_held = limits.is_some_and(|limits| {
+            limits.tokens_per_minute.is_some() || (limits.budget.is_some() && prices_prompts)
+        });
+        if !is_held {
             return guess;
         }
         match self.count(call, what).await {

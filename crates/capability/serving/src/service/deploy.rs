@@ -20,7 +20,7 @@ const MAX_CPU_MILLI: u64 = 1_000_000;
 
 impl Serving {
     /// Stores what an endpoint should be by the word of `by`, having looked at the model's files. One that is on its way
-    /// out stays after all, with new replicas. Whether `by` may allow pickles is for the caller to know.
+    /// out stays after all, as one of which nothing else was said. Whether `by` may allow pickles is for the caller to know.
     pub async fn deploy(
         &self,
         name: &str,
@@ -64,7 +64,8 @@ impl Serving {
         }
         let name = name.to_owned();
         let read = move |tx: &mut dyn Tx| Ok::<_, ServingError>(store::get_endpoint(tx, &name)?);
-        let known = self.parts.store.read(read).await?.map(|row| row.desired);
+        let known = self.parts.store.read(read).await?;
+        let known = known.filter(|row| !row.deleting).map(|row| row.desired);
         let known = known.map_or((1, Resources::default()), |desired| {
             (desired.replicas, desired.resources)
         });
@@ -181,7 +182,8 @@ impl Order {
             });
         }
         let row = store::get_endpoint(tx, &self.name)?;
-        let known = row.as_ref().map(|row| row.release_plan.clone());
+        let stays = row.as_ref().filter(|row| !row.deleting);
+        let known = stays.map(|row| row.release_plan.clone());
         let plan = self.plan.clone().or(known).unwrap_or_default();
         match row {
             Some(row) if !row.deleting && plan.strategy != Strategy::Rolling => {

@@ -213,7 +213,9 @@ pub fn upsert_endpoint(
              batching = $14, settings_ms = CASE WHEN serving_endpoints.batching = $14
                  AND serving_endpoints.cpu_milli = $8 AND serving_endpoints.memory_bytes = $9
                  AND serving_endpoints.accelerators = $10
-                 THEN serving_endpoints.settings_ms ELSE $11 END",
+                 AND (serving_endpoints.files = $5 OR serving_endpoints.version <> $4)
+                 THEN serving_endpoints.settings_ms ELSE $11 END,
+             routing = CASE WHEN serving_endpoints.deleting = 1 THEN '{}' ELSE serving_endpoints.routing END",
         &params,
     )?;
     Ok(())

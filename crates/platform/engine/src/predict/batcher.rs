@@ -140,7 +140,14 @@ impl Batcher {
             });
         }
         self.shared.changed.notify_all();
-        answered.await.unwrap_or(Err(EngineError::Stopped))
+        let answered = async { answered.await.unwrap_or(Err(EngineError::Stopped)) };
+        match asked.timeout {
+            // What is computed by then is of no use any more, and nobody else waits for less because of it.
+            Some(after) => tokio::time::timeout(after, answered)
+                .await
+                .unwrap_or(Err(EngineError::DeadlineExceeded { after })),
+            None => answered.await,
+        }
     }
 
     /// Nobody else will come: what waits for others does so no longer.
