@@ -242,7 +242,7 @@ fn quotas_are_kept(view: &View, known: &Known<'_>, plan: &Plan) -> Option<String
             return Some(format!("gang {} starts from no queue", start.job));
         };
         let demand = demand(gang, &start.spots);
-        if let Some(over) = queues.refuses(queue, &gang.user, &demand) {
+        if let Some(over) = queues.refuses(queue, Some(&gang.user), &demand) {
             return Some(format!("gang {} starts over its quota: {over:?}", start.job));
         }
         queues.begin(queue, &gang.user, &demand, 0, &INSTANT, 0);

@@ -6,9 +6,9 @@ mod common;
 use common::*;
 use corliss_policy_scheduling::cluster::Topology;
 use corliss_policy_scheduling::order::Order;
-use corliss_policy_scheduling::queues::{Cap, Dimension, Overtaking, Preempts, Queue};
+use corliss_policy_scheduling::queues::{Cap, Dimension, Overtaking, Preempts, Queue, Quota};
 use corliss_policy_scheduling::{
-    Event, Gang, Never, Plan, Rate, Right, Scheduler, View, Wait, decide, invariants,
+    Event, Gang, Never, Plan, Rate, Refusal, Right, Scheduler, View, Wait, decide, invariants,
 };
 use corliss_types::JobId;
 
@@ -117,6 +117,40 @@ fn what_could_never_run_is_refused_and_blocks_nobody() {
     let (plan, _) = decided(&view(vec![node(4)], vec![], vec![gang(1, 5, 1)]));
     assert!(
         matches!(&plan.refusals[0].reason, Never::TooLarge { shortages } if (shortages[0].needed, shortages[0].available) == (5, 4))
+    );
+}
+
+#[test]
+fn what_no_quota_of_its_model_suffices_for_is_refused_and_blocks_nobody() {
+    let quota = |model, accelerators: i64| Quota {
+        dimension: Dimension::Model(model),
+        nominal: accelerators * 1_000,
+        borrows: None,
+        lends: None,
+    };
+    let mut other = node(4);
+    other.node.model = 1;
+    let mut view = strict(view(
+        vec![node(4), other],
+        vec![],
+        vec![gang(1, 1, 4), gang(2, 1, 3)],
+    ));
+    view.queues[0].quotas = vec![quota(0, 2), quota(1, 3)];
+    let (plan, _) = decided(&view);
+    assert!(
+        matches!(
+            plan.refusals[..],
+            [Refusal {
+                reason: Never::Quota { .. },
+                ..
+            }]
+        ),
+        "{plan:?}"
+    );
+    assert_eq!(started(&plan), jobs(&[2]));
+    assert_eq!(
+        plan.starts[0].spots[0].node, 1,
+        "of the other model it may have three"
     );
 }
 

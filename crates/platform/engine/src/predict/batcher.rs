@@ -142,7 +142,7 @@ impl Batcher {
         self.shared.changed.notify_all();
         let answered = async { answered.await.unwrap_or(Err(EngineError::Stopped)) };
         match asked.timeout {
-            // What is computed by then is of no use any more, and nobody else waits for less because of it.
+            // What is computed after that is of no use any more.
             Some(after) => tokio::time::timeout(after, answered)
                 .await
                 .unwrap_or(Err(EngineError::DeadlineExceeded { after })),

@@ -26,15 +26,9 @@ enum Scope {
 
 impl Cluster {
     /// Puts a gang and takes its spots, one for each worker by rank. None of it is put where not all of the fewest fit.
-    /// Nodes in `barred` are not used. All workers get accelerators of one model, and models in `without` are not used.
-    pub fn place(
-        &mut self,
-        wanted: &Wanted,
-        barred: &BTreeSet<u32>,
-        without: &BTreeSet<u16>,
-        random: u64,
-    ) -> Option<Vec<Spot>> {
-        for ask in self.of_one_model(wanted, without) {
+    /// Nodes in `barred` are not used. All workers get accelerators of one model.
+    pub fn place(&mut self, wanted: &Wanted, barred: &BTreeSet<u32>, random: u64) -> Option<Vec<Spot>> {
+        for ask in self.of_one_model(wanted) {
             for scope in self.scopes(&ask, wanted) {
                 if let Some(spots) = self.place_within(&ask, wanted, &scope, barred, random) {
                     return Some(spots);
@@ -45,13 +39,12 @@ impl Cluster {
     }
 
     /// The ask for each model that will do; as it is where the model makes no difference.
-    fn of_one_model(&self, wanted: &Wanted, without: &BTreeSet<u16>) -> Vec<Ask> {
+    fn of_one_model(&self, wanted: &Wanted) -> Vec<Ask> {
         let ask = &wanted.ask;
-        if ask.share == Share::None || (wanted.most <= 1 && without.is_empty()) {
+        if ask.share == Share::None || wanted.most <= 1 {
             return vec![ask.clone()];
         }
-        let will_do =
-            |model: &&u16| (ask.models.is_empty() || ask.models.contains(model)) && !without.contains(model);
+        let will_do = |model: &&u16| ask.models.is_empty() || ask.models.contains(model);
         let models: Vec<u16> = self.models.iter().filter(will_do).copied().collect();
         if models.len() == self.models.len() && models.len() <= 1 {
             return vec![ask.clone()];

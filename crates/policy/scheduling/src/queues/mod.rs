@@ -270,16 +270,6 @@ impl Queues {
         }
     }
 
-    /// What quotas say to a gang that holds nothing yet; none if they let it in.
-    pub(crate) fn refuses(&self, index: usize, user: &str, demand: &Demand) -> Option<OverQuota> {
-        self.over(index, Some(user), demand)
-    }
-
-    /// Whether quotas would never let a gang in, even alone.
-    pub(crate) fn never(&self, index: usize, demand: &Demand) -> Option<OverQuota> {
-        self.over(index, None, demand)
-    }
-
     /// Whether the queue stays within its own quota with this gang, wherever it has one.
     pub(crate) fn stays_within(&self, index: usize, demand: &Demand) -> bool {
         let ledger = &self.queues[index].quotas;
@@ -304,8 +294,8 @@ impl Queues {
         self.queues[self.root(index)].quotas.models().collect()
     }
 
-    /// What a gang would be too much for: of this user beside all that is held, or, without a user, alone.
-    fn over(&self, index: usize, user: Option<&str>, demand: &Demand) -> Option<OverQuota> {
+    /// What a gang would be too much for: of this user beside all that is held, or, without a user, alone. None if nothing.
+    pub(crate) fn refuses(&self, index: usize, user: Option<&str>, demand: &Demand) -> Option<OverQuota> {
         for (dimension, wanted) in demand.parts() {
             let available = self.available(index, dimension, user.is_some());
             if wanted > available {

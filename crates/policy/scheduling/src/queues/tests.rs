@@ -69,7 +69,7 @@ fn what_others_leave_is_borrowed_up_to_the_limits() {
     let a = queues.index("a").unwrap();
     assert!(queues.stays_within(a, &cpus(10)) && !queues.stays_within(a, &cpus(11)));
     assert!(matches!(
-        queues.refuses(a, "x", &cpus(7)),
+        queues.refuses(a, Some("x"), &cpus(7)),
         Some(OverQuota::Queue {
             available: 6,
             wanted: 7,
@@ -77,8 +77,8 @@ fn what_others_leave_is_borrowed_up_to_the_limits() {
             ..
         })
     ));
-    assert_eq!(queues.never(a, &cpus(20)), None);
-    assert!(queues.never(a, &cpus(21)).is_some());
+    assert_eq!(queues.refuses(a, None, &cpus(20)), None);
+    assert!(queues.refuses(a, None, &cpus(21)).is_some());
     queues.end(b, "x", &cpus(12), 1, &INSTANT, 0);
     assert_eq!(
         [more(&queues, "a"), more(&queues, "b"), more(&queues, "c")],
@@ -109,15 +109,15 @@ fn users_have_caps_in_a_queue_and_all_below_it() {
     uses(&mut queues, "below", "ann", 2);
     let below = queues.index("below").unwrap();
     assert!(matches!(
-        queues.refuses(below, "ann", &cpus(2)),
+        queues.refuses(below, Some("ann"), &cpus(2)),
         Some(OverQuota::User {
             wanted: 4,
             most: 3,
             ..
         })
     ));
-    assert_eq!(queues.refuses(below, "ann", &cpus(1)), None);
-    assert_eq!(queues.refuses(below, "bob", &cpus(3)), None);
+    assert_eq!(queues.refuses(below, Some("ann"), &cpus(1)), None);
+    assert_eq!(queues.refuses(below, Some("bob"), &cpus(3)), None);
 }
 
 #[test]

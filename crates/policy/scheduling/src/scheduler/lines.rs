@@ -76,14 +76,9 @@ pub(super) struct Lines {
     strays: BTreeSet<u64>,
     /// Outermost queues below which something of a quota was given back.
     roots_freed: BTreeSet<usize>,
-    waiting: usize,
 }
 
 impl Lines {
-    pub(super) const fn waiting(&self) -> usize {
-        self.waiting
-    }
-
     pub(super) fn get(&self, line: LineId) -> &Line {
         &self.lines[line as usize]
     }
@@ -126,7 +121,6 @@ impl Lines {
         let first = line.members.first().copied();
         line.members.insert(turn);
         line.by_run.extend(run_ms.map(|run_ms| (run_ms, turn)));
-        self.waiting += 1;
         // Whoever is first now has not been asked; and behind one that was asked in vain all others are.
         if first.is_none_or(|first| turn < first) {
             if let Some(first) = first {
@@ -146,7 +140,6 @@ impl Lines {
         if !line.members.remove(turn) {
             return;
         }
-        self.waiting -= 1;
         if first != Some(*turn) {
             return;
         }

@@ -208,12 +208,6 @@ impl Scheduler {
         }
     }
 
-    /// How many gangs wait for a place.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.lines.waiting()
-    }
-
     /// The nodes and what is free of them.
     #[must_use]
     pub const fn cluster(&self) -> &Cluster {
@@ -468,23 +462,19 @@ impl Scheduler {
         }
     }
 
-    /// Why a gang could never run; none if it could.
-    fn never(&mut self, entry_queue: Option<usize>, queue: &str, wanted: &Wanted) -> Option<Never> {
-        let Some(index) = entry_queue else {
-            return Some(Never::NoQueue {
-                queue: queue.to_owned(),
-            });
-        };
+    /// Why a gang of this queue could never run; none if it could.
+    fn never(&mut self, queue: usize, wanted: &Wanted) -> Option<Never> {
         let demand = demand(&wanted.ask, wanted.least.into(), None);
         let shortages = shortages(&demand, self.totals);
         if !shortages.is_empty() {
             return Some(Never::TooLarge { shortages });
         }
-        if let Some(over) = self.queues.never(index, &demand) {
-            return Some(Never::Quota { over });
-        }
-        let spots = self.empty.place(wanted, &BTreeSet::new(), &BTreeSet::new(), 0);
-        let Some(spots) = spots else {
+        let variants = match self.within_quota(queue, None, wanted) {
+            Ok(variants) => variants,
+            Err(over) => return Some(Never::Quota { over }),
+        };
+        let place = |variant: &Wanted| self.empty.place(variant, &BTreeSet::new(), 0);
+        let Some(spots) = variants.iter().find_map(place) else {
             return Some(Never::NoPlace);
         };
         for spot in &spots {

@@ -256,7 +256,7 @@ impl Scheduler {
     }
 
     fn try_place(&mut self, number: u64, queue: usize, user: &str, wanted: &Wanted) -> Option<Vec<Spot>> {
-        let variants = self.within_quota(queue, user, wanted).ok()?;
+        let variants = self.within_quota(queue, Some(user), wanted).ok()?;
         self.place(number, &variants, &BTreeSet::new())
     }
 

@@ -9,7 +9,7 @@ use super::reserve::Reservation;
 use super::{Held, Scheduler, Stage, Timer, demand, shortages};
 use crate::cluster::Wanted;
 use crate::nodes::{Share, Spot};
-use crate::plan::{Plan, Refusal, Wait};
+use crate::plan::{Never, Plan, Refusal, Wait};
 use crate::queues::{OverQuota, Overtaking};
 
 /// What is found out in the course of a decision.
@@ -119,14 +119,12 @@ impl Scheduler {
             let Some(entry) = self.gangs.get(&number) else {
                 continue;
             };
-            let (queue, wanted) = (entry.gang.queue.clone(), entry.gang.wanted.clone());
-            if let Some(reason) = self.never(None, &queue, &wanted) {
-                self.refuse(number, reason, round);
-            }
+            let queue = entry.gang.queue.clone();
+            self.refuse(number, Never::NoQueue { queue }, round);
         }
     }
 
-    fn refuse(&mut self, number: u64, reason: crate::plan::Never, round: &mut Round) {
+    fn refuse(&mut self, number: u64, reason: Never, round: &mut Round) {
         let Some(entry) = self.gangs.get(&number) else {
             return;
         };
@@ -205,7 +203,7 @@ impl Scheduler {
             line.is_possible,
         );
         if !is_possible {
-            if let Some(never) = self.never(Some(queue), "", &wanted) {
+            if let Some(never) = self.never(queue, &wanted) {
                 self.refuse(turn.number, never, round);
                 return;
             }
@@ -218,7 +216,7 @@ impl Scheduler {
             }
             return;
         }
-        let variants = match self.within_quota(queue, &user, &wanted) {
+        let variants = match self.within_quota(queue, Some(&user), &wanted) {
             Ok(variants) => variants,
             Err(over) => {
                 if !self.preempt(turn.number, &wanted, round) {
@@ -350,7 +348,7 @@ impl Scheduler {
         while let Some(turn) = leaves.and_then(|leaves| self.lines.first_within(id, leaves)) {
             let line = self.lines.get(id);
             let (queue, user) = (line.queue, line.user.clone());
-            if self.within_quota(queue, &user, &variants[0]).is_err() {
+            if self.within_quota(queue, Some(&user), &variants[0]).is_err() {
                 return;
             }
             match self.place(turn.number, variants, &BTreeSet::new()) {
@@ -360,11 +358,11 @@ impl Scheduler {
         }
     }
 
-    /// What may be placed with what quotas leave, one variant after another; or what of them is too little.
+    /// What may be placed with what quotas leave beside all that is held (or, without a user, if nothing were), one variant after another; or what of them is too little.
     pub(super) fn within_quota(
         &self,
         queue: usize,
-        user: &str,
+        user: Option<&str>,
         wanted: &Wanted,
     ) -> Result<Vec<Wanted>, OverQuota> {
         let models = self.queues.limited_models(queue);
@@ -403,7 +401,7 @@ impl Scheduler {
     fn workers_within(
         &self,
         queue: usize,
-        user: &str,
+        user: Option<&str>,
         wanted: &Wanted,
         model: Option<u16>,
     ) -> Result<u32, OverQuota> {
@@ -435,7 +433,7 @@ impl Scheduler {
         let random = mixed(self.rules.seed ^ number);
         variants
             .iter()
-            .find_map(|wanted| self.cluster.place(wanted, barred, &BTreeSet::new(), random))
+            .find_map(|wanted| self.cluster.place(wanted, barred, random))
     }
 
     fn would_fit(&mut self, number: u64, variants: &[Wanted]) -> bool {
