@@ -8,6 +8,7 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::{Room, spec};
 use corliss_clock::Sources;
@@ -200,6 +201,12 @@ async fn a_job_that_waits_can_be_cancelled_and_lists_page() {
             (job.state, job.reason.as_deref()),
             (JobState::Cancelled, Some("it was cancelled while it waited"))
         );
+        // Who looks again at every change and asks again at every look must come to rest.
+        let mut changes = room.jobs.changed().listen();
+        changes.forget();
+        room.jobs.cancel(&ids[1]).await.unwrap();
+        let told = tokio::time::timeout(Duration::from_millis(50), changes.wait()).await;
+        assert!(told.is_err(), "nothing has changed");
         let page = room.jobs.list(JobFilter::default(), 2).await.unwrap();
         assert_eq!(page.jobs.len(), 2);
         let rest = JobFilter {

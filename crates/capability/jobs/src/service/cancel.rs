@@ -45,20 +45,25 @@ impl Jobs {
         mut change: impl FnMut(&mut dyn Tx, &Job) -> Result<(), JobsError> + Send + 'static,
     ) -> Result<Job, JobsError> {
         let wanted = id.clone();
-        let job = self
+        let (job, is_changed) = self
             .store
             .write(move |tx| {
                 let missing = || JobsError::NotFound {
                     job: wanted.to_string(),
                 };
-                let job = store::by_id(tx, &wanted)?.ok_or_else(missing)?;
-                change(tx, &job)?;
-                store::by_id(tx, &wanted)?.ok_or_else(missing)
+                let before = store::by_id(tx, &wanted)?.ok_or_else(missing)?;
+                change(tx, &before)?;
+                let after = store::by_id(tx, &wanted)?.ok_or_else(missing)?;
+                let is_changed = after.generation != before.generation;
+                Ok::<_, JobsError>((after, is_changed))
             })
             .await?;
-        self.lifecycle.signal();
-        self.admission.signal();
-        self.signal_changed(Some(&job));
+        // Whoever asks at every signal until the job has ended would otherwise ask without pause.
+        if is_changed {
+            self.lifecycle.signal();
+            self.admission.signal();
+            self.signal_changed(Some(&job));
+        }
         Ok(job)
     }
 
