@@ -68,6 +68,14 @@ def test_many_at_once_spend_together_what_one_may(endpoint: Corliss) -> None:
     assert "0.30 of 0.30" in endpoint.cli("admin", "limits", "list")
 
 
+def test_limits_that_name_none_are_refused(endpoint: Corliss) -> None:
+    for name in ("nina", "*"):
+        status, answer = endpoint.request("PUT", f"/api/v1/limits/{name}", {})
+        assert (status, answer["error"]["code"]) == (400, "limits_empty"), answer
+        assert "concurrent_max" in answer["error"]["message"], answer
+        assert endpoint.request("GET", f"/api/v1/limits/{name}")[0] == 404
+
+
 def settled(corliss: Corliss) -> dict:
     return poll("all is written down", lambda: (now := used(corliss, "ana"))["reserved_micros"] == 0 and now)
 

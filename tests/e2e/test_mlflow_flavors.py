@@ -56,6 +56,15 @@ class Slow(mlflow.pyfunc.PythonModel):
         return model_input["s"].to_numpy()
 
 
+class Liar(mlflow.pyfunc.PythonModel):
+    """Says that it gives a number for each row; by a word of its input it gives none, a text, or what it says."""
+
+    def predict(self, context, model_input, params=None):
+        kind = int(model_input["kind"].iloc[0])
+        rows = len(model_input)
+        return [np.zeros(rows), np.zeros(0), np.array(["no number"] * rows)][kind]
+
+
 @pytest.fixture(scope="module")
 def served() -> Iterator[Corliss]:
     """A server whose workers run in the Python of this suite, and a model of each flavour on it."""
@@ -104,7 +113,10 @@ def log_models() -> None:
         mlflow.pyfunc.log_model(
             name="slow", python_model=Slow(), registered_model_name="slow",
             signature=infer_signature(pd.DataFrame({"s": [0.5]}), np.zeros(1)))
-    for name in ("iris", "trees", "net", "fussy", "slow"):
+        mlflow.pyfunc.log_model(
+            name="liar", python_model=Liar(), registered_model_name="liar",
+            signature=infer_signature(pd.DataFrame({"kind": [0.0]}), np.zeros(1)))
+    for name in ("iris", "trees", "net", "fussy", "slow", "liar"):
         MlflowClient().set_registered_model_alias(name, "champion", "1")
 
 
@@ -323,6 +335,24 @@ def test_a_late_answer_is_none_and_loading_keeps_what_was_let_in(served: Corliss
     assert served.request("POST", "/v2/repository/models/slow/load", {})[0] == 200
 
 
+def test_an_answer_that_breaks_the_signature_is_a_fault_of_the_model(served: Corliss) -> None:
+    deploy(served, "liar", "--allow-pickle")
+
+    def rows(kind: float) -> dict[str, Any]:
+        return split(pd.DataFrame({"kind": [kind] * 3}))
+
+    assert invoke(served, "liar", rows(0)) == (200, {"predictions": [0.0, 0.0, 0.0]})
+    for kind, came in ((1, "FP64 of shape [0] came"), (2, "BYTES of shape [3] came")):
+        status, answer = invoke(served, "liar", rows(kind))
+        assert (status, answer["error_code"]) == (500, "INTERNAL_ERROR"), answer
+        assert "'output-0' is declared as FP64 of shape [-1]" in answer["message"], answer
+        assert came in answer["message"] and "infer_signature" in answer["message"], answer
+        status, answer = infer(served, "liar", {"kind": [float(kind)] * 3})
+        assert status == 500 and came in answer["error"], answer
+    # The next one is answered as ever.
+    assert invoke(served, "liar", rows(0))[0] == 200
+
+
 def is_of(corliss: Corliss, pid: int, name: str) -> bool:
     """Whether the engine above a worker is that of this endpoint."""
     parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
@@ -366,7 +396,8 @@ def test_other_settings_replace_the_replicas(iris: Corliss) -> None:
     [
         (["--batch-max", "0"], "between 1 and 4096"),
         (["--batch-delay", "2"], "2ms"),
-        (["--batch-max", "8", "--batch-prefer", "16"], "--batch-prefer is 16"),
+        (["--batch-max", "8", "--batch-prefer", "16"], "--batch-prefer is 16, which no batch reaches: --batch-max is 8"),
+        (["--batch-prefer", "16,64"], "--batch-prefer is 64, which no batch reaches: --batch-max is 32"),
         (["--instances", "1000"], "between 1 and 64"),
     ],
 )

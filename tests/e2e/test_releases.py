@@ -207,6 +207,14 @@ def test_a_kill_in_the_middle_of_a_canary_skips_nothing(models: Corliss, endpoin
     assert asked.answers[None] <= away + 4, "but for what was under way when the server came up"
 
 
+def test_a_release_that_is_not_waited_for_says_how_to_follow_it(models: Corliss, endpoint: str) -> None:
+    shown = models.cli("endpoints", "deploy", endpoint, "--model", "factors/2", "--release", "canary", "--detach")
+    begun_now = newest(models, endpoint)
+    assert f"Release {begun_now['id']} goes on, version 1 to 2" in shown, shown
+    assert f"endpoints releases {endpoint} --follow" in shown, shown
+    models.cli("endpoints", "rollback", endpoint)
+
+
 def test_sessions_stay_with_their_version(models: Corliss, endpoint: str) -> None:
     release(models, endpoint, 2, "--release", "ab", "--percent", "30")
     until(models, endpoint, begun)

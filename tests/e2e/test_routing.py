@@ -71,6 +71,9 @@ def test_an_option_changes_its_own_setting_and_a_file_all(endpoint: Corliss, tmp
         ({"fallback": ["spar"]}, "fallback[0]", "did you mean 'spare'?"),
         ({"rules": [{"when": [{"header": {"name": "a b", "is": "c"}}], "to": "all"}]}, "rules[0].when[0]", "a b"),
         ({"rules": [{"when": [], "to": {"pool": "times"}}]}, "rules[0].to.pool", "itself"),
+        ({"rules": [{"when": [{"tenant": []}], "to": "all"}]}, "rules[0].when[0]", "names no caller"),
+        ({"rules": [{"when": [{"prompt_tokens": {}}], "to": "all"}]}, "rules[0].when[0]", "has no bound"),
+        ({"rules": [{"to": {"replicas": []}}]}, "rules[0].to.replicas", "names no replica"),
     ],
 )
 def test_what_is_wrong_is_named(endpoint: Corliss, settings: dict, field: str, words: str) -> None:
@@ -79,6 +82,24 @@ def test_what_is_wrong_is_named(endpoint: Corliss, settings: dict, field: str, w
     assert words in answer["error"]["message"], answer
     assert answer["error"]["field"] == field, answer
     assert endpoint.request("PUT", "/api/v1/endpoints/nope/routing", {})[0] == 404
+
+
+def test_what_would_do_nothing_is_refused_or_said(endpoint: Corliss, tmp_path: Path) -> None:
+    endpoint.cli("endpoints", "connect", "talker", "--url", "http://127.0.0.1:9/v1", "--model", "m")
+    try:
+        refused = endpoint.run_cli("endpoints", "routing", "times", "--fallback", "talker")
+        assert refused.returncode == 2 and "--fallback 'talker'" in refused.stderr, refused
+        assert "answers texts" in refused.stderr and "'times' answers tensors" in refused.stderr, refused
+    finally:
+        endpoint.cli("endpoints", "delete", "talker", "--yes")
+    noted = endpoint.run_cli("endpoints", "routing", "times", "--weight", "7=2")
+    assert noted.returncode == 0 and "version 7, which no replica serves" in noted.stderr, noted
+    assert "weights do nothing unless the router is weighted" in noted.stderr, noted
+    file = tmp_path / "routing.json"
+    for text, words in (("", "is empty"), ('{"concurrent_max": }', "line 1, column 20"), ("[]", "holds no object")):
+        file.write_text(text)
+        refused = endpoint.run_cli("endpoints", "routing", "times", "--file", str(file))
+        assert refused.returncode == 2 and words in refused.stderr and '"router"' in refused.stderr, refused
 
 
 def test_a_session_stays_and_the_record_says_why(endpoint: Corliss) -> None:

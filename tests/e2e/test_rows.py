@@ -130,6 +130,8 @@ def test_columns_are_inputs_by_name(served: Corliss) -> None:
         ({"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3]]}}, "2 cells"),
         ({"dataframe_split": {"columns": ["a", "b"], "data": [[1, None]]}}, "'x'"),
         ({"dataframe_split": {"columns": ["a", "b"], "data": []}}, "at least one row"),
+        ({"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2]], "index": [0, 1]}}, "2 entries for 1 rows"),
+        ({"dataframe_split": {"columns": ["a", "a"], "data": [[1, 2]]}}, "names 'a' again"),
         ({"dataframe_records": [{"a": 1, "b": 2}, {"a": 1}]}, "dataframe_records[1]"),
         ({"inputs": {"y": [[1, 2]]}}, "'x'"),
         ({"instances": 7}, "instances: must be a list, not 7"),
@@ -140,6 +142,17 @@ def test_columns_are_inputs_by_name(served: Corliss) -> None:
 def test_mlflow_refuses_in_its_shape(served: Corliss, body: object, clue: str) -> None:
     status, answer = invoke(served, "sums", body)
     assert status == 400 and answer["error_code"] == "INVALID_PARAMETER_VALUE" and clue in answer["message"], answer
+
+
+def test_an_endpoint_that_is_not_there_is_called_so_in_each_dialect(served: Corliss) -> None:
+    status, answer = invoke(served, "nobody", {"inputs": [[1, 2]]})
+    assert (status, answer["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST"), answer
+    for path in ("", "/stats", "/requests", "/releases"):
+        status, answer = served.request("GET", f"/api/v1/endpoints/nobody{path}")
+        assert (status, answer["error"]["code"]) == (404, "endpoint_not_found"), (path, answer)
+    chat = {"model": "nobody", "messages": [{"role": "user", "content": "hi"}]}
+    status, answer = served.request("POST", "/v1/chat/completions", chat)
+    assert (status, answer["error"]["code"]) == (404, "model_not_found"), answer
 
 
 def test_ping_and_version(served: Corliss) -> None:

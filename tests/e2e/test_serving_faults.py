@@ -22,7 +22,7 @@ from support.times import serve
 
 STREAMS, TOKENS = 500, 16
 # What one engine decodes at once.
-TOGETHER = 16
+TOGETHER = 32
 MIB = 1 << 20
 
 
@@ -309,6 +309,8 @@ WRONG: dict[str, list[Any]] = {
     "stream": ["yes", 1],
     "stop": [7, {}, ["x"] * 1000, [7]],
     "seed": ["x", 1.5, 2**70],
+    "priority": ["x", 1.5, 2**40],
+    "function_call": ["auto", "none", {"name": "f"}],
     "logprobs": ["yes", 7],
     "top_logprobs": ["x", -1, 1000],
     "logit_bias": [7, [1], {"x": 1}, {"1": "x"}, {"1": 1e9}],
@@ -334,6 +336,26 @@ def test_every_field_refuses_what_it_cannot_mean(house: Corliss, language_model:
             if not (is_refused and error.get("type") == "invalid_request_error" and is_named):
                 wrong.append((field, str(value)[:60], status, str(answer)[:300]))
     assert not wrong, wrong
+
+
+def test_what_a_parameter_may_be_is_said(house: Corliss, language_model: str) -> None:
+    for field, value, words in (
+        ("priority", 2**40, "from -2147483648 to 2147483647"),
+        ("seed", 2**70, "from -9223372036854775808 to 9223372036854775807"),
+        ("function_call", "auto", "tool_choice"),
+    ):
+        status, answer = house.request("POST", "/v1/chat/completions", chat(language_model) | {field: value})
+        assert status == 400 and words in answer["error"]["message"], answer
+    status, answer = house.request("GET", f"/api/v1/endpoints/{language_model}/requests?limit=a")
+    assert status == 400 and "from 1 to 1000" in answer["error"]["message"], answer
+
+
+def test_how_tensors_are_joined_is_nothing_to_a_language_model(house: Corliss, language_model: str) -> None:
+    model = house.api(f"/endpoints/{language_model}")["model"]
+    for flag, value in (("--batch-max", "8"), ("--batch-delay", "1ms"), ("--batch-prefer", "4"), ("--instances", "2")):
+        refused = house.run_cli("endpoints", "deploy", "joined", "--model", model, flag, value)
+        assert refused.returncode == 2 and f"{flag} does nothing for a language model" in refused.stderr, refused
+    assert house.request("GET", "/api/v1/endpoints/joined")[0] == 404
 
 
 def test_a_prompt_of_ten_megabytes_is_refused(house: Corliss, language_model: str, client: OpenAI) -> None:

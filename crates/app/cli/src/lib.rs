@@ -24,6 +24,7 @@ mod program;
 mod progress;
 mod readiness;
 mod run;
+mod settings_file;
 mod text;
 mod units;
 mod unreachable;

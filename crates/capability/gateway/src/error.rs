@@ -117,6 +117,11 @@ pub enum GatewayError {
         /// As asked for.
         name: String,
     },
+    /// Limits of which none is given, where there are none to be exempt from.
+    #[error(
+        "the limits name none: give at least one of requests_per_minute, tokens_per_minute, concurrent_max and budget"
+    )]
+    EmptyLimits,
     /// The record of what callers use could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -179,6 +184,7 @@ impl Diagnose for GatewayError {
             Self::Limited { .. } | Self::TooManyAtOnce { .. } => "rate_limit_exceeded",
             Self::TooManyTokens { .. } => "request_exceeds_limit",
             Self::NoLimits { .. } => "limits_not_found",
+            Self::EmptyLimits => "limits_empty",
             Self::Store(error) => error.code(),
             Self::UnsupportedParameter { .. } => "unsupported_parameter",
             Self::InvalidParameter { .. } => "invalid_parameter",
@@ -201,7 +207,7 @@ impl Diagnose for GatewayError {
                 Meaning::NotFound
             }
             Self::Limited { .. } | Self::TooManyAtOnce { .. } => Meaning::ResourceExhausted,
-            Self::TooManyTokens { .. } => Meaning::InvalidInput,
+            Self::TooManyTokens { .. } | Self::EmptyLimits => Meaning::InvalidInput,
             Self::Store(error) => error.meaning(),
             Self::WrongKind { .. } | Self::UnsupportedParameter { .. } | Self::InvalidParameter { .. } => {
                 Meaning::InvalidInput
@@ -252,6 +258,9 @@ impl Diagnose for GatewayError {
             Self::TooManyAtOnce { .. } => Some("wait until one of them has ended".to_owned()),
             Self::TooManyTokens { .. } => Some("shorten the prompt, or set max_tokens lower".to_owned()),
             Self::NoLimits { .. } => Some("list limits with: corliss admin limits list".to_owned()),
+            Self::EmptyLimits => {
+                Some("DELETE takes limits away; corliss admin limits remove NAME does so".to_owned())
+            }
             Self::Store(error) => error.hint(),
             Self::Busy { .. } | Self::Full { .. } => Some("try again shortly, or add replicas".to_owned()),
             Self::UnsupportedParameter { instead, .. } => Some(instead.unwrap_or("leave it out").to_owned()),
@@ -316,11 +325,41 @@ impl GatewayError {
         }
     }
 
-    /// As an answer, with the time after which trying again makes sense.
+    /// As an answer in the dialects that know endpoints as models.
     pub(crate) fn into_api(self) -> ApiError {
-        let error = ApiError::of(&self);
-        let known = self.code();
-        let error = match (&self, self.meaning()) {
+        let (known, error) = (self.code(), self.answer());
+        // These are codes that OpenAI's clients look at; ours are the same words.
+        match known {
+            "model_not_found" | "context_length_exceeded" | "insufficient_quota" | "rate_limit_exceeded" => {
+                error.with_foreign_code(known)
+            }
+            _ => error,
+        }
+    }
+
+    /// As an answer to MLflow's clients, which have codes of their own.
+    pub(crate) fn into_mlflow(self) -> ApiError {
+        self.answer()
+    }
+
+    /// As an answer of the native API, in which an endpoint is called that by everybody.
+    pub(crate) fn into_native(self) -> ApiError {
+        match &self {
+            Self::ModelNotFound { .. } => {
+                let error = ApiError::new(self.meaning(), "endpoint_not_found", self.to_string());
+                match self.hint() {
+                    Some(hint) => error.with_hint(hint),
+                    None => error,
+                }
+            }
+            _ => self.answer(),
+        }
+    }
+
+    /// With the time after which trying again makes sense.
+    fn answer(&self) -> ApiError {
+        let error = ApiError::of(self);
+        match (self, self.meaning()) {
             (Self::Limited { wait_s: None, .. }, _) => error,
             (
                 Self::Limited {
@@ -331,13 +370,6 @@ impl GatewayError {
             ) => error.with_retry_after(*seconds),
             (_, Meaning::ResourceExhausted | Meaning::Unavailable) => {
                 error.with_retry_after(self.retry_after_s())
-            }
-            _ => error,
-        };
-        // These are codes that OpenAI's clients look at; ours are the same words.
-        match known {
-            "model_not_found" | "context_length_exceeded" | "insufficient_quota" | "rate_limit_exceeded" => {
-                error.with_foreign_code(known)
             }
             _ => error,
         }

@@ -159,6 +159,30 @@ async fn a_budget_is_never_overspent_and_settles_to_what_was_used() {
 }
 
 #[tokio::test]
+async fn limits_that_name_none_are_refused_unless_they_exempt_somebody() {
+    let house = house(&store().await, &[]).await;
+    let put = async |name: &str| {
+        let url = format!("{}/api/v1/limits/{name}", house.url);
+        let answer = house.http.put(url).bearer_auth("t").json(&json!({}));
+        let answer = answer.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    for name in ["tester", "*"] {
+        let (status, told) = put(name).await;
+        assert_eq!(status, 400, "{told}");
+        assert!(
+            told.contains("limits_empty") && told.contains("concurrent_max"),
+            "{told}"
+        );
+    }
+    house.limit("*", json!({"requests_per_minute": 1})).await;
+    assert_eq!(put("tester").await.0, 200);
+    let (_, limits) = house.get(MINE).await;
+    assert_eq!(limits["limits"], json!({}));
+    assert_eq!(put("*").await.0, 400);
+}
+
+#[tokio::test]
 async fn a_stream_that_is_left_costs_what_was_sent() {
     let peers = [Peer::new(1, Script::SayAndHang(vec!["a", "b", "c"]))];
     let house = house(&store().await, &peers).await;

@@ -64,13 +64,39 @@ async fn the_record_of_a_request_tells_where_it_went_and_why() {
         (&record["outcome"], &record["error"]),
         (&json!("invalid"), &json!("invalid_request"))
     );
-    let (status, error) = house.get("/api/v1/endpoints/m/requests?limit=0").await;
+    for limit in ["0", "1001", "a", "-1"] {
+        let (status, error) = house
+            .get(&format!("/api/v1/endpoints/m/requests?limit={limit}"))
+            .await;
+        assert_eq!(
+            (
+                status,
+                error["error"]["field"].as_str(),
+                error["error"]["message"].as_str()
+            ),
+            (
+                400,
+                Some("limit"),
+                Some("limit: must be a whole number from 1 to 1000, as limit=100")
+            )
+        );
+    }
+    for path in ["requests", "stats"] {
+        let (status, error) = house.get(&format!("/api/v1/endpoints/n/{path}")).await;
+        assert_eq!(
+            (status, &error["error"]["code"]),
+            (404, &json!("endpoint_not_found")),
+            "as whoever asks after the endpoint itself is told"
+        );
+    }
+    let (status, error) = house
+        .ask("/endpoints/n/invocations", &json!({"inputs": [1]}))
+        .await;
     assert_eq!(
-        (status, error["error"]["field"].as_str()),
-        (400, Some("limit")),
-        "{error}"
+        (status, &error["error_code"]),
+        (404, &json!("RESOURCE_DOES_NOT_EXIST")),
+        "in MLflow's own words"
     );
-    assert_eq!(house.get("/api/v1/endpoints/n/requests").await.0, 404);
     let (status, stats) = house.get("/api/v1/endpoints/m/stats").await;
     assert_eq!((status, &stats["requests_total"]), (200, &json!(2)));
 }

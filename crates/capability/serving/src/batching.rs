@@ -1,6 +1,7 @@
 //! How the engines of an endpoint join requests with tensors.
 
-use corliss_engine::EngineArgs;
+use corliss_engine::{BATCH_ROWS, EngineArgs};
+use corliss_types::Flavor;
 use serde::{Deserialize, Serialize};
 
 use crate::ServingError;
@@ -44,7 +45,6 @@ impl Batching {
             }),
             _ => Ok(()),
         };
-        let rows_max = self.rows_max.unwrap_or(ROWS_MAX);
         within("rows_max", self.rows_max.map(u64::from), 1, u64::from(ROWS_MAX))?;
         within("delay_us", self.delay_us, 0, DELAY_US_MAX)?;
         within(
@@ -60,7 +60,44 @@ impl Batching {
             });
         }
         let mut sizes = self.preferred.iter();
-        sizes.try_for_each(|size| within("preferred", Some(u64::from(*size)), 1, u64::from(rows_max)))
+        sizes.try_for_each(|size| self.check_preferred(*size))
+    }
+
+    /// A batch that is never so large is never closed for being so.
+    fn check_preferred(&self, size: u32) -> Result<(), ServingError> {
+        let problem = match self.rows_max {
+            _ if size == 0 => "is 0 but must be at least 1".to_owned(),
+            Some(most) if size > most => {
+                format!("is {size}, which no batch reaches: batching.rows_max is {most}")
+            }
+            None if size as usize > BATCH_ROWS => format!(
+                "is {size}, which no batch reaches: batching.rows_max is {BATCH_ROWS} unless it is given"
+            ),
+            _ => return Ok(()),
+        };
+        Err(ServingError::Invalid {
+            field: "batching.preferred".to_owned(),
+            problem,
+        })
+    }
+
+    /// Refuses what an engine of this kind has no use for: language models join their requests token by token.
+    pub(crate) fn check_for(&self, flavor: Flavor) -> Result<(), ServingError> {
+        let given = [
+            ("rows_max", self.rows_max.is_some()),
+            ("delay_us", self.delay_us.is_some()),
+            ("preferred", !self.preferred.is_empty()),
+            ("instances", self.instances.is_some()),
+        ];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((field, _)) if flavor == Flavor::Gguf => Err(ServingError::Invalid {
+                field: format!("batching.{field}"),
+                problem:
+                    "does nothing for a language model, which joins its requests token by token; leave it out"
+                        .to_owned(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn tell(&self, engine: &mut EngineArgs) {
@@ -91,6 +128,42 @@ mod tests {
         ] {
             let error = said(text).unwrap_err();
             assert_eq!(error.field().as_deref(), Some(field), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_preferred_size_that_no_batch_reaches_is_told_with_the_most_rows() {
+        let said = |text: &str| serde_json::from_str::<Batching>(text).unwrap().check();
+        assert!(said(r#"{"preferred": [32]}"#).is_ok());
+        assert!(said(r#"{"rows_max": 64, "preferred": [64]}"#).is_ok());
+        assert_eq!(
+            said(r#"{"preferred": [16, 64]}"#).unwrap_err().to_string(),
+            "batching.preferred is 64, which no batch reaches: batching.rows_max is 32 unless it is given"
+        );
+        assert_eq!(
+            said(r#"{"rows_max": 8, "preferred": [16]}"#)
+                .unwrap_err()
+                .to_string(),
+            "batching.preferred is 16, which no batch reaches: batching.rows_max is 8"
+        );
+    }
+
+    #[test]
+    fn what_a_language_model_has_no_use_for_is_named() {
+        let said = |text: &str, flavor| {
+            let batching: Batching = serde_json::from_str(text).unwrap();
+            batching.check_for(flavor).err().and_then(|error| error.field())
+        };
+        assert_eq!(said("{}", Flavor::Gguf), None);
+        for (text, field) in [
+            (r#"{"rows_max": 8}"#, "batching.rows_max"),
+            (r#"{"delay_us": 0}"#, "batching.delay_us"),
+            (r#"{"preferred": [8]}"#, "batching.preferred"),
+            (r#"{"instances": 2}"#, "batching.instances"),
+        ] {
+            assert_eq!(said(text, Flavor::Gguf).as_deref(), Some(field));
+            assert_eq!(said(text, Flavor::Onnx), None);
+            assert_eq!(said(text, Flavor::Pyfunc), None);
         }
     }
 }

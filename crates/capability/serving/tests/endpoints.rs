@@ -12,6 +12,7 @@ use corliss_serving::{DeployRequest, EndpointPhase, EndpointView, MIGRATIONS, Re
 use corliss_testkit::metastore::for_each_backend;
 use corliss_types::Resources;
 
+use serde_json::json;
 use world::World;
 
 fn request(model: &str, replicas: u32) -> DeployRequest {
@@ -98,6 +99,8 @@ async fn a_replica_that_dies_is_replaced() {
         let killed = world.jobs.kill_one();
         let endpoint = world
             .until("digits", |endpoint| {
+                let is_up = endpoint.replicas_ready > 0;
+                assert!(is_up || endpoint.state != EndpointPhase::Ready, "{endpoint:?}");
                 is_ready(endpoint, 1)
                     && endpoint
                         .replicas
@@ -343,6 +346,14 @@ async fn what_cannot_be_served_is_refused_at_once() {
             "digits",
             with_memory("digits/1", 4),
             "and a replica of it may have 4 bytes of memory",
+        ),
+        (
+            "words",
+            DeployRequest {
+                batching: serde_json::from_value(json!({ "instances": 2 })).unwrap(),
+                ..request("words/1", 1)
+            },
+            "batching.instances does nothing for a language model",
         ),
     ];
     for (name, request, expected) in refused {

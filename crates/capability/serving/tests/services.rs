@@ -162,7 +162,7 @@ async fn a_service_whose_addresses_fail_says_so() {
 async fn routing_names_endpoints_that_are_there_and_notes_what_goes() {
     for_each_backend(&[MIGRATIONS], |store| async move {
         let world = World::start(store);
-        connected(&world, json!({})).await;
+        connected(&world, json!({ "dialect": "open_inference" })).await;
         let request = serde_json::from_value(json!({ "model": "digits@champion" })).unwrap();
         world.serving.deploy("near", request, "ana").await.unwrap();
         let set = |routing: Value| {
@@ -183,7 +183,7 @@ async fn routing_names_endpoints_that_are_there_and_notes_what_goes() {
         assert!(kept.routing.fallback.is_empty() && kept.routing_notes.is_empty());
 
         // A version may come later; that it is not there is said.
-        let routing = json!({ "fallback": ["far"], "weights": { "1": 2, "9": 1 } });
+        let routing = json!({ "router": "weighted", "fallback": ["far"], "weights": { "1": 2, "9": 1 } });
         let endpoint = set(routing).await.unwrap();
         assert_eq!(
             endpoint.routing_notes,
@@ -198,6 +198,45 @@ async fn routing_names_endpoints_that_are_there_and_notes_what_goes() {
         // What has gone since does not keep anybody from changing something else.
         let routing = json!({ "fallback": ["far"], "retry": { "attempts": 3 } });
         assert_eq!(set(routing).await.unwrap().routing.retry.attempts, 3);
+        world.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routing_that_can_do_nothing_is_refused_or_noted() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let world = World::start(store);
+        connected(&world, json!({})).await;
+        let request = serde_json::from_value(json!({ "model": "digits@champion" })).unwrap();
+        world.serving.deploy("near", request, "ana").await.unwrap();
+        let set = |name: &'static str, routing: Value| {
+            let routing: Routing = serde_json::from_value(routing).unwrap();
+            world.serving.set_routing(name, routing)
+        };
+        let refused = set("near", json!({ "fallback": ["far"] })).await.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "fallback[0] names the endpoint 'far', which answers texts, as a language model, and 'near' answers \
+             tensors: name one that answers the same"
+        );
+        let refused = set("far", json!({ "rules": [{ "to": { "pool": "near" } }] })).await;
+        assert!(refused.unwrap_err().to_string().starts_with("rules[0].to.pool names the endpoint 'near'"));
+
+        // The router may be chosen later, so that is said and not refused.
+        let endpoint = set("near", json!({ "weights": { "1": 2 } })).await.unwrap();
+        assert_eq!(endpoint.routing_notes, ["weights do nothing unless the router is weighted"]);
+        let endpoint = set("far", json!({ "router": "weighted", "weights": { "1": 2 } })).await.unwrap();
+        assert!(endpoint.routing_notes[0].contains("of which a service has none"));
+
+        // What was of one kind when it was named may be connected anew as another.
+        connected(&world, json!({ "dialect": "open_inference" })).await;
+        set("near", json!({ "fallback": ["far"] })).await.unwrap();
+        connected(&world, json!({})).await;
+        assert_eq!(
+            world.serving.get("near").await.unwrap().routing_notes,
+            ["fallback[0] names the endpoint 'far', which answers texts, as a language model: it is passed over"]
+        );
         world.stop().await;
     })
     .await;

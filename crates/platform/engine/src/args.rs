@@ -56,13 +56,13 @@ pub struct EngineArgs {
     /// Load the model even if that runs code of whoever made it (pyfunc).
     #[arg(long)]
     pub allow_code: bool,
-    /// The most sequences decoded in one batch; 0 is 16, or 8 of a model whose KV cells are large (gguf).
+    /// The most sequences decoded in one batch; 0 is 32, or 8 of a model whose KV cells are large (gguf).
     #[arg(long, default_value_t = 0)]
     pub max_sequences: u32,
     /// The most tokens of one request's prompt and answer together; 0 is the model's own (gguf).
     #[arg(long, default_value_t = 0)]
     pub context_tokens: u32,
-    /// Tokens that the KV caches hold; 0 is the context and 1024 for each sequence beside it (gguf).
+    /// Tokens that the KV caches hold; 0 is the context, and 512 for each of many sequences or 1024 for each of few beside it (gguf).
     #[arg(long, default_value_t = 0)]
     pub kv_tokens: u32,
     /// How long requests in flight may take to finish after SIGTERM, in milliseconds.

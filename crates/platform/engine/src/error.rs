@@ -88,6 +88,12 @@ pub enum EngineError {
         /// The exception, in a line.
         detail: String,
     },
+    /// The model gave something else than its signature says that it gives.
+    #[error("the model's answer breaks its signature: {detail}")]
+    SignatureBroken {
+        /// What is declared, and what came.
+        detail: String,
+    },
     /// No Python of the model's version is there.
     #[error("the model was logged with Python {wanted}, which is not found here{}", pythons(.found))]
     PythonMissing {
@@ -306,6 +312,7 @@ const CODES: &[&str] = &[
     "model_unsupported",
     "model_runs_code",
     "model_raised",
+    "model_signature_broken",
     "python_missing",
     "python_environment",
     "cpu_unsupported",
@@ -336,6 +343,7 @@ impl Diagnose for EngineError {
             Self::ModelUnsupported { .. } | Self::OnnxUnsupported { .. } => "model_unsupported",
             Self::ModelRunsCode { .. } => "model_runs_code",
             Self::ModelRaised { .. } => "model_raised",
+            Self::SignatureBroken { .. } => "model_signature_broken",
             Self::PythonMissing { .. } => "python_missing",
             Self::Environment { .. } => "python_environment",
             Self::OnnxRuntime { .. } => "onnx_runtime",
@@ -393,9 +401,11 @@ impl Diagnose for EngineError {
             | Self::Unreachable { .. }
             | Self::ConnectionLost { .. }
             | Self::CpuUnsupported { .. } => Meaning::Unavailable,
-            Self::Compute { .. } | Self::OnnxFailed { .. } | Self::Protocol { .. } | Self::Io { .. } => {
-                Meaning::Internal
-            }
+            Self::Compute { .. }
+            | Self::OnnxFailed { .. }
+            | Self::SignatureBroken { .. }
+            | Self::Protocol { .. }
+            | Self::Io { .. } => Meaning::Internal,
             Self::Remote { status, .. } => meaning_of(*status),
         }
     }
@@ -437,6 +447,11 @@ impl Diagnose for EngineError {
             Self::ModelRunsCode { .. } => {
                 Some("let a platform-admin deploy it with --allow-pickle, if you trust whoever made it".into())
             }
+            Self::SignatureBroken { .. } => Some(
+                "whoever made the model can log it with the signature of what it answers: infer_signature(inputs, \
+                 model.predict(inputs))"
+                    .into(),
+            ),
             Self::PythonMissing { .. } => Some(
                 "install it, or name a Python that has what the model requires: serving.python in config.toml"
                     .into(),

@@ -34,3 +34,4 @@ mod token_gaps;
 pub use args::EngineArgs;
 pub use error::EngineError;
 pub use model_dir::detect_flavor;
+pub use predict::BATCH_ROWS;

@@ -57,6 +57,17 @@ fn reason(said: &str) -> String {
     if let Some(name) = after("duplicate field ").and_then(quoted) {
         return format!("'{name}' is given twice");
     }
+    // Of a query's parameters, which all come as text.
+    for start in [
+        "invalid digit found in",
+        "cannot parse integer from",
+        "number too large to fit",
+        "number too small to fit",
+    ] {
+        if said.starts_with(start) {
+            return "must be a whole number, such as 100".to_owned();
+        }
+    }
     if said.starts_with("data did not match any variant") {
         return "has none of the forms that it may have".to_owned();
     }
@@ -188,6 +199,10 @@ mod tests {
             (
                 "invalid value: integer `-1`, expected u32",
                 "must be a whole number from 0 to 4294967295, not -1",
+            ),
+            (
+                "invalid digit found in string",
+                "must be a whole number, such as 100",
             ),
             (
                 "invalid type: sequence, expected struct Order",

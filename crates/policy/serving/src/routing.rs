@@ -223,6 +223,14 @@ fn check_rule(index: usize, rule: &Rule, endpoint: &str) -> Result<(), RoutingPr
                 at_least: Some(least),
                 at_most: Some(most),
             } if least > most => format!("no prompt has at least {least} and at most {most} tokens"),
+            Condition::PromptTokens {
+                at_least: None,
+                at_most: None,
+            } => "has no bound; give at_least, at_most or both, as {\"prompt_tokens\": {\"at_least\": 8000}}"
+                .to_owned(),
+            Condition::Tenant(names) if names.is_empty() => {
+                "names no caller, so that it never holds; name some, as {\"tenant\": [\"acme\"]}".to_owned()
+            }
             _ => continue,
         };
         let field = format!("rules[{index}].when[{place}]");
@@ -230,6 +238,10 @@ fn check_rule(index: usize, rule: &Rule, endpoint: &str) -> Result<(), RoutingPr
     }
     match &rule.to {
         Destination::Pool(name) => check_name(&format!("rules[{index}].to.pool"), name, endpoint),
+        Destination::Replicas(ids) if ids.is_empty() => Err(RoutingProblem {
+            field: format!("rules[{index}].to.replicas"),
+            problem: "names no replica, so that nobody answers what it sends there".to_owned(),
+        }),
         _ => Ok(()),
     }
 }
@@ -333,5 +345,19 @@ mod tests {
             },
             "rules[0].to.pool is the endpoint itself",
         );
+    }
+
+    #[test]
+    fn a_rule_that_can_do_nothing_is_named() {
+        let told = |rule: &str| problem(|routing| routing.rules = vec![serde_json::from_str(rule).unwrap()]);
+        assert_eq!(
+            told(r#"{"when": [{"tenant": []}], "to": "all"}"#),
+            "rules[0].when[0] names no caller, so that it never holds; name some, as {\"tenant\": [\"acme\"]}"
+        );
+        assert!(
+            told(r#"{"when": [{"version": 1}, {"prompt_tokens": {}}], "to": "all"}"#)
+                .starts_with("rules[0].when[1] has no bound")
+        );
+        assert!(told(r#"{"to": {"replicas": []}}"#).starts_with("rules[0].to.replicas names no replica"));
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
 }
 
 async fn list(State(gateway): State<Arc<Gateway>>) -> Result<Json<List<QuotaView>>, ApiError> {
-    let all = gateway.quotas().list().await.map_err(GatewayError::into_api)?;
+    let all = gateway.quotas().list().await.map_err(GatewayError::into_native)?;
     Ok(Json(List::all(all)))
 }
 
@@ -71,7 +71,7 @@ async fn one(
         .quotas()
         .get(&name)
         .await
-        .map_err(GatewayError::into_api)?;
+        .map_err(GatewayError::into_native)?;
     Ok(Json(found))
 }
 
@@ -83,7 +83,7 @@ async fn own(
         .quotas()
         .get(&caller.name)
         .await
-        .map_err(GatewayError::into_api)?;
+        .map_err(GatewayError::into_native)?;
     Ok(Json(found))
 }
 
@@ -96,7 +96,7 @@ async fn set(
         .quotas()
         .set(&name, limits)
         .await
-        .map_err(GatewayError::into_api)?;
+        .map_err(GatewayError::into_native)?;
     Ok(Json(set))
 }
 
@@ -108,6 +108,6 @@ async fn remove(
         .quotas()
         .remove(&name)
         .await
-        .map_err(GatewayError::into_api)?;
+        .map_err(GatewayError::into_native)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -65,7 +65,7 @@ async fn stats(
     State(gateway): State<Arc<Gateway>>,
     Path(name): Path<String>,
 ) -> Result<Json<Counted>, ApiError> {
-    let endpoint = gateway.endpoint(&name).map_err(GatewayError::into_api)?;
+    let endpoint = gateway.endpoint(&name).map_err(GatewayError::into_native)?;
     Ok(Json(Counted {
         endpoint: endpoint.stats(),
         engines: endpoint.engine_views().await,
@@ -75,8 +75,21 @@ async fn stats(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Newest {
-    /// How many at most.
-    limit: Option<usize>,
+    /// How many at most, as it was written.
+    limit: Option<String>,
+}
+
+impl Newest {
+    fn limit(&self) -> Result<usize, GatewayError> {
+        let Some(text) = &self.limit else {
+            return Ok(LIMIT);
+        };
+        let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+        limit.ok_or_else(|| GatewayError::InvalidParameter {
+            parameter: "limit".to_owned(),
+            reason: format!("must be a whole number from 1 to {LIMIT_MAX}, as limit={LIMIT}"),
+        })
+    }
 }
 
 /// The newest requests that have ended, newest first.
@@ -85,14 +98,7 @@ async fn requests(
     Path(name): Path<String>,
     Query(newest): Query<Newest>,
 ) -> Result<Json<List<RequestRecord>>, ApiError> {
-    let endpoint = gateway.endpoint(&name).map_err(GatewayError::into_api)?;
-    let limit = newest.limit.unwrap_or(LIMIT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        let error = GatewayError::InvalidParameter {
-            parameter: "limit".to_owned(),
-            reason: format!("must lie between 1 and {LIMIT_MAX}"),
-        };
-        return Err(error.into_api());
-    }
+    let endpoint = gateway.endpoint(&name).map_err(GatewayError::into_native)?;
+    let limit = newest.limit().map_err(GatewayError::into_native)?;
     Ok(Json(List::all(endpoint.records.newest(limit))))
 }

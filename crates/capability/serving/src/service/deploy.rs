@@ -28,10 +28,15 @@ impl Serving {
         by: &str,
     ) -> Result<EndpointView, ServingError> {
         check(name, &request)?;
-        let (replicas, resources) = self.size(name, &request).await?;
+        let known = self.known(name).await?;
+        let (replicas, resources) = size(&request, known.as_ref());
         self.must_fit(&resources)?;
         let model = self.parts.models.resolve(&request.model).await?;
         let flavor = self.servable(&model, request.allow_pickle, &resources).await?;
+        // What it has by an earlier model under its alias is no reason not to load it again.
+        if known.is_none_or(|known| known.batching != request.batching) {
+            request.batching.check_for(flavor)?;
+        }
         let desired = Desired {
             reference: request.model,
             model: model.model,
@@ -57,22 +62,12 @@ impl Serving {
         self.get(name).await
     }
 
-    /// How many replicas it is to have, and what each of them: what is asked for, else what it has.
-    async fn size(&self, name: &str, request: &DeployRequest) -> Result<(u32, Resources), ServingError> {
-        if let (Some(replicas), Some(resources)) = (request.replicas, request.resources) {
-            return Ok((replicas, resources));
-        }
+    /// What the endpoint is told to be, if it is there to stay.
+    async fn known(&self, name: &str) -> Result<Option<Desired>, ServingError> {
         let name = name.to_owned();
         let read = move |tx: &mut dyn Tx| Ok::<_, ServingError>(store::get_endpoint(tx, &name)?);
         let known = self.parts.store.read(read).await?;
-        let known = known.filter(|row| !row.deleting).map(|row| row.desired);
-        let known = known.map_or((1, Resources::default()), |desired| {
-            (desired.replicas, desired.resources)
-        });
-        Ok((
-            request.replicas.unwrap_or(known.0),
-            request.resources.unwrap_or(known.1),
-        ))
+        Ok(known.filter(|row| !row.deleting).map(|row| row.desired))
     }
 
     /// Lets an endpoint go away: its replicas finish their requests and end.
@@ -160,6 +155,17 @@ impl Serving {
             nearest,
         }
     }
+}
+
+/// How many replicas it is to have, and what each of them: what is asked for, else what it has.
+fn size(request: &DeployRequest, known: Option<&Desired>) -> (u32, Resources) {
+    let known = known.map_or((1, Resources::default()), |desired| {
+        (desired.replicas, desired.resources)
+    });
+    (
+        request.replicas.unwrap_or(known.0),
+        request.resources.unwrap_or(known.1),
+    )
 }
 
 /// A deployment that was looked at and may be stored.

@@ -1,7 +1,10 @@
-//! How an endpoint's requests are routed: storing it, and what it names that is not there.
+//! How an endpoint's requests are routed: storing it, and what of it can do nothing: what it names is not there or of
+//! another kind, or its router does not look at it.
 
 use corliss_diagnostics::nearest;
+use corliss_policy_serving::router::Strategy;
 use corliss_policy_serving::{Named, Routing, RoutingProblem, What};
+use corliss_types::{Flavor, ServiceDialect};
 
 use super::Serving;
 use crate::ServingError;
@@ -11,7 +14,8 @@ use crate::types::EndpointView;
 
 impl Serving {
     /// Stores how an endpoint's requests are routed. Its replicas go on as they are, and so do requests on their way.
-    /// Another endpoint that it names anew must be there; a version may come later, and what was named before may have gone.
+    /// Another endpoint that it names anew must be there and answer what this one does; a version may come later, and what
+    /// was named before may have gone.
     pub async fn set_routing(&self, name: &str, routing: Routing) -> Result<EndpointView, ServingError> {
         let checked = routing.check(name);
         checked.map_err(|RoutingProblem { field, problem }| ServingError::Invalid { field, problem })?;
@@ -39,41 +43,109 @@ impl Serving {
 
     async fn must_name_endpoints(&self, endpoint: &str, routing: &Routing) -> Result<(), ServingError> {
         let all = self.list().await?;
-        let before = all.iter().find(|one| one.name == endpoint);
-        let before: Vec<Named<'_>> = before.map(|one| one.routing.names()).unwrap_or_default();
-        let is_known = |what: What<'_>, name: &str| {
-            all.iter().any(|one| one.name == name) || before.iter().any(|named| named.what == what)
-        };
-        let absent = routing.names().into_iter().find_map(|named| match named.what {
-            What::Endpoint(name) if !is_known(named.what, name) => Some((named.field, name)),
-            _ => None,
-        });
-        let Some((field, name)) = absent else {
-            return Ok(());
-        };
-        let meant = nearest(name, all.iter().map(|one| one.name.as_str()));
-        let meant = meant.map_or_else(
-            || "deploy or connect it first".to_owned(),
-            |meant| format!("did you mean '{meant}'?"),
-        );
-        Err(ServingError::Invalid {
-            field,
-            problem: format!("names the endpoint '{name}', which is not there: {meant}"),
-        })
+        let this = all.iter().find(|one| one.name == endpoint);
+        let before: Vec<Named<'_>> = this.map(|one| one.routing.names()).unwrap_or_default();
+        for named in routing.names() {
+            let What::Endpoint(name) = named.what else {
+                continue;
+            };
+            if before.iter().any(|before| before.what == named.what) {
+                continue;
+            }
+            let problem = match (all.iter().find(|one| one.name == name), this) {
+                (None, _) => not_there(name, &all),
+                (Some(other), Some(this)) if Kind::of(other) != Kind::of(this) => {
+                    of_another_kind(other, this)
+                }
+                _ => continue,
+            };
+            return Err(ServingError::Invalid {
+                field: named.field,
+                problem,
+            });
+        }
+        Ok(())
     }
 }
 
-/// Notes in each endpoint what its routing names that is not there: what was right when it was said may have gone since.
-pub(super) fn note_absent(endpoints: &mut [EndpointView]) {
-    let names: Vec<String> = endpoints.iter().map(|one| one.name.clone()).collect();
+fn not_there(name: &str, all: &[EndpointView]) -> String {
+    let meant = nearest(name, all.iter().map(|one| one.name.as_str()));
+    let meant = meant.map_or_else(
+        || "deploy or connect it first".to_owned(),
+        |meant| format!("did you mean '{meant}'?"),
+    );
+    format!("names the endpoint '{name}', which is not there: {meant}")
+}
+
+fn of_another_kind(other: &EndpointView, this: &EndpointView) -> String {
+    format!(
+        "names the endpoint '{}', which answers {}, and '{}' answers {}: name one that answers the same",
+        other.name,
+        Kind::of(other).in_words(),
+        this.name,
+        Kind::of(this).in_words()
+    )
+}
+
+/// What an endpoint answers. A request for one kind is never answered by the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Texts,
+    Tensors,
+}
+
+impl Kind {
+    fn of(endpoint: &EndpointView) -> Self {
+        let speaks = match &endpoint.service {
+            Some(service) => service.dialect == ServiceDialect::OpenAi,
+            None => endpoint.flavor == Flavor::Gguf,
+        };
+        if speaks { Self::Texts } else { Self::Tensors }
+    }
+
+    const fn in_words(self) -> &'static str {
+        match self {
+            Self::Texts => "texts, as a language model",
+            Self::Tensors => "tensors",
+        }
+    }
+}
+
+/// Notes in each endpoint what of its routing does nothing: what was right when it was said may have gone since.
+pub(super) fn note_idle(endpoints: &mut [EndpointView]) {
+    let all: Vec<(String, Kind)> = endpoints
+        .iter()
+        .map(|one| (one.name.clone(), Kind::of(one)))
+        .collect();
     for endpoint in endpoints {
-        let absent = |named: Named<'_>| absent(&named, endpoint, &names);
-        endpoint.routing_notes = endpoint.routing.names().into_iter().filter_map(absent).collect();
+        let names = endpoint.routing.names();
+        let idle = names.iter().filter_map(|named| absent(named, endpoint, &all));
+        let idle = idle.chain(idle_weights(endpoint).map(str::to_owned));
+        endpoint.routing_notes = idle.collect();
     }
 }
 
-/// What follows from its not being there, if it is not.
-fn absent(Named { field, what }: &Named<'_>, endpoint: &EndpointView, names: &[String]) -> Option<String> {
+/// What is to be said of weights that nothing looks at.
+fn idle_weights(endpoint: &EndpointView) -> Option<&'static str> {
+    if endpoint.routing.weights.is_empty() {
+        None
+    } else if endpoint.service.is_some() {
+        Some(
+            "weights are shares of versions, of which a service has none: give its addresses weights where it is connected",
+        )
+    } else if endpoint.routing.router != Strategy::Weighted {
+        Some("weights do nothing unless the router is weighted")
+    } else {
+        None
+    }
+}
+
+/// What follows from its not being there, or not being of use, if it is not.
+fn absent(
+    Named { field, what }: &Named<'_>,
+    endpoint: &EndpointView,
+    all: &[(String, Kind)],
+) -> Option<String> {
     let live = || {
         endpoint
             .replicas
@@ -94,14 +166,20 @@ fn absent(Named { field, what }: &Named<'_>, endpoint: &EndpointView, names: &[S
         "requests that it sends there are left to the endpoints that it falls back to"
     };
     match *what {
-        What::Endpoint(name) if !names.iter().any(|one| one == name) => {
+        What::Endpoint(name) => {
             let follows = if field.starts_with("fallback") {
                 "it is passed over"
             } else {
                 goes_to_none
             };
+            let found = all.iter().find(|(one, _)| one == name).map(|(_, kind)| *kind);
+            let why = match found {
+                None => "is not there".to_owned(),
+                Some(kind) if kind != Kind::of(endpoint) => format!("answers {}", kind.in_words()),
+                Some(_) => return None,
+            };
             Some(format!(
-                "{field} names the endpoint '{name}', which is not there: {follows}"
+                "{field} names the endpoint '{name}', which {why}: {follows}"
             ))
         }
         What::Version(version) if endpoint.service.is_none() && !serves(version) => {

@@ -1,11 +1,11 @@
 //! Endpoints as shown.
 
 use super::Serving;
-use super::routing::note_absent;
+use super::routing::note_idle;
 use crate::ServingError;
 use crate::services::{self, list_services};
 use crate::store::{self, EndpointRow, ReleaseRow, ReplicaRow};
-use crate::types::{EndpointView, ReplicaPhase, ReplicaView};
+use crate::types::{EndpointPhase, EndpointView, ReplicaPhase, ReplicaView};
 
 impl Serving {
     /// Every endpoint, by name.
@@ -32,7 +32,7 @@ impl Serving {
         });
         let mut all: Vec<EndpointView> = endpoints.chain(services).collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
-        note_absent(&mut all);
+        note_idle(&mut all);
         Ok(all)
     }
 
@@ -56,18 +56,25 @@ impl Serving {
                 .iter()
                 .filter(|replica| replica.phase == ReplicaPhase::Ready && Some(replica.version) != released)
         };
+        let replicas_ready = u32::try_from(ready().count()).unwrap_or(u32::MAX);
+        let state = now(row.phase, replicas_ready, row.desired.replicas, row.crashes);
+        let reason = row.reason.clone().or_else(|| {
+            // Of what was not told yet only the replica itself can say why.
+            (state != row.phase).then(|| last_words(&replicas)).flatten()
+        });
+        let serving_version = ready().map(|replica| replica.version).max();
         let release = release.map(|release| self.release_view(release, &row, &replicas));
         EndpointView {
-            serving_version: ready().map(|replica| replica.version).max(),
-            replicas_ready: u32::try_from(ready().count()).unwrap_or(u32::MAX),
+            serving_version,
+            replicas_ready,
             requests_total: self.parts.traffic.requests(&row.name),
             name: row.name,
             model: row.desired.reference,
             model_name: Some(row.desired.model),
             desired_version: row.desired.version,
             flavor: row.desired.flavor,
-            state: row.phase,
-            reason: row.reason,
+            state,
+            reason,
             replicas_desired: row.desired.replicas,
             resources: row.desired.resources,
             routing: row.routing,
@@ -99,6 +106,51 @@ impl Serving {
             restarts: row.restarts,
             started_ms: row.created,
             ended_ms: row.ended,
+        }
+    }
+}
+
+/// How an endpoint is with so many replicas ready. What is stored of it was told at the end of the last pass, and replicas
+/// may have ended since: with fewer than there should be it is not ready, whatever it was.
+const fn now(told: EndpointPhase, ready: u32, wanted: u32, crashes: u32) -> EndpointPhase {
+    match told {
+        EndpointPhase::Ready | EndpointPhase::Degraded if ready == 0 => EndpointPhase::Deploying,
+        EndpointPhase::Ready if ready < wanted && crashes > 0 => EndpointPhase::Degraded,
+        EndpointPhase::Ready if ready < wanted => EndpointPhase::Deploying,
+        as_told => as_told,
+    }
+}
+
+/// Why the replica ended that ended last.
+fn last_words(replicas: &[ReplicaRow]) -> Option<String> {
+    let ended = replicas.iter().filter(|replica| replica.phase.has_ended());
+    ended.max_by_key(|replica| replica.ended)?.reason.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use EndpointPhase::{Degraded, Deploying, Failed, Ready, Stopping};
+
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_not_ready_with_fewer_replicas_than_it_should_have() {
+        for (told, ready, wanted, crashes, state) in [
+            (Ready, 2, 2, 0, Ready),
+            (Ready, 0, 1, 1, Deploying),
+            (Ready, 0, 1, 0, Deploying),
+            (Ready, 1, 2, 1, Degraded),
+            (Ready, 1, 2, 0, Deploying),
+            (Degraded, 1, 2, 1, Degraded),
+            (Degraded, 0, 2, 1, Deploying),
+            (Failed, 0, 1, 9, Failed),
+            (Stopping, 0, 1, 0, Stopping),
+        ] {
+            assert_eq!(
+                now(told, ready, wanted, crashes),
+                state,
+                "{told:?}, {ready} of {wanted}"
+            );
         }
     }
 }

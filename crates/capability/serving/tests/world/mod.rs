@@ -145,10 +145,10 @@ impl ModelResolver for Models {
         if name == "nothing" {
             return Err(PortError::of(&Unknown(format!("there is no model '{name}'"))));
         }
-        let fill = if name == "pickled" {
-            0xff
-        } else {
-            u8::try_from(version).unwrap()
+        let fill = match name {
+            "pickled" => 0xff,
+            "words" => 0xfe,
+            _ => u8::try_from(version).unwrap(),
         };
         let model: ModelName = name.parse().unwrap();
         Ok(DeployedModel {
@@ -176,6 +176,8 @@ impl ModelResolver for Models {
                 b"\x80\x04\x95\x00\x00\x00\x00\x00\x00\x00\x00.",
             )
             .unwrap();
+        } else if files.as_str().ends_with("fe") {
+            std::fs::write(folder.join("model.gguf"), tiny_gguf()).unwrap();
         } else {
             std::fs::write(folder.join("model.onnx"), tiny_onnx()).unwrap();
         }
@@ -188,6 +190,21 @@ fn tiny_onnx() -> Vec<u8> {
     let mut bytes = vec![0x08, 0x08];
     bytes.extend([0x42, 0x02, 0x10, 0x0d]);
     bytes.extend([0x3a, 0x03, 0x12, 0x01, b'g']);
+    bytes
+}
+
+/// The smallest GGUF file that is whole: one tensor of one number.
+fn tiny_gguf() -> Vec<u8> {
+    let mut bytes = b"GGUF".to_vec();
+    bytes.extend(3_u32.to_le_bytes());
+    // One tensor and no keys; its name, its one axis of one, 32 bits, at the beginning of the data.
+    bytes.extend([1_u64, 0, 1].map(u64::to_le_bytes).concat());
+    bytes.extend(b"t");
+    bytes.extend(1_u32.to_le_bytes());
+    bytes.extend(1_u64.to_le_bytes());
+    bytes.extend(0_u32.to_le_bytes());
+    bytes.extend(0_u64.to_le_bytes());
+    bytes.resize(bytes.len().next_multiple_of(32) + 32, 0);
     bytes
 }
 

@@ -21,10 +21,8 @@ use super::prefix::{Cells, Change, Places};
 use super::schedule::BATCH_TOKENS;
 use crate::EngineError;
 
-/// Cells of its own that a sequence has when not told otherwise. Most requests are shorter, prompt and
-/// answer together.
-const USUAL_TOKENS: u32 = 1024;
-const MANY_SEQUENCES: u32 = 16;
+/// Sequences of a model whose cells for them are no burden, and of any other.
+const MANY_SEQUENCES: u32 = 32;
 const MANY_SEQUENCES_BYTES: u64 = 512 << 20;
 const FEW_SEQUENCES: u32 = 8;
 /// llama.cpp rounds caches up to this many cells; rounding here keeps our books equal to its.
@@ -64,11 +62,16 @@ impl Shape {
     }
 }
 
-/// Sequences to decode at once when not told otherwise. On few CPUs more than 16 gain little over 16; a model whose cells
-/// for that many would be a burden has half of them.
+/// Cells of its own that a sequence has when not told otherwise. Most requests are shorter, prompt and answer together;
+/// where many sequences have them, the longer of these share the pool.
+const fn usual_tokens(sequences: u32) -> u32 {
+    if sequences > FEW_SEQUENCES { 512 } else { 1024 }
+}
+
+/// Sequences to decode at once when not told otherwise.
 pub(super) fn default_sequences(cell_bytes: u64) -> u32 {
-    let bytes = |sequences: u32| u64::from(sequences) * u64::from(USUAL_TOKENS) * cell_bytes;
-    if bytes(MANY_SEQUENCES) <= MANY_SEQUENCES_BYTES {
+    let cells = u64::from(MANY_SEQUENCES) * u64::from(usual_tokens(MANY_SEQUENCES));
+    if cells * cell_bytes <= MANY_SEQUENCES_BYTES {
         MANY_SEQUENCES
     } else {
         FEW_SEQUENCES
@@ -78,9 +81,10 @@ pub(super) fn default_sequences(cell_bytes: u64) -> u32 {
 /// Cells to make when not told otherwise: a request of usual length for every sequence, and one of the
 /// whole context beside them.
 pub(super) fn default_cells(context_tokens: u32, sequences: u32) -> u32 {
+    let usual = usual_tokens(sequences);
     match context_tokens {
-        short if short <= USUAL_TOKENS => round_up(short).saturating_mul(sequences),
-        long => USUAL_TOKENS.saturating_mul(sequences).saturating_add(long),
+        short if short <= usual => round_up(short).saturating_mul(sequences),
+        long => usual.saturating_mul(sequences).saturating_add(long),
     }
 }
 
@@ -280,6 +284,7 @@ mod tests {
         let default = |context, sequences| shapes(default_cells(context, sequences), context, sequences);
         assert_eq!(default(8192, 8), [Shape::Own(1024), Shape::Pool(8192)]);
         assert_eq!(default(8192, 1), [Shape::Own(8192)]);
+        assert_eq!(default(8192, 32), [Shape::Own(512), Shape::Pool(8192)]);
         assert_eq!(default(1000, 8), [Shape::Own(1024)]);
         assert_eq!(default(256, 4), [Shape::Own(256)]);
         // Too few for cells of their own beside a whole context.
@@ -291,7 +296,7 @@ mod tests {
     #[test]
     fn models_with_small_cells_decode_more_sequences_at_once() {
         // SmolLM2-135M: 30 layers, 3 heads of 64 numbers; Llama 3 8B: 32 layers, 8 heads of 128.
-        assert_eq!(default_sequences(30 * 3 * 64 * 4), 16);
+        assert_eq!(default_sequences(30 * 3 * 64 * 4), 32);
         assert_eq!(default_sequences(32 * 8 * 128 * 4), 8);
     }
 

@@ -33,7 +33,7 @@ pub(crate) use model::{Model, Named, ParamSpec, TensorSpec};
 pub(crate) use raw::{parse as tensor_of_bytes, write as bytes_of_tensor};
 
 /// Rows of a batch where nothing else is said.
-pub(crate) const BATCH_ROWS: usize = 32;
+pub const BATCH_ROWS: usize = 32;
 const BATCH_ROWS_MAX: usize = 4096;
 
 /// A loaded model that answers requests with tensors.

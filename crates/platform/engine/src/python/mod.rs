@@ -1,6 +1,6 @@
 //! MLflow models through Python: one worker process an instance, in an environment of the model's own.
 //!
-//! - `signature` says what a model takes and gives, from the file `MLmodel`;
+//! - `signature` says what a model takes and gives, from the file `MLmodel`, and `promise` whether an answer is that;
 //! - `environment` finds or makes the Python environment that it needs;
 //! - `worker` starts the process that loads the model, speaks to it and watches it.
 //!
@@ -8,6 +8,7 @@
 //! server asks for and passes on as `--allow-code`; without it only what is known to be data alone is loaded.
 
 mod environment;
+mod promise;
 mod signature;
 mod worker;
 
@@ -218,7 +219,10 @@ impl Model for PythonModel {
         let Some(worker) = self.workers.get(instance) else {
             return Err(EngineError::Stopped);
         };
-        Ok(ordered(worker.run(inputs, params)?, &self.signature.outputs))
+        let rows = inputs.first().and_then(|input| input.shape().first()).copied();
+        let given = ordered(worker.run(inputs, params)?, &self.signature.outputs);
+        promise::hold(&given, &self.signature, rows.filter(|_| self.batchable))?;
+        Ok(given)
     }
 
     fn failure(&self) -> Option<String> {

@@ -42,7 +42,18 @@ pub(super) struct Signature {
     pub kinds: Vec<String>,
     /// Empty if it does not say.
     pub outputs: Vec<TensorSpec>,
+    /// What else it says of each of them.
+    pub promises: Vec<Promise>,
     pub params: Vec<ParamSpec>,
+}
+
+/// What a signature says of an output beside its datatype and shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Promise {
+    /// Whether the model may leave it out.
+    pub is_optional: bool,
+    /// Whether its elements may be of any kind.
+    pub is_any_kind: bool,
 }
 
 /// A column, a tensor or a parameter.
@@ -53,6 +64,7 @@ struct Field {
     kind: Value,
     #[serde(rename = "tensor-spec")]
     tensor: Option<TensorField>,
+    required: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -83,11 +95,13 @@ impl Signature {
         if inputs.is_empty() {
             return Err(unsupported("its signature has no inputs"));
         }
+        let (outputs, promises) = outputs(declared.outputs.as_deref());
         Ok(Self {
             form,
             kinds: fields.iter().map(|field| kind(field).to_owned()).collect(),
             inputs,
-            outputs: outputs(declared.outputs.as_deref()),
+            outputs,
+            promises,
             params: params(declared.params.as_deref())?,
         })
     }
@@ -115,10 +129,20 @@ fn kind(field: &Field) -> &str {
 }
 
 /// Outputs that no tensor has a type for are only known from answers.
-fn outputs(text: Option<&str>) -> Vec<TensorSpec> {
+fn outputs(text: Option<&str>) -> (Vec<TensorSpec>, Vec<Promise>) {
     let fields = text.and_then(|text| fields(text).ok()).unwrap_or_default();
     let specs: Result<Vec<_>, _> = specs(&fields, "output").into_iter().collect();
-    specs.unwrap_or_default()
+    let promise = |field: &Field| Promise {
+        is_optional: field.required == Some(false),
+        is_any_kind: field
+            .tensor
+            .as_ref()
+            .is_some_and(|tensor| tensor.dtype == "object"),
+    };
+    match specs {
+        Ok(specs) => (specs, fields.iter().map(promise).collect()),
+        Err(_) => (Vec::new(), Vec::new()),
+    }
 }
 
 fn params(text: Option<&str>) -> Result<Vec<ParamSpec>, EngineError> {

@@ -63,6 +63,10 @@ pub fn run(context: &Context, command: &LimitsCommand) -> CliResult {
         LimitsCommand::Set(args) => {
             let answer: CliResult<Value> = context.api()?.put(&one(&args.name), &body(args));
             let answer = answer.map_err(|error| flags().name(error))?;
+            // A token may come later, and not everybody may see which there are.
+            if args.name != EVERYBODY && knows_tokens_but_not(&context.api()?, &args.name) {
+                output::complain(&format!("note: no token is called '{}'", args.name));
+            }
             context.answer(answer, |limits: LimitsView| table(vec![limits]))
         }
         LimitsCommand::Remove { name } => {
@@ -104,6 +108,12 @@ fn no_limits(context: &Context, name: Option<&str>, told: &str) -> CliResult {
 fn is_known(api: &Api, name: &str) -> bool {
     let tokens: CliResult<Page<TokenView>> = api.get("/api/v1/tokens");
     tokens.is_ok_and(|page| page.items.iter().any(|token| token.name == name))
+}
+
+/// Whether this caller may see all tokens, and none is called that.
+fn knows_tokens_but_not(api: &Api, name: &str) -> bool {
+    let tokens: CliResult<Page<TokenView>> = api.get("/api/v1/tokens");
+    tokens.is_ok_and(|page| page.items.iter().all(|token| token.name != name))
 }
 
 fn flags() -> Flags {

@@ -202,7 +202,13 @@ fn deploy(context: &Context, args: &DeployArgs, body: &Value) -> CliResult {
         let look = format!("endpoints show {name}");
         answer = wait_until_ready(Link::new(context, api, "the endpoint", look), name)?;
     }
-    context.answer(answer, |endpoint: EndpointView| print_endpoint(&endpoint))
+    let begun = releases::begun(name, &answer["release"])?;
+    context.answer(answer, |endpoint: EndpointView| {
+        print_endpoint(&endpoint);
+        if let Some(begun) = begun {
+            output::say(&format!("\n{begun}"));
+        }
+    })
 }
 
 /// Polls until the desired version serves, or the endpoint says that it cannot.

@@ -1,8 +1,5 @@
 //! `corliss endpoints routing`: how requests are routed, shown and changed.
 
-use std::io::Read;
-use std::path::Path;
-
 use corliss_policy_serving::{Price, Routing};
 use serde_json::{Value, json};
 
@@ -11,10 +8,10 @@ use crate::context::{Context, typed};
 use crate::error::{CliError, CliResult};
 use crate::flags::Flags;
 use crate::readiness::path;
-use crate::{money, output, text};
+use crate::{money, output, settings_file, text};
 
-/// Most of a settings file; the server takes no more rules than fit into it.
-const FILE_MAX: u64 = 1 << 20;
+/// Of a settings file, for whoever gave one that is none.
+const EXAMPLE: &str = r#"{"router": "least_tokens", "retry": {"attempts": 3}}"#;
 /// Of the name of an endpoint that is told of.
 const NAME_SHOWN: usize = 100;
 
@@ -28,7 +25,11 @@ pub fn run(context: &Context, args: &RoutingArgs) -> CliResult {
         routing = json!({});
     }
     if let Some(file) = &args.file {
-        routing = read(file)?;
+        routing = settings_file::read(file, |error| {
+            error.hint(format!(
+                "it holds an object of settings, such as {EXAMPLE}, as `corliss endpoints routing NAME --json` prints it"
+            ))
+        })?;
     }
     let mut changed = args.reset || args.file.is_some();
     for (member, value) in settings(args) {
@@ -151,27 +152,6 @@ fn set(routing: &mut Value, member: &[&str], value: Value) {
         at = &mut at[*name];
     }
     *at = value;
-}
-
-fn read(file: &Path) -> CliResult<Value> {
-    let failed =
-        |error: &dyn std::fmt::Display| CliError::input(format!("cannot read {}: {error}", file.display()));
-    let mut text = String::new();
-    let done = if file == Path::new("-") {
-        std::io::stdin().lock().take(FILE_MAX).read_to_string(&mut text)
-    } else {
-        let opened = std::fs::File::open(file).map_err(|error| failed(&error))?;
-        opened.take(FILE_MAX).read_to_string(&mut text)
-    };
-    done.map_err(|error| failed(&error))?;
-    let settings: Value = serde_json::from_str(&text).map_err(|error| failed(&error))?;
-    if settings.is_object() {
-        return Ok(settings);
-    }
-    Err(CliError::input(format!(
-        "{} must hold an object of settings, as `corliss endpoints routing NAME --json` prints it",
-        file.display()
-    )))
 }
 
 /// In words, a setting a line; what is as by default is left out where it says nothing.

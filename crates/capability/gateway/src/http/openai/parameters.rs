@@ -24,7 +24,10 @@ const HARMLESS: &[&str] = &[
 const INSTEAD: &[(&str, &str)] = &[
     ("tools", "offer tools in a chat"),
     ("functions", "they are called tools now"),
-    ("function_call", "it is called tool_choice now"),
+    (
+        "function_call",
+        "functions are called tools now: offer them as tools, and say with tool_choice whether they are called",
+    ),
 ];
 
 /// The members of a request body that have not been looked at yet.
@@ -43,6 +46,15 @@ impl Parameters {
                 .map(Some)
                 .map_err(|error| invalid(name, &json_words(&error.to_string()).reason)),
         }
+    }
+
+    /// Takes a parameter that may be absent or null, of which these words say what it must be.
+    pub(super) fn optional_as<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+        must: &str,
+    ) -> Result<Option<T>, GatewayError> {
+        self.optional(name).map_err(|_| invalid(name, must))
     }
 
     /// Takes a parameter that must be there.
@@ -72,7 +84,7 @@ impl Parameters {
 fn changes_nothing(name: &str, value: &Value) -> bool {
     let empty = match value {
         Value::Null => true,
-        // Whoever sends it, even empty, expects functions in the answer.
+        // Whoever sends it, even empty, expects functions in the answer; so does who says how they are called.
         Value::Array(_) if name == "functions" => false,
         Value::Array(items) => items.is_empty(),
         Value::Object(members) => members.is_empty(),
@@ -82,7 +94,7 @@ fn changes_nothing(name: &str, value: &Value) -> bool {
         || match name {
             "best_of" => value.as_u64() == Some(1),
             "echo" => value.as_bool() == Some(false),
-            "tool_choice" | "function_call" => value == "none" || value == "auto",
+            "tool_choice" => value == "none" || value == "auto",
             "modalities" => value
                 .as_array()
                 .is_some_and(|kinds| kinds.iter().all(|kind| kind == "text")),
@@ -147,6 +159,8 @@ mod tests {
             ("tools", json!([{"type": "function"}])),
             ("echo", json!(true)),
             ("functions", json!([])),
+            ("function_call", json!("auto")),
+            ("function_call", json!("none")),
             ("temprature", json!(0.5)),
         ] {
             let error = left(json!({ name: value })).unwrap_err();
@@ -155,6 +169,16 @@ mod tests {
                 ("unsupported_parameter", Some(name))
             );
         }
+    }
+
+    #[test]
+    fn what_to_do_instead_of_calling_functions_is_said() {
+        let hint = left(json!({"function_call": "auto"}))
+            .unwrap_err()
+            .hint()
+            .unwrap();
+        assert!(hint.contains("tools") && hint.contains("tool_choice"), "{hint}");
+        left(json!({"function_call": null})).unwrap();
     }
 
     #[test]

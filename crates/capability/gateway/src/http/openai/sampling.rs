@@ -8,6 +8,11 @@ use super::parameters::{Parameters, invalid, only};
 use crate::error::GatewayError;
 use crate::service::prompt;
 
+const SEED: &str = "must be a whole number from -9223372036854775808 to 9223372036854775807, such as 42; the same one samples alike";
+const PRIORITY: &str = "must be a whole number from -2147483648 to 2147483647, such as -1; less is sooner, and 0 is what \
+                        requests have without one";
+const DEADLINE: &str = "must be a whole number of milliseconds from 0, such as 2000";
+
 /// Answers to one prompt.
 const N_MAX: u64 = 16;
 /// Answers of one request. Each holds a place in an engine's queue, which is everybody's.
@@ -81,7 +86,9 @@ pub(super) fn take(parameters: &mut Parameters) -> Result<GenerateRequest, Gatew
         return Err(invalid("top_p", "must lie between 0 and 1"));
     }
     // Seeds are signed there and unsigned here; only that equal ones stay equal matters.
-    let seed = parameters.optional::<i64>("seed")?.map(i64::cast_unsigned);
+    let seed = parameters
+        .optional_as::<i64>("seed", SEED)?
+        .map(i64::cast_unsigned);
     Ok(GenerateRequest {
         temperature,
         top_p,
@@ -91,8 +98,8 @@ pub(super) fn take(parameters: &mut Parameters) -> Result<GenerateRequest, Gatew
         presence_penalty: number(parameters, "presence_penalty")?,
         repetition_penalty: number(parameters, "repetition_penalty")?,
         logit_bias: logit_bias(parameters)?,
-        priority: parameters.optional("priority")?.unwrap_or(0),
-        deadline_ms: parameters.optional("deadline_ms")?,
+        priority: parameters.optional_as("priority", PRIORITY)?.unwrap_or(0),
+        deadline_ms: parameters.optional_as("deadline_ms", DEADLINE)?,
         seed,
         stop,
         ..GenerateRequest::default()
@@ -303,6 +310,23 @@ mod tests {
         ] {
             assert_eq!(asked(options).unwrap_err().field().as_deref(), Some(field));
         }
+    }
+
+    #[test]
+    fn whole_numbers_are_refused_with_their_range() {
+        for (name, wrong, words) in [
+            ("priority", json!(5_000_000_000_u64), "-2147483648 to 2147483647"),
+            ("priority", json!("high"), "less is sooner"),
+            ("seed", json!(1.5), "-9223372036854775808 to 9223372036854775807"),
+            ("seed", json!(u64::MAX), "9223372036854775807"),
+            ("deadline_ms", json!(-1), "milliseconds from 0"),
+        ] {
+            let error = take(&mut parameters(&json!({ name: wrong }))).unwrap_err();
+            assert_eq!(error.field().as_deref(), Some(name));
+            assert!(error.to_string().contains(words), "{error}");
+        }
+        let taken = take(&mut parameters(&json!({"priority": -3, "seed": -1}))).unwrap();
+        assert_eq!((taken.priority, taken.seed), (-3, Some(u64::MAX)));
     }
 
     #[test]

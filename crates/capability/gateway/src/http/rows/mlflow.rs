@@ -1,7 +1,7 @@
 //! MLflow's scoring protocol below each endpoint's own address. An endpoint of a language model takes what MLflow's
 //! deployments send to one: a chat, a prompt or texts to embed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,6 +25,9 @@ use crate::service::call::Origin;
 /// One of these says what is asked.
 const FORMS: [&str; 4] = ["dataframe_split", "dataframe_records", "instances", "inputs"];
 
+/// Of a column's name, in an error.
+const NAME_SHOWN: usize = 80;
+
 /// Members are kept as text, because records have their columns in an order.
 type Body = BTreeMap<String, Box<RawValue>>;
 
@@ -34,20 +37,20 @@ pub(super) async fn invoke(
     origin: Origin,
     Json(body): Json<Body>,
 ) -> Result<Response, ApiError> {
-    let endpoint = gateway.endpoint(&name).map_err(GatewayError::into_api)?;
+    let endpoint = gateway.endpoint(&name).map_err(GatewayError::into_mlflow)?;
     if endpoint.speaks() {
         let members = body
             .into_iter()
             .map(|(member, value)| read(&member, &value).map(|value| (member, value)));
         let mut body: Map<String, Value> = members
             .collect::<Result<_, _>>()
-            .map_err(GatewayError::into_api)?;
+            .map_err(GatewayError::into_mlflow)?;
         body.insert("model".to_owned(), Value::String(name));
         return openai::by_content(gateway, origin, body).await;
     }
     let predictions = score(&gateway, &name, origin, body)
         .await
-        .map_err(GatewayError::into_api)?;
+        .map_err(GatewayError::into_mlflow)?;
     Ok(Json(Scores { predictions }).into_response())
 }
 
@@ -85,9 +88,7 @@ async fn score(
     let given = |model: &Metadata| match form {
         "dataframe_split" => {
             let table: Split = read(form, &data)?;
-            let widths = table.data.iter().map(Vec::len);
-            let width = table.columns.as_ref().map(Vec::len);
-            rectangle(form, width, widths)?;
+            table.check(form)?;
             ask::of_table(model, form, &table.columns.unwrap_or_default(), table.data)
         }
         "dataframe_records" => {
@@ -109,8 +110,34 @@ async fn score(
 struct Split {
     columns: Option<Vec<String>>,
     data: Vec<Vec<Value>>,
-    #[serde(default, rename = "index")]
-    _index: Value,
+    index: Option<Vec<Value>>,
+}
+
+impl Split {
+    /// Whether its parts belong together: what of them is the wrong one nobody can tell.
+    fn check(&self, form: &str) -> Result<(), GatewayError> {
+        let columns = self.columns.as_deref();
+        rectangle(form, columns.map(<[_]>::len), self.data.iter().map(Vec::len))?;
+        let mut seen = BTreeSet::new();
+        let mut named = columns.unwrap_or_default().iter().enumerate();
+        if let Some((at, column)) = named.find(|(_, column)| !seen.insert(column.as_str())) {
+            let column: String = column.chars().take(NAME_SHOWN).collect();
+            let place = format!("{form}.columns[{at}]");
+            return Err(invalid(
+                &place,
+                &format!("names '{column}' again; each column has a name of its own"),
+            ));
+        }
+        match &self.index {
+            Some(index) if index.len() != self.data.len() => {
+                let (names, rows) = (index.len(), self.data.len());
+                let reason =
+                    format!("has {names} entries for {rows} rows; give one for each row, or leave it out");
+                Err(invalid(&format!("{form}.index"), &reason))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn read<T: DeserializeOwned>(member: &str, data: &RawValue) -> Result<T, GatewayError> {
@@ -186,7 +213,7 @@ pub(super) async fn ping(
     State(gateway): State<Arc<Gateway>>,
     Path(name): Path<String>,
 ) -> Result<(StatusCode, &'static str), ApiError> {
-    let endpoint = gateway.endpoint(&name).map_err(GatewayError::into_api)?;
+    let endpoint = gateway.endpoint(&name).map_err(GatewayError::into_mlflow)?;
     Ok(if endpoint.is_ready() {
         (StatusCode::OK, "\n")
     } else {
@@ -265,6 +292,35 @@ mod tests {
         ] {
             assert_eq!(told.unwrap().to_string(), words);
         }
+    }
+
+    #[test]
+    fn the_parts_of_a_table_belong_together() {
+        let told = |text: &str| {
+            let table: Split = serde_json::from_str(text).unwrap();
+            table.check("f").err().map(|error| error.to_string())
+        };
+        for sound in [
+            r#"{"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}"#,
+            r#"{"columns": ["a", "b"], "data": [[1, 2], [3, 4]], "index": null}"#,
+            r#"{"columns": ["a", "b"], "data": [[1, 2], [3, 4]], "index": [0, "two"]}"#,
+            r#"{"data": [[1, 2]], "index": [7]}"#,
+        ] {
+            assert_eq!(told(sound), None, "{sound}");
+        }
+        assert_eq!(
+            told(r#"{"columns": ["a", "b"], "data": [[1, 2], [3, 4]], "index": [0]}"#).unwrap(),
+            "f.index: has 1 entries for 2 rows; give one for each row, or leave it out"
+        );
+        assert!(
+            told(r#"{"data": [[1]], "index": []}"#)
+                .unwrap()
+                .starts_with("f.index: has 0 entries")
+        );
+        assert_eq!(
+            told(r#"{"columns": ["a", "b", "a"], "data": [[1, 2, 3]]}"#).unwrap(),
+            "f.columns[2]: names 'a' again; each column has a name of its own"
+        );
     }
 
     #[test]

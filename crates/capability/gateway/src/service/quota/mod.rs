@@ -261,7 +261,8 @@ impl Quotas {
         }
     }
 
-    /// Sets the limits of a caller, or of `*`: everybody who has none of their own. What was used stays used.
+    /// Sets the limits of a caller, or of `*`: everybody who has none of their own. What was used stays used. None at all
+    /// exempt a caller from those of everybody, and mean nothing where there are none.
     pub(crate) async fn set(&self, name: &str, limits: Limits) -> Result<QuotaView, GatewayError> {
         if name.is_empty() || name.len() > NAME_MAX {
             return Err(invalid("name", format!("must have 1 to {NAME_MAX} bytes")));
@@ -269,6 +270,9 @@ impl Quotas {
         limits
             .check()
             .map_err(|(field, problem)| invalid(field, problem))?;
+        if limits == Limits::default() && (name == EVERYBODY || self.limits(EVERYBODY).is_none()) {
+            return Err(GatewayError::EmptyLimits);
+        }
         let (owned, now) = (name.to_owned(), self.sources.clock.now());
         self.store
             .write::<_, GatewayError, _>(move |tx| Ok(store::set_limits(tx, &owned, &limits, now)?))

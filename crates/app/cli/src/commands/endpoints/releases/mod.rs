@@ -149,6 +149,20 @@ fn newest(answer: &Value, name: &str) -> CliResult<String> {
     })
 }
 
+/// What to say of the release that goes on beside what was deployed, if one does, and how to follow it.
+pub fn begun(name: &str, release: &Value) -> CliResult<Option<String>> {
+    if release.is_null() {
+        return Ok(None);
+    }
+    let release: ReleaseView = typed(release.clone())?;
+    let follow = program::command(&format!("endpoints releases {name} --follow"));
+    Ok(Some(format!(
+        "Release {} goes on, {}. Follow it with: {follow}",
+        release.id,
+        words::line(&release)
+    )))
+}
+
 fn start(name: &str) -> String {
     program::command(&format!(
         "endpoints deploy {name} --model MODEL@ALIAS --release canary"
@@ -201,6 +215,22 @@ mod tests {
             release[name] = value.clone();
         }
         serde_json::from_value(release).unwrap()
+    }
+
+    #[test]
+    fn a_release_that_is_not_waited_for_is_told_with_how_to_follow_it() {
+        let view = json!({
+            "id": "rel_1", "model": "digits/2", "from_version": 1, "from_model": "digits",
+            "to_version": 2, "to_model": "digits", "plan": {"strategy": "canary"},
+            "state": "running", "step": 0, "steps_total": 3, "percent": 5, "copies": 0, "created_ms": 0,
+        });
+        let told = begun("digits", &view).unwrap().unwrap();
+        assert!(
+            told.starts_with("Release rel_1 goes on, version 1 to 2, step 1 of 3"),
+            "{told}"
+        );
+        assert!(told.contains("endpoints releases digits --follow"), "{told}");
+        assert_eq!(begun("digits", &Value::Null).unwrap(), None);
     }
 
     #[test]

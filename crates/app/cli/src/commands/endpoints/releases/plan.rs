@@ -67,12 +67,16 @@ pub fn in_flags(args: &ReleaseArgs, error: CliError) -> CliError {
         ("release.objectives.max_p99_ratio_percent", "--max-p99-ratio"),
         ("release.objectives.max_first_token_p99_ms", "--max-first-token"),
     ]);
-    let about_release = error
-        .report
-        .field
-        .as_deref()
-        .is_some_and(|field| field.starts_with("release"));
+    let is_about = |part: &str| {
+        let field = error.report.field.as_deref();
+        field.is_some_and(|field| field.starts_with(part))
+    };
+    let (about_release, about_batching) = (is_about("release"), is_about("batching"));
     let mut error = flags.name(error);
+    if about_batching {
+        // The most rows are told of beside the rows that do not fit.
+        error.report.message = error.report.message.replace("batching.rows_max", "--batch-max");
+    }
     if about_release {
         // As it is typed here.
         error.report.message = error.report.message.replace("blue_green", "blue-green");
@@ -121,9 +125,9 @@ mod tests {
             said(
                 "deploy",
                 "batching.preferred",
-                "is 16 but must lie between 1 and 8"
+                "is 16, which no batch reaches: batching.rows_max is 8"
             ),
-            "--batch-prefer is 16 but must lie between 1 and 8"
+            "--batch-prefer is 16, which no batch reaches: --batch-max is 8"
         );
     }
 
