@@ -214,7 +214,7 @@ def test_a_home_within_the_project_is_not_uploaded(tmp_path: Path) -> None:
         (("deploy", "e", "--release", "canary", "--steps", "50,5"), "--steps must be percentages"),
         (("deploy", "e", "--batch-max", "0"), "'0' for '--batch-max"),
         (("deploy", "e", "--batch-delay", "1h"), "must lie between 0s and 10s"),
-        (("deploy", "e", "--batch-max", "8", "--batch-prefer", "16"), "--batch-prefer is 16 but must lie between 1 and 8"),
+        (("deploy", "e", "--batch-max", "8", "--batch-prefer", "16"), "--batch-prefer is 16, which no batch reaches: --batch-max is 8"),
         (("connect", "e", "--url", "nourl"), "--url 'nourl' must begin with http:// or https://"),
         (("connect", "e", "--url", "http://a", "--weight", "0"), "'0' for '--weight"),
     ],

@@ -187,6 +187,7 @@ pub struct TaskExit {
 pub struct Why {
     pub summary: String,
     pub position: Option<u32>,
+    pub starts_ms: Option<i64>,
     #[serde(default)]
     pub waiting_ms: u64,
 }
@@ -213,6 +214,7 @@ pub struct QueueItem {
     pub position: u32,
     pub job_id: String,
     pub name: String,
+    pub queue: String,
     pub reason: String,
     #[serde(default)]
     pub waiting_ms: u64,

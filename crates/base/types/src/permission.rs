@@ -35,6 +35,8 @@ named_enum!(
         JobsRead = "jobs.read",
         /// Cancel jobs.
         JobsWrite = "jobs.write",
+        /// Say which queues there are, and who may use how much.
+        QueuesManage = "queues.manage",
         /// Read experiments, tracking runs, metrics and artifacts.
         TrackingRead = "tracking.read",
         /// Log to tracking.
@@ -79,6 +81,7 @@ impl Permission {
             Self::DataWrite
             | Self::RunsWrite
             | Self::JobsWrite
+            | Self::QueuesManage
             | Self::TrackingWrite
             | Self::ModelsWrite
             | Self::ModelsPromote

@@ -54,6 +54,36 @@ pub enum JobsError {
         /// The limit.
         limit: u64,
     },
+    /// There is no such queue.
+    #[error("there is no queue '{queue}'")]
+    NoQueue {
+        /// What was asked for.
+        queue: String,
+        /// The one that it is most like.
+        nearest: Option<String>,
+    },
+    /// These cannot be the queues.
+    #[error("{field}: {reason}")]
+    InvalidQueues {
+        /// Which part of them.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Jobs wait or run in a queue that is to go.
+    #[error("queue '{queue}' cannot go: {jobs} of its jobs wait or run")]
+    QueueInUse {
+        /// The queue.
+        queue: String,
+        /// How many there are.
+        jobs: u64,
+    },
+    /// The stored queues cannot be read.
+    #[error("the queues are stored in a form that this version does not read: {reason}")]
+    BadQueues {
+        /// What is wrong.
+        reason: String,
+    },
     /// A stored job cannot be read.
     #[error("job {job} is stored in a form that this version does not read: {reason}")]
     BadRow {
@@ -95,6 +125,10 @@ impl Diagnose for JobsError {
             Self::InvalidSpec { .. } => "job_invalid",
             Self::TooLarge { .. } => "job_too_large",
             Self::QueueFull { .. } => "queue_full",
+            Self::NoQueue { .. } => "queue_not_found",
+            Self::InvalidQueues { .. } => "queues_invalid",
+            Self::QueueInUse { .. } => "queue_in_use",
+            Self::BadQueues { .. } => "queues_unreadable",
             Self::BadRow { .. } => "job_unreadable",
             Self::Checkpoint { .. } => "checkpoint_io_failed",
             Self::NoFreePort => "no_free_port",
@@ -107,10 +141,13 @@ impl Diagnose for JobsError {
     fn meaning(&self) -> Meaning {
         match self {
             Self::NotFound { .. } | Self::NoSuchRank { .. } => Meaning::NotFound,
-            Self::Ended { .. } => Meaning::Conflict,
-            Self::InvalidSpec { .. } | Self::TooLarge { .. } => Meaning::InvalidInput,
+            Self::Ended { .. } | Self::QueueInUse { .. } => Meaning::Conflict,
+            Self::InvalidSpec { .. }
+            | Self::TooLarge { .. }
+            | Self::NoQueue { .. }
+            | Self::InvalidQueues { .. } => Meaning::InvalidInput,
             Self::QueueFull { .. } => Meaning::ResourceExhausted,
-            Self::BadRow { .. } => Meaning::Internal,
+            Self::BadRow { .. } | Self::BadQueues { .. } => Meaning::Internal,
             Self::Checkpoint { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Meaning::StorageFull
             }
@@ -125,6 +162,8 @@ impl Diagnose for JobsError {
         match self {
             Self::InvalidSpec { field, .. } => Some((*field).to_owned()),
             Self::TooLarge { .. } => Some("resources".to_owned()),
+            Self::NoQueue { .. } => Some("queue".to_owned()),
+            Self::InvalidQueues { field, .. } => Some(field.clone()),
             _ => None,
         }
     }
@@ -135,6 +174,11 @@ impl Diagnose for JobsError {
             Self::TooLarge { .. } => {
                 Some("ask for less, use fewer workers, or run it on a larger machine".to_owned())
             }
+            Self::NoQueue { nearest, .. } => Some(match nearest {
+                Some(name) => format!("did you mean '{name}'?"),
+                None => "list queues with: corliss admin queues show".to_owned(),
+            }),
+            Self::QueueInUse { .. } => Some("wait until they have ended, or cancel them".to_owned()),
             Self::QueueFull { .. } => Some("wait until some of them have run".to_owned()),
             Self::Store(error) => error.hint(),
             Self::Executor(error) => error.hint(),

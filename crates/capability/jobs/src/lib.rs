@@ -1,8 +1,8 @@
-//! Jobs: gangs of tasks in one queue, from submission to their end.
+//! Jobs: gangs of tasks in queues, from submission to their end.
 //!
 //! A job is one attempt. Who wants another submits another job; this crate never retries. It is submitted
-//! under the caller's key, waits first in first out, starts whole or not at all, and ends with a class that
-//! tells whether the program or the machine was at fault.
+//! under the caller's key, waits in its queue for its turn, starts whole or not at all, and ends with a class
+//! that tells whether the program or the machine was at fault, or whether it made room for another.
 //!
 //! Invariants:
 //! - One key, one job, however often it is submitted.
@@ -16,6 +16,8 @@ mod config;
 mod error;
 pub mod http;
 mod launch;
+mod live;
+mod queues;
 mod reconcile;
 mod service;
 mod store;
@@ -25,11 +27,13 @@ mod view;
 
 pub use config::JobsConfig;
 pub use error::JobsError;
+pub use queues::{Amounts, Preempt, QueueSettings, QueueSpec};
 pub use service::{
-    JobChanged, JobFilter, JobPage, Jobs, LogRequest, LogSlice, QueueItem, QueueView, Why, WhyReason,
+    Affected, Effect, JobChanged, JobFilter, JobPage, Jobs, LogRequest, LogSlice, QueueItem, QueueUsage,
+    QueueView, QueuesView, Why, WhyReason,
 };
 pub use store::MIGRATIONS;
 pub use types::{
-    CheckpointSpec, Command, ExitClass, Job, JobKind, JobSpec, JobState, LaunchFacts, Launcher, StopCause,
-    Task, TaskPhase,
+    CheckpointSpec, Command, DEFAULT_QUEUE, ExitClass, Job, JobKind, JobSpec, JobState, LaunchFacts,
+    Launcher, StopCause, Task, TaskPhase, Terms,
 };

@@ -2,6 +2,7 @@
 
 use corliss_diagnostics::counted;
 use corliss_executor::{ExitKind, LimitEnforcement, TaskExit};
+use corliss_policy_scheduling::queues::{Dimension, OverQuota};
 use corliss_policy_scheduling::{Never, Resource, Shortage};
 use corliss_types::{Resources, amount};
 
@@ -54,7 +55,75 @@ pub(crate) fn never(reason: &Never) -> String {
         Never::TooLarge { shortages } => larger_than_machine(shortages),
         Never::NoPlace => "no machine has room for one of its workers".to_owned(),
         Never::NoQueue { queue } => format!("there is no queue '{queue}'"),
-        Never::Quota { .. } => "it needs more than its queue may ever use".to_owned(),
+        Never::Quota { over } => match over {
+            OverQuota::Queue {
+                dimension,
+                wanted,
+                available,
+                ..
+            } => format!(
+                "it needs {} and its queue may use {} at most",
+                of(*dimension, *wanted),
+                of(*dimension, *available)
+            ),
+            OverQuota::User {
+                queue,
+                dimension,
+                wanted,
+                most,
+            } => format!(
+                "it needs {} and queue '{queue}' lets each user hold {} at most",
+                of(*dimension, *wanted),
+                of(*dimension, *most)
+            ),
+        },
+    }
+}
+
+/// "queue 'research' may use 2 more accelerators, and it needs 4"
+pub(crate) fn over_quota(queue: &str, over: &OverQuota) -> String {
+    match over {
+        OverQuota::Queue {
+            dimension,
+            wanted,
+            available,
+            quota,
+        } if *available <= 0 => format!(
+            "queue '{queue}' uses all that it may, of a quota of {}, and it needs {}",
+            of(*dimension, *quota),
+            of(*dimension, *wanted)
+        ),
+        OverQuota::Queue {
+            dimension,
+            wanted,
+            available,
+            quota,
+        } => format!(
+            "queue '{queue}', whose quota is {}, may use {} more now, and it needs {}",
+            of(*dimension, *quota),
+            of(*dimension, *available),
+            of(*dimension, *wanted)
+        ),
+        OverQuota::User {
+            queue,
+            dimension,
+            wanted,
+            most,
+        } => format!(
+            "with it its user would hold {}, and queue '{queue}' lets each hold {} at most",
+            of(*dimension, *wanted),
+            of(*dimension, *most)
+        ),
+    }
+}
+
+/// What a quota is of, in words.
+fn of(dimension: Dimension, value: i64) -> String {
+    let value = u64::try_from(value).unwrap_or(0);
+    match dimension {
+        Dimension::Cpu => amount(Resource::CpuMilli, value),
+        Dimension::Memory => amount(Resource::MemoryBytes, value),
+        Dimension::Accelerators | Dimension::Model(_) => amount(Resource::Accelerators, value / 1_000),
     }
 }
 

@@ -41,6 +41,53 @@ pub struct JobSpec {
     pub checkpoint: Option<CheckpointSpec>,
     /// Most bytes of log kept for each worker.
     pub log_limit_bytes: u64,
+    /// How it stands in the queue.
+    #[serde(default)]
+    pub terms: Terms,
+}
+
+/// The queue of a job that names none; it is always there.
+pub const DEFAULT_QUEUE: &str = "default";
+
+/// How a job stands in the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Terms {
+    /// The queue that it waits in.
+    pub queue: String,
+    /// Whose it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// Higher goes first, within the queue.
+    #[serde(default)]
+    pub priority: i32,
+    /// Whether it may be stopped for another, and submitted again then; without it, as its queue says. A service may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_preemptible: Option<bool>,
+    /// Since when it counts as waiting, where that is before its submission: when the attempt was submitted that it
+    /// goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// How long its earlier attempts ran that made room for others, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_ms: Option<u64>,
+    /// How long it is expected to run in all, in milliseconds; without it, its time-out counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_ms: Option<u64>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            queue: DEFAULT_QUEUE.to_owned(),
+            user: String::new(),
+            priority: 0,
+            is_preemptible: None,
+            since: None,
+            served_ms: None,
+            expected_ms: None,
+        }
+    }
 }
 
 /// Whether a job is meant to end.
@@ -152,6 +199,8 @@ stored_enum!(
         Infrastructure = "infrastructure",
         /// The program: its exit code, its crash, its memory, its time.
         User = "user",
+        /// Nobody: it was stopped to make room for another, and goes on when it is submitted again.
+        Preempted = "preempted",
     }
 );
 
@@ -166,6 +215,8 @@ stored_enum!(
         Interrupt = "interrupt",
         /// A task could not be started, or what it started is of no use.
         StartFailed = "start_failed",
+        /// Another job gets what it holds.
+        Preempted = "preempted",
     }
 );
 

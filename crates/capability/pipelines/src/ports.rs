@@ -13,7 +13,7 @@ use corliss_types::{
 };
 use tokio::sync::broadcast;
 
-use crate::project_file::Launcher;
+use crate::project_file::{Launcher, Queueing, Site};
 
 /// One attempt of one step of one run: the key under which everything of it is done once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,6 +123,10 @@ pub struct JobRequest {
     pub checkpoint: Option<CheckpointFolder>,
     /// Longest time the attempt may run.
     pub timeout_ms: Option<u64>,
+    /// How it stands in the queue.
+    pub queueing: Queueing,
+    /// Whose it is: who submitted the run.
+    pub user: String,
 }
 
 /// How far a job is.
@@ -174,8 +178,8 @@ pub struct JobChange {
 /// Runs attempts.
 #[async_trait]
 pub trait JobsPort: Send + Sync {
-    /// All that the machine has: what no step may ask beyond.
-    async fn total(&self) -> Result<Resources, PortError>;
+    /// What the machine has, beyond which no step may ask, and which queues there are.
+    async fn site(&self) -> Result<Site, PortError>;
     /// Submits a job; the same key again answers the same job.
     async fn submit(&self, request: JobRequest) -> Result<JobId, PortError>;
     /// The job that was submitted under this key, if one was.

@@ -4,9 +4,16 @@
 
 use std::path::Path;
 
-use corliss_pipelines::project_file::{self, Launcher, Problem};
+use corliss_pipelines::project_file::{self, Launcher, Problem, Site};
 use corliss_types::Resources;
 use proptest::prelude::*;
+
+fn site() -> Site {
+    Site {
+        total: MACHINE,
+        queues: vec!["default".to_owned(), "research".to_owned()],
+    }
+}
 
 const MACHINE: Resources = Resources {
     cpu_milli: 2_000,
@@ -51,7 +58,7 @@ fn every_problem_of_a_bad_file_is_told_at_once() {
     let bad = files("bad_");
     assert!(bad.len() >= 8);
     for (name, text) in bad {
-        let problems = project_file::parse(&text, Some(MACHINE)).unwrap_err();
+        let problems = project_file::parse(&text, Some(&site())).unwrap_err();
         insta::assert_snapshot!(name, listing(&problems));
     }
 }
@@ -59,7 +66,7 @@ fn every_problem_of_a_bad_file_is_told_at_once() {
 #[test]
 fn the_digits_file_reads_as_meant() {
     let (_, text) = files("digits").pop().unwrap();
-    let file = project_file::parse(&text, Some(MACHINE)).unwrap();
+    let file = project_file::parse(&text, Some(&site())).unwrap();
     assert_eq!(file.order, [0, 1, 2]);
     let train = &file.steps[1];
     assert_eq!(train.launcher, Some(Launcher::Torchrun));
@@ -312,12 +319,12 @@ proptest! {
 
     #[test]
     fn no_text_makes_it_panic(text in any::<String>()) {
-        let _ = project_file::parse(&text, Some(MACHINE));
+        let _ = project_file::parse(&text, Some(&site()));
     }
 
     #[test]
     fn nothing_like_yaml_makes_it_panic(text in near_yaml()) {
-        if let Err(problems) = project_file::parse(&text, Some(MACHINE)) {
+        if let Err(problems) = project_file::parse(&text, Some(&site())) {
             prop_assert!(!problems.is_empty());
             let lines = u32::try_from(text.split(['\n', '\r']).count()).unwrap();
             for problem in problems {
@@ -357,4 +364,53 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn how_a_step_queues_is_read_and_held_to_the_queues_there_are() {
+    let text = "project: p\nqueue: research\nsteps:\n  a: {run: x}\n  b: {run: y, queue: default, priority: -5, \
+                preemptible: true, expected: 20m}\n";
+    let file = project_file::parse(text, Some(&site())).unwrap();
+    assert_eq!(file.steps[0].queueing.queue.as_deref(), Some("research"));
+    assert_eq!(
+        (
+            file.steps[0].queueing.priority,
+            file.steps[0].queueing.preemptible
+        ),
+        (0, None)
+    );
+    let told = &file.steps[1].queueing;
+    assert_eq!(
+        (
+            told.queue.as_deref(),
+            told.priority,
+            told.preemptible,
+            told.expected_ms
+        ),
+        (Some("default"), -5, Some(true), Some(1_200_000))
+    );
+    let wrong =
+        "project: p\nqueue: reserch\nsteps:\n  a: {run: x, queue: nowhere, priority: 2000, expected: soon}\n";
+    let problems = project_file::parse(wrong, Some(&site())).unwrap_err();
+    let told: Vec<(&str, &str)> = problems
+        .iter()
+        .map(|one| (one.field.as_str(), one.message.as_str()))
+        .collect();
+    assert_eq!(told[0], ("queue", "there is no queue 'reserch'"));
+    assert!(
+        problems[0].hint.as_deref().unwrap().contains("'research'"),
+        "{problems:?}"
+    );
+    assert!(
+        told.contains(&("steps.a.queue", "there is no queue 'nowhere'")),
+        "{told:?}"
+    );
+    assert!(
+        told.contains(&(
+            "steps.a.priority",
+            "2000 is not a whole number from -1000 to 1000"
+        )),
+        "{told:?}"
+    );
+    assert!(told.iter().any(|one| one.0 == "steps.a.expected"), "{told:?}");
 }

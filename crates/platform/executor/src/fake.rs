@@ -153,17 +153,17 @@ impl Executor for FakeExecutor {
     async fn stop(&self, task: &TaskRef, grace_ms: u64) -> Result<(), ExecutorError> {
         let mut tasks = self.shared.tasks();
         let entry = tasks.entry(task.dir.clone()).or_default();
-        entry.stop_grace_ms = Some(
-            entry
-                .stop_grace_ms
-                .map_or(grace_ms, |earlier| earlier.min(grace_ms)),
-        );
+        let earlier = entry.stop_grace_ms;
+        entry.stop_grace_ms = Some(earlier.map_or(grace_ms, |earlier| earlier.min(grace_ms)));
+        let is_new = entry.stop_grace_ms != earlier;
         if entry.state == TaskState::NotStarted {
             entry.state = TaskState::Exited(TaskExit::of(ExitKind::Cancelled, self.shared.now_ms()));
         }
         entry.stop.notify_one();
         drop(tasks);
-        self.shared.changes.send_modify(|count| *count += 1);
+        if is_new {
+            self.shared.changes.send_modify(|count| *count += 1);
+        }
         Ok(())
     }
 

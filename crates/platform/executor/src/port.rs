@@ -24,7 +24,8 @@ pub trait Executor: Send + Sync {
     async fn inspect(&self, task: &TaskRef) -> Result<TaskState, ExecutorError>;
 
     /// Asks the task to end: SIGTERM, then SIGKILL after `grace_ms`. A task that was never started becomes
-    /// cancelled and will never start. Returns once the request is recorded, not when the task has ended.
+    /// cancelled and will never start. Returns once the request is recorded, not when the task has ended. Asking again
+    /// is harmless, and counts as a change only if the grace is shorter.
     ///
     /// # Errors
     /// The request cannot be recorded.

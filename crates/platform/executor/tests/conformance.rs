@@ -86,7 +86,14 @@ async fn a_task_that_ignores_sigterm_is_killed_after_its_grace() {
         let spec = spec(root, "trap '' TERM; echo deaf; sleep 600; sleep 600; exit 0");
         executor.start(&spec).await.unwrap();
         common::until("the trap is set", || log_texts(&spec.task()) == ["deaf"]).await;
+        executor.stop(&spec.task(), 20_000).await.unwrap();
+        // Who asks again at every change must come to rest.
+        let mut changes = executor.changes();
+        changes.mark_unchanged();
+        executor.stop(&spec.task(), 20_000).await.unwrap();
+        assert!(!changes.has_changed().unwrap(), "nothing is new");
         executor.stop(&spec.task(), 300).await.unwrap();
+        assert!(changes.has_changed().unwrap(), "the grace is shorter");
         assert_eq!(ended(executor, &spec.task()).await.kind, ExitKind::Cancelled);
     })
     .await;

@@ -64,9 +64,10 @@ const fn least_person(permission: Permission) -> Role {
             Role::MlEngineer
         }
         // Who may set an alias must not be able to end what guards it.
-        Permission::ModelsProtect | Permission::ModelsDeployUnsafe | Permission::SystemAdmin => {
-            Role::PlatformAdmin
-        }
+        Permission::QueuesManage
+        | Permission::ModelsProtect
+        | Permission::ModelsDeployUnsafe
+        | Permission::SystemAdmin => Role::PlatformAdmin,
     }
 }
 
@@ -83,6 +84,7 @@ const fn workload(permission: Permission) -> bool {
         | Permission::RunsWrite
         | Permission::JobsRead
         | Permission::JobsWrite
+        | Permission::QueuesManage
         | Permission::ModelsWrite
         | Permission::ModelsPromote
         | Permission::ModelsApprove

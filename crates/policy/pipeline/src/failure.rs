@@ -11,6 +11,8 @@ pub enum FailureClass {
     Infrastructure,
     /// The step's own: it would most likely fail again.
     User,
+    /// Nobody's: it made room for another. No budget is taken from.
+    Preempted,
 }
 
 impl FailureClass {
@@ -20,13 +22,14 @@ impl FailureClass {
         match self {
             Self::Infrastructure => "infrastructure",
             Self::User => "user",
+            Self::Preempted => "preempted",
         }
     }
 
     /// The class of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Infrastructure, Self::User]
+        [Self::Infrastructure, Self::User, Self::Preempted]
             .into_iter()
             .find(|class| class.as_str() == name)
     }
@@ -45,6 +48,8 @@ pub enum Ending {
     TimedOut,
     /// It, or its shim, is gone without a trace of why.
     Lost,
+    /// It was stopped to make room for another.
+    Preempted,
 }
 
 /// Whose fault an ending is.
@@ -55,6 +60,7 @@ pub enum Ending {
 #[must_use]
 pub const fn classify(ending: Ending) -> FailureClass {
     match ending {
+        Ending::Preempted => FailureClass::Preempted,
         Ending::Lost => FailureClass::Infrastructure,
         Ending::Signaled(signal) if is_outside(signal) => FailureClass::Infrastructure,
         Ending::Exited(code) if code > 128 && is_outside(code - 128) => FailureClass::Infrastructure,
@@ -81,6 +87,8 @@ const fn is_outside(signal: i32) -> bool {
 pub fn retry_delay(class: FailureClass, nth: u32) -> DurationMs {
     const LONGEST: DurationMs = DurationMs(60_000);
     let doublings = match class {
+        // It waits in the queue for its turn.
+        FailureClass::Preempted => return DurationMs(0),
         FailureClass::Infrastructure if nth <= 1 => return DurationMs(0),
         FailureClass::Infrastructure => nth - 2,
         FailureClass::User => nth.saturating_sub(1),
@@ -128,5 +136,6 @@ mod tests {
             [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]
         );
         assert_eq!(retry_delay(FailureClass::User, u32::MAX).0, 60_000);
+        assert_eq!(retry_delay(FailureClass::Preempted, 9).0, 0);
     }
 }

@@ -46,12 +46,13 @@ pub struct RetryBudget {
 }
 
 impl RetryBudget {
-    /// The count of a class.
+    /// The count of a class. Who made room for others is tried again however often that was.
     #[must_use]
     pub const fn of(&self, class: FailureClass) -> u32 {
         match class {
             FailureClass::Infrastructure => self.infrastructure,
             FailureClass::User => self.user,
+            FailureClass::Preempted => u32::MAX,
         }
     }
 
@@ -60,6 +61,7 @@ impl RetryBudget {
         match class {
             FailureClass::Infrastructure => self.infrastructure = self.infrastructure.saturating_add(1),
             FailureClass::User => self.user = self.user.saturating_add(1),
+            FailureClass::Preempted => {}
         }
     }
 }

@@ -16,5 +16,5 @@ mod view;
 
 pub use decide::decide;
 pub use plan::{Never, Plan, Preemption, Refusal, Resource, Right, Shortage, Start, Wait};
-pub use scheduler::{Event, Scheduler};
+pub use scheduler::{Event, Forecast, Scheduler};
 pub use view::{Gang, Past, Promised, Rate, Rules, Running, View};

@@ -3,9 +3,10 @@
 use std::fmt;
 
 /// What decides who goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Order {
     /// First come, first served, and nobody overtakes.
+    #[default]
     Fifo,
     /// The shortest first, among those that wait; what runs goes on.
     Sjf,

@@ -21,6 +21,17 @@ pub struct Plan {
     pub wake_at: Option<Timestamp>,
 }
 
+impl Plan {
+    /// Whether there is nothing to be done.
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        self.starts.is_empty()
+            && self.preemptions.is_empty()
+            && self.promises.is_empty()
+            && self.refusals.is_empty()
+    }
+}
+
 /// A gang and its places.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {

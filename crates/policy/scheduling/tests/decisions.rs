@@ -496,3 +496,29 @@ fn the_least_served_takes_the_place_of_who_has_had_most() {
     las.queued[0].served_ms = 900;
     assert_eq!(decided(&las).0.preemptions, [], "about as much");
 }
+
+#[test]
+fn when_a_gang_starts_is_known_where_it_is_known_how_long_the_others_run() {
+    let lasting = |number, seconds: u64| Gang {
+        run_ms: Some(seconds * 1_000),
+        ..gang(number, 1, 3)
+    };
+    let view = strict(view(
+        vec![node(4)],
+        vec![runs(lasting(1, 60), &[(0, &[0, 1, 2])])],
+        vec![lasting(2, 30), lasting(3, 10), gang(4, 1, 3), lasting(5, 1)],
+    ));
+    let (_, scheduler) = decided(&view);
+    let start = |number| {
+        scheduler
+            .forecast(&job(number))
+            .map(|told| (told.at.since(view.now).0, told.after))
+    };
+    assert_eq!(scheduler.forecast(&job(1)), None, "it runs");
+    let since = view.running[0].since;
+    let left = since.since(view.now).0 + 60_000 - view.now.since(since).0;
+    assert_eq!(start(2), Some((left, Some(job(1)))));
+    assert_eq!(start(3), Some((left + 30_000, Some(job(2)))));
+    assert_eq!(start(4), Some((left + 40_000, Some(job(3)))));
+    assert_eq!(start(5), None, "nobody knows how long the one before it runs");
+}

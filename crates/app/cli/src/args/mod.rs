@@ -7,6 +7,7 @@ mod experiments;
 mod hooks;
 mod limits;
 mod models;
+mod queues;
 mod releases;
 mod simulate;
 
@@ -52,6 +53,7 @@ pub use experiments::{ExperimentsCommand, ImportFrom, ImportMlflowArgs, ImportTe
 pub use hooks::{AddHookArgs, HookArgs, HooksCommand, SetHookArgs, WhichHook};
 pub use limits::{LimitsCommand, SetLimitsArgs};
 pub use models::{MAX_EVENTS, ModelsCommand, VersionArgs};
+pub use queues::QueuesCommand;
 pub use releases::{DeployArgs, ReleaseArgs, ReleasesArgs};
 pub use simulate::{Recorded, Recording, SimulateArgs};
 
@@ -323,6 +325,12 @@ pub enum AdminCommand {
         after_help = "Examples:\n  corliss admin limits set ana --requests-per-minute 60 --at-once 4\n  corliss admin limits list\n  corliss admin limits show"
     )]
     Limits(LimitsCommand),
+    /// Say which queues jobs wait in, what each may use, and whose places its jobs may take
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  corliss admin queues show\n  corliss admin queues apply queues.json --dry-run\n  corliss admin queues apply queues.json"
+    )]
+    Queues(QueuesCommand),
 }
 
 /// `corliss admin keys …`

@@ -24,10 +24,11 @@ pub fn run(context: &Context) -> CliResult {
         }
         running.print("Nothing runs.");
         output::say("");
-        let mut waiting = Table::new(&["place", "waiting", "name", "for", "because"]);
+        let mut waiting = Table::new(&["queue", "place", "waiting", "name", "for", "because"]);
         for item in queue.items {
             let waited = units::duration(item.waiting_ms);
             waiting.row([
+                item.queue,
                 item.position.to_string(),
                 item.job_id,
                 item.name,

@@ -32,6 +32,15 @@ pub fn run(context: &Context, args: &WhyArgs) -> CliResult {
                 units::duration(why.waiting_ms)
             ));
         }
+        if let Some(starts_ms) = why.starts_ms {
+            output::say(&format!(
+                "It starts {} if the jobs before it run as long as was said.",
+                match starts_ms.saturating_sub(units::now_ms()) {
+                    ..=0 => "at once".to_owned(),
+                    _ => units::until(starts_ms),
+                }
+            ));
+        }
     })
 }
 

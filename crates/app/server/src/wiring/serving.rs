@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use corliss_data::{DataService, Edge, NodeKind, NodeRef, Relation};
 use corliss_diagnostics::{Diagnose, Meaning};
-use corliss_jobs::{Command, JobKind, JobSpec, JobState, Jobs, Launcher, StopCause};
+use corliss_jobs::{Command, JobKind, JobSpec, JobState, Jobs, Launcher, StopCause, Terms};
 use corliss_registry::{Deployed, Registry};
 use corliss_serving::{
     DeployedModel, Lineage, ModelResolver, Order, PortError, ReplicaJob, ReplicaJobState, ReplicaJobs,
@@ -140,6 +140,7 @@ impl ReplicaJobs for Replicas {
             grace_ms: GRACE_MS,
             checkpoint: None,
             log_limit_bytes: LOG_LIMIT_BYTES,
+            terms: Terms::default(),
         };
         let key = format!("replica/{}", job.replica);
         self.jobs

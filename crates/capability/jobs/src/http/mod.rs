@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use corliss_http::{ApiError, Dialect, Json, List, Path, Query, Routes};
 use corliss_types::{Access, JobId, Permission};
 use http::Method;
 
-use crate::{JobState, Jobs, JobsError, Why};
-use query::{ListQuery, LogsQuery};
+use crate::{Effect, JobState, Jobs, JobsError, QueueSettings, QueuesView, Why};
+use query::{ListQuery, LogsQuery, SetQueues};
 use views::{JobView, LogsView, QueueAnswer};
 
 type Shared = State<Arc<Jobs>>;
@@ -24,6 +24,7 @@ type Shared = State<Arc<Jobs>>;
 pub fn routes(jobs: &Arc<Jobs>) -> Routes {
     let read = Access::Requires(Permission::JobsRead);
     let write = Access::Requires(Permission::JobsWrite);
+    let manage = Access::Requires(Permission::QueuesManage);
     let native = Dialect::Native;
     let state = |router: axum::routing::MethodRouter<Arc<Jobs>>| router.with_state(jobs.clone());
     Routes::new()
@@ -52,6 +53,14 @@ pub fn routes(jobs: &Arc<Jobs>) -> Routes {
         )
         .streaming()
         .route(Method::GET, "/api/v1/queue", read, native, state(get(queue)))
+        .route(Method::GET, "/api/v1/queues", read, native, state(get(queues)))
+        .route(
+            Method::PUT,
+            "/api/v1/queues",
+            manage,
+            native,
+            state(put(set_queues)),
+        )
 }
 
 /// An id that cannot be one names no job.
@@ -93,6 +102,23 @@ async fn cancel(State(jobs): Shared, Path(text): Path<String>) -> Result<Json<Jo
 async fn queue(State(jobs): Shared) -> Result<Json<QueueAnswer>, ApiError> {
     let view = jobs.queue().await?;
     Ok(Json(QueueAnswer::of(&view, &jobs.inventory)))
+}
+
+async fn queues(State(jobs): Shared) -> Result<Json<QueuesView>, ApiError> {
+    Ok(Json(jobs.queues().await?))
+}
+
+/// Answers what the change does at once; with `dry_run`, what it would do.
+async fn set_queues(
+    State(jobs): Shared,
+    Query(query): Query<SetQueues>,
+    Json(settings): Json<QueueSettings>,
+) -> Result<Json<Effect>, ApiError> {
+    let effect = jobs.preview_queues(settings.clone()).await?;
+    if !query.dry_run {
+        jobs.set_queues(settings).await?;
+    }
+    Ok(Json(effect))
 }
 
 async fn logs(

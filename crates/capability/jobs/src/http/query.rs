@@ -99,3 +99,12 @@ impl LogsQuery {
         })
     }
 }
+
+/// `PUT /api/v1/queues`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SetQueues {
+    /// Whether nothing is to be changed.
+    #[serde(default)]
+    pub dry_run: bool,
+}

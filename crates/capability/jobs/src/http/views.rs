@@ -25,6 +25,11 @@ pub(super) struct JobView {
     class: Option<ExitClass>,
     workers: u32,
     resources_per_worker: Resources,
+    queue: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    user: String,
+    priority: i32,
+    preemptible: bool,
     attempt: u32,
     /// The checkpoint that its tasks were told to go on from.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +77,10 @@ impl JobView {
             class: job.class,
             workers: job.spec.workers,
             resources_per_worker: job.spec.resources,
+            queue: job.spec.terms.queue.clone(),
+            user: job.spec.terms.user.clone(),
+            priority: job.spec.terms.priority,
+            preemptible: job.spec.terms.is_preemptible.unwrap_or(false),
             attempt: job.spec.attempt,
             // The name says which; where it lies is nobody's business but the task's.
             resumed_from: resumed_from
@@ -104,6 +113,7 @@ struct InventoryView {
 
 #[derive(Debug, Serialize)]
 struct QueueItemView {
+    queue: String,
     position: u32,
     job_id: String,
     name: String,
@@ -118,6 +128,7 @@ struct QueueItemView {
 impl QueueAnswer {
     pub(super) fn of(view: &QueueView, inventory: &Inventory) -> Self {
         let items = view.waiting.iter().map(|item| QueueItemView {
+            queue: item.job.spec.terms.queue.clone(),
             position: item.position,
             job_id: item.job.id.to_string(),
             name: item.job.spec.name.clone(),

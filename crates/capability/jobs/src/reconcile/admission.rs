@@ -1,21 +1,20 @@
-//! Admission: shows the queue to the policy and records which gangs start.
+//! Admission: tells the scheduler what has happened, and records what it decides: which gangs start, which make room.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use corliss_policy_scheduling::{Plan, decide, invariants};
+use corliss_policy_scheduling::{Plan, Refusal, Start};
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler};
-use corliss_types::{JobId, TaskId, Timestamp};
+use corliss_types::{TaskId, Timestamp};
 
-use crate::service::Jobs;
+use crate::live::{Live, News};
+use crate::service::{Jobs, blocking};
 use crate::{ExitClass, JobState, JobsError, store, text, view};
 
-/// Only the head of the queue can start, so only the head is read; if all of it starts, the next head is.
-const HEAD: u32 = 128;
-/// Heads of one round; more wait for the next, which follows at once.
-const HEADS_MAX: usize = 64;
+/// Rounds without a pause; more follow at once, after others had their turn.
+const ROUNDS_MAX: usize = 64;
 
 pub(crate) struct Admission(pub Arc<Jobs>);
 
@@ -27,97 +26,166 @@ impl Reconciler for Admission {
 
     async fn reconcile(&self) -> Result<Outcome, BoxedDiagnose> {
         let mut started = 0;
-        for _ in 0..HEADS_MAX {
+        for _ in 0..ROUNDS_MAX {
             if self.0.closed.load(Ordering::SeqCst) {
                 return Ok(Outcome::done("closed: the server goes down"));
             }
-            let (plan, read) = self.head().await?;
-            started += plan.starts.len();
-            let wait = read - plan.starts.len() - plan.refusals.len();
-            if wait > 0 || read < HEAD as usize {
-                return Ok(Outcome::done(format!("{started} admitted, {wait} wait")));
+            let round = self.round().await?;
+            started += round.started;
+            if !round.again {
+                let told = format!("{started} admitted");
+                let now = self.0.sources.clock.now();
+                return Ok(match round.wake_at {
+                    Some(at) => Outcome::again_after(told, Duration::from_millis(at.since(now).0)),
+                    None => Outcome::done(told),
+                });
             }
         }
         Ok(Outcome::again_after(
             format!("{started} admitted"),
-            std::time::Duration::ZERO,
+            Duration::ZERO,
         ))
     }
 }
 
+/// What came of one decision.
+struct Round {
+    started: usize,
+    /// Whether there is more to be decided at once.
+    again: bool,
+    wake_at: Option<Timestamp>,
+}
+
+/// What is recorded of a plan.
+struct Records {
+    admissions: Vec<store::Admission>,
+    promises: Vec<(Start, i64, store::Promise)>,
+    preemptions: Vec<(corliss_policy_scheduling::Preemption, i64)>,
+    refusals: Vec<store::JobChange>,
+}
+
 impl Admission {
-    /// Decides for the head of the queue and records it; answers the plan and how many jobs it saw.
-    async fn head(&self) -> Result<(Plan, usize), JobsError> {
+    async fn round(&self) -> Result<Round, JobsError> {
         let jobs = &self.0;
-        let (queued, holders) = jobs
-            .store
-            .read(|tx| Ok::<_, JobsError>((store::queued_gangs(tx, HEAD)?, store::holders(tx)?)))
-            .await?;
-        let read = queued.len();
-        let generations: BTreeMap<JobId, i64> = queued
-            .iter()
-            .map(|(gang, generation)| (gang.job.clone(), *generation))
-            .collect();
-        let queued = queued.into_iter().map(|(gang, _)| gang).collect();
-        let view = view::view(&jobs.inventory, jobs.sources.clock.now(), holders, queued);
-        let plan = decide(&view);
-        debug_assert_eq!(invariants::check(&view, &plan), None);
-        if !plan.starts.is_empty() || !plan.refusals.is_empty() {
-            self.apply(&plan, &generations).await?;
+        // Whatever ends this early leaves none, so that the next round makes one anew.
+        let mut place = jobs.live.lock().await;
+        let before = place.take();
+        let (generation, now) = (
+            before.as_ref().map(Live::queues_generation),
+            jobs.sources.clock.now(),
+        );
+        let news = jobs.store.read(move |tx| News::read(tx, generation, now)).await?;
+        let (seen, is_cut) = (news.seen(), news.is_cut());
+        let inventory = jobs.inventory.clone();
+        let decided = blocking(move || {
+            let live = Live::told(before, &news, &inventory, now);
+            Ok(live.map(|mut live| {
+                let plan = live.decide(&news, &inventory, now);
+                (live, plan)
+            }))
+        });
+        let Some((mut live, plan)) = decided.await? else {
+            return Ok(Round::again());
+        };
+        if !seen.is_empty() || !plan.is_nothing() {
+            let records = self.records(&live, &plan, now);
+            let is_applied = jobs
+                .store
+                .write(move |tx| {
+                    store::forget_changes(tx, &seen)?;
+                    records.apply(tx, now)
+                })
+                .await?;
+            if !plan.is_nothing() {
+                jobs.lifecycle.signal();
+                jobs.signal_changed(None);
+            }
+            if !is_applied {
+                return Ok(Round::again());
+            }
         }
-        Ok((plan, read))
+        live.carried_out(&plan);
+        *place = Some(live);
+        Ok(Round {
+            started: plan.starts.len(),
+            again: is_cut,
+            wake_at: plan.wake_at,
+        })
     }
 
-    async fn apply(&self, plan: &Plan, generations: &BTreeMap<JobId, i64>) -> Result<(), JobsError> {
+    fn records(&self, live: &Live, plan: &Plan, now: Timestamp) -> Records {
         let jobs = &self.0;
-        let now = jobs.sources.clock.now();
-        let admissions: Vec<store::Admission> = plan
-            .starts
-            .iter()
-            .map(|start| store::Admission {
-                job: start.job.clone(),
-                generation: generations.get(&start.job).copied().unwrap_or(0),
-                placement: view::placement(&jobs.inventory, &start.spots),
-                boot_id: jobs.boot_id.clone(),
-                tasks: start
-                    .spots
-                    .iter()
-                    .map(|_| TaskId::new(jobs.sources.id_seed()))
-                    .collect(),
-            })
-            .collect();
-        let refusals: Vec<store::JobChange> = plan
-            .refusals
-            .iter()
-            .map(|refusal| refused(refusal, generations, now))
-            .collect();
-        jobs.store
-            .write(move |tx| {
-                // One that was cancelled since it was read stays as it is.
-                for admission in &admissions {
-                    store::admit(tx, admission, now)?;
-                }
-                for refusal in &refusals {
-                    store::apply(tx, refusal)?;
-                }
-                Ok::<_, JobsError>(())
-            })
-            .await?;
-        jobs.lifecycle.signal();
-        jobs.signal_changed(None);
-        Ok(())
+        let placement = |start: &Start| view::placement(&jobs.inventory, &start.spots);
+        let admissions = plan.starts.iter().map(|start| store::Admission {
+            job: start.job.clone(),
+            generation: live.generation(&start.job),
+            placement: placement(start),
+            boot_id: jobs.boot_id.clone(),
+            tasks: start
+                .spots
+                .iter()
+                .map(|_| TaskId::new(jobs.sources.id_seed()))
+                .collect(),
+        });
+        let promises = plan.promises.iter().map(|start| {
+            let promise = store::Promise {
+                placement: placement(start),
+            };
+            (start.clone(), live.generation(&start.job), promise)
+        });
+        let preemptions = plan.preemptions.iter();
+        let refusals = plan.refusals.iter();
+        Records {
+            admissions: admissions.collect(),
+            promises: promises.collect(),
+            preemptions: preemptions
+                .map(|stopped| (stopped.clone(), live.generation(&stopped.job)))
+                .collect(),
+            refusals: refusals
+                .map(|refusal| refused(refusal, live.generation(&refusal.job), now))
+                .collect(),
+        }
     }
 }
 
-/// Checked at submission too; here it means that the machine has become smaller since.
-fn refused(
-    refusal: &corliss_policy_scheduling::Refusal,
-    generations: &BTreeMap<JobId, i64>,
-    now: Timestamp,
-) -> store::JobChange {
+impl Round {
+    const fn again() -> Self {
+        Self {
+            started: 0,
+            again: true,
+            wake_at: None,
+        }
+    }
+}
+
+impl Records {
+    /// Records each part whose job is as it was; whether all were.
+    fn apply(&self, tx: &mut dyn corliss_metastore::Tx, now: Timestamp) -> Result<bool, JobsError> {
+        let mut is_applied = true;
+        for admission in &self.admissions {
+            is_applied &= store::admit(tx, admission, now)?;
+        }
+        for (start, generation, promise) in &self.promises {
+            is_applied &= store::promise(tx, &start.job, *generation, promise)?;
+        }
+        for (stopped, generation) in &self.preemptions {
+            let for_whom = store::by_id(tx, &stopped.for_job)?;
+            let name = for_whom.map_or_else(String::new, |job| format!("'{}' ", job.spec.name));
+            let reason = format!("it was stopped to make room for {name}({})", stopped.for_job);
+            is_applied &= store::preempt(tx, &stopped.job, *generation, &reason)?;
+        }
+        for refusal in &self.refusals {
+            is_applied &= store::apply(tx, refusal)?;
+        }
+        Ok(is_applied)
+    }
+}
+
+/// Checked at submission too; here it means that the machine or its queue has become smaller since.
+fn refused(refusal: &Refusal, generation: i64, now: Timestamp) -> store::JobChange {
     store::JobChange {
         job: refusal.job.clone(),
-        generation: generations.get(&refusal.job).copied().unwrap_or(0),
+        generation,
         state: JobState::Failed,
         reason: Some(format!(
             "it can never start here: {}",

@@ -108,6 +108,8 @@ fn verdict(job: &Job, tasks: &[Task]) -> (JobState, Option<String>, Option<ExitC
         }
         // Reason and class were recorded when the start failed.
         Some(StopCause::StartFailed) => (JobState::Failed, None, None),
+        // For whom was recorded when it was decided.
+        Some(StopCause::Preempted) => (JobState::Failed, None, Some(ExitClass::Preempted)),
         Some(StopCause::Gang) | None => {
             let (reason, class) = blame(job, tasks);
             (JobState::Failed, Some(reason), Some(class))

@@ -32,6 +32,7 @@ fn job(workers: u32, state: JobState) -> Job {
         grace_ms: 0,
         checkpoint: None,
         log_limit_bytes: 1 << 20,
+        terms: crate::Terms::default(),
     };
     let task = |rank: u32| Task {
         id: TaskId::new(seed(u8::try_from(rank).unwrap())),
@@ -191,6 +192,18 @@ fn any_exit() -> impl Strategy<Value = Option<TaskExit>> {
     proptest::option::of(
         (kind, 1_i64..50).prop_map(|((kind, code, signal), at)| exit(kind, code, signal, at)),
     )
+}
+
+#[test]
+fn who_made_room_for_another_is_nobodys_fault() {
+    let mut job = job(1, JobState::Running);
+    job.stop_cause = Some(StopCause::Preempted);
+    let change = ending(&job, &[Some(exit(ExitKind::Cancelled, None, Some(15), 3))]).unwrap();
+    assert_eq!(
+        (change.state, change.class),
+        (JobState::Failed, Some(ExitClass::Preempted))
+    );
+    assert_eq!(change.reason, None, "for whom was recorded when it was decided");
 }
 
 proptest! {

@@ -4,6 +4,7 @@ mod cancel;
 mod logs;
 mod observe;
 mod queue;
+mod queues;
 mod submit;
 mod why;
 
@@ -18,12 +19,14 @@ use corliss_reconcile::{Shutdown, Wake, WorkerBoard, spawn};
 use corliss_types::{DurationMs, JobId, RunId, Timestamp};
 use tokio::sync::broadcast;
 
+use crate::live::Live;
 use crate::reconcile::{Admission, Checkpoints, Lifecycle};
 use crate::{Job, JobsConfig, JobsError, store};
 
 pub use logs::{LogRequest, LogSlice};
 pub use observe::{JobFilter, JobPage};
 pub use queue::{QueueItem, QueueView};
+pub use queues::{Affected, Effect, QueueUsage, QueuesView};
 pub use why::{Why, WhyReason};
 
 /// Between rounds of the reconcilers without a signal.
@@ -57,6 +60,8 @@ pub struct Jobs {
     /// This boot of the machine.
     pub(crate) boot_id: String,
     listeners: Mutex<Vec<Wake>>,
+    /// The scheduler, from the first round on.
+    pub(crate) live: tokio::sync::Mutex<Option<Live>>,
     /// Set while the server goes down: nothing is admitted any more.
     pub(crate) closed: std::sync::atomic::AtomicBool,
 }
@@ -84,6 +89,7 @@ impl Jobs {
             last_submitted: Mutex::default(),
             boot_id: corliss_executor::boot_id(),
             listeners: Mutex::default(),
+            live: tokio::sync::Mutex::default(),
             closed: false.into(),
         })
     }

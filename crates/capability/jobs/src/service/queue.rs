@@ -1,14 +1,14 @@
-//! The queue as people see it: what waits and why, what runs, what is free.
+//! The queues as people see them: what waits and why, what runs, what is free.
 
 use corliss_policy_scheduling::{Refusal, Scheduler, Shortage, Wait};
 use corliss_types::{JobId, Resources};
 
 use super::Jobs;
-use crate::view::{self, Holder};
-use crate::{Job, JobsError, store, text};
+use crate::live::{Live, News};
+use crate::{Job, JobState, JobsError, store, text};
 
 /// More waiting jobs than anyone reads; the rest is there, but not in the answer.
-const SHOWN_MAX: u32 = 1000;
+const SHOWN_MAX: usize = 1000;
 
 /// What holds and what waits for resources.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct QueueView {
     pub total: Resources,
     /// What is free now.
     pub free: Resources,
-    /// Waiting jobs, first come first.
+    /// Waiting jobs, by queue and turn.
     pub waiting: Vec<QueueItem>,
     /// Jobs that hold resources.
     pub running: Vec<Job>,
@@ -26,7 +26,7 @@ pub struct QueueView {
 /// A job that waits.
 #[derive(Debug, Clone)]
 pub struct QueueItem {
-    /// Place in the queue; the first is 1.
+    /// Place in its queue; the first is 1.
     pub position: u32,
     /// The job.
     pub job: Job,
@@ -38,25 +38,25 @@ pub struct QueueItem {
     pub waiting_ms: u64,
 }
 
-/// What was decided for the whole queue, and from what.
+/// What was decided for all queues, and from what.
 pub(super) struct Outlook {
     pub refusals: Vec<Refusal>,
     pub scheduler: Scheduler,
-    pub free: Resources,
+    /// Those whose turn is next, in each queue.
     pub waiting: Vec<Job>,
     pub running: Vec<Job>,
 }
 
 impl Jobs {
-    /// The queue now.
+    /// The queues now.
     ///
     /// # Errors
     /// The store failed.
     pub async fn queue(&self) -> Result<QueueView, JobsError> {
         let outlook = self.outlook().await?;
         let now = self.sources.clock.now();
-        let waiting = (1..).zip(&outlook.waiting).map(|(position, job)| QueueItem {
-            position,
+        let waiting = outlook.waiting.iter().map(|job| QueueItem {
+            position: outlook.position(&job.id),
             needs: job.spec.resources.times(job.spec.workers.max(1)),
             reason: outlook.reason(job),
             waiting_ms: now.since(job.created).0,
@@ -64,7 +64,7 @@ impl Jobs {
         });
         Ok(QueueView {
             total: self.inventory.total,
-            free: outlook.free,
+            free: self.beside(&outlook.running),
             waiting: waiting.collect(),
             running: outlook.running.clone(),
         })
@@ -75,56 +75,42 @@ impl Jobs {
     /// # Errors
     /// The store failed.
     pub async fn free(&self) -> Result<Resources, JobsError> {
-        let holders = self.store.read(store::holders).await?;
-        Ok(self.beside(&holders))
+        let running = self.store.read(store::active).await?;
+        Ok(self.beside(&running))
     }
 
-    fn beside(&self, holders: &[Holder]) -> Resources {
-        let held = holders.iter().fold((0_i64, 0_i64, 0_i64), |sum, holder| {
-            let wanted = &holder.gang.wanted;
-            let times = |each: i64| each.saturating_mul(wanted.least.into());
-            (
-                sum.0.saturating_add(times(wanted.ask.cpu_milli)),
-                sum.1.saturating_add(times(wanted.ask.memory)),
-                sum.2.saturating_add(times(wanted.ask.share.milli())),
-            )
-        });
-        let unsigned = |amount: i64| u64::try_from(amount).unwrap_or(0);
-        self.inventory.total.minus(&Resources {
-            cpu_milli: unsigned(held.0),
-            memory_bytes: unsigned(held.1),
-            accelerators: u32::try_from(held.2 / 1_000).unwrap_or(u32::MAX),
+    fn beside(&self, running: &[Job]) -> Resources {
+        running.iter().fold(self.inventory.total, |free, job| {
+            free.minus(&job.spec.resources.times(job.spec.workers.max(1)))
         })
     }
 
     pub(super) async fn outlook(&self) -> Result<Outlook, JobsError> {
-        let (waiting, running, holders) = self
+        let mut live = self.live.lock().await.clone();
+        let now = self.sources.clock.now();
+        // A change that does not go with what the scheduler knows has it made anew.
+        let (scheduler, refusals) = loop {
+            let generation = live.as_ref().map(Live::queues_generation);
+            let news = self.store.read(move |tx| News::read(tx, generation, now)).await?;
+            if let Some(mut told) = Live::told(live.take(), &news, &self.inventory, now) {
+                let plan = told.decide(&news, &self.inventory, now);
+                break (told.scheduler, plan.refusals);
+            }
+        };
+        let mut first: Vec<JobId> = scheduler.first_waiting(SHOWN_MAX);
+        first.extend(refusals.iter().map(|refusal| refusal.job.clone()));
+        let (mut waiting, running) = self
             .store
-            .read(|tx| {
-                Ok::<_, JobsError>((
-                    store::waiting(tx, SHOWN_MAX)?,
-                    store::active(tx)?,
-                    store::holders(tx)?,
-                ))
-            })
+            .read(move |tx| Ok::<_, JobsError>((store::many(tx, &first)?, store::active(tx)?)))
             .await?;
-        let queued = waiting.iter().map(|job| {
-            let spec = &job.spec;
-            view::gang(job.id.clone(), job.created, spec.workers, &spec.resources)
+        waiting.retain(|job| job.state == JobState::Queued);
+        waiting.sort_by_cached_key(|job| {
+            let ahead = scheduler.ahead(&job.id).unwrap_or(0);
+            (job.spec.terms.queue.clone(), ahead, job.created)
         });
-        let free = self.beside(&holders);
-        let view = view::view(
-            &self.inventory,
-            self.sources.clock.now(),
-            holders,
-            queued.collect(),
-        );
-        let mut scheduler = Scheduler::of(&view);
-        let plan = scheduler.decide(view.now);
         Ok(Outlook {
-            refusals: plan.refusals,
+            refusals,
             scheduler,
-            free,
             waiting,
             running,
         })
@@ -132,13 +118,22 @@ impl Jobs {
 }
 
 impl Outlook {
+    /// Its place in its queue; the first is 1.
+    pub(super) fn position(&self, job: &JobId) -> u32 {
+        let ahead = self.scheduler.ahead(job).unwrap_or(0);
+        u32::try_from(ahead.saturating_add(1)).unwrap_or(u32::MAX)
+    }
+
     /// Why this job waits, as one sentence.
     pub(super) fn reason(&self, job: &Job) -> String {
         if let Some(refusal) = self.refusals.iter().find(|refusal| refusal.job == job.id) {
             return format!("it can never start here: {}", text::never(&refusal.reason));
         }
-        match self.scheduler.wait(&job.id) {
-            Some(Wait::Behind { job: first }) => {
+        let Some(wait) = self.scheduler.wait(&job.id) else {
+            return "it fits and is about to start".to_owned();
+        };
+        match wait {
+            Wait::Behind { job: first } => {
                 let behind = match self.scheduler.ahead(&job.id).unwrap_or(1) {
                     0 | 1 => format!("it waits behind {}", self.named(&first)),
                     ahead => format!(
@@ -151,14 +146,28 @@ impl Outlook {
                     None => behind,
                 }
             }
-            Some(_) => match self.shortages(&job.id).first() {
-                Some(shortage) => format!(
-                    "it is first in the queue and needs {}",
-                    text::needs_but_free(shortage)
-                ),
-                None => "it is first in the queue".to_owned(),
+            Wait::NotEnoughFree { shortages, .. } => {
+                let place = match self.scheduler.ahead(&job.id) {
+                    None | Some(0) => "it is first in the queue",
+                    Some(_) => "it is its turn",
+                };
+                match shortages.first() {
+                    Some(shortage) => format!("{place} and needs {}", text::needs_but_free(shortage)),
+                    None => format!("{place}, and no machine has enough free for one of its workers"),
+                }
+            }
+            Wait::KeptFree { job: other, .. } => {
+                format!(
+                    "it would make {} wait longer, which came before",
+                    self.named(&other)
+                )
+            }
+            Wait::OverQuota { over } => text::over_quota(&job.spec.terms.queue, &over),
+            Wait::Promised { victims } => match victims.first() {
+                Some(victim) => format!("it starts as soon as {} has made room", self.named(victim)),
+                None => "it starts as soon as the room that was made for it is free".to_owned(),
             },
-            None => "it fits and is about to start".to_owned(),
+            Wait::NotBefore { .. } | Wait::Undecided => "it is about to be decided on".to_owned(),
         }
     }
 
@@ -170,8 +179,9 @@ impl Outlook {
         }
     }
 
-    fn named(&self, id: &JobId) -> String {
-        match self.waiting.iter().find(|job| job.id == *id) {
+    pub(super) fn named(&self, id: &JobId) -> String {
+        let mut known = self.waiting.iter().chain(&self.running);
+        match known.find(|job| job.id == *id) {
             Some(job) => format!("'{}' ({id})", job.spec.name),
             None => id.to_string(),
         }

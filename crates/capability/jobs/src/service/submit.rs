@@ -1,14 +1,21 @@
 //! Submitting: one key, one job.
 
+use corliss_diagnostics::nearest;
+use corliss_executor::inventory::Inventory;
+use corliss_metastore::Tx;
 use corliss_policy_scheduling::decide;
 use corliss_types::{IdSeed, JobId};
 
 use super::Jobs;
-use crate::{Command, Job, JobSpec, JobState, JobsError, store, text, view};
+use crate::{
+    Command, ExitClass, Job, JobKind, JobSpec, JobState, JobsError, QueueSettings, store, text, view,
+};
 
 const WORKERS_MAX: u32 = 1024;
 const NAME_MAX: usize = 200;
 const KEY_MAX: usize = 300;
+/// Priorities are of a team's making; these are more than it can tell apart.
+pub const PRIORITY_MAX: i32 = 1_000;
 /// A specification is stored and sent in one piece.
 const SPEC_BYTES_MAX: usize = 1 << 20;
 
@@ -25,11 +32,7 @@ impl Jobs {
             at: created,
             ..self.sources.id_seed()
         });
-        // Alone on this machine, with nothing on it.
-        let alone = view::gang(id.clone(), created, spec.workers, &spec.resources);
-        let plan = decide(&view::view(&self.inventory, created, Vec::new(), vec![alone]));
-        let never = plan.refusals.into_iter().next().map(|refusal| refusal.reason);
-        let job = Job {
+        let mut job = Job {
             id,
             key: key.to_owned(),
             spec,
@@ -47,18 +50,21 @@ impl Jobs {
             ended: None,
             tasks: Vec::new(),
         };
-        let limit = self.config.queue_limit;
+        let (limit, inventory) = (self.config.queue_limit, self.inventory.clone());
         let id = self
             .store
             .write(move |tx| {
                 if let Some(known) = store::by_key(tx, &job.key)? {
                     return Ok(known.id);
                 }
-                if let Some(never) = &never {
-                    return Err(JobsError::TooLarge {
-                        reason: text::never(never),
-                    });
-                }
+                let settings = store::queues(tx)?.settings;
+                could_run(&settings, &inventory, &job)?;
+                let terms = &job.spec.terms;
+                let may_stop = terms
+                    .is_preemptible
+                    .unwrap_or(settings.is_preemptible(&terms.queue));
+                job.spec.terms.is_preemptible = Some(may_stop && job.spec.kind == JobKind::Batch);
+                carry_on(tx, &mut job.spec)?;
                 if store::count_queued(tx)? >= limit {
                     return Err(JobsError::QueueFull { limit });
                 }
@@ -69,6 +75,52 @@ impl Jobs {
         self.admission.signal();
         self.signal_changed(None);
         Ok(id)
+    }
+}
+
+/// What made room for another keeps its place in the queue and what it has had.
+fn carry_on(tx: &mut dyn Tx, spec: &mut JobSpec) -> Result<(), JobsError> {
+    let (Some(run), Some(step), Some(before)) = (&spec.run_id, &spec.step, spec.attempt.checked_sub(1))
+    else {
+        return Ok(());
+    };
+    let before = store::sibling(tx, run, step, before)?;
+    let Some(stopped) = before.filter(|job| job.class == Some(ExitClass::Preempted)) else {
+        return Ok(());
+    };
+    let ran = stopped.ended.zip(stopped.admitted);
+    let ran_ms = ran.map_or(0, |(ended, admitted)| ended.since(admitted).0);
+    let earlier = &stopped.spec.terms;
+    spec.terms.since = Some(earlier.since.unwrap_or(stopped.created));
+    spec.terms.served_ms = Some(earlier.served_ms.unwrap_or(0).saturating_add(ran_ms));
+    Ok(())
+}
+
+/// Whether it could run alone on this machine, and in its queue.
+fn could_run(settings: &QueueSettings, inventory: &Inventory, job: &Job) -> Result<(), JobsError> {
+    let terms = &job.spec.terms;
+    if !settings.is_known(&terms.queue) {
+        return Err(JobsError::NoQueue {
+            queue: terms.queue.clone(),
+            nearest: nearest(&terms.queue, settings.names()).map(str::to_owned),
+        });
+    }
+    let spec = &job.spec;
+    let alone = view::gang(
+        job.id.clone(),
+        job.created,
+        spec.workers,
+        &spec.resources,
+        terms,
+        None,
+    );
+    let mut view = view::empty(inventory, settings, job.created);
+    view.queued.push(alone);
+    match decide(&view).refusals.into_iter().next() {
+        Some(refusal) => Err(JobsError::TooLarge {
+            reason: text::never(&refusal.reason),
+        }),
+        None => Ok(()),
     }
 }
 
@@ -88,6 +140,13 @@ fn check(key: &str, spec: &JobSpec) -> Result<(), JobsError> {
     }
     if spec.attempt == 0 {
         return refuse("attempt", "the first attempt is 1".to_owned());
+    }
+    if !(-PRIORITY_MAX..=PRIORITY_MAX).contains(&spec.terms.priority) {
+        let reason = format!(
+            "its priority is {}, -{PRIORITY_MAX} to {PRIORITY_MAX} are possible",
+            spec.terms.priority
+        );
+        return refuse("priority", reason);
     }
     let empty = match &spec.command {
         Command::Argv(argv) => argv.first().is_none_or(String::is_empty),

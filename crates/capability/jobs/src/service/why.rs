@@ -15,9 +15,15 @@ pub struct Why {
     pub summary: String,
     /// The parts of it.
     pub reasons: Vec<WhyReason>,
-    /// Place in the queue, while it waits; the first is 1.
+    /// Place in its queue, while it waits; the first is 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<u32>,
+    /// When it starts if everybody runs as long as was said and nobody comes who goes before it, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starts_ms: Option<i64>,
+    /// The job whose end it then waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starts_after: Option<JobId>,
     /// How long it waits or has waited, in milliseconds.
     pub waiting_ms: u64,
 }
@@ -25,7 +31,8 @@ pub struct Why {
 /// One part of the answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct WhyReason {
-    /// Stable: `not_enough_free`, `behind`, `larger_than_machine`, or the job's state.
+    /// Stable: `not_enough_free`, `behind`, `kept_free`, `over_quota`, `promised`, `larger_than_machine`, `ready`, or the
+    /// job's state.
     pub code: String,
     /// In words.
     pub message: String,
@@ -63,18 +70,25 @@ impl Jobs {
                 summary: message,
                 reasons: vec![reason],
                 position: None,
+                starts_ms: None,
+                starts_after: None,
                 waiting_ms,
             });
         }
         let outlook = self.outlook().await?;
-        let place = outlook.waiting.iter().position(|waiting| waiting.id == *id);
-        let position = place.and_then(|place| u32::try_from(place + 1).ok());
         let reason = waiting(&outlook, &job);
-        let summary = text::sentence(&reason.message);
+        let forecast = outlook.scheduler.forecast(id);
+        let after = forecast.as_ref().and_then(|told| told.after.as_ref());
+        let message = match after {
+            Some(after) => format!("{}; it starts when {} ends", reason.message, outlook.named(after)),
+            None => reason.message.clone(),
+        };
         Ok(Why {
-            summary,
+            summary: text::sentence(&message),
             reasons: vec![reason],
-            position,
+            position: outlook.scheduler.ahead(id).map(|_| outlook.position(id)),
+            starts_ms: forecast.as_ref().map(|told| told.at.as_millis()),
+            starts_after: after.cloned(),
             waiting_ms,
         })
     }
@@ -107,7 +121,16 @@ fn waiting(outlook: &Outlook, job: &Job) -> WhyReason {
             let ahead = outlook.scheduler.ahead(&job.id);
             reason.ahead = ahead.and_then(|ahead| u32::try_from(ahead).ok());
         }
-        _ => {}
+        Some(Wait::KeptFree { job: other, .. }) => {
+            reason.code = "kept_free".to_owned();
+            reason.behind = Some(other);
+        }
+        Some(Wait::OverQuota { .. }) => reason.code = "over_quota".to_owned(),
+        Some(Wait::Promised { victims }) => {
+            reason.code = "promised".to_owned();
+            reason.behind = victims.first().cloned();
+        }
+        Some(Wait::NotBefore { .. } | Wait::Undecided) | None => {}
     }
     reason
 }

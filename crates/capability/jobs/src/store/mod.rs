@@ -1,19 +1,23 @@
 //! Tables and statements of jobs. Nothing here decides; times and ids come from the service.
 
+mod queue;
 mod read;
 mod write;
 
 use corliss_metastore::Migrations;
 
-pub(crate) use read::{
-    Load, active, by_id, by_key, count_queued, holders, list, queued_gangs, sibling, waiting,
+pub(crate) use queue::{
+    Open, Promise, StoredQueues, changed, forget_changes, open, past, promise, queues, set_queues, unpromise,
 };
-pub(crate) use write::{Admission, JobChange, admit, apply, give_up, insert, request_stop, set_launch};
+pub(crate) use read::{Load, active, by_id, by_key, count_queued, list, many, sibling};
+pub(crate) use write::{
+    Admission, JobChange, admit, apply, give_up, insert, preempt, request_stop, set_launch,
+};
 
 /// The schema of jobs.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "jobs",
-    steps: &[STEP_1],
+    steps: &[STEP_1, STEP_2],
 };
 
 const STEP_1: &str = "
@@ -52,5 +56,23 @@ CREATE TABLE jobs_tasks (
     pid BIGINT,
     exit TEXT,
     UNIQUE (job_id, rank)
+);
+";
+
+/// `terms` is what the queue knows of a job beside its resources; `promise` is where it will be when those have ended who
+/// are there. A job stands in `jobs_changed` from each change until the queue has taken note of it.
+const STEP_2: &str = "
+ALTER TABLE jobs_jobs ADD COLUMN terms TEXT;
+ALTER TABLE jobs_jobs ADD COLUMN run_ms BIGINT;
+ALTER TABLE jobs_jobs ADD COLUMN promise TEXT;
+CREATE INDEX jobs_jobs_by_end ON jobs_jobs (ended_ms);
+CREATE TABLE jobs_changed (
+    job_id TEXT NOT NULL PRIMARY KEY,
+    generation BIGINT NOT NULL
+);
+CREATE TABLE jobs_queues (
+    one BIGINT NOT NULL PRIMARY KEY,
+    queues TEXT NOT NULL,
+    generation BIGINT NOT NULL
 );
 ";

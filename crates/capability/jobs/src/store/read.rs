@@ -1,12 +1,10 @@
 //! Reading jobs.
 
-use corliss_metastore::{Row, StoreError, Tx, params};
-use corliss_policy_scheduling::Gang;
-use corliss_types::{JobId, Resources, RunId};
+use corliss_metastore::{Row, StoreError, Tx, lists, params};
+use corliss_types::{JobId, RunId};
 use serde::de::DeserializeOwned;
 
 use crate::service::JobFilter;
-use crate::view::{self, Holder};
 use crate::{Job, JobsError, Task};
 
 const ACTIVE: &str = "('starting', 'running', 'stopping')";
@@ -69,46 +67,19 @@ pub(crate) fn count_queued(tx: &mut dyn Tx) -> Result<u64, StoreError> {
     .unsigned("n")
 }
 
-/// The head of the queue as the policy sees it, with each job's generation.
-pub(crate) fn queued_gangs(tx: &mut dyn Tx, limit: u32) -> Load<Vec<(Gang, i64)>> {
-    let rows = tx.query(
-        "SELECT id, created_ms, workers, cpu_milli, memory_bytes, accelerators, generation FROM jobs_jobs
-         WHERE state = 'queued' ORDER BY created_ms, id LIMIT $1",
-        params![limit],
-    )?;
-    rows.iter()
-        .map(|row| Ok((gang(row)?, row.integer("generation")?)))
-        .collect()
-}
-
-/// What holds resources, as the policy sees it.
-pub(crate) fn holders(tx: &mut dyn Tx) -> Load<Vec<Holder>> {
-    let rows = tx.query(
-        &format!(
-            "SELECT id, created_ms, workers, cpu_milli, memory_bytes, accelerators, placement, admitted_ms FROM jobs_jobs
-             WHERE state IN {ACTIVE} ORDER BY id"
-        ),
-        params![],
-    )?;
-    rows.iter()
-        .map(|row| {
-            let created = row.timestamp("created_ms")?;
-            Ok(Holder {
-                gang: gang(row)?,
-                placement: json(row, "placement")?.unwrap_or_default(),
-                since: row.opt_timestamp("admitted_ms")?.unwrap_or(created),
-            })
-        })
-        .collect()
-}
-
-/// Jobs that wait, first come first, without their tasks (they have none).
-pub(crate) fn waiting(tx: &mut dyn Tx, limit: u32) -> Load<Vec<Job>> {
-    let rows = tx.query(
-        "SELECT * FROM jobs_jobs WHERE state = 'queued' ORDER BY created_ms, id LIMIT $1",
-        params![limit],
-    )?;
-    rows.iter().map(job_without_tasks).collect()
+/// These jobs, without their tasks; a job that is not there is left out.
+pub(crate) fn many(tx: &mut dyn Tx, ids: &[JobId]) -> Load<Vec<Job>> {
+    let mut jobs = Vec::with_capacity(ids.len());
+    for list in lists::in_lists(ids, |id| id.into()) {
+        let statement = format!(
+            "SELECT * FROM jobs_jobs WHERE id IN ({})",
+            lists::list(list.len())
+        );
+        for row in tx.query(&statement, &list)? {
+            jobs.push(job_without_tasks(&row)?);
+        }
+    }
+    Ok(jobs)
 }
 
 fn job(tx: &mut dyn Tx, row: &Row) -> Load<Job> {
@@ -154,28 +125,11 @@ fn job_without_tasks(row: &Row) -> Load<Job> {
     })
 }
 
-fn gang(row: &Row) -> Load<Gang> {
-    Ok(view::gang(
-        row.parse("id")?,
-        row.timestamp("created_ms")?,
-        small(row, "workers")?,
-        &resources(row)?,
-    ))
-}
-
-fn resources(row: &Row) -> Load<Resources> {
-    Ok(Resources {
-        cpu_milli: row.unsigned("cpu_milli")?,
-        memory_bytes: row.unsigned("memory_bytes")?,
-        accelerators: small(row, "accelerators")?,
-    })
-}
-
-fn small(row: &Row, column: &str) -> Load<u32> {
+pub(super) fn small(row: &Row, column: &str) -> Load<u32> {
     u32::try_from(row.unsigned(column)?).map_err(|_| bad(row, &format!("{column} is too large")))
 }
 
-fn json<T: DeserializeOwned>(row: &Row, column: &str) -> Load<Option<T>> {
+pub(super) fn json<T: DeserializeOwned>(row: &Row, column: &str) -> Load<Option<T>> {
     let Some(text) = row.opt_text(column)? else {
         return Ok(None);
     };
@@ -184,7 +138,7 @@ fn json<T: DeserializeOwned>(row: &Row, column: &str) -> Load<Option<T>> {
         .map_err(|error| bad(row, &format!("{column}: {error}")))
 }
 
-fn bad(row: &Row, reason: &str) -> JobsError {
+pub(super) fn bad(row: &Row, reason: &str) -> JobsError {
     JobsError::BadRow {
         job: row.text("id").unwrap_or_default(),
         reason: reason.to_owned(),

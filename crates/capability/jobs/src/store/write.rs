@@ -5,15 +5,16 @@ use corliss_types::{JobId, TaskId, Timestamp};
 use serde::Serialize;
 
 use super::Load;
-use crate::{ExitClass, Job, JobState, JobsError, LaunchFacts, StopCause, Task};
+use super::queue::note;
+use crate::{ExitClass, Job, JobSpec, JobState, JobsError, LaunchFacts, StopCause, Task};
 
 /// Inserts the job unless its key is taken; tells whether it did.
 pub(crate) fn insert(tx: &mut dyn Tx, job: &Job) -> Load<bool> {
     let spec = &job.spec;
     let inserted = tx.execute(
         "INSERT INTO jobs_jobs (id, key, name, run_id, step, attempt, workers, cpu_milli, memory_bytes,
-             accelerators, spec, state, generation, created_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+             accelerators, spec, state, generation, created_ms, terms, run_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
          ON CONFLICT (key) DO NOTHING",
         params![
             &job.id,
@@ -29,10 +30,24 @@ pub(crate) fn insert(tx: &mut dyn Tx, job: &Job) -> Load<bool> {
             text(&job.id, spec)?,
             job.state.as_str(),
             job.generation,
-            job.created
+            job.created,
+            text(&job.id, &spec.terms)?,
+            run_ms(spec)
         ],
     )?;
+    if inserted > 0 {
+        note(tx, &job.id)?;
+    }
     Ok(inserted > 0)
+}
+
+/// How long it runs in all, earlier attempts included, as far as that is known. A time-out is that of one attempt.
+fn run_ms(spec: &JobSpec) -> Option<u64> {
+    let attempt = spec.timeout_ms;
+    let served = spec.terms.served_ms.unwrap_or(0);
+    spec.terms
+        .expected_ms
+        .or_else(|| attempt.map(|attempt| attempt.saturating_add(served)))
 }
 
 /// The decision to start a job.
@@ -62,6 +77,7 @@ pub(crate) fn admit(tx: &mut dyn Tx, admission: &Admission, now: Timestamp) -> L
             params![task, &admission.job, rank],
         )?;
     }
+    note(tx, &admission.job)?;
     Ok(true)
 }
 
@@ -112,6 +128,7 @@ pub(crate) fn apply(tx: &mut dyn Tx, change: &JobChange) -> Load<bool> {
             params![&task.id, task.phase.as_str(), task.pid, exit],
         )?;
     }
+    note(tx, &change.job)?;
     Ok(true)
 }
 
@@ -121,7 +138,7 @@ pub(crate) fn set_launch(tx: &mut dyn Tx, job: &JobId, facts: &LaunchFacts) -> L
         "UPDATE jobs_jobs SET launch = $2, generation = generation + 1 WHERE id = $1 AND launch IS NULL",
         params![job, text(job, facts)?],
     )?;
-    Ok(())
+    note(tx, job)
 }
 
 /// Asks for a job to be ended. One that waits is over at once; one that runs is marked for the reconciler.
@@ -140,7 +157,20 @@ pub(crate) fn request_stop(tx: &mut dyn Tx, job: &Job, cause: StopCause, now: Ti
             params![&job.id, cause.as_str()],
         )?;
     }
-    Ok(())
+    note(tx, &job.id)
+}
+
+/// Ends a job that runs so that another gets what it holds; tells whether it still ran as it did. `reason` says for whom.
+pub(crate) fn preempt(tx: &mut dyn Tx, job: &JobId, generation: i64, reason: &str) -> Load<bool> {
+    let changed = tx.execute(
+        "UPDATE jobs_jobs SET stop_cause = $3, reason = $4, generation = generation + 1
+         WHERE id = $1 AND generation = $2 AND stop_cause IS NULL AND state IN ('starting', 'running')",
+        params![job, generation, StopCause::Preempted.as_str(), reason],
+    )?;
+    if changed > 0 {
+        note(tx, job)?;
+    }
+    Ok(changed > 0)
 }
 
 /// Ends a job that runs as failed by its program, for a reason that its tasks' exits do not tell.
@@ -157,10 +187,10 @@ pub(crate) fn give_up(tx: &mut dyn Tx, job: &Job, reason: &str) -> Load<()> {
             ],
         )?;
     }
-    Ok(())
+    note(tx, &job.id)
 }
 
-fn text(job: &JobId, value: &impl Serialize) -> Load<String> {
+pub(super) fn text(job: &JobId, value: &impl Serialize) -> Load<String> {
     serde_json::to_string(value).map_err(|error| JobsError::BadRow {
         job: job.to_string(),
         reason: error.to_string(),

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use corliss_clock::Sources;
 use corliss_executor::inventory::{Inventory, InventorySource};
 use corliss_executor::{Executor, LocalConfig, LocalExecutor};
-use corliss_jobs::{Command, Job, JobKind, JobSpec, Jobs, JobsConfig, Launcher};
+use corliss_jobs::{Command, Job, JobKind, JobSpec, Jobs, JobsConfig, Launcher, Terms};
 use corliss_metastore::Metastore;
 use corliss_reconcile::{Shutdown, WorkerBoard};
 use corliss_types::{Accelerator, JobId, Resources};
@@ -139,5 +139,6 @@ pub fn spec(root: &Path, script: &str) -> JobSpec {
         grace_ms: 10_000,
         checkpoint: None,
         log_limit_bytes: 1 << 20,
+        terms: Terms::default(),
     }
 }

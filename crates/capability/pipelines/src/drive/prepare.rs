@@ -133,6 +133,8 @@ async fn request(
         folder: folders.code,
         checkpoint,
         timeout_ms: step.timeout_ms,
+        queueing: step.queueing.clone(),
+        user: run.submitted_by.clone(),
         key,
     })
 }

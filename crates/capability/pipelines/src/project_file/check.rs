@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use corliss_types::{Resources, amount};
 
+use super::Site;
 use super::problem::{MAX_PROBLEMS, Problems, suggest};
 use super::read::{Raw, RawEndpoint, RawStep};
 use super::section::Spanned;
-use super::spec::{Endpoint, Input, Model, ProjectFile, Step};
+use super::spec::{Endpoint, Input, Model, ProjectFile, Queueing, Step};
 
 /// Who stands behind each name of a file.
 struct Names<'a> {
@@ -18,7 +19,7 @@ struct Names<'a> {
     uncertain: bool,
 }
 
-pub(super) fn resolve(raw: Raw, limit: Option<Resources>, problems: &mut Problems) -> Option<ProjectFile> {
+pub(super) fn resolve(raw: Raw, site: Option<&Site>, problems: &mut Problems) -> Option<ProjectFile> {
     let names = names(&raw, problems);
     let graph: Vec<Wiring> = raw
         .steps
@@ -32,13 +33,17 @@ pub(super) fn resolve(raw: Raw, limit: Option<Resources>, problems: &mut Problem
     }
     for step in &raw.steps {
         check_variables(step, problems);
-        if let Some(limit) = limit {
-            step_fits(step, &limit, problems);
+        if let Some(site) = site {
+            step_fits(step, &site.total, problems);
         }
     }
-    if let Some(limit) = limit {
+    if let Some(site) = site {
         for endpoint in &raw.endpoints {
-            endpoint_fits(endpoint, &limit, problems);
+            endpoint_fits(endpoint, &site.total, problems);
+        }
+        let own = raw.steps.iter().filter_map(|step| step.queue.as_ref());
+        for queue in raw.queue.iter().chain(own) {
+            queue_is_there(queue, &site.queues, problems);
         }
     }
     let models = models(&raw, &names, problems);
@@ -46,12 +51,13 @@ pub(super) fn resolve(raw: Raw, limit: Option<Resources>, problems: &mut Problem
     if !problems.is_empty() {
         return None;
     }
+    let queue = raw.queue.map(|queue| queue.value);
     let steps = raw.steps.into_iter().zip(graph).zip(upstream);
     Some(ProjectFile {
         project: raw.project?,
         data: raw.data.into_iter().map(|source| source.value).collect(),
         steps: steps
-            .map(|((step, wiring), upstream)| finished(step, wiring, upstream))
+            .map(|((step, wiring), upstream)| finished(step, wiring, upstream, queue.as_deref()))
             .collect::<Option<_>>()?,
         order,
         models,
@@ -59,7 +65,8 @@ pub(super) fn resolve(raw: Raw, limit: Option<Resources>, problems: &mut Problem
     })
 }
 
-fn finished(step: RawStep, wiring: Wiring, upstream: Vec<usize>) -> Option<Step> {
+fn finished(step: RawStep, wiring: Wiring, upstream: Vec<usize>, queue: Option<&str>) -> Option<Step> {
+    let own = step.queue.map(|queue| queue.value);
     Some(Step {
         name: step.name,
         run: step.run?,
@@ -71,6 +78,10 @@ fn finished(step: RawStep, wiring: Wiring, upstream: Vec<usize>) -> Option<Step>
         checkpoint: step.checkpoint,
         retries: step.retries,
         timeout_ms: step.timeout_ms,
+        queueing: Queueing {
+            queue: own.or_else(|| queue.map(str::to_owned)),
+            ..step.queueing
+        },
         env: step.env,
         cache: step.cache,
         upstream,
@@ -193,6 +204,14 @@ pub fn variable_name(name: &str) -> String {
             }
         })
         .collect()
+}
+
+fn queue_is_there(queue: &Spanned<String>, known: &[String], problems: &mut Problems) {
+    if !known.contains(&queue.value) {
+        let hint = suggest(&queue.value, known.iter().map(String::as_str));
+        let message = format!("there is no queue '{}'", queue.value);
+        problems.add_with_hint(queue.at, &queue.field, message, hint);
+    }
 }
 
 fn step_fits(step: &RawStep, limit: &Resources, problems: &mut Problems) {

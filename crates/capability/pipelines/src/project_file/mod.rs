@@ -22,20 +22,31 @@ pub use condition::{Clause, Comparison, Condition, ConditionError};
 pub use problem::{MAX_PROBLEMS, Mark, Problem};
 pub use read::{MAX_ITEMS, MAX_REPLICAS, MAX_RETRIES, MAX_WORKERS};
 pub use schema::json_schema;
-pub use spec::{Checkpoint, DataSource, Endpoint, Input, Launcher, Model, ProjectFile, Retries, Step};
+pub use spec::{
+    Checkpoint, DataSource, Endpoint, Input, Launcher, Model, ProjectFile, Queueing, Retries, Step,
+};
 pub use tree::MAX_BYTES;
+
+/// Where the steps of a file are to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// All that the machine has.
+    pub total: Resources,
+    /// Names of the queues.
+    pub queues: Vec<String>,
+}
 
 /// Reads a project file.
 ///
-/// `limit` is all that the machine has; with it, steps that could never start are refused.
+/// With the site, steps that could never start there are refused.
 ///
 /// # Errors
 /// Every problem of the file, in its order; at least one.
-pub fn parse(text: &str, limit: Option<Resources>) -> Result<ProjectFile, Vec<Problem>> {
+pub fn parse(text: &str, site: Option<&Site>) -> Result<ProjectFile, Vec<Problem>> {
     let mut problems = problem::Problems::default();
     let file = tree::build(text, &mut problems).and_then(|root| {
         let raw = read::file(&root, &mut problems);
-        check::resolve(raw, limit, &mut problems)
+        check::resolve(raw, site, &mut problems)
     });
     match file {
         Some(file) if problems.is_empty() => Ok(file),

@@ -9,10 +9,10 @@ use super::condition::Condition;
 use super::problem::{Mark, Problems};
 use super::scalar;
 use super::section::{self, Located, Section, Spanned};
-use super::spec::{Checkpoint, DataSource, Launcher, Retries};
+use super::spec::{Checkpoint, DataSource, Launcher, Queueing, Retries};
 use super::tree::Node;
 
-pub(super) const TOP_KEYS: &[&str] = &["project", "data", "steps", "models", "endpoints"];
+pub(super) const TOP_KEYS: &[&str] = &["project", "queue", "data", "steps", "models", "endpoints"];
 pub(super) const STEP_KEYS: &[&str] = &[
     "run",
     "launcher",
@@ -26,6 +26,10 @@ pub(super) const STEP_KEYS: &[&str] = &[
     "env",
     "needs",
     "cache",
+    "queue",
+    "priority",
+    "preemptible",
+    "expected",
 ];
 pub(super) const RESOURCE_KEYS: &[&str] = &["cpus", "memory", "accelerators"];
 pub(super) const CHECKPOINT_KEYS: &[&str] = &["every", "keep"];
@@ -39,6 +43,8 @@ pub const MAX_ITEMS: usize = 10_000;
 pub const MAX_WORKERS: u32 = 1024;
 /// Most engine processes of an endpoint.
 pub const MAX_REPLICAS: u32 = 64;
+/// Priorities go from its negative to it.
+pub const MAX_PRIORITY: i32 = 1_000;
 /// Most retries of a class.
 pub const MAX_RETRIES: u32 = 100;
 const DEFAULT_CHECKPOINT: Checkpoint = Checkpoint {
@@ -52,6 +58,7 @@ const MAX_COMMAND_BYTES: usize = 64 * 1024;
 #[derive(Default)]
 pub(super) struct Raw {
     pub(super) project: Option<String>,
+    pub(super) queue: Option<Spanned<String>>,
     pub(super) data: Vec<Spanned<DataSource>>,
     pub(super) steps: Vec<RawStep>,
     pub(super) models: Vec<RawModel>,
@@ -77,6 +84,9 @@ pub(super) struct RawStep {
     pub(super) env: BTreeMap<String, String>,
     pub(super) needs: Vec<Spanned<String>>,
     pub(super) cache: bool,
+    pub(super) queue: Option<Spanned<String>>,
+    /// All but the queue.
+    pub(super) queueing: Queueing,
 }
 
 pub(super) struct RawModel {
@@ -102,6 +112,7 @@ pub(super) fn file(root: &Node, problems: &mut Problems) -> Raw {
     };
     let mut raw = Raw {
         project: top.require("project", problems, section::name),
+        queue: top.get("queue", problems, section::spanned_name),
         ..Raw::default()
     };
     let data = each(&top, "data", problems, data_source);
@@ -241,11 +252,28 @@ fn step(item: &Item<'_>, problems: &mut Problems) -> Option<RawStep> {
         }),
         env: section.get("env", problems, env).unwrap_or_default(),
         cache: section.get("cache", problems, section::boolean).unwrap_or(true),
+        queue: section.get("queue", problems, section::spanned_name),
+        queueing: queueing(&section, problems),
         name: item.key.to_owned(),
         at: item.at,
         field: item.field.clone(),
     };
     named.then_some(step)
+}
+
+fn queueing(section: &Section<'_>, problems: &mut Problems) -> Queueing {
+    Queueing {
+        queue: None,
+        priority: section
+            .get("priority", problems, |at, p| {
+                section::integer(at, p, -MAX_PRIORITY..=MAX_PRIORITY)
+            })
+            .unwrap_or(0),
+        preemptible: section.get("preemptible", problems, section::boolean),
+        expected_ms: section.get("expected", problems, |at, p| {
+            section::quantity(at, p, scalar::duration_ms)
+        }),
+    }
 }
 
 fn command(text: &str, launcher: Option<Launcher>) -> Result<String, String> {

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::read::{MAX_REPLICAS, MAX_RETRIES, MAX_WORKERS};
+use super::read::{MAX_PRIORITY, MAX_REPLICAS, MAX_RETRIES, MAX_WORKERS};
 
 const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$";
 const DURATION: &str = "^[0-9]+ ?(ms|s|m|h|d)$";
@@ -22,6 +22,7 @@ pub fn json_schema() -> Value {
         "required": ["project", "steps"],
         "properties": {
             "project": named("Name of the project; also of its experiment in tracking.", "digits"),
+            "queue": named("The queue that the steps wait in, where they do not name another.", "research"),
             "data": {
                 "description": "Folders, relative to this file, that become immutable dataset versions.",
                 "type": "object",
@@ -115,6 +116,21 @@ fn step() -> Value {
                                 may stand in for running the step.",
                 "type": "boolean", "default": true,
             },
+            "queue": named("The queue that it waits in.", "research"),
+            "priority": {
+                "description": "Higher goes first, within the queue.",
+                "type": "integer", "minimum": -MAX_PRIORITY, "maximum": MAX_PRIORITY, "default": 0,
+            },
+            "preemptible": {
+                "description": "Whether it may be stopped for another and be started again later; without it, as its \
+                                queue says.",
+                "type": "boolean",
+            },
+            "expected": duration(
+                "How long it will run, for estimates and for going first where that makes nobody wait longer; without \
+                 it, the timeout.",
+                "20m",
+            ),
         },
     })
 }

@@ -1,5 +1,6 @@
 //! Typed reading of the tree: each helper returns the value or reports what is wrong and where.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use super::problem::{Mark, Problems, suggest};
@@ -187,17 +188,27 @@ pub(super) fn is_name(value: &str, at: Mark, field: &str, problems: &mut Problem
     fine
 }
 
+/// A name, and where it stands.
+pub(super) fn spanned_name(located: Located<'_>, problems: &mut Problems) -> Option<Spanned<String>> {
+    let value = name(located, problems)?;
+    Some(Spanned {
+        value,
+        at: located.node.at,
+        field: located.field.to_owned(),
+    })
+}
+
 /// A whole number within bounds, unquoted.
-pub(super) fn integer(
+pub(super) fn integer<T: FromStr + PartialOrd + Display>(
     located: Located<'_>,
     problems: &mut Problems,
-    bounds: std::ops::RangeInclusive<u32>,
-) -> Option<u32> {
+    bounds: std::ops::RangeInclusive<T>,
+) -> Option<T> {
     let Some(digits) = plain_number(located) else {
         expected("a whole number", located, problems);
         return None;
     };
-    match u32::from_str(digits) {
+    match T::from_str(digits) {
         Ok(value) if bounds.contains(&value) => Some(value),
         _ => {
             let message = format!(

@@ -59,12 +59,27 @@ pub struct Step {
     pub retries: Retries,
     /// Longest time one attempt may run.
     pub timeout_ms: Option<u64>,
+    /// How it stands in the queue.
+    pub queueing: Queueing,
     /// Variables of its environment.
     pub env: BTreeMap<String, String>,
     /// Whether an earlier result with the same inputs may stand in for running it.
     pub cache: bool,
     /// Indices of the steps that must succeed first, ascending: producers of inputs, and `needs`.
     pub upstream: Vec<usize>,
+}
+
+/// How a step stands in the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Queueing {
+    /// The queue that it waits in, if the file names one.
+    pub queue: Option<String>,
+    /// Higher goes first, within the queue.
+    pub priority: i32,
+    /// Whether it may be stopped for another; without it, as its queue says.
+    pub preemptible: Option<bool>,
+    /// How long it is expected to run; without it, its time-out counts.
+    pub expected_ms: Option<u64>,
 }
 
 /// Where an input comes from.

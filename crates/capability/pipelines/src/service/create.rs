@@ -51,8 +51,8 @@ impl Pipelines {
     }
 
     async fn parse(&self, text: &str) -> Result<ProjectFile, PipelinesError> {
-        let total = self.context.ports.jobs.total().await?;
-        project_file::parse(text, Some(total)).map_err(|problems| PipelinesError::ProjectFile { problems })
+        let site = self.context.ports.jobs.site().await?;
+        project_file::parse(text, Some(&site)).map_err(|problems| PipelinesError::ProjectFile { problems })
     }
 
     /// Accepts a run; when this returns it is stored and will be carried out.

@@ -15,6 +15,7 @@ use tokio::sync::broadcast;
 
 use super::{Gate, NewRun, environment};
 use crate::ports::*;
+use crate::project_file::Site;
 
 /// What the code of a step does when its job runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -384,11 +385,15 @@ impl Datasets for Port {
 
 #[async_trait]
 impl JobsPort for Port {
-    async fn total(&self) -> Result<Resources, PortError> {
-        Ok(Resources {
+    async fn site(&self) -> Result<Site, PortError> {
+        let total = Resources {
             cpu_milli: 4_000,
             memory_bytes: 8 << 30,
             accelerators: 0,
+        };
+        Ok(Site {
+            total,
+            queues: vec!["default".to_owned(), "research".to_owned()],
         })
     }
     async fn submit(&self, request: JobRequest) -> Result<JobId, PortError> {

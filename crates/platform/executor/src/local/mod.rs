@@ -106,8 +106,11 @@ impl Executor for LocalExecutor {
 
     async fn stop(&self, task: &TaskRef, grace_ms: u64) -> Result<(), ExecutorError> {
         let (clock, asked) = (self.clock.clone(), task.clone());
-        blocking(move || stop::stop(&asked, grace_ms, clock.as_ref())).await?;
-        self.changes.send_modify(|count| *count += 1);
+        let is_new = blocking(move || stop::stop(&asked, grace_ms, clock.as_ref())).await?;
+        // Who asks again at every change would otherwise ask without pause until the task has ended.
+        if is_new {
+            self.changes.send_modify(|count| *count += 1);
+        }
         Ok(())
     }
 

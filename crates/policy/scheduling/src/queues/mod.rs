@@ -50,6 +50,21 @@ pub enum Overtaking {
     Free,
 }
 
+impl Overtaking {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Never, Self::Backfill, Self::Free];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Backfill => "backfill",
+            Self::Free => "free",
+        }
+    }
+}
+
 /// Whose places a queue's gangs may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Preempts {

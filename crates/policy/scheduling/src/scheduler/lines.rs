@@ -217,6 +217,16 @@ impl Lines {
             .sum()
     }
 
+    /// Of a queue, so many whose turn is next.
+    pub(super) fn next_of(&self, queue: usize, most: usize) -> Vec<u64> {
+        let lines = self.of_queue.get(&queue).into_iter().flatten();
+        let first = lines.flat_map(|id| self.lines[*id as usize].members.iter().take(most));
+        let mut turns: Vec<Turn> = first.copied().collect();
+        turns.sort_unstable();
+        turns.truncate(most);
+        turns.into_iter().map(|turn| turn.number).collect()
+    }
+
     /// Opens those lines again that something could have changed for.
     pub(super) fn reopen(&mut self, news: &News<'_>) {
         let roots = std::mem::take(&mut self.roots_freed);

@@ -7,6 +7,7 @@
 //! Whatever of it cannot be is told by [`Event::Ended`].
 
 mod afoot;
+mod forecast;
 mod lines;
 mod preempt;
 mod reserve;
@@ -23,6 +24,7 @@ use crate::plan::{Never, Resource, Shortage, Start, Wait};
 use crate::queues::{Decay, Demand, Queues};
 use crate::view::{Gang, Past, Promised, Rules, Running, View};
 use afoot::Afoot;
+pub use forecast::Forecast;
 use lines::{LineId, Lines, Turn};
 
 /// What share of the whole is told in.
@@ -187,7 +189,7 @@ impl Scheduler {
         let entry = self.gangs.get(self.by_job.get(job)?)?;
         match &entry.stage {
             Stage::Aside => entry.gang.not_before.map(|at| Wait::NotBefore { at }),
-            Stage::Waiting(line, _) => self.lines.reason(*line).cloned().or(Some(Wait::Undecided)),
+            Stage::Waiting(line, turn) => Some(self.wait_in(*line, turn)),
             Stage::Promised { victims, .. } => Some(Wait::Promised {
                 victims: victims
                     .iter()
@@ -195,6 +197,19 @@ impl Scheduler {
                     .collect(),
             }),
             Stage::Running { .. } => None,
+        }
+    }
+
+    /// One of a line waits for those before it in the line, and what they wait for is told of the first.
+    fn wait_in(&self, line: LineId, turn: &Turn) -> Wait {
+        let first = self.lines.first(line).filter(|first| first < turn);
+        let before = first.and_then(|first| self.gangs.get(&first.number));
+        match (self.lines.reason(line), before) {
+            (Some(Wait::NotEnoughFree { .. } | Wait::KeptFree { .. }), Some(first)) => Wait::Behind {
+                job: first.gang.job.clone(),
+            },
+            (Some(reason), _) => reason.clone(),
+            (None, _) => Wait::Undecided,
         }
     }
 
@@ -206,6 +221,20 @@ impl Scheduler {
             Stage::Waiting(_, turn) => Some(self.lines.before(entry.queue?, turn)),
             _ => None,
         }
+    }
+
+    /// Gangs that wait: of each queue so many whose turn is next.
+    #[must_use]
+    pub fn first_waiting(&self, most: usize) -> Vec<JobId> {
+        let promised = self.promised.iter().copied();
+        let waiting = self
+            .queues
+            .iter()
+            .flat_map(|(queue, _)| self.lines.next_of(queue, most));
+        promised
+            .chain(waiting)
+            .filter_map(|number| Some(self.gangs.get(&number)?.gang.job.clone()))
+            .collect()
     }
 
     /// The nodes and what is free of them.

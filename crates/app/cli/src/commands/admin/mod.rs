@@ -1,6 +1,7 @@
-//! `corliss admin token …`: create, list, revoke; `corliss admin keys …`: list, rotate, destroy; limits of callers.
+//! `corliss admin token …`: create, list, revoke; `corliss admin keys …`: list, rotate, destroy; limits of callers; queues.
 
 mod limits;
+mod queues;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ pub fn run(context: &Context, command: &AdminCommand) -> CliResult {
         AdminCommand::Token(command) => token(context, command),
         AdminCommand::Keys(command) => keys(context, command),
         AdminCommand::Limits(command) => limits::run(context, command),
+        AdminCommand::Queues(command) => queues::run(context, command),
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use corliss_executor::{ExitKind, TaskExit};
-use corliss_jobs::{CheckpointSpec, Command, ExitClass, Job, JobKind, JobSpec, Jobs};
+use corliss_jobs::{CheckpointSpec, Command, DEFAULT_QUEUE, ExitClass, Job, JobKind, JobSpec, Jobs, Terms};
 use corliss_pipelines::ports::{JobChange, JobEnd, JobRequest, JobState, JobsPort, PortError, StepKey};
-use corliss_pipelines::project_file::Launcher;
+use corliss_pipelines::project_file::{Launcher, Site};
 use corliss_policy_pipeline::Ending;
 use corliss_types::{JobId, Resources};
 use tokio::sync::broadcast;
@@ -29,8 +29,13 @@ fn key_of(key: &StepKey) -> String {
 
 #[async_trait]
 impl JobsPort for StepJobs {
-    async fn total(&self) -> Result<Resources, PortError> {
-        Ok(self.total)
+    async fn site(&self) -> Result<Site, PortError> {
+        let settings = self.jobs.queue_settings().await;
+        let settings = settings.map_err(|error| PortError::of(&error))?;
+        Ok(Site {
+            total: self.total,
+            queues: settings.names().map(str::to_owned).collect(),
+        })
     }
 
     async fn submit(&self, request: JobRequest) -> Result<JobId, PortError> {
@@ -58,6 +63,15 @@ impl JobsPort for StepJobs {
                 keep: checkpoint.keep,
             }),
             log_limit_bytes: LOG_LIMIT_BYTES,
+            terms: Terms {
+                queue: request.queueing.queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
+                user: request.user,
+                priority: request.queueing.priority,
+                is_preemptible: request.queueing.preemptible,
+                since: None,
+                served_ms: None,
+                expected_ms: request.queueing.expected_ms,
+            },
         };
         self.jobs
             .submit(&key, spec)
@@ -143,6 +157,9 @@ fn ending(job: &Job) -> Ending {
     let exits = || job.tasks.iter().filter_map(|task| task.exit.as_ref());
     let wanted = |exit: &&TaskExit| !exit.succeeded() && exit.kind != ExitKind::Cancelled;
     let first = exits().filter(wanted).min_by_key(|exit| exit.ended_ms);
+    if job.class == Some(ExitClass::Preempted) {
+        return Ending::Preempted;
+    }
     if job.class == Some(ExitClass::Infrastructure) {
         return match first {
             Some(TaskExit {

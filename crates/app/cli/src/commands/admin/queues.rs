@@ -1,0 +1,162 @@
+//! `corliss admin queues …`: shown, and changed by a file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use corliss_jobs::{Affected, Amounts, Effect, QueueSettings, QueueSpec, QueuesView};
+use corliss_types::amount;
+use serde_json::Value;
+
+use crate::args::QueuesCommand;
+use crate::confirm::confirm;
+use crate::context::{Context, typed};
+use crate::error::CliResult;
+use crate::output::{self, Table};
+use crate::{settings_file, units};
+
+const PATH: &str = "/api/v1/queues";
+const EXAMPLE: &str = r#"{"queues": {"research": {"quota": {"accelerators": 8}}}}"#;
+
+/// Dispatches.
+pub fn run(context: &Context, command: &QueuesCommand) -> CliResult {
+    match command {
+        QueuesCommand::Show => {
+            let answer: Value = context.api()?.get(PATH)?;
+            context.answer(answer, |view: QueuesView| table(&view))
+        }
+        QueuesCommand::Apply { file, dry_run, yes } => apply(context, file, *dry_run, *yes),
+    }
+}
+
+fn apply(context: &Context, file: &Path, dry_run: bool, yes: bool) -> CliResult {
+    let mut settings = settings_file::read(file, |error| {
+        error.hint(format!(
+            "it holds all queues, such as {EXAMPLE}, as `corliss admin queues show --json` prints them"
+        ))
+    })?;
+    // What `show --json` prints has how the queues are used beside them.
+    if let Some(shown) = settings.get_mut("settings") {
+        settings = shown.take();
+    }
+    let api = context.api()?;
+    let preview: Value = api.put(&format!("{PATH}?dry_run=true"), &settings)?;
+    if dry_run {
+        return context.answer(preview, |effect: Effect| tell(&effect, "would", output::say));
+    }
+    let effect: Effect = typed(preview)?;
+    let harms = !effect.stops.is_empty() || !effect.refusals.is_empty();
+    if harms && !yes {
+        if !context.json {
+            tell(&effect, "would", output::complain);
+        }
+        confirm("Change the queues all the same?")?;
+    }
+    let answer: Value = api.put(PATH, &settings)?;
+    context.answer(answer, |effect: Effect| {
+        output::say("The queues are changed.");
+        tell(&effect, "will", output::say);
+    })
+}
+
+/// What follows from a change, a line for each job.
+fn tell(effect: &Effect, verb: &str, say: fn(&str)) {
+    let parts = [
+        ("start", &effect.starts),
+        ("be stopped", &effect.stops),
+        ("fail, because it could never start:", &effect.refusals),
+    ];
+    for (what, jobs) in parts {
+        for Affected { job_id, name, reason } in jobs {
+            let reason = reason
+                .as_deref()
+                .map_or_else(String::new, |reason| format!(" {reason}"));
+            say(&format!("'{name}' ({job_id}) {verb} {what}{reason}"));
+        }
+    }
+    if parts.iter().all(|(_, jobs)| jobs.is_empty()) {
+        say(&format!("No job {verb} start, stop or fail by it at once."));
+    }
+}
+
+fn table(view: &QueuesView) {
+    let mut table = Table::new(&[
+        "queue",
+        "weight",
+        "order",
+        "overtaking",
+        "quota",
+        "held",
+        "running",
+        "waiting",
+    ]);
+    let default = QueueSpec::default();
+    for (name, depth) in by_tree(&view.settings, &view.usage) {
+        let spec = view.settings.queues.get(name).unwrap_or(&default);
+        let usage = view.usage.get(name).copied().unwrap_or_default();
+        table.row([
+            format!("{}{name}", "  ".repeat(depth)),
+            spec.weight.to_string(),
+            spec.order.to_string(),
+            spec.overtaking.name().to_owned(),
+            quota(&spec.quota),
+            units::resources(&usage.held),
+            usage.running.to_string(),
+            usage.waiting.to_string(),
+        ]);
+    }
+    table.print("There are no queues.");
+}
+
+/// Queues with those that are part of them below them, and how deep each is.
+fn by_tree<'a, T>(settings: &QueueSettings, usage: &'a BTreeMap<String, T>) -> Vec<(&'a str, usize)> {
+    let parent = |name: &str| settings.queues.get(name).and_then(|spec| spec.parent.as_deref());
+    let mut rows = Vec::with_capacity(usage.len());
+    let mut next: Vec<(&str, usize)> = Vec::new();
+    let below = |above: Option<&str>, depth: usize| {
+        let names = usage.keys().rev().filter(move |name| parent(name) == above);
+        names.map(move |name| (name.as_str(), depth)).collect::<Vec<_>>()
+    };
+    next.extend(below(None, 0));
+    while let Some((name, depth)) = next.pop() {
+        rows.push((name, depth));
+        next.extend(below(Some(name), depth + 1));
+    }
+    rows
+}
+
+/// `8 accelerators, 4 CPUs`; what is not named is not limited.
+fn quota(own: &Amounts) -> String {
+    let parts = [
+        own.cpu_milli.map(amount::cpus_in_words),
+        own.memory_bytes.map(units::bytes),
+        own.accelerators.map(|count| units::plural(count, "accelerator")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() {
+        return "no limit".to_owned();
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_stand_below_what_they_are_part_of() {
+        let settings: QueueSettings = serde_json::from_value(serde_json::json!({"queues": {
+            "b": {}, "a": {"parent": "b"}, "c": {"parent": "a"}, "d": {"parent": "b"}
+        }}))
+        .unwrap();
+        let usage = ["a", "b", "c", "d", "default"]
+            .map(|name| (name.to_owned(), ()))
+            .into_iter()
+            .collect();
+        let told: Vec<String> = by_tree(&settings, &usage)
+            .into_iter()
+            .map(|(name, depth)| format!("{depth}{name}"))
+            .collect();
+        assert_eq!(told, ["0b", "1a", "2c", "1d", "0default"]);
+        assert_eq!(quota(&settings.queues["b"].quota), "no limit");
+    }
+}

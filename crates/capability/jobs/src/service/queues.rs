@@ -1,0 +1,173 @@
+//! The queues themselves: shown, changed, and what a change would do before it is made.
+
+use std::collections::BTreeMap;
+
+use corliss_policy_scheduling::Scheduler;
+use corliss_types::{JobId, Resources};
+use serde::{Deserialize, Serialize};
+
+use super::Jobs;
+use crate::{Job, JobState, JobsError, QueueSettings, store, view};
+
+/// The queues, and how each is used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueuesView {
+    /// As they are declared; this is what a change is made from.
+    pub settings: QueueSettings,
+    /// How they are used, by name.
+    pub usage: BTreeMap<String, QueueUsage>,
+}
+
+/// How a queue is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueUsage {
+    /// Jobs that wait in it.
+    pub waiting: u64,
+    /// Jobs of it that hold resources.
+    pub running: u64,
+    /// What those hold.
+    pub held: Resources,
+}
+
+/// What would follow at once from other queues.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effect {
+    /// Jobs that would start.
+    pub starts: Vec<Affected>,
+    /// Jobs that would be stopped, each for another.
+    pub stops: Vec<Affected>,
+    /// Jobs that could never start any more, and so would fail.
+    pub refusals: Vec<Affected>,
+}
+
+/// A job that a change would do something to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Affected {
+    /// The job.
+    pub job_id: JobId,
+    /// Its name.
+    pub name: String,
+    /// For whom it would be stopped, or why it could never start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Jobs {
+    /// The queues as they are declared.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn queue_settings(&self) -> Result<QueueSettings, JobsError> {
+        Ok(self.store.read(store::queues).await?.settings)
+    }
+
+    /// The queues, and how each is used.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn queues(&self) -> Result<QueuesView, JobsError> {
+        let (settings, open) = self
+            .store
+            .read(|tx| Ok::<_, JobsError>((store::queues(tx)?.settings, store::open(tx)?)))
+            .await?;
+        let mut usage: BTreeMap<String, QueueUsage> = settings
+            .names()
+            .map(|name| (name.to_owned(), QueueUsage::default()))
+            .collect();
+        for job in &open {
+            let of_queue = usage.entry(job.gang.queue.clone()).or_default();
+            if job.state == JobState::Queued {
+                of_queue.waiting += 1;
+            } else {
+                of_queue.running += 1;
+                of_queue.held = of_queue.held.plus(&view::held(&job.gang));
+            }
+        }
+        Ok(QueuesView { settings, usage })
+    }
+
+    /// What would follow at once if these were the queues. Nothing is changed.
+    ///
+    /// # Errors
+    /// They cannot be the queues; the store failed.
+    pub async fn preview_queues(&self, settings: QueueSettings) -> Result<Effect, JobsError> {
+        settings.check()?;
+        let now = self.sources.clock.now();
+        let mut view = view::empty(&self.inventory, &settings, now);
+        let open = self
+            .store
+            .read(move |tx| {
+                can_go(tx, &settings)?;
+                store::open(tx)
+            })
+            .await?;
+        for job in &open {
+            view::add(&mut view, &self.inventory, job);
+        }
+        let plan = Scheduler::of(&view).decide(now);
+        let starts = plan.starts.iter().map(|start| (start.job.clone(), None));
+        let stops = plan.preemptions.iter();
+        let refusals = plan.refusals.iter();
+        Ok(Effect {
+            starts: self.affected(starts.collect()).await?,
+            stops: self
+                .affected(
+                    stops
+                        .map(|stopped| (stopped.job.clone(), Some(format!("for {}", stopped.for_job))))
+                        .collect(),
+                )
+                .await?,
+            refusals: self
+                .affected(
+                    refusals
+                        .map(|refusal| (refusal.job.clone(), Some(crate::text::never(&refusal.reason))))
+                        .collect(),
+                )
+                .await?,
+        })
+    }
+
+    async fn affected(&self, jobs: Vec<(JobId, Option<String>)>) -> Result<Vec<Affected>, JobsError> {
+        let ids: Vec<JobId> = jobs.iter().map(|(id, _)| id.clone()).collect();
+        let known: Vec<Job> = self.store.read(move |tx| store::many(tx, &ids)).await?;
+        let names: BTreeMap<JobId, String> = known.into_iter().map(|job| (job.id, job.spec.name)).collect();
+        let told = jobs.into_iter().map(|(job_id, reason)| Affected {
+            name: names.get(&job_id).cloned().unwrap_or_default(),
+            job_id,
+            reason,
+        });
+        Ok(told.collect())
+    }
+
+    /// Makes these the queues. Durable when this returns; jobs that wait are decided on anew.
+    ///
+    /// # Errors
+    /// They cannot be the queues: a field is wrong, or jobs wait or run in one that would go.
+    pub async fn set_queues(&self, settings: QueueSettings) -> Result<(), JobsError> {
+        settings.check()?;
+        self.store
+            .write(move |tx| {
+                can_go(tx, &settings)?;
+                store::unpromise(tx)?;
+                store::set_queues(tx, &settings)
+            })
+            .await?;
+        self.admission.signal();
+        self.signal_changed(None);
+        Ok(())
+    }
+}
+
+/// A queue that jobs wait or run in does not go.
+fn can_go(tx: &mut dyn corliss_metastore::Tx, settings: &QueueSettings) -> Result<(), JobsError> {
+    let mut stay: BTreeMap<String, u64> = BTreeMap::new();
+    for job in store::open(tx)? {
+        if !settings.is_known(&job.gang.queue) {
+            *stay.entry(job.gang.queue).or_default() += 1;
+        }
+    }
+    match stay.into_iter().next() {
+        Some((queue, jobs)) => Err(JobsError::QueueInUse { queue, jobs }),
+        None => Ok(()),
+    }
+}

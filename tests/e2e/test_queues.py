@@ -1,0 +1,147 @@
+"""Queues through the CLI: set by a file, named by steps, explained, and given back when another has a right to them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from support.server import Corliss, CorlissError, poll
+
+PROJECT = """
+project: QUEUED
+queue: QUEUE
+steps:
+  work:
+    run: python work.py
+    resources: {cpus: 1}
+    SETTINGS
+    cache: false
+"""
+# Goes on until there is a file, so that nothing here waits for a clock.
+WORK = """
+import os, pathlib, time
+while not pathlib.Path(os.environ["UNTIL"]).exists():
+    time.sleep(0.05)
+"""
+ONE = {"quota": {"cpu_milli": 1000}, "borrow": {"cpu_milli": 0}}
+
+
+@pytest.fixture
+def submit(corliss: Corliss, project, tmp_path: Path):
+    """Submits a project of one step that runs until it is let go; answers the run and how to let it go."""
+    (tmp_path / "held").mkdir()
+
+    def submit(name: str, queue: str, **settings: object) -> tuple[str, Path]:
+        until = tmp_path / "held" / name
+        told = {**settings, "env": {"UNTIL": str(until)}}
+        lines = "\n    ".join(f"{key}: {json.dumps(value)}" for key, value in told.items())
+        text = PROJECT.replace("QUEUED", name).replace("QUEUE", queue).replace("SETTINGS", lines)
+        return corliss.submit(project(text, work__py=WORK)), until
+
+    return submit
+
+
+def jobs_of(corliss: Corliss, run: str) -> list[dict]:
+    return corliss.api(f"/jobs?run_id={run}")["items"]
+
+
+def runs(corliss: Corliss, run: str) -> dict:
+    def running() -> dict | None:
+        return next((job for job in jobs_of(corliss, run) if job["state"] == "running"), None)
+
+    return poll(f"a job of {run} to run", running, 60)
+
+
+def waits(corliss: Corliss, run: str) -> dict:
+    def waiting() -> dict | None:
+        return next((job for job in jobs_of(corliss, run) if job["state"] == "queued"), None)
+
+    return poll(f"a job of {run} to wait", waiting, 60)
+
+
+def apply(corliss: Corliss, tmp_path: Path, settings: dict, *flags: str) -> dict:
+    file = tmp_path / "queues.json"
+    file.write_text(json.dumps(settings))
+    return json.loads(corliss.cli("admin", "queues", "apply", str(file), "--json", *flags))
+
+
+def test_a_quota_bounds_a_queue_and_a_preview_says_what_more_would_do(corliss: Corliss, submit, tmp_path: Path) -> None:
+    apply(corliss, tmp_path, {"queues": {"small": ONE}})
+    first, until = submit("first", "small", timeout="1h")
+    held = runs(corliss, first)
+    second, other = submit("second", "small")
+    waiting = waits(corliss, second)
+    why = json.loads(corliss.cli("why", waiting["id"], "--json"))
+    assert why["reasons"][0]["code"] == "over_quota", why
+    assert "a quota of 1 CPU" in why["summary"], why
+    assert why["starts_after"] == held["id"] and why["position"] == 1, why
+    told = corliss.cli("why", f"{second}/work")
+    assert "It starts in 5" in told or "It starts in 1 h" in told, told
+
+    more = {"queues": {"small": {"quota": {"cpu_milli": 2000}, "borrow": {"cpu_milli": 0}}}}
+    effect = apply(corliss, tmp_path, more, "--dry-run")
+    assert [job["job_id"] for job in effect["starts"]] == [waiting["id"]], effect
+    assert waits(corliss, second)["id"] == waiting["id"]
+    shown = json.loads(corliss.cli("admin", "queues", "show", "--json"))
+    assert shown["usage"]["small"]["waiting"] == 1 and shown["usage"]["small"]["running"] == 1, shown
+    # What is shown is what is applied.
+    shown["settings"]["queues"]["small"]["quota"]["cpu_milli"] = 2000
+    apply(corliss, tmp_path, shown)
+    runs(corliss, second)
+    for done in (until, other):
+        done.touch()
+    for run in (first, second):
+        assert corliss.wait_run(run)["state"] == "succeeded"
+
+
+def test_who_makes_room_for_another_goes_on_afterwards_and_spends_no_retry(corliss: Corliss, submit, tmp_path: Path) -> None:
+    apply(corliss, tmp_path, {"queues": {"one": {**ONE, "preempt": ["lower"]}}})
+    low, until = submit("low", "one", preemptible=True, retries={"infrastructure": 0, "user": 0})
+    victim = runs(corliss, low)
+    urgent, other = submit("urgent", "one", priority=10)
+    winner = runs(corliss, urgent)
+    assert winner["priority"] == 10 and winner["queue"] == "one"
+    again = waits(corliss, low)
+    assert again["attempt"] == 2
+    (stopped,) = [job for job in jobs_of(corliss, low) if job["id"] == victim["id"]]
+    assert stopped["class"] == "preempted", stopped
+    assert stopped["reason"] == f"it was stopped to make room for 'urgent/work' ({winner['id']})", stopped
+    other.touch()
+    assert corliss.wait_run(urgent)["state"] == "succeeded"
+    runs(corliss, low)
+    until.touch()
+    assert corliss.wait_run(low)["state"] == "succeeded"
+
+
+def test_what_is_wrong_with_queues_is_told(corliss: Corliss, submit, tmp_path: Path) -> None:
+    for settings, said in (
+        ({"queues": {"a": {"parent": "b"}}}, "there is no queue 'b'"),
+        ({"queues": {"a": {"order": "lifo"}}}, "'lifo' is none of fifo, sjf, srtf, srsf, las"),
+        ({"queue": {}}, "queue"),
+        ({"queues": {"a": {"quota": {"gpus": 1}}}}, "gpus"),
+    ):
+        with pytest.raises(CorlissError) as refused:
+            apply(corliss, tmp_path, settings)
+        assert said in str(refused.value), refused.value
+    with pytest.raises(CorlissError) as refused:
+        submit("lost", "nowhere")
+    assert "there is no queue 'nowhere'" in str(refused.value), refused.value
+    apply(corliss, tmp_path, {"queues": {"busy": {}}})
+    run, until = submit("stays", "busy")
+    runs(corliss, run)
+    with pytest.raises(CorlissError) as refused:
+        apply(corliss, tmp_path, {"queues": {}})
+    assert "queue 'busy' cannot go: 1 of its jobs" in str(refused.value), refused.value
+    until.touch()
+    corliss.wait_run(run)
+
+
+def test_queues_are_for_admins_to_set(corliss: Corliss) -> None:
+    made = corliss.cli("admin", "token", "create", "ana", "--role", "ml-engineer", "--json")
+    token = json.loads(made)["token"]
+    status, _ = corliss.request("PUT", "/api/v1/queues", {"queues": {}}, token=token)
+    assert status == 403
+    status, _ = corliss.request("GET", "/api/v1/queues", token=token)
+    assert status == 200
