@@ -44,6 +44,8 @@ export interface Why {
   summary: string;
   reasons: { code: string; message: string }[];
   position?: number | null;
+  /** When it starts, where that is known. */
+  starts_ms?: number | null;
   waiting_ms: number;
 }
 
@@ -69,6 +71,7 @@ export interface LogQuery extends Record<string, string | number | boolean | und
 }
 
 export interface QueueItem {
+  queue: string;
   position: number;
   job_id: string;
   name: string;
@@ -91,6 +94,17 @@ export interface Queue {
   running: RunningJob[];
 }
 
+export interface Queues {
+  settings: { queues: Record<string, { parent?: string; weight: number; order: string; quota?: Quota }> };
+  usage: Record<string, { waiting: number; running: number; held: Resources }>;
+}
+
+export interface Quota {
+  cpu_milli?: number;
+  memory_bytes?: number;
+  accelerators?: number;
+}
+
 const base = "/api/v1/jobs";
 
 export const jobs = {
@@ -99,4 +113,5 @@ export const jobs = {
   logs: (id: string, query: LogQuery, signal?: AbortSignal) =>
     request<LogPage>(`${base}/${segment(id)}/logs`, { query, signal }),
   queue: () => request<Queue>("/api/v1/queue"),
+  queues: () => request<Queues>("/api/v1/queues"),
 };

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { endpoints } from "../../api/endpoints";
 import { sentence } from "../../api/errors";
-import { jobs, type QueueItem, type RunningJob } from "../../api/jobs";
+import { jobs, type QueueItem, type Queues, type Quota, type RunningJob } from "../../api/jobs";
 import { Id } from "../../components/Command";
 import { InventoryBars } from "../../components/Inventory";
 import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
@@ -23,6 +23,7 @@ export function QueuePage() {
       ) : (
         <>
           <Panel title="This machine"><InventoryBars inventory={queue.data.inventory} /></Panel>
+          <Shares />
           <Panel title="Waiting">
             {queue.data.items.length === 0 ? (
               <Empty title="Nothing waits">A job waits here when what it asks for is in use, with the reason in a sentence.</Empty>
@@ -67,6 +68,7 @@ function Waiting({ items }: { items: QueueItem[] }) {
       rowKey={(item) => item.job_id}
       columns={[
         { head: "#", cell: (item) => item.position, number: true },
+        { head: "Queue", cell: (item) => item.queue },
         { head: "Job", cell: (item) => <Name name={item.name} id={item.job_id} run={item.run_id} /> },
         { head: "Asks for", cell: (item) => resources(item.needs) },
         { head: "Why it waits", wide: true, cell: (item) => sentence(item.reason) },
@@ -74,6 +76,39 @@ function Waiting({ items }: { items: QueueItem[] }) {
       ]}
     />
   );
+}
+
+/** What each queue may use and uses, where there are others than the one that is always there. */
+function Shares() {
+  const queues = useQuery({ queryKey: ["queues"], queryFn: jobs.queues, refetchInterval: 5000 });
+  if (!queues.data || Object.keys(queues.data.settings.queues).length === 0) return null;
+  const { settings, usage } = queues.data;
+  return (
+    <Panel title="Queues">
+      <Table
+        label="Queues"
+        rows={Object.entries(usage)}
+        rowKey={([name]) => name}
+        columns={[
+          { head: "Queue", wide: true, cell: ([name]) => <><b>{name}</b> <span className="faint">{part(settings, name)}</span></> },
+          { head: "Own", cell: ([name]) => quota(settings.queues[name]?.quota) },
+          { head: "Holds", cell: ([, used]) => resources(used.held) },
+          { head: "Running", cell: ([, used]) => used.running, number: true },
+          { head: "Waiting", cell: ([, used]) => used.waiting, number: true },
+        ]}
+      />
+    </Panel>
+  );
+}
+
+function part(settings: Queues["settings"], name: string): string {
+  const parent = settings.queues[name]?.parent;
+  return parent ? `part of ${parent}` : "";
+}
+
+function quota(own: Quota | undefined): string {
+  if (!own || Object.keys(own).length === 0) return "no limit";
+  return resources({ cpu_milli: own.cpu_milli ?? 0, memory_bytes: own.memory_bytes ?? 0, accelerators: own.accelerators ?? 0 });
 }
 
 function Running({ items }: { items: RunningJob[] }) {

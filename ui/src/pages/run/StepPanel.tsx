@@ -6,7 +6,7 @@ import { Panel } from "../../components/Panel";
 import { State } from "../../components/State";
 import { Tabs } from "../../components/Tabs";
 import { Span } from "../../components/Time";
-import { duration, plural } from "../../lib/format";
+import { absolute, duration, plural } from "../../lib/format";
 import { Logs } from "./Logs";
 import { Metrics } from "../experiments/Metrics";
 import { StepAttempts } from "./StepAttempts";
@@ -61,11 +61,12 @@ function Reason({ step }: { step: StepView }) {
     refetchInterval: 3000,
   });
   if (queued !== undefined && why.data) {
-    const { summary, position, waiting_ms } = why.data;
+    const { summary, position, starts_ms, waiting_ms } = why.data;
     return (
       <p className="reason">
         {sentence(summary)}{" "}
-        <span className="faint">{position ? `Position ${position} in the queue, waiting` : "Waiting"} for <span className="number">{duration(waiting_ms)}</span>.</span>
+        <span className="faint">{position ? `Position ${position} in the queue, waiting` : "Waiting"} for <span className="number">{duration(waiting_ms)}</span>.
+          {starts_ms ? <> It starts at <span className="number">{absolute(starts_ms)}</span> if the jobs before it run as long as was said.</> : null}</span>
       </p>
     );
   }

@@ -200,12 +200,12 @@ impl Scheduler {
         }
     }
 
-    /// One of a line waits for those before it in the line, and what they wait for is told of the first.
+    /// Where too little is free for the first of a line, the others of it wait for those before them.
     fn wait_in(&self, line: LineId, turn: &Turn) -> Wait {
         let first = self.lines.first(line).filter(|first| first < turn);
         let before = first.and_then(|first| self.gangs.get(&first.number));
         match (self.lines.reason(line), before) {
-            (Some(Wait::NotEnoughFree { .. } | Wait::KeptFree { .. }), Some(first)) => Wait::Behind {
+            (Some(Wait::NotEnoughFree { .. }), Some(first)) => Wait::Behind {
                 job: first.gang.job.clone(),
             },
             (Some(reason), _) => reason.clone(),
