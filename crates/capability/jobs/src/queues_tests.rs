@@ -1,3 +1,5 @@
+//! What can be the queues, what is refused, and by which words.
+
 use corliss_diagnostics::Diagnose;
 use serde_json::json;
 
