@@ -100,7 +100,8 @@ proptest! {
             prop_assert!(spread.p50 <= spread.p90 && spread.p90 <= spread.p99 && spread.p99 <= spread.max);
         }
         prop_assert!(report.queue_ms.max <= report.ttft_ms.max && report.ttft_ms.max <= report.latency_ms.max);
-        prop_assert!(report.latency_ms.max / 1000.0 <= report.makespan_s);
+        // One request alone takes as long as all: but for the last bit, which division decides.
+        prop_assert!(report.latency_ms.max / 1000.0 <= report.makespan_s * (1.0 + f64::EPSILON * 4.0));
     }
 
     /// Without a cache nothing is saved.
