@@ -7,9 +7,13 @@ import struct
 from typing import Iterator
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, CONTINUATION = 0x0, 0x1, 0x3, 0x4, 0x6, 0x7, 0x9
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0x0, 0x1, 0x3, 0x4, 0x6, 0x7, 0x8, 0x9
 END_STREAM, END_HEADERS, ACK = 0x1, 0x4, 0x1
+INITIAL_WINDOW_SIZE = 0x4
 CANCEL, ENHANCE_YOUR_CALM = 0x8, 0xB
+
+# Bytes that the server may send before it is told of more: all that a test reads, so that none has to count.
+WINDOW = 1 << 30
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -56,7 +60,8 @@ class Connection:
     def __init__(self, listen: str, timeout_s: float = 10.0) -> None:
         host, _, port = listen.rpartition(":")
         self.socket = socket.create_connection((host, int(port)), timeout=timeout_s)
-        self.socket.sendall(PREFACE + frame(SETTINGS, 0, 0))
+        settings = frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW_SIZE, WINDOW))
+        self.socket.sendall(PREFACE + settings + frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW)))
         self.received = b""
 
     def send(self, data: bytes) -> bool:
