@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -115,6 +116,38 @@ def test_who_makes_room_for_another_goes_on_afterwards_and_spends_no_retry(corli
     assert corliss.wait_run(low)["state"] == "succeeded"
 
 
+def test_a_dry_run_says_what_would_start_and_whom_it_would_stop(corliss: Corliss, submit, project, tmp_path: Path) -> None:
+    apply(corliss, tmp_path, {"queues": {"one": {**ONE, "preempt": ["lower"]}}})
+
+    def foresee(name: str, **settings: object) -> dict:
+        lines = "\n    ".join(f"{key}: {json.dumps(value)}" for key, value in settings.items())
+        text = PROJECT.replace("QUEUED", name).replace("QUEUE", "one").replace("SETTINGS", lines)
+        after = "  after:\n    run: python work.py\n    needs: [work]\n"
+        file = project(text + after, work__py=WORK)
+        told = json.loads(corliss.cli("run", str(file), "--dry-run", "--json"))
+        assert told["steps"][1] == {"step": "after", "after": ["work"]}, told
+        shown = corliss.cli("run", str(file), "--dry-run")
+        assert "Nothing was submitted." in shown and "It comes after work." in shown, shown
+        return {**told["steps"][0]["job"], "shown": shown}
+
+    assert foresee("free")["starts_now"] is True
+    low, until = submit("low", "one", preemptible=True, timeout="1h")
+    held = runs(corliss, low)
+    would = foresee("equal")
+    assert not would["starts_now"] and would["stops"] == [] and would["position"] == 1, would
+    assert "quota of 1 CPU" in would["summary"] and would["starts_ms"] > held["started_ms"] + 3_000_000, would
+    would = foresee("urgent", priority=10)
+    assert [stopped["job_id"] for stopped in would["stops"]] == [held["id"]], would
+    assert f"It would stop 'low/work' ({held['id']})." in would["shown"], would
+    # Nothing came of it.
+    assert [job["state"] for job in corliss.api("/jobs")["items"]] == ["running"]
+    with pytest.raises(CorlissError) as refused:
+        foresee("huge", workers=64)
+    assert "resources" in str(refused.value), refused.value
+    until.touch()
+    corliss.wait_run(low)
+
+
 def test_what_is_wrong_with_queues_is_told(corliss: Corliss, submit, tmp_path: Path) -> None:
     for settings, said in (
         ({"queues": {"a": {"parent": "b"}}}, "there is no queue 'b'"),
@@ -145,3 +178,58 @@ def test_queues_are_for_admins_to_set(corliss: Corliss) -> None:
     assert status == 403
     status, _ = corliss.request("GET", "/api/v1/queues", token=token)
     assert status == 200
+
+
+def usage(corliss: Corliss, *flags: str) -> dict:
+    return json.loads(corliss.cli("jobs", "usage", "--json", *flags))
+
+
+def test_who_held_what_is_told_and_what_was_lost(corliss: Corliss, submit, project) -> None:
+    assert usage(corliss)["items"] == []
+    assert "No job waited or ran in this time" in corliss.cli("jobs", "usage")
+    run, until = submit("counted", "default")
+    job = runs(corliss, run)
+    until.touch()
+    assert corliss.wait_run(run)["state"] == "succeeded"
+    broken = PROJECT.replace("QUEUED", "broken").replace("QUEUE", "default").replace("SETTINGS", "retries: {user: 0}")
+    failing = corliss.submit(project(broken, work__py="import time\ntime.sleep(0.3)\nraise SystemExit(3)\n"))
+    assert corliss.wait_run(failing)["state"] == "failed"
+
+    told = usage(corliss, "--by", "project,user,queue")
+    of = {item["project"]: item for item in told["items"]}
+    assert set(of) == {"counted", "broken"}
+    job = corliss.api(f"/jobs/{job['id']}")
+    for item in of.values():
+        assert item["jobs"] == 1 and item["queue"] == "default" and item["user"], item
+        assert item["used_cpu_hours"] > 0, item
+    ran = (job["ended_ms"] - job["started_ms"]) / 3_600_000
+    # It holds its CPU from its admission on, which is before its process is there.
+    assert ran <= of["counted"]["allocated"]["cpu"] < ran + 30 / 3600, (ran, of)
+    assert of["counted"]["failed"]["cpu"] == of["counted"]["preempted"]["cpu"] == 0
+    assert of["broken"]["failed"] == of["broken"]["allocated"]
+    assert told["total"]["jobs"] == 2
+    assert told["total"]["allocated"]["cpu"] == pytest.approx(sum(item["allocated"]["cpu"] for item in of.values()))
+
+    daily = corliss.cli("jobs", "usage", "--by", "project", "--per", "day", "--days", "2", "--csv")
+    rows = list(csv.DictReader(daily.splitlines()))
+    assert {row["project"] for row in rows} == {"counted", "broken"}
+    cpu = sum(float(row["cpu_hours"]) for row in rows)
+    assert cpu == pytest.approx(told["total"]["allocated"]["cpu"])
+    table = corliss.cli("jobs", "usage", "--by", "project")
+    assert "broken" in table and "100 %" in table and "In all 2 jobs" in table, table
+
+
+def test_what_is_wrong_with_a_question_about_usage_is_told(corliss: Corliss) -> None:
+    for flags, said in (
+        (("--by", "team"), "[possible values: user, project, queue]"),
+        (("--from", "2026-02-30"), "write a day as in 2026-11-22"),
+        (("--to", "2026-02-03"), "--from"),
+        (("--from", "2020-01-01", "--per", "hour"), "more than 1000 of those"),
+        (("--from", "2026-02-03", "--to", "2026-02-01"), "it does not lie before the end"),
+    ):
+        with pytest.raises(CorlissError) as refused:
+            corliss.cli("jobs", "usage", *flags)
+        assert said in str(refused.value), refused.value
+    for query, field in (("by=team", "by"), ("per=year", "per"), ("from_ms=-5", "from_ms"), ("to_ms=99999999999999999", "to_ms")):
+        status, answer = corliss.request("GET", f"/api/v1/usage?{query}")
+        assert status == 400 and answer["error"]["field"] == field, answer

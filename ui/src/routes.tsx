@@ -145,7 +145,12 @@ export function makeRouter(link: string | undefined) {
       component: EndpointPage,
       validateSearch: (search: Record<string, unknown>): { tab?: string; outcome?: string } => texts(search, "tab", "outcome"),
     }),
-    createRoute({ getParentRoute: () => at, path: "/queue", component: QueuePage }),
+    createRoute({
+      getParentRoute: () => at,
+      path: "/queue",
+      component: QueuePage,
+      validateSearch: (search: Record<string, unknown>): { tab?: string } => texts(search, "tab"),
+    }),
   ]);
   return createRouter({ routeTree: tree, parseSearch, stringifySearch });
 }

@@ -28,7 +28,36 @@ pub fn civil_date(days: i64) -> (i128, i128, i128) {
     }
 }
 
+/// The day of this date, counted from 1 January 1970; none if the calendar has no such day.
+#[must_use]
+pub fn days_of(year: i64, month: u8, day: u8) -> Option<i64> {
+    let wanted = (i128::from(year), i128::from(month), i128::from(day));
+    // Years are counted from March here as well.
+    let (year, months) = match wanted.1 {
+        3.. => (wanted.0, wanted.1 - 3),
+        _ => (wanted.0 - 1, wanted.1 + 9),
+    };
+    let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
+    let day = 365 * year + year / 4 - year / 100 + (153 * months + 2) / 5 + wanted.2 - 1;
+    let days = i64::try_from(ERA_DAYS * era + day - EPOCH_DAYS).ok()?;
+    (civil_date(days) == wanted).then_some(days)
+}
+
 impl Timestamp {
+    /// The begin of a day in UTC, which is written as in `2026-11-22`.
+    #[must_use]
+    pub fn of_date(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, '-');
+        let mut part = |digits: usize| {
+            let part = parts.next()?;
+            let is_number = part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
+            is_number.then(|| part.parse::<u16>().ok()).flatten()
+        };
+        let (year, month, day) = (part(4)?, part(2)?, part(2)?);
+        let days = days_of(year.into(), u8::try_from(month).ok()?, u8::try_from(day).ok()?)?;
+        Some(Self::from_millis(days * DAY_MS))
+    }
+
     /// In the form of RFC 3339, in UTC, to the millisecond: `2026-11-22T02:42:13.000Z`.
     #[must_use]
     pub fn rfc3339(self) -> String {
@@ -46,6 +75,45 @@ impl Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_lead_back_to_their_days() {
+        for days in -800_000..800_000 {
+            let (year, month, day) = civil_date(days);
+            let part = |part: i128| u8::try_from(part).unwrap_or(0);
+            let year = i64::try_from(year).unwrap_or(0);
+            assert_eq!(days_of(year, part(month), part(day)), Some(days));
+        }
+        for (year, month, day) in [
+            (2026, 2, 29),
+            (2100, 2, 29),
+            (2026, 13, 1),
+            (2026, 0, 1),
+            (2026, 4, 31),
+            (2026, 4, 0),
+        ] {
+            assert_eq!(days_of(year, month, day), None, "{year}-{month}-{day}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_the_begin_of_its_day() {
+        let read = |text: &str| Timestamp::of_date(text).map(Timestamp::rfc3339);
+        assert_eq!(read("2026-11-22").as_deref(), Some("2026-11-22T00:00:00.000Z"));
+        assert_eq!(read("1970-01-01").as_deref(), Some("1970-01-01T00:00:00.000Z"));
+        for text in [
+            "",
+            "2026-11",
+            "2026-11-31",
+            "26-11-22",
+            "2026-1-2",
+            "2026-11-22T00:00",
+            "+026-11-22",
+            "2026-99-99",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn days_are_those_of_the_calendar() {

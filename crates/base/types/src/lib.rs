@@ -13,7 +13,7 @@ mod resources;
 mod service_dialect;
 mod time;
 
-pub use calendar::civil_date;
+pub use calendar::{civil_date, days_of};
 pub use flavor::Flavor;
 pub use id::{
     AttemptNumber, CommitId, DatasetName, EndpointId, IdError, IdSeed, JobId, ModelName, PrincipalId,

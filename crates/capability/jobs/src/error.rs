@@ -70,6 +70,14 @@ pub enum JobsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// This usage cannot be told.
+    #[error("the usage cannot be told: {reason}")]
+    InvalidUsage {
+        /// Which part of the question is wrong.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Jobs wait or run in a queue that is to go.
     #[error("queue '{queue}' cannot go: {jobs} of its jobs wait or run")]
     QueueInUse {
@@ -127,6 +135,7 @@ impl Diagnose for JobsError {
             Self::QueueFull { .. } => "queue_full",
             Self::NoQueue { .. } => "queue_not_found",
             Self::InvalidQueues { .. } => "queues_invalid",
+            Self::InvalidUsage { .. } => "usage_invalid",
             Self::QueueInUse { .. } => "queue_in_use",
             Self::BadQueues { .. } => "queues_unreadable",
             Self::BadRow { .. } => "job_unreadable",
@@ -145,7 +154,8 @@ impl Diagnose for JobsError {
             Self::InvalidSpec { .. }
             | Self::TooLarge { .. }
             | Self::NoQueue { .. }
-            | Self::InvalidQueues { .. } => Meaning::InvalidInput,
+            | Self::InvalidQueues { .. }
+            | Self::InvalidUsage { .. } => Meaning::InvalidInput,
             Self::QueueFull { .. } => Meaning::ResourceExhausted,
             Self::BadRow { .. } | Self::BadQueues { .. } => Meaning::Internal,
             Self::Checkpoint { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
@@ -160,7 +170,7 @@ impl Diagnose for JobsError {
 
     fn field(&self) -> Option<String> {
         match self {
-            Self::InvalidSpec { field, .. } => Some((*field).to_owned()),
+            Self::InvalidSpec { field, .. } | Self::InvalidUsage { field, .. } => Some((*field).to_owned()),
             Self::TooLarge { .. } => Some("resources".to_owned()),
             Self::NoQueue { .. } => Some("queue".to_owned()),
             Self::InvalidQueues { field, .. } => Some(field.clone()),

@@ -23,17 +23,19 @@ mod service;
 mod store;
 mod text;
 mod types;
+mod usage;
 mod view;
 
 pub use config::JobsConfig;
 pub use error::JobsError;
 pub use queues::{Amounts, Preempt, QueueSettings, QueueSpec};
 pub use service::{
-    Affected, Effect, JobChanged, JobFilter, JobPage, Jobs, LogRequest, LogSlice, QueueItem, QueueUsage,
-    QueueView, QueuesView, Why, WhyReason,
+    Affected, Effect, Foreseen, JobChanged, JobFilter, JobPage, Jobs, LogRequest, LogSlice, QueueItem,
+    QueueUsage, QueueView, QueuesView, Why, WhyReason, Wish,
 };
 pub use store::MIGRATIONS;
 pub use types::{
     CheckpointSpec, Command, DEFAULT_QUEUE, ExitClass, Job, JobKind, JobSpec, JobState, LaunchFacts,
     Launcher, StopCause, Task, TaskPhase, Terms,
 };
+pub use usage::{Consumption, Hours, Period, Usage, UsageBy, UsageItem, UsageQuery};

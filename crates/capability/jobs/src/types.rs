@@ -58,6 +58,9 @@ pub struct Terms {
     /// Whose it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub user: String,
+    /// What it is for: the project of its run, or the endpoint.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub project: String,
     /// Higher goes first, within the queue.
     #[serde(default)]
     pub priority: i32,
@@ -81,12 +84,22 @@ impl Default for Terms {
         Self {
             queue: DEFAULT_QUEUE.to_owned(),
             user: String::new(),
+            project: String::new(),
             priority: 0,
             is_preemptible: None,
             since: None,
             served_ms: None,
             expected_ms: None,
         }
+    }
+}
+
+impl Terms {
+    /// How long it runs in all, earlier attempts included, as far as that is known. A time-out is that of one attempt.
+    pub(crate) fn run_ms(&self, timeout_ms: Option<u64>) -> Option<u64> {
+        let served = self.served_ms.unwrap_or(0);
+        self.expected_ms
+            .or_else(|| timeout_ms.map(|attempt| attempt.saturating_add(served)))
     }
 }
 

@@ -29,7 +29,7 @@ mod work;
 
 pub use config::PipelinesConfig;
 pub use error::PipelinesError;
-pub use service::{NewRun, Pipelines};
+pub use service::{Foreseen, ForeseenStep, NewRun, Pipelines};
 pub use store::MIGRATIONS;
 pub use types::{
     AttemptView, EndpointState, EndpointView, InputView, ModelState, ModelView, OutputView, RunDetail,

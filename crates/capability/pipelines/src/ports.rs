@@ -11,6 +11,7 @@ use corliss_policy_pipeline::Ending;
 use corliss_types::{
     AttemptNumber, DatasetName, JobId, ModelName, Resources, RunId, Timestamp, TrackingRunId, VersionId,
 };
+use serde::Serialize;
 use tokio::sync::broadcast;
 
 use crate::project_file::{Launcher, Queueing, Site};
@@ -107,6 +108,8 @@ pub struct JobRequest {
     pub key: StepKey,
     /// For people: project and step.
     pub name: String,
+    /// The project that what it holds is accounted to.
+    pub project: String,
     /// Program and arguments of each worker; the program's path is absolute.
     pub argv: Vec<String>,
     /// What sets up the gang; `None` if each worker only needs RANK and WORLD_SIZE.
@@ -175,11 +178,56 @@ pub struct JobChange {
     pub job: JobId,
 }
 
+/// An attempt that may be submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobWish {
+    /// For people: project and step.
+    pub name: String,
+    /// Workers of the gang.
+    pub workers: u32,
+    /// What each worker asks for.
+    pub resources: Resources,
+    /// Longest time the attempt may run.
+    pub timeout_ms: Option<u64>,
+    /// How it would stand in the queue.
+    pub queueing: Queueing,
+    /// Whose it would be.
+    pub user: String,
+}
+
+/// What would become of it if it were submitted now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JobOutlook {
+    /// Whether it would start at once.
+    pub starts_now: bool,
+    /// One sentence.
+    pub summary: String,
+    /// Place in its queue, if it would wait; the first is 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<u32>,
+    /// When it would start if everybody runs as long as was said, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starts_ms: Option<i64>,
+    /// Jobs that would be stopped for it.
+    pub stops: Vec<NamedJob>,
+}
+
+/// A job, and what it is called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NamedJob {
+    /// The job.
+    pub job_id: JobId,
+    /// Its name.
+    pub name: String,
+}
+
 /// Runs attempts.
 #[async_trait]
 pub trait JobsPort: Send + Sync {
     /// What the machine has, beyond which no step may ask, and which queues there are.
     async fn site(&self) -> Result<Site, PortError>;
+    /// What would become of these if they were submitted now, in their order. Nothing is.
+    async fn foresee(&self, wishes: Vec<JobWish>) -> Result<Vec<JobOutlook>, PortError>;
     /// Submits a job; the same key again answers the same job.
     async fn submit(&self, request: JobRequest) -> Result<JobId, PortError>;
     /// The job that was submitted under this key, if one was.

@@ -39,6 +39,8 @@ pub struct ReplicaJob {
     pub replica: ReplicaId,
     /// For people.
     pub name: String,
+    /// The endpoint that what it holds is accounted to.
+    pub endpoint: String,
     /// Arguments of this program: `engine …`.
     pub arguments: Vec<String>,
     /// What it holds.

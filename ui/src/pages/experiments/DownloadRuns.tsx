@@ -5,6 +5,7 @@ import { Icon } from "../../components/Icon";
 import { ErrorNote } from "../../components/Notice";
 import { toCsv } from "../../lib/csv";
 import { count } from "../../lib/format";
+import { save } from "../../lib/save";
 import { valueOf, type RunColumn } from "./columns";
 import { everyRun } from "./everyRun";
 
@@ -50,13 +51,4 @@ export function DownloadRuns({ search, columns, name }: Props) {
       {error !== undefined && <ErrorNote error={error} />}
     </>
   );
-}
-
-function save(blob: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  // After the browser has taken it.
-  window.setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

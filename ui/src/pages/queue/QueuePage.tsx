@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { endpoints } from "../../api/endpoints";
 import { sentence } from "../../api/errors";
 import { jobs, type QueueItem, type Queues, type Quota, type RunningJob } from "../../api/jobs";
@@ -10,26 +10,43 @@ import { PageHead } from "../../components/PageHead";
 import { Panel } from "../../components/Panel";
 import { State } from "../../components/State";
 import { Table } from "../../components/Table";
+import { Tabs } from "../../components/Tabs";
 import { Span } from "../../components/Time";
 import { duration, plural, resources, shortId } from "../../lib/format";
+import { UsageView } from "./UsageView";
+
+const TABS = [{ id: "now", label: "Now" }, { id: "usage", label: "Usage" }];
 
 export function QueuePage() {
+  const { tab = "now" } = useSearch({ from: "/queue" });
+  const navigate = useNavigate({ from: "/queue" });
+  return (
+    <>
+      <PageHead title="Queue" />
+      <Tabs label="Queue" tabs={TABS} current={tab === "usage" ? tab : "now"} onChange={(id) => void navigate({ search: { tab: id === "now" ? undefined : id }, replace: true, resetScroll: false })}>
+        {tab === "usage" ? <UsageView /> : <Now />}
+      </Tabs>
+    </>
+  );
+}
+
+/** What runs, what waits and why, and what is free. */
+function Now() {
   const queue = useQuery({ queryKey: ["queue"], queryFn: jobs.queue, refetchInterval: 2000 });
   return (
     <>
-      <PageHead title="Queue" facts={queue.data && <><span>{queue.data.running.length} running</span><span>{queue.data.items.length} waiting</span></>} />
       {queue.isPending ? <Skeleton lines={8} /> : queue.isError && !queue.data ? (
         <ErrorNote error={queue.error} retry={() => void queue.refetch()} />
       ) : (
         <>
           <Panel title="This machine"><InventoryBars inventory={queue.data.inventory} /></Panel>
           <Shares />
-          <Panel title="Waiting">
+          <Panel title="Waiting" aside={<span className="number">{queue.data.items.length}</span>}>
             {queue.data.items.length === 0 ? (
               <Empty title="Nothing waits">A job waits here when what it asks for is in use, with the reason in a sentence.</Empty>
             ) : <Waiting items={queue.data.items} />}
           </Panel>
-          <Panel title="Running">
+          <Panel title="Running" aside={<span className="number">{queue.data.running.length}</span>}>
             {queue.data.running.length === 0 ? <Empty title="Nothing runs" command="corliss run examples/chat/corliss.yaml" /> : <Running items={queue.data.running} />}
           </Panel>
         </>

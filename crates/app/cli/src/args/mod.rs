@@ -10,6 +10,7 @@ mod models;
 mod queues;
 mod releases;
 mod simulate;
+mod usage;
 
 use std::path::PathBuf;
 
@@ -56,6 +57,7 @@ pub use models::{MAX_EVENTS, ModelsCommand, VersionArgs};
 pub use queues::QueuesCommand;
 pub use releases::{DeployArgs, ReleaseArgs, ReleasesArgs};
 pub use simulate::{Recorded, Recording, SimulateArgs};
+pub use usage::UsageArgs;
 
 /// The AI infrastructure stack in one binary: data, pipelines, jobs, tracking, registry, serving.
 #[derive(Debug, Parser)]
@@ -94,7 +96,7 @@ pub enum Command {
     Env,
     /// Submit a project file and follow the run
     #[command(
-        after_help = "Examples:\n  corliss run\n  corliss run examples/digits/corliss.yaml\n  corliss run corliss.yaml --detach --json"
+        after_help = "Examples:\n  corliss run\n  corliss run examples/digits/corliss.yaml\n  corliss run corliss.yaml --detach --json\n  corliss run corliss.yaml --dry-run"
     )]
     Run(RunArgs),
     /// Check a project file without running it
@@ -200,6 +202,9 @@ pub struct RunArgs {
     /// Submit and return at once
     #[arg(long, short)]
     pub detach: bool,
+    /// Only say what would start, what would wait and for whom, and what would be stopped
+    #[arg(long, conflicts_with = "detach")]
+    pub dry_run: bool,
 }
 
 /// `corliss check`
@@ -276,6 +281,11 @@ pub enum JobsCommand {
         #[arg(value_parser = some_text())]
         id: String,
     },
+    /// Show who held what for how long, and how much of it was lost
+    #[command(
+        after_help = "What a job was given counts from its start to its end, used or not. What an attempt did after its last checkpoint is lost when it fails or makes room for another. Examples:\n  corliss jobs usage\n  corliss jobs usage --by project,user --per week --days 90\n  corliss jobs usage --from 2026-11-01 --to 2026-11-30 --csv > november.csv"
+    )]
+    Usage(UsageArgs),
     /// Cancel a job
     #[command(after_help = "Example:\n  corliss jobs cancel job_01jd…")]
     Cancel {

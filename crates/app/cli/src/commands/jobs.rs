@@ -1,4 +1,4 @@
-//! `corliss jobs …`: list, show, cancel.
+//! `corliss jobs …`: list, show, cancel; `usage` has a module of its own.
 
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ pub fn run(context: &Context, command: &JobsCommand) -> CliResult {
     match command {
         JobsCommand::List { run, state, limit } => list(context, run.as_deref(), state.as_deref(), *limit),
         JobsCommand::Show { id } => show(context, id),
+        JobsCommand::Usage(args) => super::usage::run(context, args),
         JobsCommand::Cancel { id } => cancel(context, id),
     }
 }

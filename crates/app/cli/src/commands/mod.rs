@@ -15,5 +15,6 @@ pub mod runs;
 pub mod simulate;
 pub mod status;
 pub mod up;
+pub mod usage;
 mod versions;
 pub mod why;

@@ -105,6 +105,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
     }
 }
 
-fn refuse(path: &Path, problems: Vec<Problem>) -> CliError {
+/// What is wrong with the file, all of it.
+pub fn refuse(path: &Path, problems: Vec<Problem>) -> CliError {
     CliError::project_file(path.display().to_string(), problems)
 }

@@ -140,7 +140,10 @@ impl ReplicaJobs for Replicas {
             grace_ms: GRACE_MS,
             checkpoint: None,
             log_limit_bytes: LOG_LIMIT_BYTES,
-            terms: Terms::default(),
+            terms: Terms {
+                project: job.endpoint,
+                ..Terms::default()
+            },
         };
         let key = format!("replica/{}", job.replica);
         self.jobs

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use corliss_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{HIDDEN, io};
@@ -55,6 +56,12 @@ impl Identity {
             inode: found.ino(),
             born_ns,
         })
+    }
+
+    /// When it was made, which is before it was published.
+    pub(super) fn born(&self) -> Option<Timestamp> {
+        let born_ms = i64::try_from(self.born_ns / 1_000_000).ok()?;
+        (born_ms > 0).then(|| Timestamp::from_millis(born_ms))
     }
 }
 

@@ -10,6 +10,8 @@ mod record;
 
 use std::path::{Path, PathBuf};
 
+use corliss_types::Timestamp;
+
 use crate::JobsError;
 use manifest::Manifest;
 
@@ -82,6 +84,17 @@ pub fn latest_complete(dir: &Path, keep: u32) -> Result<Option<PathBuf>, JobsErr
         sound
     });
     Ok(sound.map(|found: &Manifest| found.entry(dir)))
+}
+
+/// When the newest complete checkpoint was begun; records first. None where the file system does not tell.
+///
+/// # Errors
+/// The folder cannot be read or written.
+pub fn saved(dir: &Path, keep: u32) -> Result<Option<Timestamp>, JobsError> {
+    record(dir, keep)?;
+    let manifests = manifest::load_all(dir)?;
+    let newest = manifests.iter().max_by_key(|found| found.sequence);
+    Ok(newest.and_then(|found| found.identity.born()))
 }
 
 /// Deletes what an attempt that has ended left unpublished. Only call it while no task of the step runs.

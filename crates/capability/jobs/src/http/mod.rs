@@ -13,8 +13,8 @@ use corliss_http::{ApiError, Dialect, Json, List, Path, Query, Routes};
 use corliss_types::{Access, JobId, Permission};
 use http::Method;
 
-use crate::{Effect, JobState, Jobs, JobsError, QueueSettings, QueuesView, Why};
-use query::{ListQuery, LogsQuery, SetQueues};
+use crate::{Effect, JobState, Jobs, JobsError, QueueSettings, QueuesView, Usage, Why};
+use query::{AskUsage, ListQuery, LogsQuery, SetQueues};
 use views::{JobView, LogsView, QueueAnswer};
 
 type Shared = State<Arc<Jobs>>;
@@ -53,6 +53,7 @@ pub fn routes(jobs: &Arc<Jobs>) -> Routes {
         )
         .streaming()
         .route(Method::GET, "/api/v1/queue", read, native, state(get(queue)))
+        .route(Method::GET, "/api/v1/usage", read, native, state(get(usage)))
         .route(Method::GET, "/api/v1/queues", read, native, state(get(queues)))
         .route(
             Method::PUT,
@@ -102,6 +103,11 @@ async fn cancel(State(jobs): Shared, Path(text): Path<String>) -> Result<Json<Jo
 async fn queue(State(jobs): Shared) -> Result<Json<QueueAnswer>, ApiError> {
     let view = jobs.queue().await?;
     Ok(Json(QueueAnswer::of(&view, &jobs.inventory)))
+}
+
+async fn usage(State(jobs): Shared, Query(query): Query<AskUsage>) -> Result<Json<Usage>, ApiError> {
+    let query = query.parse(jobs.sources.clock.now())?;
+    Ok(Json(jobs.usage(query).await?))
 }
 
 async fn queues(State(jobs): Shared) -> Result<Json<QueuesView>, ApiError> {

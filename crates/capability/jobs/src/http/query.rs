@@ -3,14 +3,16 @@
 use corliss_diagnostics::Meaning;
 use corliss_executor::logs::{LogStart, LogStream};
 use corliss_http::{ApiError, PageQuery};
+use corliss_types::Timestamp;
 use serde::Deserialize;
 
-use crate::{JobFilter, JobState, LogRequest};
+use crate::{JobFilter, JobState, LogRequest, UsageQuery};
 
 const LIST_DEFAULT: u32 = 100;
 const LIST_MAX: u32 = 1000;
 const LINES_DEFAULT: usize = 1000;
 const LINES_MAX: usize = 10_000;
+const USAGE_DEFAULT_MS: i64 = 30 * 86_400_000;
 
 fn wrong(field: &'static str, message: String) -> ApiError {
     ApiError::new(Meaning::InvalidInput, "query_invalid", message).with_field(field)
@@ -107,4 +109,33 @@ pub(super) struct SetQueues {
     /// Whether nothing is to be changed.
     #[serde(default)]
     pub dry_run: bool,
+}
+
+/// Of `GET /usage`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AskUsage {
+    from_ms: Option<i64>,
+    to_ms: Option<i64>,
+    by: Option<String>,
+    per: Option<String>,
+}
+
+impl AskUsage {
+    /// Of the last thirty days and by user, if it does not say otherwise.
+    pub(super) fn parse(&self, now: Timestamp) -> Result<UsageQuery, ApiError> {
+        let to = self.to_ms.map_or(now, Timestamp::from_millis);
+        let usual = || to.as_millis().saturating_sub(USAGE_DEFAULT_MS);
+        let by = self.by.as_deref().unwrap_or("user");
+        let by = by.split(',').filter(|name| !name.is_empty()).map(str::parse);
+        let per = self.per.as_deref().map(str::parse);
+        Ok(UsageQuery {
+            from: Timestamp::from_millis(self.from_ms.unwrap_or_else(usual)),
+            to,
+            by: by
+                .collect::<Result<_, String>>()
+                .map_err(|reason| wrong("by", reason))?,
+            per: per.transpose().map_err(|reason| wrong("per", reason))?,
+        })
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use corliss_policy_scheduling::{Plan, Refusal, Start};
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler};
-use corliss_types::{TaskId, Timestamp};
+use corliss_types::{JobId, TaskId, Timestamp};
 
 use crate::live::{Live, News};
 use crate::service::{Jobs, blocking};
@@ -59,7 +59,7 @@ struct Round {
 /// What is recorded of a plan.
 struct Records {
     admissions: Vec<store::Admission>,
-    promises: Vec<(Start, i64, store::Promise)>,
+    promises: Vec<(JobId, i64, store::Promise)>,
     preemptions: Vec<(corliss_policy_scheduling::Preemption, i64)>,
     refusals: Vec<store::JobChange>,
 }
@@ -131,7 +131,7 @@ impl Admission {
             let promise = store::Promise {
                 placement: placement(start),
             };
-            (start.clone(), live.generation(&start.job), promise)
+            (start.job.clone(), live.generation(&start.job), promise)
         });
         let preemptions = plan.preemptions.iter();
         let refusals = plan.refusals.iter();
@@ -165,8 +165,8 @@ impl Records {
         for admission in &self.admissions {
             is_applied &= store::admit(tx, admission, now)?;
         }
-        for (start, generation, promise) in &self.promises {
-            is_applied &= store::promise(tx, &start.job, *generation, promise)?;
+        for (job, generation, promise) in &self.promises {
+            is_applied &= store::promise(tx, job, *generation, promise)?;
         }
         for (stopped, generation) in &self.preemptions {
             let for_whom = store::by_id(tx, &stopped.for_job)?;
@@ -195,6 +195,7 @@ fn refused(refusal: &Refusal, generation: i64, now: Timestamp) -> store::JobChan
         stop_cause: None,
         started: None,
         ended: Some(now),
+        saved: None,
         tasks: Vec::new(),
     }
 }

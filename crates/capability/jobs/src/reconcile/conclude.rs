@@ -53,6 +53,7 @@ pub(super) fn conclude(
         stop_cause: None,
         started: None,
         ended: None,
+        saved: None,
         tasks: Vec::new(),
     };
     if tasks.iter().all(|task| task.phase == TaskPhase::Exited) {

@@ -11,12 +11,12 @@ use async_trait::async_trait;
 use corliss_diagnostics::{Diagnose, ErrorReport, Meaning, counted};
 use corliss_executor::{ExecutorError, TaskRef};
 use corliss_reconcile::{BoxedDiagnose, Outcome, Reconciler};
-use corliss_types::JobId;
+use corliss_types::{JobId, Timestamp};
 use tokio::task::JoinSet;
 
 use super::conclude::{StartFailure, conclude, observed};
 use crate::service::{Jobs, blocking};
-use crate::{ExitClass, Job, JobState, JobsError, Task, TaskPhase, launch, store};
+use crate::{ExitClass, Job, JobState, JobsError, Task, TaskPhase, checkpoints, launch, store};
 
 /// How long a round waits for its jobs; those that take longer go on beside the next rounds.
 const ROUND: Duration = Duration::from_millis(250);
@@ -160,16 +160,29 @@ async fn step(jobs: &Arc<Jobs>, job: &Job) -> Result<bool, JobsError> {
     }
     let tasks = observe(jobs, job).await?;
     let now = jobs.sources.clock.now();
-    let Some(change) = conclude(job, tasks, start.failure, now) else {
+    let Some(mut change) = conclude(job, tasks, start.failure, now) else {
         return start.error.map_or(Ok(false), Err);
     };
     let ended = change.state.is_final();
+    if change.state == JobState::Failed {
+        change.saved = saved(job).await;
+    }
     jobs.store.write(move |tx| store::apply(tx, &change)).await?;
     if ended {
         jobs.admission.signal();
     }
     jobs.signal_changed(Some(job));
     start.error.map_or(Ok(true), Err)
+}
+
+/// When the newest checkpoint was begun that this job or an earlier attempt left. That it cannot be told holds up nobody.
+async fn saved(job: &Job) -> Option<Timestamp> {
+    let spec = job.spec.checkpoint.clone()?;
+    let saved = blocking(move || checkpoints::saved(&spec.dir, spec.keep)).await;
+    saved.unwrap_or_else(|error| {
+        tracing::warn!(job = %job.id, "{}", ErrorReport::of(&error).message);
+        None
+    })
 }
 
 #[derive(Default)]

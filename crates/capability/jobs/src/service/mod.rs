@@ -1,11 +1,13 @@
 //! What others ask of jobs. Handlers and other rooms call this; reconcilers do the rest.
 
 mod cancel;
+mod foresee;
 mod logs;
 mod observe;
 mod queue;
 mod queues;
 mod submit;
+mod usage;
 mod why;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +25,7 @@ use crate::live::Live;
 use crate::reconcile::{Admission, Checkpoints, Lifecycle};
 use crate::{Job, JobsConfig, JobsError, store};
 
+pub use foresee::{Foreseen, Wish};
 pub use logs::{LogRequest, LogSlice};
 pub use observe::{JobFilter, JobPage};
 pub use queue::{QueueItem, QueueView};

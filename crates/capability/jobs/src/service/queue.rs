@@ -1,9 +1,11 @@
 //! The queues as people see them: what waits and why, what runs, what is free.
 
+use std::collections::BTreeMap;
+
 use corliss_policy_scheduling::{Refusal, Scheduler, Shortage, Wait};
 use corliss_types::{JobId, Resources};
 
-use super::Jobs;
+use super::{Jobs, blocking};
 use crate::live::{Live, News};
 use crate::{Job, JobState, JobsError, store, text};
 
@@ -45,6 +47,8 @@ pub(super) struct Outlook {
     /// Those whose turn is next, in each queue.
     pub waiting: Vec<Job>,
     pub running: Vec<Job>,
+    /// What they are called in sentences.
+    pub names: BTreeMap<JobId, String>,
 }
 
 impl Jobs {
@@ -58,7 +62,7 @@ impl Jobs {
         let waiting = outlook.waiting.iter().map(|job| QueueItem {
             position: outlook.position(&job.id),
             needs: job.spec.resources.times(job.spec.workers.max(1)),
-            reason: outlook.reason(job),
+            reason: outlook.reason(&job.id, &job.spec.terms.queue),
             waiting_ms: now.since(job.created).0,
             job: job.clone(),
         });
@@ -85,17 +89,28 @@ impl Jobs {
         })
     }
 
-    pub(super) async fn outlook(&self) -> Result<Outlook, JobsError> {
-        let mut live = self.live.lock().await.clone();
+    /// What is decided when `live`, or one made anew, is told all that has happened; none if the two do not go together.
+    async fn ahead_of(&self, live: Option<Live>) -> Result<Option<(Scheduler, Vec<Refusal>)>, JobsError> {
         let now = self.sources.clock.now();
-        // A change that does not go with what the scheduler knows has it made anew.
-        let (scheduler, refusals) = loop {
-            let generation = live.as_ref().map(Live::queues_generation);
-            let news = self.store.read(move |tx| News::read(tx, generation, now)).await?;
-            if let Some(mut told) = Live::told(live.take(), &news, &self.inventory, now) {
-                let plan = told.decide(&news, &self.inventory, now);
-                break (told.scheduler, plan.refusals);
-            }
+        let generation = live.as_ref().map(Live::queues_generation);
+        let news = self.store.read(move |tx| News::read(tx, generation, now)).await?;
+        let inventory = self.inventory.clone();
+        let decided = blocking(move || {
+            let told = Live::told(live, &news, &inventory, now);
+            Ok(told.map(|mut told| {
+                let plan = told.decide(&news, &inventory, now);
+                (told.scheduler, plan.refusals)
+            }))
+        });
+        decided.await
+    }
+
+    pub(super) async fn outlook(&self) -> Result<Outlook, JobsError> {
+        let live = self.live.lock().await.clone();
+        let (scheduler, refusals) = match self.ahead_of(live).await? {
+            Some(decided) => decided,
+            // A change that does not go with what the scheduler knows has it made anew.
+            None => self.ahead_of(None).await?.ok_or(JobsError::Interrupted)?,
         };
         let mut first: Vec<JobId> = scheduler.first_waiting(SHOWN_MAX);
         first.extend(refusals.iter().map(|refusal| refusal.job.clone()));
@@ -108,7 +123,11 @@ impl Jobs {
             let ahead = scheduler.ahead(&job.id).unwrap_or(0);
             (job.spec.terms.queue.clone(), ahead, job.created)
         });
+        let names = waiting.iter().chain(&running);
         Ok(Outlook {
+            names: names
+                .map(|job| (job.id.clone(), format!("'{}' ({})", job.spec.name, job.id)))
+                .collect(),
             refusals,
             scheduler,
             waiting,
@@ -124,17 +143,17 @@ impl Outlook {
         u32::try_from(ahead.saturating_add(1)).unwrap_or(u32::MAX)
     }
 
-    /// Why this job waits, as one sentence.
-    pub(super) fn reason(&self, job: &Job) -> String {
-        if let Some(refusal) = self.refusals.iter().find(|refusal| refusal.job == job.id) {
+    /// Why this job waits in this queue, as one sentence.
+    pub(super) fn reason(&self, job: &JobId, queue: &str) -> String {
+        if let Some(refusal) = self.refusals.iter().find(|refusal| refusal.job == *job) {
             return format!("it can never start here: {}", text::never(&refusal.reason));
         }
-        let Some(wait) = self.scheduler.wait(&job.id) else {
+        let Some(wait) = self.scheduler.wait(job) else {
             return "it fits and is about to start".to_owned();
         };
         match wait {
             Wait::Behind { job: first } => {
-                let behind = match self.scheduler.ahead(&job.id).unwrap_or(1) {
+                let behind = match self.scheduler.ahead(job).unwrap_or(1) {
                     0 | 1 => format!("it waits behind {}", self.named(&first)),
                     ahead => format!(
                         "it waits behind {ahead} jobs, of which {} is first",
@@ -147,7 +166,7 @@ impl Outlook {
                 }
             }
             Wait::NotEnoughFree { shortages, .. } => {
-                let place = match self.scheduler.ahead(&job.id) {
+                let place = match self.scheduler.ahead(job) {
                     None | Some(0) => "it is first in the queue",
                     Some(_) => "it is its turn",
                 };
@@ -162,7 +181,7 @@ impl Outlook {
                     self.named(&other)
                 )
             }
-            Wait::OverQuota { over } => text::over_quota(&job.spec.terms.queue, &over),
+            Wait::OverQuota { over } => text::over_quota(queue, &over),
             Wait::Promised { victims } => match victims.first() {
                 Some(victim) => format!("it starts as soon as {} has made room", self.named(victim)),
                 None => "it starts as soon as the room that was made for it is free".to_owned(),
@@ -180,10 +199,6 @@ impl Outlook {
     }
 
     pub(super) fn named(&self, id: &JobId) -> String {
-        let mut known = self.waiting.iter().chain(&self.running);
-        match known.find(|job| job.id == *id) {
-            Some(job) => format!("'{}' ({id})", job.spec.name),
-            None => id.to_string(),
-        }
+        self.names.get(id).cloned().unwrap_or_else(|| id.to_string())
     }
 }

@@ -6,7 +6,7 @@ use corliss_policy_scheduling::Scheduler;
 use corliss_types::{JobId, Resources};
 use serde::{Deserialize, Serialize};
 
-use super::Jobs;
+use super::{Jobs, blocking};
 use crate::{Job, JobState, JobsError, QueueSettings, store, view};
 
 /// The queues, and how each is used.
@@ -101,10 +101,12 @@ impl Jobs {
                 store::open(tx)
             })
             .await?;
-        for job in &open {
-            view::add(&mut view, &self.inventory, job);
+        for mut job in open {
+            // What was promised is given up with the queues that it was promised by.
+            job.promise = None;
+            view::add(&mut view, &self.inventory, &job);
         }
-        let plan = Scheduler::of(&view).decide(now);
+        let plan = blocking(move || Ok(Scheduler::of(&view).decide(now))).await?;
         let starts = plan.starts.iter().map(|start| (start.job.clone(), None));
         let stops = plan.preemptions.iter();
         let refusals = plan.refusals.iter();
@@ -127,7 +129,10 @@ impl Jobs {
         })
     }
 
-    async fn affected(&self, jobs: Vec<(JobId, Option<String>)>) -> Result<Vec<Affected>, JobsError> {
+    pub(super) async fn affected(
+        &self,
+        jobs: Vec<(JobId, Option<String>)>,
+    ) -> Result<Vec<Affected>, JobsError> {
         let ids: Vec<JobId> = jobs.iter().map(|(id, _)| id.clone()).collect();
         let known: Vec<Job> = self.store.read(move |tx| store::many(tx, &ids)).await?;
         let names: BTreeMap<JobId, String> = known.into_iter().map(|job| (job.id, job.spec.name)).collect();

@@ -4,8 +4,8 @@ use corliss_policy_scheduling::{Never, Shortage, Wait};
 use corliss_types::JobId;
 use serde::Serialize;
 
-use super::Jobs;
 use super::queue::Outlook;
+use super::{Jobs, blocking};
 use crate::{Job, JobState, JobsError, text};
 
 /// Why a job is as it is.
@@ -77,7 +77,8 @@ impl Jobs {
         }
         let outlook = self.outlook().await?;
         let reason = waiting(&outlook, &job);
-        let forecast = outlook.scheduler.forecast(id);
+        let (scheduler, waits) = (outlook.scheduler.clone(), id.clone());
+        let forecast = blocking(move || Ok(scheduler.forecast(&waits))).await?;
         let after = forecast.as_ref().and_then(|told| told.after.as_ref());
         let message = match after {
             Some(after) => format!("{}; it starts when {} ends", reason.message, outlook.named(after)),
@@ -95,7 +96,7 @@ impl Jobs {
 }
 
 fn waiting(outlook: &Outlook, job: &Job) -> WhyReason {
-    let message = outlook.reason(job);
+    let message = outlook.reason(&job.id, &job.spec.terms.queue);
     let mut reason = WhyReason {
         code: "ready".to_owned(),
         message,

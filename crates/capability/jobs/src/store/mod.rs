@@ -2,6 +2,7 @@
 
 mod queue;
 mod read;
+mod usage;
 mod write;
 
 use corliss_metastore::Migrations;
@@ -10,6 +11,7 @@ pub(crate) use queue::{
     Open, Promise, StoredQueues, changed, forget_changes, open, past, promise, queues, set_queues, unpromise,
 };
 pub(crate) use read::{Load, active, by_id, by_key, count_queued, list, many, sibling};
+pub(crate) use usage::accounts;
 pub(crate) use write::{
     Admission, JobChange, admit, apply, give_up, insert, preempt, request_stop, set_launch,
 };
@@ -17,7 +19,7 @@ pub(crate) use write::{
 /// The schema of jobs.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "jobs",
-    steps: &[STEP_1, STEP_2],
+    steps: &[STEP_1, STEP_2, STEP_3],
 };
 
 const STEP_1: &str = "
@@ -75,4 +77,9 @@ CREATE TABLE jobs_queues (
     queues TEXT NOT NULL,
     generation BIGINT NOT NULL
 );
+";
+
+/// `saved_ms` is when the newest checkpoint was begun that an attempt left when it ended.
+const STEP_3: &str = "
+ALTER TABLE jobs_jobs ADD COLUMN saved_ms BIGINT;
 ";

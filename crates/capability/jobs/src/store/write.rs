@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Load;
 use super::queue::note;
-use crate::{ExitClass, Job, JobSpec, JobState, JobsError, LaunchFacts, StopCause, Task};
+use crate::{ExitClass, Job, JobState, JobsError, LaunchFacts, StopCause, Task};
 
 /// Inserts the job unless its key is taken; tells whether it did.
 pub(crate) fn insert(tx: &mut dyn Tx, job: &Job) -> Load<bool> {
@@ -32,22 +32,13 @@ pub(crate) fn insert(tx: &mut dyn Tx, job: &Job) -> Load<bool> {
             job.generation,
             job.created,
             text(&job.id, &spec.terms)?,
-            run_ms(spec)
+            spec.terms.run_ms(spec.timeout_ms)
         ],
     )?;
     if inserted > 0 {
         note(tx, &job.id)?;
     }
     Ok(inserted > 0)
-}
-
-/// How long it runs in all, earlier attempts included, as far as that is known. A time-out is that of one attempt.
-fn run_ms(spec: &JobSpec) -> Option<u64> {
-    let attempt = spec.timeout_ms;
-    let served = spec.terms.served_ms.unwrap_or(0);
-    spec.terms
-        .expected_ms
-        .or_else(|| attempt.map(|attempt| attempt.saturating_add(served)))
 }
 
 /// The decision to start a job.
@@ -92,6 +83,8 @@ pub(crate) struct JobChange {
     pub stop_cause: Option<StopCause>,
     pub started: Option<Timestamp>,
     pub ended: Option<Timestamp>,
+    /// When the newest checkpoint was begun that it leaves.
+    pub saved: Option<Timestamp>,
     /// As they are now.
     pub tasks: Vec<Task>,
 }
@@ -101,7 +94,7 @@ pub(crate) fn apply(tx: &mut dyn Tx, change: &JobChange) -> Load<bool> {
     let changed = tx.execute(
         "UPDATE jobs_jobs SET state = $3, reason = COALESCE($4, reason), class = COALESCE($5, class),
              stop_cause = COALESCE(stop_cause, $6), started_ms = COALESCE(started_ms, $7),
-             ended_ms = COALESCE(ended_ms, $8), generation = generation + 1
+             ended_ms = COALESCE(ended_ms, $8), saved_ms = COALESCE(saved_ms, $9), generation = generation + 1
          WHERE id = $1 AND generation = $2",
         params![
             &change.job,
@@ -111,7 +104,8 @@ pub(crate) fn apply(tx: &mut dyn Tx, change: &JobChange) -> Load<bool> {
             change.class.map(ExitClass::as_str),
             change.stop_cause.map(StopCause::as_str),
             change.started,
-            change.ended
+            change.ended,
+            change.saved
         ],
     )?;
     if changed == 0 {

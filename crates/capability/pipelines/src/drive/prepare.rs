@@ -125,6 +125,7 @@ async fn request(
         });
     Ok(JobRequest {
         name: format!("{}/{}", run.spec.project, step.name),
+        project: run.spec.project.clone(),
         argv: argv(step)?,
         launcher: step.launcher,
         workers: step.workers,

@@ -12,9 +12,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::error::PipelinesError;
-use crate::project_file::{self, Problem};
+use crate::project_file;
 use crate::types::{RunDetail, RunSummary};
-use crate::{NewRun, Pipelines};
+use crate::{Foreseen, NewRun, Pipelines};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 500;
@@ -69,17 +69,12 @@ pub(super) struct Validate {
     _file_name: Option<String>,
 }
 
-#[derive(Serialize)]
-pub(super) struct Problems {
-    problems: Vec<Problem>,
-}
-
 pub(super) async fn validate(
     State(pipelines): State<Arc<Pipelines>>,
+    Caller(principal): Caller,
     Json(request): Json<Validate>,
-) -> Result<Json<Problems>, ApiError> {
-    let problems = pipelines.validate(&request.project_file).await?;
-    Ok(Json(Problems { problems }))
+) -> Result<Json<Foreseen>, ApiError> {
+    Ok(Json(pipelines.foresee(&request.project_file, &principal).await?))
 }
 
 #[derive(Deserialize)]

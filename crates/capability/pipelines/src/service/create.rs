@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::Pipelines;
 use crate::error::PipelinesError;
-use crate::project_file::{self, Problem, ProjectFile, variable_name};
+use crate::project_file::{self, ProjectFile, variable_name};
 use crate::store::{self, NewRunRow, NewStepRow};
 use crate::types::ShellEnvironment;
 
@@ -38,19 +38,7 @@ pub struct NewRun {
 }
 
 impl Pipelines {
-    /// Every problem of a project file; none if it can be run on this machine.
-    ///
-    /// # Errors
-    /// If the machine's size cannot be told.
-    pub async fn validate(&self, project_file: &str) -> Result<Vec<Problem>, PipelinesError> {
-        match self.parse(project_file).await {
-            Ok(_) => Ok(Vec::new()),
-            Err(PipelinesError::ProjectFile { problems }) => Ok(problems),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn parse(&self, text: &str) -> Result<ProjectFile, PipelinesError> {
+    pub(super) async fn parse(&self, text: &str) -> Result<ProjectFile, PipelinesError> {
         let site = self.context.ports.jobs.site().await?;
         project_file::parse(text, Some(&site)).map_err(|problems| PipelinesError::ProjectFile { problems })
     }

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod create;
+mod foresee;
 mod read;
 mod rerun;
 
@@ -15,6 +16,7 @@ use corliss_types::RunId;
 use tokio::sync::broadcast;
 
 pub use create::NewRun;
+pub use foresee::{Foreseen, ForeseenStep};
 
 use crate::config::PipelinesConfig;
 use crate::drive::{Context, Drivers, Supervisor, Sweeper};

@@ -78,6 +78,7 @@ impl EndpointReconciler {
         let job = ReplicaJob {
             replica: replica.id.clone(),
             name: format!("{}-v{}", live.row.name, replica.version),
+            endpoint: live.row.name.clone(),
             arguments: engine.to_command(),
             resources: live.row.desired.resources,
         };

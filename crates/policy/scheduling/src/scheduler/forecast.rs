@@ -6,8 +6,8 @@ use corliss_types::{JobId, Timestamp};
 
 use super::{Entry, Event, Scheduler, Stage};
 
-/// Decisions that are made ahead for one answer.
-const DECISIONS_MAX: usize = 10_000;
+/// Decisions that are made ahead for one answer; what lies behind so many ends is too far off to be told.
+const DECISIONS_MAX: usize = 1_000;
 
 /// When a gang starts if everybody runs as long as was said, and nobody else comes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -64,7 +64,7 @@ pub fn run(context: &Context, command: &LimitsCommand) -> CliResult {
             let answer: CliResult<Value> = context.api()?.put(&one(&args.name), &body(args));
             let answer = answer.map_err(|error| flags().name(error))?;
             // A token may come later, and not everybody may see which there are.
-            if args.name != EVERYBODY && knows_tokens_but_not(&context.api()?, &args.name) {
+            if args.name != EVERYBODY && is_token(&context.api()?, &args.name) == Some(false) {
                 output::complain(&format!("note: no token is called '{}'", args.name));
             }
             context.answer(answer, |limits: LimitsView| table(vec![limits]))
@@ -86,7 +86,7 @@ fn unlimited(context: &Context, api: &Api, name: Option<&str>, error: CliError) 
     let Some(name) = name else {
         return no_limits(context, None, "You have no limits.");
     };
-    if name == EVERYBODY || is_known(api, name) {
+    if name == EVERYBODY || is_token(api, name) == Some(true) {
         return no_limits(context, Some(name), &format!("'{name}' has no limits."));
     }
     let tokens = program::command("admin token list");
@@ -104,16 +104,11 @@ fn no_limits(context: &Context, name: Option<&str>, told: &str) -> CliResult {
     Ok(())
 }
 
-/// Whether there is a token of this name, as far as this caller may know.
-fn is_known(api: &Api, name: &str) -> bool {
+/// Whether there is a token of this name; none where this caller may not see which there are.
+fn is_token(api: &Api, name: &str) -> Option<bool> {
     let tokens: CliResult<Page<TokenView>> = api.get("/api/v1/tokens");
-    tokens.is_ok_and(|page| page.items.iter().any(|token| token.name == name))
-}
-
-/// Whether this caller may see all tokens, and none is called that.
-fn knows_tokens_but_not(api: &Api, name: &str) -> bool {
-    let tokens: CliResult<Page<TokenView>> = api.get("/api/v1/tokens");
-    tokens.is_ok_and(|page| page.items.iter().all(|token| token.name != name))
+    let page = tokens.ok()?;
+    Some(page.items.iter().any(|token| token.name == name))
 }
 
 fn flags() -> Flags {

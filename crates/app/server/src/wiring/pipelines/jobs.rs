@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use corliss_executor::{ExitKind, TaskExit};
-use corliss_jobs::{CheckpointSpec, Command, DEFAULT_QUEUE, ExitClass, Job, JobKind, JobSpec, Jobs, Terms};
-use corliss_pipelines::ports::{JobChange, JobEnd, JobRequest, JobState, JobsPort, PortError, StepKey};
-use corliss_pipelines::project_file::{Launcher, Site};
+use corliss_jobs::{
+    CheckpointSpec, Command, DEFAULT_QUEUE, ExitClass, Job, JobKind, JobSpec, Jobs, Terms, Wish,
+};
+use corliss_pipelines::ports::{
+    JobChange, JobEnd, JobOutlook, JobRequest, JobState, JobWish, JobsPort, NamedJob, PortError, StepKey,
+};
+use corliss_pipelines::project_file::{Launcher, Queueing, Site};
 use corliss_policy_pipeline::Ending;
 use corliss_types::{JobId, Resources};
 use tokio::sync::broadcast;
@@ -27,6 +31,17 @@ fn key_of(key: &StepKey) -> String {
     format!("step/{}/{}/{}", key.run, key.step, key.attempt)
 }
 
+fn terms(queueing: Queueing, user: String) -> Terms {
+    Terms {
+        queue: queueing.queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
+        user,
+        priority: queueing.priority,
+        is_preemptible: queueing.preemptible,
+        expected_ms: queueing.expected_ms,
+        ..Terms::default()
+    }
+}
+
 #[async_trait]
 impl JobsPort for StepJobs {
     async fn site(&self) -> Result<Site, PortError> {
@@ -36,6 +51,34 @@ impl JobsPort for StepJobs {
             total: self.total,
             queues: settings.names().map(str::to_owned).collect(),
         })
+    }
+
+    async fn foresee(&self, wishes: Vec<JobWish>) -> Result<Vec<JobOutlook>, PortError> {
+        let wishes = wishes.into_iter().map(|wish| Wish {
+            name: wish.name,
+            workers: wish.workers,
+            resources: wish.resources,
+            timeout_ms: wish.timeout_ms,
+            terms: terms(wish.queueing, wish.user),
+        });
+        let foreseen = self.jobs.foresee(wishes.collect()).await;
+        let foreseen = foreseen.map_err(|error| PortError::of(&error))?.into_iter();
+        Ok(foreseen
+            .map(|told| JobOutlook {
+                starts_now: told.starts_now,
+                summary: told.summary,
+                position: told.position,
+                starts_ms: told.starts_ms,
+                stops: told
+                    .stops
+                    .into_iter()
+                    .map(|stopped| NamedJob {
+                        job_id: stopped.job_id,
+                        name: stopped.name,
+                    })
+                    .collect(),
+            })
+            .collect())
     }
 
     async fn submit(&self, request: JobRequest) -> Result<JobId, PortError> {
@@ -64,13 +107,8 @@ impl JobsPort for StepJobs {
             }),
             log_limit_bytes: LOG_LIMIT_BYTES,
             terms: Terms {
-                queue: request.queueing.queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
-                user: request.user,
-                priority: request.queueing.priority,
-                is_preemptible: request.queueing.preemptible,
-                since: None,
-                served_ms: None,
-                expected_ms: request.queueing.expected_ms,
+                project: request.project,
+                ..terms(request.queueing, request.user)
             },
         };
         self.jobs
