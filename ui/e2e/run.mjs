@@ -11,6 +11,7 @@ import { checkData } from "./data.mjs";
 import { checkEndpoint, tryChat, tryInfer } from "./endpoints.mjs";
 import { checkKeyboard } from "./keyboard.mjs";
 import { checkModels } from "./models.mjs";
+import { checkUsage } from "./queue.mjs";
 import { checkRun } from "./runs.mjs";
 import { checkSignIn } from "./signin.mjs";
 import { checkTraces } from "./traces.mjs";
@@ -50,7 +51,7 @@ async function noSidewaysScroll(where) {
 
 /** Addresses of every page that has something to show, by name. */
 async function pagesOf(found) {
-  const pages = { overview: "/", runs: "/runs", experiments: "/experiments", models: "/models", data: "/data", endpoints: "/endpoints", queue: "/queue" };
+  const pages = { overview: "/", runs: "/runs", experiments: "/experiments", models: "/models", data: "/data", endpoints: "/endpoints", queue: "/queue", usage: "/queue?tab=usage" };
   if (found.run) {
     pages.run = `/runs/${found.run.id}`;
     Object.assign(pages, await trackingPagesOf(found.run.id));
@@ -129,6 +130,8 @@ try {
   if (found.run) {
     step = "run";
     await checkRun({ page, visit, shot, run: await api(`/api/v1/runs/${found.run.id}`) });
+    step = "usage";
+    await checkUsage({ page, visit, project: found.run.project });
   }
   step = "data";
   await checkData({ page, problems, url, token, visit, shot, noSidewaysScroll });
@@ -150,7 +153,7 @@ try {
     await checkEndpoint({ page, problems, url, token, visit, shot, noSidewaysScroll, model: tensors.model });
   }
   if (problems.length > 0) throw new Error(`the browser reported:\n  ${problems.join("\n  ")}`);
-  console.log(`console: ${Object.keys(pages).length} pages in light, dark and small; keyboard, run, data, tracking, traces, models and endpoints work`);
+  console.log(`console: ${Object.keys(pages).length} pages in light, dark and small; keyboard, run, usage, data, tracking, traces, models and endpoints work`);
 } catch (error) {
   await shot("failure").catch(() => undefined);
   console.error(`failed at: ${step}\n${error.stack ?? error}`);

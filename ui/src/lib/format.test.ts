@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ago, bytes, cpus, duration, metric, plural, resources, rowsWords, shortId } from "./format";
+import { ago, bytes, cpus, duration, hours, metric, plural, resources, rowsWords, shortId } from "./format";
 
 describe("duration", () => {
   it.each([
@@ -53,4 +53,8 @@ it("counts rows from one", () => {
   expect(rowsWords(1000, 20, null)).toBe("Rows 1,001–1,020");
   expect(rowsWords(0, 0, 0)).toBe("No rows");
   expect(rowsWords(50, 0, null)).toBe("No more rows");
+});
+
+it("writes hours with the digits that are read", () => {
+  expect([0, 0.0025, 0.0123, 1.234, 12.34, 1234.5].map(hours)).toEqual(["0", "0.0025", "0.012", "1.23", "12.3", "1,235"]);
 });

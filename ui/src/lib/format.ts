@@ -110,9 +110,9 @@ export function rowsWords(offset: number, shown: number, total: number | null): 
   return `Rows ${count(offset + 1)}–${count(offset + shown)}${total === null ? "" : ` of ${count(total)}`}`;
 }
 
-/** Hours of something, with as many digits as are read: `0`, `0.012`, `1.23`, `12.3`, `1,234`. */
+/** Hours of something, with as many digits as are read: `0`, `0.0025`, `1.23`, `12.3`, `1,234`. */
 export function hours(value: number): string {
   if (!Number.isFinite(value) || value < 0) return "–";
   if (value === 0) return "0";
-  return value < 0.1 ? value.toFixed(3) : value < 10 ? trimZeros(value.toFixed(2)) : value < 100 ? trimZeros(value.toFixed(1)) : count(Math.round(value));
+  return value < 0.1 ? trimZeros(value.toPrecision(2)) : value < 10 ? trimZeros(value.toFixed(2)) : value < 100 ? trimZeros(value.toFixed(1)) : count(Math.round(value));
 }

@@ -26,7 +26,7 @@ pub fn run(context: &Context, args: &UsageArgs) -> CliResult {
     let answer = answer.map_err(|error| flags.name(error))?;
     if args.csv {
         let usage = typed(answer)?;
-        output::say(csv(&usage, args).trim_end());
+        output::say(csv(&usage, args).trim_end_matches('\n'));
         return Ok(());
     }
     context.answer(answer, |usage: Usage| table(&usage, args))

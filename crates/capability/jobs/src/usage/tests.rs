@@ -1,3 +1,5 @@
+//! What is counted of a job, and when.
+
 use proptest::prelude::*;
 
 use super::*;
