@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import random
+import time
 from pathlib import Path
 
 import pytest
@@ -148,6 +151,41 @@ def test_a_dry_run_says_what_would_start_and_whom_it_would_stop(corliss: Corliss
     corliss.wait_run(low)
 
 
+# Holds the only place that there is, and tells if somebody else does.
+TURN = """
+import fcntl, os, pathlib, time
+place = open(os.environ["PLACE"], "a")
+try:
+    fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError:
+    pathlib.Path(os.environ["PLACE"] + ".twice").touch()
+time.sleep(0.4)
+"""
+
+
+def test_a_server_killed_between_decisions_gives_no_place_twice(corliss: Corliss, project, tmp_path: Path) -> None:
+    seed = int(os.environ.get("CORLISS_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"replay with CORLISS_TEST_SEED={seed}")
+    moments = random.Random(seed)
+    apply(corliss, tmp_path, {"queues": {"one": {**ONE, "preempt": ["lower"]}}})
+    place = tmp_path / "place"
+    submitted = []
+    for number in range(8):
+        told = {"env": {"PLACE": str(place)}, "priority": moments.randrange(3), "preemptible": True,
+                "retries": {"infrastructure": 0, "user": 0}}
+        lines = "\n    ".join(f"{key}: {json.dumps(value)}" for key, value in told.items())
+        text = PROJECT.replace("QUEUED", f"turn{number}").replace("QUEUE", "one").replace("SETTINGS", lines)
+        submitted.append(corliss.submit(project(text, work__py=TURN)))
+        time.sleep(moments.uniform(0.0, 0.4))
+        corliss.kill_server()
+        corliss.up()
+    for run in submitted:
+        detail = corliss.wait_run(run)
+        assert detail["state"] == "succeeded", detail
+    assert place.exists() and not (tmp_path / "place.twice").exists(), "two held the place of one"
+    assert corliss.api("/queue")["items"] == corliss.api("/queue")["running"] == []
+
+
 def test_what_is_wrong_with_queues_is_told(corliss: Corliss, submit, tmp_path: Path) -> None:
     for settings, said in (
         ({"queues": {"a": {"parent": "b"}}}, "there is no queue 'b'"),
@@ -217,6 +255,45 @@ def test_who_held_what_is_told_and_what_was_lost(corliss: Corliss, submit, proje
     assert cpu == pytest.approx(told["total"]["allocated"]["cpu"])
     table = corliss.cli("jobs", "usage", "--by", "project")
     assert "broken" in table and "100 %" in table and "In all 2 jobs" in table, table
+
+
+def test_what_ran_is_played_again_in_other_queues_and_on_other_machines(corliss: Corliss, project, tmp_path: Path) -> None:
+    with pytest.raises(CorlissError) as refused:
+        corliss.cli("simulate", "--from-history")
+    assert "no job ran here in the last 30 days" in str(refused.value), refused.value
+    # Two at once would take half as long as one after the other, and both hold all of the machine.
+    steps = "".join(f"  {name}:\n    run: sleep 1\n    cache: false\n    resources: {{cpus: CPUS}}\n" for name in ("a", "b"))
+    cpus = json.loads(corliss.cli("queue", "--json"))["inventory"]["total"]["cpu_milli"] / 1000
+    run = corliss.submit(project(f"project: twice\nsteps:\n{steps}".replace("CPUS", f"{cpus:g}")))
+    assert corliss.wait_run(run)["state"] == "succeeded"
+
+    def play(*flags: str) -> dict:
+        return json.loads(corliss.cli("simulate", "--from-history", "--json", *flags))
+
+    here = play()
+    assert here["trace"]["jobs"] == here["jobs"] == 2 and here["policy"] == "as_set", here
+    assert here["waiting_s"]["max"] >= 1 and here["recorded"]["waiting_s"]["max"] >= here["waiting_s"]["max"], here
+    assert here["makespan_s"] <= here["recorded"]["makespan_s"], here
+    assert play("--cluster", "2x0")["waiting_s"]["max"] == 0
+    assert [result["policy"] for result in play("--policy", "srtf", "--policy", "fair")["results"]] == ["as_set", "srtf", "fair"]
+    file = tmp_path / "other.json"
+    file.write_text(json.dumps({"queues": {"default": {"quota": {"cpu_milli": 1}, "borrow": {"cpu_milli": 0}}}}))
+    other = play("--queues", str(file))
+    assert (other["jobs"], other["refused"]) == (0, 2), other
+    shown = corliss.cli("simulate", "--from-history", "--cluster", "2x0")
+    assert "(as it was)" in shown and "2 jobs of the last 30 days, on 2 machines of" in shown, shown
+    for flags, said in (
+        (("--cluster", "0x8"), "is not 1 to 10000 machines"),
+        (("--queues", str(tmp_path / "none.json")), "cannot read"),
+        (("--policy", "lifo"), "'lifo' is none of"),
+        (("--trace", "jobs:x.csv"), "cannot be used with"),
+    ):
+        with pytest.raises(CorlissError) as refused:
+            corliss.cli("simulate", "--from-history", *flags)
+        assert said in str(refused.value), refused.value
+    with pytest.raises(CorlissError) as refused:
+        corliss.cli("simulate")
+    assert "--trace" in str(refused.value), refused.value
 
 
 def test_what_is_wrong_with_a_question_about_usage_is_told(corliss: Corliss) -> None:

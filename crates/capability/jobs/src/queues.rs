@@ -268,7 +268,8 @@ impl QueueSettings {
     }
 
     /// As the policy knows them.
-    pub(crate) fn queues(&self) -> Vec<Queue> {
+    #[must_use]
+    pub fn queues(&self) -> Vec<Queue> {
         let known = |name: &str| {
             self.queues
                 .get(name)
@@ -278,7 +279,8 @@ impl QueueSettings {
     }
 
     /// As the policy knows them.
-    pub(crate) fn rules(&self) -> Rules {
+    #[must_use]
+    pub fn rules(&self) -> Rules {
         Rules {
             half_life_ms: self.half_life_s.map(|seconds| seconds * 1_000),
             least_run_ms: self.least_run_s * 1_000,

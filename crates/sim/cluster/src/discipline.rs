@@ -42,9 +42,15 @@ impl Discipline {
         }
     }
 
-    /// A queue that is run that way.
+    /// A queue of this name that is run that way.
     #[must_use]
     pub fn queue(self, name: &str) -> Queue {
+        self.of(Queue::named(name))
+    }
+
+    /// This queue run that way; what it has and may borrow stays.
+    #[must_use]
+    pub fn of(self, queue: Queue) -> Queue {
         let order = match self {
             Self::By(order) => order,
             _ => Order::Fifo,
@@ -57,10 +63,10 @@ impl Discipline {
                 _ => Overtaking::Backfill,
             },
             preempts: Preempts {
-                lower: order.preempts(),
-                ..Preempts::default()
+                lower: order.preempts() || queue.preempts.lower,
+                ..queue.preempts
             },
-            ..Queue::named(name)
+            ..queue
         }
     }
 }

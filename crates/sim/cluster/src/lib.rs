@@ -20,4 +20,4 @@ pub use discipline::Discipline;
 pub use fill::{Fill, Filled, fill};
 pub use replay::{Replay, Replayed, replay};
 pub use schedule::{Arrival, Schedule, Scheduled, schedule};
-pub use spread::Spread;
+pub use spread::{Spread, spread};

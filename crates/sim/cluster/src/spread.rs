@@ -16,7 +16,7 @@ pub struct Spread {
 }
 
 /// The distribution of these microseconds.
-pub(crate) fn spread(values: impl Iterator<Item = u64>) -> Spread {
+pub fn spread(values: impl Iterator<Item = u64>) -> Spread {
     let mut values: Vec<u64> = values.collect();
     values.sort_unstable();
     let (Some(last), count) = (values.last(), values.len()) else {

@@ -21,8 +21,11 @@ pub struct SimulateArgs {
     /// What was recorded: requests to language models (azure-llm, mooncake), jobs of a cluster (muri, elasticflow, or jobs
     /// for a list of your own) or pods of one (openb), and its file: a path, or a name in the folder that CORLISS_TRACES names (else ../shared/data/traces) or in
     /// its folder of that kind
-    #[arg(long, value_name = "KIND:FILE", value_parser = recording)]
-    pub trace: Recording,
+    #[arg(long, value_name = "KIND:FILE", value_parser = recording, required_unless_present = "from_history")]
+    pub trace: Option<Recording>,
+    /// What this platform ran: its own jobs of the last days, in its own queues
+    #[arg(long, conflicts_with_all = ["trace", "routers"])]
+    pub from_history: bool,
     /// Requests: how a replica is chosen, by round_robin, weighted, least_connections, least_response_time, least_tokens,
     /// prefix_aware, session_affinity, or all, which it is if none is named; may be given several times
     #[arg(long = "router", value_name = "NAME", value_parser = routers)]
@@ -94,12 +97,14 @@ pub struct EngineOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct ClusterOptions {
-    /// Jobs: who goes first, by fifo, sjf, srtf, srsf or las, and with elasticflow and jobs also by backfill, fair or edf.
+    /// Jobs: who goes first, by fifo, sjf, srtf, srsf or las, and with elasticflow, jobs and history also by
+    /// backfill, fair or edf; history is always decided as its queues say too.
     /// Pods: where each is put, by random, first_fit, best_fit, dot_product, packing, clustering or fgd. Or all, which it
     /// is if none is named; may be given several times
     #[arg(long = "policy", value_name = "NAME", conflicts_with = "routers")]
     pub policies: Vec<String>,
-    /// Jobs: their cluster, as nodes times the accelerators of each, such as 16x8, or its file, found as traces are
+    /// Jobs: their cluster, as nodes times the accelerators of each, such as 16x8, or its file, found as traces are.
+    /// History: as if there were so many machines like this one, each with so many accelerators, such as 2x8 or 2x0
     #[arg(long, value_name = "NxG|FILE")]
     pub cluster: Option<PathBuf>,
     /// Pods: the file of their nodes, found as traces are
@@ -111,10 +116,16 @@ pub struct ClusterOptions {
     /// muri: whoever runs pays for a start at every event, as in the simulator of Muri that published these traces
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub start_costs: bool,
-    /// elasticflow, jobs: how long it takes to end a job that loses its place
+    /// History: jobs that came in the last so many days
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3660), requires = "from_history")]
+    pub days: u16,
+    /// History: as if these were the queues; a file as for `corliss admin queues apply`
+    #[arg(long, value_name = "FILE", requires = "from_history")]
+    pub queues: Option<PathBuf>,
+    /// elasticflow, jobs, history: how long it takes to end a job that loses its place
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub grace_s: u64,
-    /// elasticflow, jobs: jobs save what they have done so often, and lose the rest with their place; without it they lose
+    /// elasticflow, jobs, history: jobs save what they have done so often, and lose the rest with their place; without it they lose
     /// nothing
     #[arg(long, value_name = "S", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     pub checkpoint_s: Option<u64>,
@@ -288,9 +299,10 @@ mod tests {
     #[test]
     fn a_trace_is_a_kind_and_a_file() {
         let args = parse(&["--trace", "mooncake:a:b.jsonl"]).unwrap();
-        assert_eq!(args.trace.kind, Recorded::Requests(TraceKind::Mooncake));
-        assert_eq!(args.trace.file, PathBuf::from("a:b.jsonl"));
-        assert_eq!(args.trace.to_string(), "mooncake:a:b.jsonl");
+        let trace = args.trace.unwrap();
+        assert_eq!(trace.kind, Recorded::Requests(TraceKind::Mooncake));
+        assert_eq!(trace.file, PathBuf::from("a:b.jsonl"));
+        assert_eq!(trace.to_string(), "mooncake:a:b.jsonl");
         for bad in ["conv_2023.csv", "azure-llm:", "azure:conv.csv"] {
             let said = parse(&["--trace", bad]).unwrap_err();
             assert!(said.contains("azure-llm, mooncake"), "{said}");

@@ -35,6 +35,9 @@ pub(super) struct JobView {
     #[serde(skip_serializing_if = "Option::is_none")]
     resumed_from: Option<String>,
     created_ms: i64,
+    /// When it was decided that it starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admitted_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     started_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,6 +89,7 @@ impl JobView {
             resumed_from: resumed_from
                 .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned())),
             created_ms: job.created.as_millis(),
+            admitted_ms: job.admitted.map(corliss_types::Timestamp::as_millis),
             started_ms: job.started.map(corliss_types::Timestamp::as_millis),
             ended_ms: job.ended.map(corliss_types::Timestamp::as_millis),
             tasks: tasks.collect(),

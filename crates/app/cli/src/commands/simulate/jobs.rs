@@ -5,7 +5,7 @@ use corliss_sim_cluster::trace::{Cluster, muri};
 use corliss_sim_cluster::{Replay, Replayed, replay};
 
 use super::{about_jobs, document, in_file, policies, say_jobs, say_refused, span};
-use crate::args::SimulateArgs;
+use crate::args::{Recording, SimulateArgs};
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use crate::output::{self, Table};
@@ -15,8 +15,13 @@ use crate::units;
 const ORDERS: [Order; 5] = [Order::Fifo, Order::Sjf, Order::Srtf, Order::Srsf, Order::Las];
 
 /// Reads the trace, replays the jobs under each policy and prints what came of it.
-pub fn run(context: &Context, args: &SimulateArgs, text: &str, on: Cluster) -> CliResult {
-    let jobs = muri::jobs(text).map_err(|error| in_file(&args.trace, &error))?;
+pub fn run(
+    context: &Context,
+    args: &SimulateArgs,
+    (trace, text): (&Recording, &str),
+    on: Cluster,
+) -> CliResult {
+    let jobs = muri::jobs(text).map_err(|error| in_file(trace, &error))?;
     let mut results = Vec::new();
     for order in policies(args, &ORDERS)? {
         let setup = Replay {
@@ -27,12 +32,12 @@ pub fn run(context: &Context, args: &SimulateArgs, text: &str, on: Cluster) -> C
         results.push(replay(&jobs, &setup).map_err(|error| CliError::diagnosed(&error))?);
     }
     if context.json {
-        let mut about = about_jobs(args, jobs.len(), on);
+        let mut about = about_jobs(trace, jobs.len(), on);
         about["start_costs"] = args.cluster.start_costs.into();
         output::say_json(&document(about, &results)?);
         return Ok(());
     }
-    say_jobs(args, jobs.len(), on);
+    say_jobs(trace, jobs.len(), on);
     show(&results);
     say_refused(results.first().map(|result| result.refused));
     Ok(())

@@ -11,7 +11,7 @@ use corliss_types::Timestamp;
 use serde::Serialize;
 
 use super::{about_jobs, document, in_file, policies, say_jobs, say_refused, span};
-use crate::args::SimulateArgs;
+use crate::args::{Recording, SimulateArgs};
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use crate::output::{self, Table};
@@ -29,8 +29,13 @@ struct Came {
 }
 
 /// Reads the list, plays it under each policy and prints what came of it.
-pub fn run(context: &Context, args: &SimulateArgs, text: &str, on: Cluster) -> CliResult {
-    let jobs = listed::jobs(text, on.accelerators_per_node).map_err(|error| in_file(&args.trace, &error))?;
+pub fn run(
+    context: &Context,
+    args: &SimulateArgs,
+    (trace, text): (&Recording, &str),
+    on: Cluster,
+) -> CliResult {
+    let jobs = listed::jobs(text, on.accelerators_per_node).map_err(|error| in_file(trace, &error))?;
     let mut results = Vec::new();
     for discipline in policies(args, &Discipline::ALL)? {
         let setup = Schedule {
@@ -50,10 +55,10 @@ pub fn run(context: &Context, args: &SimulateArgs, text: &str, on: Cluster) -> C
         });
     }
     if context.json {
-        output::say_json(&document(about_jobs(args, jobs.len(), on), &results)?);
+        output::say_json(&document(about_jobs(trace, jobs.len(), on), &results)?);
         return Ok(());
     }
-    say_jobs(args, jobs.len(), on);
+    say_jobs(trace, jobs.len(), on);
     show(&results);
     say_refused(results.first().map(|result| result.came.refused));
     Ok(())

@@ -1,6 +1,7 @@
-//! `corliss simulate`: recorded work under a virtual clock, decided by the server's own policies. It needs no
-//! server.
+//! `corliss simulate`: recorded work under a virtual clock, decided by the server's own policies. Only history needs
+//! a server.
 
+mod history;
 mod jobs;
 mod listed;
 mod pods;
@@ -31,20 +32,25 @@ const MAX_BYTES: u64 = 1 << 30;
 pub fn run(context: &Context, args: &SimulateArgs) -> CliResult {
     let folder = traces();
     let folder = folder.as_deref();
-    let text = read(&args.trace, folder)?;
-    match args.trace.kind {
-        Recorded::Requests(kind) => requests::run(context, args, kind, &text),
-        Recorded::Jobs => jobs::run(context, args, &text, cluster(args, folder)?),
-        Recorded::ElasticFlow | Recorded::List => listed::run(context, args, &text, cluster(args, folder)?),
+    let Some(trace) = &args.trace else {
+        return history::run(context, args);
+    };
+    let text = read(trace, folder)?;
+    match trace.kind {
+        Recorded::Requests(kind) => requests::run(context, args, (trace, kind), &text),
+        Recorded::Jobs => jobs::run(context, args, (trace, &text), cluster(args, trace, folder)?),
+        Recorded::ElasticFlow | Recorded::List => {
+            listed::run(context, args, (trace, &text), cluster(args, trace, folder)?)
+        }
         Recorded::Pods => {
-            let nodes = beside(args, args.cluster.nodes.as_ref(), "--nodes", "nodes_gpu.csv")?;
-            pods::run(context, args, &text, &(&nodes, read(&nodes, folder)?))
+            let nodes = beside(trace, args.cluster.nodes.as_ref(), "--nodes", "nodes_gpu.csv")?;
+            pods::run(context, args, (trace, &text), &(&nodes, read(&nodes, folder)?))
         }
     }
 }
 
 /// The cluster that jobs run on: as many nodes of as many accelerators, or a file that says so.
-fn cluster(args: &SimulateArgs, folder: Option<&Path>) -> CliResult<Cluster> {
+fn cluster(args: &SimulateArgs, trace: &Recording, folder: Option<&Path>) -> CliResult<Cluster> {
     let given = args.cluster.cluster.as_ref();
     let shape = given
         .and_then(|given| given.to_str())
@@ -54,7 +60,7 @@ fn cluster(args: &SimulateArgs, folder: Option<&Path>) -> CliResult<Cluster> {
             .parse()
             .map_err(|error: String| CliError::input(format!("--cluster: {error}")));
     }
-    let file = beside(args, given, "--cluster", "8x8 or --cluster n8g8.csv")?;
+    let file = beside(trace, given, "--cluster", "8x8 or --cluster n8g8.csv")?;
     muri::cluster(&read(&file, folder)?).map_err(|error| in_file(&file, &error))
 }
 
@@ -66,10 +72,10 @@ fn is_shape(text: &str) -> bool {
 }
 
 /// Which jobs run on what, above the table of results.
-fn say_jobs(args: &SimulateArgs, jobs: usize, on: Cluster) {
+fn say_jobs(trace: &Recording, jobs: usize, on: Cluster) {
     output::say(&format!(
         "{}: {} on {} of {}.\n",
-        args.trace,
+        trace,
         units::plural(jobs as u64, "job"),
         units::plural(u64::from(on.nodes), "node"),
         units::plural(u64::from(on.accelerators_per_node), "accelerator"),
@@ -85,9 +91,9 @@ fn say_refused(refused: Option<u64>) {
 }
 
 /// The same in JSON.
-fn about_jobs(args: &SimulateArgs, jobs: usize, on: Cluster) -> Value {
+fn about_jobs(trace: &Recording, jobs: usize, on: Cluster) -> Value {
     json!({
-        "trace": {"kind": args.trace.kind.name(), "file": args.trace.file.display().to_string(), "jobs": jobs},
+        "trace": {"kind": trace.kind.name(), "file": trace.file.display().to_string(), "jobs": jobs},
         "cluster": {"nodes": on.nodes, "gpus_per_node": on.accelerators_per_node},
     })
 }
@@ -102,8 +108,8 @@ fn span(seconds: f64) -> String {
 }
 
 /// The file that goes with a trace.
-fn beside(args: &SimulateArgs, file: Option<&PathBuf>, option: &str, example: &str) -> CliResult<Recording> {
-    let kind = args.trace.kind;
+fn beside(trace: &Recording, file: Option<&PathBuf>, option: &str, example: &str) -> CliResult<Recording> {
+    let kind = trace.kind;
     match file {
         Some(file) => Ok(Recording {
             kind,

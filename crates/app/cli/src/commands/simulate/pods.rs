@@ -13,10 +13,15 @@ use crate::output::{self, Table};
 use crate::units;
 
 /// Reads trace and nodes, fills them under each policy and prints what came of it.
-pub fn run(context: &Context, args: &SimulateArgs, text: &str, nodes: &(&Recording, String)) -> CliResult {
+pub fn run(
+    context: &Context,
+    args: &SimulateArgs,
+    (trace, text): (&Recording, &str),
+    nodes: &(&Recording, String),
+) -> CliResult {
     let mut models = Models::default();
     let on = openb::nodes(&nodes.1, &mut models).map_err(|error| in_file(nodes.0, &error))?;
-    let pods = openb::pods(text, &mut models).map_err(|error| in_file(&args.trace, &error))?;
+    let pods = openb::pods(text, &mut models).map_err(|error| in_file(trace, &error))?;
     let mut results = Vec::new();
     for placement in policies(args, &Placement::ALL)? {
         let setup = Fill {
@@ -28,7 +33,7 @@ pub fn run(context: &Context, args: &SimulateArgs, text: &str, nodes: &(&Recordi
     }
     if context.json {
         let about = json!({
-            "trace": {"kind": args.trace.kind.name(), "file": args.trace.file.display().to_string(), "pods": pods.len()},
+            "trace": {"kind": trace.kind.name(), "file": trace.file.display().to_string(), "pods": pods.len()},
             "arrivals": args.cluster.arrivals,
             "seed": args.seed,
         });
@@ -37,7 +42,7 @@ pub fn run(context: &Context, args: &SimulateArgs, text: &str, nodes: &(&Recordi
     }
     output::say(&format!(
         "{}: {} on {} until they ask for {} times their accelerators.\n",
-        args.trace,
+        trace,
         units::plural(pods.len() as u64, "pod"),
         units::plural(on.len() as u64, "node"),
         args.cluster.arrivals,

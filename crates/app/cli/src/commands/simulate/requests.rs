@@ -7,15 +7,20 @@ use corliss_sim_serving::{Engine, Objectives, Report, Setup, Spread, simulate};
 use serde_json::json;
 
 use super::in_file;
-use crate::args::SimulateArgs;
+use crate::args::{Recording, SimulateArgs};
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use crate::output::{self, Table};
 use crate::units;
 
 /// Reads the trace, simulates each router and prints what came of it.
-pub fn run(context: &Context, args: &SimulateArgs, kind: TraceKind, text: &str) -> CliResult {
-    let mut trace = kind.read(text).map_err(|error| in_file(&args.trace, &error))?;
+pub fn run(
+    context: &Context,
+    args: &SimulateArgs,
+    (file, kind): (&Recording, TraceKind),
+    text: &str,
+) -> CliResult {
+    let mut trace = kind.read(text).map_err(|error| in_file(file, &error))?;
     if let Some(most) = args.requests {
         trace.truncate(most as usize);
     }
@@ -25,10 +30,10 @@ pub fn run(context: &Context, args: &SimulateArgs, kind: TraceKind, text: &str) 
         reports.push(report.map_err(|error| of_option(&error))?);
     }
     if context.json {
-        output::say_json(&document(args, &trace, &reports));
+        output::say_json(&document(args, file, &trace, &reports));
         return Ok(());
     }
-    output::say(&heading(args, &trace));
+    output::say(&heading(args, file, &trace));
     match &reports[..] {
         [report] => show(report),
         reports => compare(reports),
@@ -106,12 +111,12 @@ fn recorded_ms(trace: &Trace) -> u64 {
     last.map_or(0, |last| last.arrival_ns / 1_000_000)
 }
 
-fn document(args: &SimulateArgs, trace: &Trace, reports: &[Report]) -> serde_json::Value {
+fn document(args: &SimulateArgs, file: &Recording, trace: &Trace, reports: &[Report]) -> serde_json::Value {
     let (prompts, answers) = tokens(trace);
     json!({
         "trace": {
-            "kind": args.trace.kind.name(),
-            "file": args.trace.file.display().to_string(),
+            "kind": file.kind.name(),
+            "file": file.file.display().to_string(),
             "requests": trace.requests().len(),
             "prompt_tokens": prompts,
             "output_tokens": answers,
@@ -126,7 +131,7 @@ fn document(args: &SimulateArgs, trace: &Trace, reports: &[Report]) -> serde_jso
     })
 }
 
-fn heading(args: &SimulateArgs, trace: &Trace) -> String {
+fn heading(args: &SimulateArgs, file: &Recording, trace: &Trace) -> String {
     let (prompts, answers) = tokens(trace);
     let rate = if args.rate == 1.0 {
         String::new()
@@ -135,7 +140,7 @@ fn heading(args: &SimulateArgs, trace: &Trace) -> String {
     };
     format!(
         "{}: {} with {} tokens and answers of {} within {}{rate}; {}.\n",
-        args.trace,
+        file,
         requests(trace.requests().len() as u64),
         units::grouped(prompts),
         units::grouped(answers),
