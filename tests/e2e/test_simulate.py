@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,23 @@ def test_lists_and_clusters_that_make_no_sense_are_refused_with_the_fix(tmp_path
     ]:
         done = simulate("--trace", f"jobs:{tmp_path / name}.csv", *arguments)
         assert done.returncode == 2 and told in done.stderr, (arguments, done)
+
+
+def test_a_plot_shows_when_jobs_were_done(tmp_path: Path, trace: Path) -> None:
+    (tmp_path / "mine.csv").write_text("submission_time,duration,num_gpu\n0,100,8\n10,10,8\n20,1000,8\n")
+    jobs = ["--trace", f"jobs:{tmp_path / 'mine.csv'}", "--cluster", "1x8", "--policy", "fifo", "--policy", "srtf"]
+    for name in ("plot.svg", "plot.html"):
+        done = simulate(*jobs, "--plot", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+    drawn = ElementTree.parse(tmp_path / "plot.svg").getroot()
+    names = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert names[-2:] == ["fifo", "srtf"] and "100 %" in names and "1 min" in names, names
+    page = (tmp_path / "plot.html").read_text()
+    assert page.count("<svg") == 1 and "POLICY" in page and "<script" not in page
+    for arguments, said in (
+        ([*jobs, "--plot", tmp_path / "plot.png"], "ends neither in .svg nor in .html"),
+        ([*jobs, "--plot", tmp_path / "none" / "plot.svg"], "cannot write"),
+        (["--trace", f"azure-llm:{trace}", "--plot", tmp_path / "plot.svg"], "--plot draws jobs"),
+    ):
+        done = simulate(*arguments)
+        assert done.returncode == 2 and said in done.stderr, done.stderr

@@ -12,7 +12,7 @@ use corliss_policy_scheduling::place::consolidated;
 use corliss_sim_trace::SimError;
 use serde::Serialize;
 
-use crate::spread::{Spread, spread};
+use crate::spread::{Spread, ascending, spread};
 use crate::trace::{Cluster, Job};
 
 /// How jobs are replayed.
@@ -37,6 +37,9 @@ pub struct Replayed {
     pub refused: u64,
     /// From arrival to end.
     pub jct_s: Spread,
+    /// The same of each job, in milliseconds, ascending.
+    #[serde(skip)]
+    pub jct_ms: Vec<u64>,
     /// From arrival to the first place.
     pub waiting_s: Spread,
     /// From the first arrival to the last end.
@@ -243,6 +246,7 @@ impl<'a> Clock<'a> {
             jobs: self.jobs.len() as u64,
             refused: refused as u64,
             jct_s: spread(pairs().map(|(job, state)| state.ended_us - job.submitted_us)),
+            jct_ms: ascending(pairs().map(|(job, state)| state.ended_us - job.submitted_us)),
             waiting_s: spread(
                 pairs().map(|(job, state)| state.first_us.unwrap_or(state.ended_us) - job.submitted_us),
             ),

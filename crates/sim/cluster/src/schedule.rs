@@ -10,7 +10,7 @@ use corliss_sim_trace::SimError;
 use corliss_types::{JobId, Timestamp};
 use serde::Serialize;
 
-use crate::spread::{Spread, spread};
+use crate::spread::{Spread, ascending, spread};
 
 /// Most decisions of a simulation, for each job.
 const DECISIONS_PER_JOB: u64 = 1_000;
@@ -46,6 +46,9 @@ pub struct Scheduled {
     pub refused: u64,
     /// From arrival to end.
     pub jct_s: Spread,
+    /// The same of each job, in milliseconds, ascending.
+    #[serde(skip)]
+    pub jct_ms: Vec<u64>,
     /// From arrival to the first place.
     pub waiting_s: Spread,
     /// From the first arrival to the last end.
@@ -349,6 +352,7 @@ impl Player<'_> {
                 .count() as u64,
             refused: self.states.iter().filter(|state| state.is_refused).count() as u64,
             jct_s: spread(pairs().filter_map(|(arrival, state)| since(state.ended_ms, arrival))),
+            jct_ms: ascending(pairs().filter_map(|(arrival, state)| since(state.ended_ms, arrival))),
             waiting_s: spread(pairs().filter_map(|(arrival, state)| since(state.first_ms, arrival))),
             makespan_s: seconds(makespan),
             utilisation_percent: percent(self.held, makespan * each.sum::<u128>()),

@@ -32,6 +32,13 @@ pub fn spread(values: impl Iterator<Item = u64>) -> Spread {
     }
 }
 
+/// These microseconds as milliseconds, ascending.
+pub(crate) fn ascending(values: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut values: Vec<u64> = values.map(|us| us / 1_000).collect();
+    values.sort_unstable();
+    values
+}
+
 #[expect(clippy::cast_precision_loss, reason = "seconds are told, not counted")]
 fn seconds(us: u128) -> f64 {
     us as f64 / 1e6

@@ -107,6 +107,9 @@ pub struct ClusterOptions {
     /// History: as if there were so many machines like this one, each with so many accelerators, such as 2x8 or 2x0
     #[arg(long, value_name = "NxG|FILE")]
     pub cluster: Option<PathBuf>,
+    /// Jobs, history: draw how many were done within which time into this file, .svg or .html
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
     /// Pods: the file of their nodes, found as traces are
     #[arg(long, value_name = "FILE")]
     pub nodes: Option<PathBuf>,
@@ -172,6 +175,12 @@ impl Recorded {
         let requests = TraceKind::ALL.into_iter().map(Self::Requests);
         let mut all = requests.chain([Self::Jobs, Self::ElasticFlow, Self::List, Self::Pods]);
         all.find(|kind| kind.name() == name)
+    }
+
+    /// Whether these are jobs, which end.
+    #[must_use]
+    pub const fn is_of_jobs(self) -> bool {
+        matches!(self, Self::Jobs | Self::ElasticFlow | Self::List)
     }
 
     /// What such a file is.

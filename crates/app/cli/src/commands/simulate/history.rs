@@ -15,6 +15,7 @@ use corliss_types::{JobId, Resources, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::plot::{self, Curve};
 use super::{document, policies, say_refused, span};
 use crate::api::Api;
 use crate::args::SimulateArgs;
@@ -33,6 +34,8 @@ const MACHINES_MAX: u32 = 10_000;
 const EACH_MAX: u32 = 64;
 /// The queues as they were set, beside ways to run them.
 const AS_SET: &str = "as_set";
+/// What came of it here.
+const AS_IT_WAS: &str = "(as it was)";
 
 /// A job as the server tells of it.
 #[derive(Debug, Clone, Deserialize)]
@@ -66,6 +69,8 @@ struct Played {
 #[derive(Debug, Serialize)]
 struct Recorded {
     jct_s: Spread,
+    #[serde(skip)]
+    jct_ms: Vec<u64>,
     waiting_s: Spread,
     makespan_s: f64,
 }
@@ -108,6 +113,22 @@ pub fn run(context: &Context, args: &SimulateArgs) -> CliResult {
             results.push(play(args, &arrivals, &machines, &settings, Some(discipline))?);
         }
     }
+    let shown = table(&recorded, &results);
+    if let Some(file) = &args.cluster.plot {
+        let was = std::iter::once(Curve {
+            name: AS_IT_WAS,
+            took_ms: &recorded.jct_ms,
+        });
+        let would = results.iter().map(|result| Curve {
+            name: result.policy,
+            took_ms: &result.came.jct_ms,
+        });
+        let title = format!(
+            "What ran here, on {}",
+            units::plural(u64::from(machines.count), "machine")
+        );
+        plot::write(file, &title, &was.chain(would).collect::<Vec<_>>(), &shown)?;
+    }
     if context.json {
         let about = json!({
             "trace": {"kind": "history", "from_ms": from_ms, "to_ms": now_ms, "jobs": arrivals.len()},
@@ -124,7 +145,7 @@ pub fn run(context: &Context, args: &SimulateArgs) -> CliResult {
         units::plural(u64::from(machines.count), "machine"),
         units::resources(&machines.each),
     ));
-    show(&recorded, &results);
+    shown.print("");
     say_refused(results.first().map(|result| result.came.refused));
     Ok(())
 }
@@ -259,7 +280,13 @@ fn recorded(played: &[Played]) -> Recorded {
     let micros = |ms: i64| u64::try_from(ms).unwrap_or(0).saturating_mul(1_000);
     let first = played.iter().map(came).min().unwrap_or(0);
     let last = played.iter().map(|job| job.ended_ms).max().unwrap_or(0);
+    let mut jct_ms: Vec<u64> = played
+        .iter()
+        .map(|job| u64::try_from(job.ended_ms - came(job)).unwrap_or(0))
+        .collect();
+    jct_ms.sort_unstable();
     Recorded {
+        jct_ms,
         jct_s: spread(played.iter().map(|job| micros(job.ended_ms - came(job)))),
         waiting_s: spread(played.iter().map(|job| micros(job.waited_ms))),
         makespan_s: spread(std::iter::once(micros(last - first))).max,
@@ -306,7 +333,7 @@ fn signed(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
 
-fn show(recorded: &Recorded, results: &[Came]) {
+fn table(recorded: &Recorded, results: &[Came]) -> Table {
     let mut table = Table::new(&[
         "policy",
         "jct mean",
@@ -324,7 +351,7 @@ fn show(recorded: &Recorded, results: &[Came]) {
         times(&recorded.jct_s, &recorded.waiting_s, recorded.makespan_s);
     let unknown = || "-".to_owned();
     table.row([
-        "(as it was)".to_owned(),
+        AS_IT_WAS.to_owned(),
         mean,
         p50,
         p99,
@@ -346,7 +373,7 @@ fn show(recorded: &Recorded, results: &[Came]) {
             units::grouped(came.preemptions),
         ]);
     }
-    table.print("");
+    table
 }
 
 #[cfg(test)]

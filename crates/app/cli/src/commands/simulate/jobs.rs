@@ -4,6 +4,7 @@ use corliss_policy_scheduling::order::Order;
 use corliss_sim_cluster::trace::{Cluster, muri};
 use corliss_sim_cluster::{Replay, Replayed, replay};
 
+use super::plot::{self, Curve};
 use super::{about_jobs, document, in_file, policies, say_jobs, say_refused, span};
 use crate::args::{Recording, SimulateArgs};
 use crate::context::Context;
@@ -31,6 +32,17 @@ pub fn run(
         };
         results.push(replay(&jobs, &setup).map_err(|error| CliError::diagnosed(&error))?);
     }
+    let shown = table(&results);
+    if let Some(file) = &args.cluster.plot {
+        let curves: Vec<Curve<'_>> = results
+            .iter()
+            .map(|result| Curve {
+                name: result.policy,
+                took_ms: &result.jct_ms,
+            })
+            .collect();
+        plot::write(file, &trace.to_string(), &curves, &shown)?;
+    }
     if context.json {
         let mut about = about_jobs(trace, jobs.len(), on);
         about["start_costs"] = args.cluster.start_costs.into();
@@ -38,12 +50,12 @@ pub fn run(
         return Ok(());
     }
     say_jobs(trace, jobs.len(), on);
-    show(&results);
+    shown.print("");
     say_refused(results.first().map(|result| result.refused));
     Ok(())
 }
 
-fn show(results: &[Replayed]) {
+fn table(results: &[Replayed]) -> Table {
     let mut table = Table::new(&[
         "policy",
         "jct mean",
@@ -68,5 +80,5 @@ fn show(results: &[Replayed]) {
             format!("{:.0}", result.gpu_hours),
         ]);
     }
-    table.print("");
+    table
 }

@@ -10,6 +10,7 @@ use corliss_sim_cluster::{Arrival, Discipline, Schedule, Scheduled, schedule};
 use corliss_types::Timestamp;
 use serde::Serialize;
 
+use super::plot::{self, Curve};
 use super::{about_jobs, document, in_file, policies, say_jobs, say_refused, span};
 use crate::args::{Recording, SimulateArgs};
 use crate::context::Context;
@@ -54,12 +55,23 @@ pub fn run(
             came,
         });
     }
+    let shown = table(&results);
+    if let Some(file) = &args.cluster.plot {
+        let curves: Vec<Curve<'_>> = results
+            .iter()
+            .map(|result| Curve {
+                name: result.policy,
+                took_ms: &result.came.jct_ms,
+            })
+            .collect();
+        plot::write(file, &trace.to_string(), &curves, &shown)?;
+    }
     if context.json {
         output::say_json(&document(about_jobs(trace, jobs.len(), on), &results)?);
         return Ok(());
     }
     say_jobs(trace, jobs.len(), on);
-    show(&results);
+    shown.print("");
     say_refused(results.first().map(|result| result.came.refused));
     Ok(())
 }
@@ -87,7 +99,7 @@ fn view(discipline: Discipline, jobs: &[Arrival], on: Cluster) -> View {
     }
 }
 
-fn show(results: &[Came]) {
+fn table(results: &[Came]) -> Table {
     let has_deadlines = results
         .iter()
         .any(|result| result.came.deadlines_met_percent.is_some());
@@ -126,5 +138,5 @@ fn show(results: &[Came]) {
         }
         table.row(row);
     }
-    table.print("");
+    table
 }

@@ -4,6 +4,7 @@
 mod history;
 mod jobs;
 mod listed;
+mod plot;
 mod pods;
 mod requests;
 
@@ -30,6 +31,13 @@ const MAX_BYTES: u64 = 1 << 30;
 
 /// Simulates what was recorded.
 pub fn run(context: &Context, args: &SimulateArgs) -> CliResult {
+    plot::check(args.cluster.plot.as_deref())?;
+    let is_drawn = args.trace.as_ref().is_none_or(|trace| trace.kind.is_of_jobs());
+    if args.cluster.plot.is_some() && !is_drawn {
+        return Err(
+            CliError::input("--plot draws jobs").hint("leave it away, or give jobs: muri, elasticflow, jobs")
+        );
+    }
     let folder = traces();
     let folder = folder.as_deref();
     let Some(trace) = &args.trace else {
