@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::plot::{self, Curve};
-use super::{document, policies, say_refused, span};
+use super::{TIMES, document, policies, say_refused, times};
 use crate::api::Api;
 use crate::args::SimulateArgs;
 use crate::context::{Context, typed};
@@ -334,44 +334,20 @@ fn signed(amount: u64) -> i64 {
 }
 
 fn table(recorded: &Recorded, results: &[Came]) -> Table {
-    let mut table = Table::new(&[
-        "policy",
-        "jct mean",
-        "p50",
-        "p99",
-        "waiting mean",
-        "makespan",
-        "utilisation",
-        "preemptions",
-    ]);
-    let times = |jct: &Spread, waiting: &Spread, makespan: f64| {
-        [jct.mean, jct.p50, jct.p99, waiting.mean, makespan].map(span)
-    };
-    let [mean, p50, p99, waiting, makespan] =
-        times(&recorded.jct_s, &recorded.waiting_s, recorded.makespan_s);
-    let unknown = || "-".to_owned();
-    table.row([
-        AS_IT_WAS.to_owned(),
-        mean,
-        p50,
-        p99,
-        waiting,
-        makespan,
-        unknown(),
-        unknown(),
-    ]);
+    let mut table = Table::new(&[&TIMES[..], &["utilisation", "preemptions"]].concat());
+    table.row(times(
+        AS_IT_WAS,
+        &recorded.jct_s,
+        &recorded.waiting_s,
+        recorded.makespan_s,
+    ));
     for Came { policy, came } in results {
-        let [mean, p50, p99, waiting, makespan] = times(&came.jct_s, &came.waiting_s, came.makespan_s);
-        table.row([
-            (*policy).to_owned(),
-            mean,
-            p50,
-            p99,
-            waiting,
-            makespan,
+        let mut row = times(policy, &came.jct_s, &came.waiting_s, came.makespan_s);
+        row.extend([
             format!("{:.1}%", came.utilisation_percent),
             units::grouped(came.preemptions),
         ]);
+        table.row(row);
     }
     table
 }

@@ -5,7 +5,7 @@ use corliss_sim_cluster::trace::{Cluster, muri};
 use corliss_sim_cluster::{Replay, Replayed, replay};
 
 use super::plot::{self, Curve};
-use super::{about_jobs, document, in_file, policies, say_jobs, say_refused, span};
+use super::{TIMES, about_jobs, document, in_file, policies, say_jobs, say_refused, times};
 use crate::args::{Recording, SimulateArgs};
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
@@ -56,29 +56,15 @@ pub fn run(
 }
 
 fn table(results: &[Replayed]) -> Table {
-    let mut table = Table::new(&[
-        "policy",
-        "jct mean",
-        "p50",
-        "p99",
-        "waiting mean",
-        "makespan",
-        "utilisation",
-        "preemptions",
-        "gpu-hours",
-    ]);
+    let mut table = Table::new(&[&TIMES[..], &["utilisation", "preemptions", "gpu-hours"]].concat());
     for result in results {
-        table.row([
-            result.policy.to_owned(),
-            span(result.jct_s.mean),
-            span(result.jct_s.p50),
-            span(result.jct_s.p99),
-            span(result.waiting_s.mean),
-            span(result.makespan_s),
+        let mut row = times(result.policy, &result.jct_s, &result.waiting_s, result.makespan_s);
+        row.extend([
             format!("{:.1}%", result.utilisation_percent),
             units::grouped(result.preemptions),
             format!("{:.0}", result.gpu_hours),
         ]);
+        table.row(row);
     }
     table
 }

@@ -11,7 +11,7 @@ use corliss_types::Timestamp;
 use serde::Serialize;
 
 use super::plot::{self, Curve};
-use super::{about_jobs, document, in_file, policies, say_jobs, say_refused, span};
+use super::{TIMES, about_jobs, document, in_file, policies, say_jobs, say_refused, times};
 use crate::args::{Recording, SimulateArgs};
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
@@ -103,33 +103,18 @@ fn table(results: &[Came]) -> Table {
     let has_deadlines = results
         .iter()
         .any(|result| result.came.deadlines_met_percent.is_some());
-    let mut columns = vec![
-        "policy",
-        "jct mean",
-        "p50",
-        "p99",
-        "waiting mean",
-        "makespan",
-        "utilisation",
-        "preemptions",
-        "gpu-hours",
-    ];
+    let mut columns = [&TIMES[..], &["utilisation", "preemptions", "gpu-hours"]].concat();
     if has_deadlines {
         columns.push("deadlines met");
     }
     let mut table = Table::new(&columns);
     for Came { policy, came } in results {
-        let mut row = vec![
-            (*policy).to_owned(),
-            span(came.jct_s.mean),
-            span(came.jct_s.p50),
-            span(came.jct_s.p99),
-            span(came.waiting_s.mean),
-            span(came.makespan_s),
+        let mut row = times(policy, &came.jct_s, &came.waiting_s, came.makespan_s);
+        row.extend([
             format!("{:.1}%", came.utilisation_percent),
             units::grouped(came.preemptions),
             format!("{:.0}", came.gpu_hours),
-        ];
+        ]);
         if has_deadlines {
             row.push(
                 came.deadlines_met_percent

@@ -13,6 +13,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use corliss_diagnostics::Diagnose;
+use corliss_sim_cluster::Spread;
 use corliss_sim_cluster::trace::{Cluster, muri};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -113,6 +114,17 @@ fn about_jobs(trace: &Recording, jobs: usize, on: Cluster) -> Value {
 )]
 fn span(seconds: f64) -> String {
     units::duration((seconds * 1e3) as u64)
+}
+
+/// What is told of when jobs were done under a policy.
+const TIMES: [&str; 6] = ["policy", "jct mean", "p50", "p99", "waiting mean", "makespan"];
+
+/// The cells of that.
+fn times(policy: &str, jct_s: &Spread, waiting_s: &Spread, makespan_s: f64) -> Vec<String> {
+    let times = [jct_s.mean, jct_s.p50, jct_s.p99, waiting_s.mean, makespan_s];
+    std::iter::once(policy.to_owned())
+        .chain(times.map(span))
+        .collect()
 }
 
 /// The file that goes with a trace.
