@@ -302,7 +302,7 @@ def test_what_is_wrong_with_a_question_about_usage_is_told(corliss: Corliss) -> 
         (("--from", "2026-02-30"), "write a day as in 2026-11-22"),
         (("--to", "2026-02-03"), "--from"),
         (("--from", "2020-01-01", "--per", "hour"), "more than 1000 of those"),
-        (("--from", "2026-02-03", "--to", "2026-02-01"), "it does not lie before the end"),
+        (("--from", "2026-02-03", "--to", "2026-02-01"), "it begins no sooner than it ends"),
     ):
         with pytest.raises(CorlissError) as refused:
             corliss.cli("jobs", "usage", *flags)

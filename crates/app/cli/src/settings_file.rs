@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::error::{CliError, CliResult};
+use crate::error::{CliError, CliResult, cause};
 
 /// Most of such a file; the server takes no more than fits into it.
 const FILE_MAX: u64 = 1 << 20;
@@ -14,7 +14,7 @@ const FILE_MAX: u64 = 1 << 20;
 /// file holds to the error where it holds no object.
 pub fn read(file: &Path, hint: impl FnOnce(CliError) -> CliError) -> CliResult<Value> {
     let failed =
-        |error: &dyn std::fmt::Display| CliError::input(format!("cannot read {}: {error}", file.display()));
+        |error: &std::io::Error| CliError::input(format!("cannot read {}: {}", file.display(), cause(error)));
     let mut text = String::new();
     let done = if file == Path::new("-") {
         std::io::stdin().lock().take(FILE_MAX).read_to_string(&mut text)

@@ -39,14 +39,16 @@ fn amount(resource: Resource, value: u64) -> String {
 /// "it needs 4 CPUs, of which 2 are free"
 pub(crate) fn needs_but_free(shortage: &Shortage) -> String {
     let needed = amount(shortage.resource, shortage.needed);
-    match shortage.resource {
-        Resource::MemoryBytes => format!(
-            "{needed}, of which {} is free",
-            amount::memory(shortage.available)
-        ),
-        Resource::CpuMilli => format!("{needed}, of which {} are free", amount::cpus(shortage.available)),
-        Resource::Accelerators => format!("{needed}, of which {} are free", shortage.available),
+    if shortage.available == 0 {
+        return format!("{needed}, and none is free");
     }
+    let (free, is_one) = match shortage.resource {
+        Resource::MemoryBytes => (amount::memory(shortage.available), true),
+        Resource::CpuMilli => (amount::cpus(shortage.available), shortage.available == 1_000),
+        Resource::Accelerators => (shortage.available.to_string(), shortage.available == 1),
+    };
+    let are = if is_one { "is" } else { "are" };
+    format!("{needed}, of which {free} {are} free")
 }
 
 /// Why a job could never run, after "it can never start here:".

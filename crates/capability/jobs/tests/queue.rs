@@ -72,7 +72,7 @@ async fn gangs_start_whole_in_order_and_waits_are_explained() {
         let why = room.jobs.why(&second).await.unwrap();
         assert_eq!(
             why.summary,
-            "It is first in the queue and needs 2 CPUs, of which 1 are free."
+            "It is first in the queue and needs 2 CPUs, of which 1 is free."
         );
         assert_eq!(
             (why.position, why.reasons[0].code.as_str()),
@@ -178,7 +178,7 @@ async fn accelerators_are_handed_out_by_index_and_hidden_from_the_rest() {
     );
     let why = room.jobs.why(&third).await.unwrap();
     assert!(
-        why.summary.contains("1 accelerator, of which 0 are free"),
+        why.summary.contains("1 accelerator, and none is free"),
         "{}",
         why.summary
     );

@@ -16,7 +16,13 @@ const HOUR_MS: f64 = 3_600_000.0;
 
 /// Shows usage.
 pub fn run(context: &Context, args: &UsageArgs) -> CliResult {
-    let answer: CliResult<Value> = context.api()?.get(&address(args, units::now_ms()));
+    let mut by: Vec<&str> = Vec::new();
+    for name in &args.by {
+        if !by.contains(&name.as_str()) {
+            by.push(name);
+        }
+    }
+    let answer: CliResult<Value> = context.api()?.get(&address(args, &by, units::now_ms()));
     let flags = Flags::new(&[
         ("from_ms", "--from"),
         ("to_ms", "--to"),
@@ -26,13 +32,13 @@ pub fn run(context: &Context, args: &UsageArgs) -> CliResult {
     let answer = answer.map_err(|error| flags.name(error))?;
     if args.csv {
         let usage = typed(answer)?;
-        output::say(csv(&usage, args).trim_end_matches('\n'));
+        output::say(csv(&usage, &by).trim_end_matches('\n'));
         return Ok(());
     }
-    context.answer(answer, |usage: Usage| table(&usage, args))
+    context.answer(answer, |usage: Usage| table(&usage, &by, args.per.as_deref()))
 }
 
-fn address(args: &UsageArgs, now_ms: i64) -> String {
+fn address(args: &UsageArgs, by: &[&str], now_ms: i64) -> String {
     let from_ms = match args.from {
         Some(from) => from.as_millis(),
         None => now_ms - i64::from(args.days) * DAY_MS,
@@ -45,13 +51,13 @@ fn address(args: &UsageArgs, now_ms: i64) -> String {
         .map_or_else(String::new, |per| format!("&per={per}"));
     format!(
         "/api/v1/usage?from_ms={from_ms}&to_ms={to_ms}&by={}{per}",
-        args.by.join(",")
+        by.join(",")
     )
 }
 
 /// The names that a line is of, in the order asked for.
-fn names<'a>(item: &'a UsageItem, by: &[String]) -> Vec<&'a str> {
-    let name = |of: &String| match of.as_str() {
+fn names<'a>(item: &'a UsageItem, by: &[&str]) -> Vec<&'a str> {
+    let name = |of: &&str| match *of {
         "user" => item.user.as_deref(),
         "project" => item.project.as_deref(),
         _ => item.queue.as_deref(),
@@ -59,10 +65,10 @@ fn names<'a>(item: &'a UsageItem, by: &[String]) -> Vec<&'a str> {
     by.iter().map(|of| name(of).unwrap_or_default()).collect()
 }
 
-fn table(usage: &Usage, args: &UsageArgs) {
+fn table(usage: &Usage, by: &[&str], per: Option<&str>) {
     let mut headers = Vec::new();
-    headers.extend(args.per.is_some().then_some("from"));
-    headers.extend(args.by.iter().map(|by| match by.as_str() {
+    headers.extend(per.map(|_| "from"));
+    headers.extend(by.iter().map(|by| match *by {
         "user" => "user",
         "project" => "project",
         _ => "queue",
@@ -80,10 +86,10 @@ fn table(usage: &Usage, args: &UsageArgs) {
     let mut table = Table::new(&headers);
     for item in &usage.items {
         let mut cells = Vec::new();
-        if let Some(per) = &args.per {
+        if let Some(per) = per {
             cells.push(moment(item.from_ms, per == "hour"));
         }
-        let named = names(item, &args.by);
+        let named = names(item, by);
         cells.extend(named.into_iter().map(|name| match name {
             "" => "-".to_owned(),
             name => name.to_owned(),
@@ -143,6 +149,7 @@ fn share(part: f64, whole: f64) -> String {
 fn hours(value: f64) -> String {
     match value {
         0.0 => "0".to_owned(),
+        ..0.001 => "< 0.001".to_owned(),
         ..0.1 => format!("{value:.3}"),
         ..10.0 => format!("{value:.2}"),
         ..100.0 => format!("{value:.1}"),
@@ -161,9 +168,9 @@ fn moment(at_ms: i64, with_time: bool) -> String {
 }
 
 /// As RFC 4180 has it, with a line of names.
-fn csv(usage: &Usage, args: &UsageArgs) -> String {
+fn csv(usage: &Usage, by: &[&str]) -> String {
     let mut header: Vec<String> = vec!["from".to_owned(), "to".to_owned()];
-    header.extend(args.by.iter().cloned());
+    header.extend(by.iter().map(|name| (*name).to_owned()));
     header.extend(["jobs", "waited_hours"].map(str::to_owned));
     for of in ["", "failed_", "preempted_"] {
         header
@@ -177,7 +184,7 @@ fn csv(usage: &Usage, args: &UsageArgs) -> String {
             Timestamp::from_millis(item.from_ms).rfc3339(),
             Timestamp::from_millis(item.to_ms).rfc3339(),
         ];
-        cells.extend(names(item, &args.by).into_iter().map(cell));
+        cells.extend(names(item, by).into_iter().map(cell));
         cells.extend([of.jobs.to_string(), of.waited_hours.to_string()]);
         for hours in [&of.allocated, &of.failed, &of.preempted] {
             cells.extend([hours.cpu, hours.memory_gib, hours.accelerator].map(|value| value.to_string()));
@@ -220,8 +227,8 @@ mod tests {
     #[test]
     fn hours_have_as_many_digits_as_are_read() {
         assert_eq!(
-            [0.0, 0.0123, 1.234, 12.34, 1234.5].map(hours),
-            ["0", "0.012", "1.23", "12.3", "1234"]
+            [0.0, 0.0004, 0.0123, 1.234, 12.34, 1234.5].map(hours),
+            ["0", "< 0.001", "0.012", "1.23", "12.3", "1234"]
         );
     }
 }

@@ -164,11 +164,14 @@ impl UsageQuery {
         let (from, to) = (self.from.as_millis(), self.to.as_millis());
         for (field, at) in [("to_ms", to), ("from_ms", from)] {
             if !(0..=LAST_MS).contains(&at) {
-                return wrong(field, "it does not lie between 1970 and 9999".to_owned());
+                return wrong(
+                    field,
+                    "its times must lie between the years 1970 and 9999".to_owned(),
+                );
             }
         }
         if from >= to {
-            return wrong("from_ms", "it does not lie before the end".to_owned());
+            return wrong("from_ms", "it begins no sooner than it ends".to_owned());
         }
         if self.periods(from, to).nth(PERIODS_MAX).is_some() {
             return wrong(
