@@ -94,8 +94,8 @@ fn whole(view: &View, known: &Known<'_>, start: &Start) -> Option<String> {
         let exist = distinct
             .iter()
             .all(|index| (*index as usize) < seat.node.accelerators.len());
-        if !right || !exist || !seat.node.is_of(&wanted.ask) {
-            return broken("a worker has other accelerators than it asked for");
+        if !right || !exist || !seat.node.takes(&wanted.ask) {
+            return broken("a worker is on another node, or has other accelerators, than it asked for");
         }
     }
     if let Topology::Within(level) = wanted.topology {

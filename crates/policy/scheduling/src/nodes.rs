@@ -19,6 +19,8 @@ pub struct Node {
     pub memory: i64,
     /// Thousandths of each accelerator.
     pub accelerators: Vec<i16>,
+    /// Whether it may be taken away at short notice.
+    pub is_spot: bool,
 }
 
 /// What of accelerators is asked for.
@@ -43,6 +45,8 @@ pub struct Ask {
     pub share: Share,
     /// Models of accelerators that will do; empty for any.
     pub models: BTreeSet<u16>,
+    /// Whether it is to be nowhere from where it could be sent away at short notice.
+    pub avoids_spot: bool,
 }
 
 /// Where a worker is put.
@@ -99,7 +103,7 @@ impl Node {
     /// Whether the ask fits here.
     #[must_use]
     pub fn fits(&self, ask: &Ask) -> bool {
-        self.cpu_milli >= ask.cpu_milli && self.memory >= ask.memory && self.has(ask.share) && self.is_of(ask)
+        self.cpu_milli >= ask.cpu_milli && self.memory >= ask.memory && self.has(ask.share) && self.takes(ask)
     }
 
     /// Whether its accelerators suffice.
@@ -116,6 +120,12 @@ impl Node {
     #[must_use]
     pub fn is_of(&self, ask: &Ask) -> bool {
         ask.share == Share::None || ask.models.is_empty() || ask.models.contains(&self.model)
+    }
+
+    /// Whether it is such a node as is asked for, whatever is free of it.
+    #[must_use]
+    pub fn takes(&self, ask: &Ask) -> bool {
+        self.is_of(ask) && !(self.is_spot && ask.avoids_spot)
     }
 
     /// The accelerators for a share that fits: of a part, the one with the least free that suffices; of whole ones, the
@@ -140,7 +150,7 @@ impl Node {
     /// How many workers of this ask fit here together.
     #[must_use]
     pub fn room_for(&self, ask: &Ask) -> u32 {
-        if !self.is_of(ask) {
+        if !self.takes(ask) {
             return 0;
         }
         let of = |free: i64, each: i64| if each <= 0 { i64::MAX } else { free / each };

@@ -429,6 +429,42 @@ fn racks_are_required_or_preferred_and_the_fullest_that_has_room_is_taken() {
 }
 
 #[test]
+fn a_gang_that_fits_on_closed_nodes_alone_waits_for_them() {
+    let mut closed = vec![node(4), node(1)];
+    closed[0].is_open = false;
+    let (plan, scheduler) = decided(&view(closed, vec![], vec![gang(1, 1, 4), gang(2, 1, 5)]));
+    let refused: Vec<_> = plan.refusals.iter().map(|refusal| &refusal.job).collect();
+    assert_eq!((refused, plan.starts.len()), (vec![&job(2)], 0));
+    assert!(matches!(
+        scheduler.wait(&job(1)),
+        Some(Wait::NotEnoughFree { .. })
+    ));
+}
+
+#[test]
+fn who_is_not_to_be_sent_away_is_not_put_on_a_node_that_may_go() {
+    let mut spot = node(4);
+    spot.node.is_spot = true;
+    let steady = |number, accelerators| {
+        let mut gang = gang(number, 1, accelerators);
+        gang.wanted.ask.avoids_spot = true;
+        gang
+    };
+    let (plan, _) = decided(&view(
+        vec![spot, node(2)],
+        vec![],
+        vec![steady(1, 1), gang(2, 1, 3), steady(3, 4)],
+    ));
+    let placed: Vec<_> = plan
+        .starts
+        .iter()
+        .map(|start| (&start.job, start.spots[0].node))
+        .collect();
+    assert_eq!(placed, [(&job(1), 1), (&job(2), 0)]);
+    assert_eq!(plan.refusals[0].reason, Never::NoPlace);
+}
+
+#[test]
 fn elastic_gangs_take_what_there_is_between_their_bounds() {
     let elastic = |least, most| {
         let mut gang = gang(2, least, 1);

@@ -11,19 +11,21 @@ use corliss_policy_scheduling::nodes::{Node, Share, WHOLE};
 use corliss_policy_scheduling::order::Order;
 use corliss_policy_scheduling::place::Placement;
 use corliss_policy_scheduling::queues::{Cap, Dimension, Overtaking, Preempts, Queue, Quota};
-use corliss_policy_scheduling::{Event, Gang, Rate, Rules, Scheduler, View, decide, invariants};
+use corliss_policy_scheduling::{Event, Gang, Rate, Rules, Scheduler, View, Wait, decide, invariants};
 use corliss_types::JobId;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 fn a_node() -> impl Strategy<Value = Seat> {
-    (0_u16..2, 1_i64..5, 0_usize..5, 0_u8..3, prop::bool::weighted(0.9)).prop_map(
-        |(model, cpus, accelerators, rack, is_open)| Seat {
+    let flags = (prop::bool::weighted(0.9), prop::bool::weighted(0.2));
+    (0_u16..2, 1_i64..5, 0_usize..5, 0_u8..3, flags).prop_map(
+        |(model, cpus, accelerators, rack, (is_open, is_spot))| Seat {
             node: Node {
                 model,
                 cpu_milli: cpus * 4_000,
                 memory: cpus * 8,
                 accelerators: vec![WHOLE; accelerators],
+                is_spot,
             },
             domains: vec![format!("rack {rack}")],
             is_open,
@@ -101,6 +103,7 @@ fn a_gang() -> impl Strategy<Value = Gang> {
         gang.wanted.ask.cpu_milli = size.0;
         gang.wanted.ask.memory = size.1;
         gang.wanted.ask.share = size.2;
+        gang.wanted.ask.avoids_spot = !person.3;
         gang.wanted.most = size.3 + size.4;
         gang.wanted.topology = size.5;
         Gang {
@@ -242,31 +245,43 @@ impl World {
         }
         Some(events)
     }
+
+    /// Until nothing happens any more; whoever waits does so for a reason.
+    fn until_quiet(&mut self) -> Result<(), TestCaseError> {
+        let mut scheduler = Scheduler::of(&self.view);
+        for _ in 0..2_000 {
+            let plan = scheduler.decide(self.view.now);
+            self.carry_out(&plan)?;
+            for gang in &self.view.queued {
+                let wait = scheduler.wait(&gang.job);
+                prop_assert!(
+                    wait.is_some_and(|wait| wait != Wait::Undecided),
+                    "{} waits for no reason",
+                    gang.job
+                );
+            }
+            let Some(events) = self.go_on(plan.wake_at.map(|at| at.as_millis())) else {
+                break;
+            };
+            for event in events {
+                scheduler.on_event(event, self.view.now);
+            }
+        }
+        Ok(())
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { ..ProptestConfig::default() })]
 
-    /// Rule by rule at every step; and whoever is not refused gets done.
+    /// Rule by rule at every step; and whoever is not refused gets done, at the latest when all nodes are open.
     #[test]
     fn every_plan_keeps_the_rules_and_everybody_is_served(view in a_view()) {
         let all = view.queued.len();
-        let mut scheduler = Scheduler::of(&view);
         let mut world = World { view, ends: BTreeMap::new(), refused: BTreeSet::new(), done: BTreeSet::new() };
-        for _ in 0..2_000 {
-            let plan = scheduler.decide(world.view.now);
-            world.carry_out(&plan)?;
-            let waiting: Vec<JobId> = world.view.queued.iter().map(|gang| gang.job.clone()).collect();
-            for job in &waiting {
-                prop_assert!(scheduler.wait(job).is_some_and(|wait| wait != corliss_policy_scheduling::Wait::Undecided), "{} waits for no reason", job);
-            }
-            let Some(events) = world.go_on(plan.wake_at.map(|at| at.as_millis())) else {
-                break;
-            };
-            for event in events {
-                scheduler.on_event(event, world.view.now);
-            }
-        }
+        world.until_quiet()?;
+        world.view.nodes = world.view.nodes.into_iter().map(Seat::opened).collect();
+        world.until_quiet()?;
         prop_assert_eq!(world.done.len() + world.refused.len(), all, "left: {:?}", world.view.queued);
     }
 

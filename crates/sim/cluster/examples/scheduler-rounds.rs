@@ -48,6 +48,7 @@ fn gang(number: u32, queue: String, cpu_milli: i64, share: Share) -> Gang {
                 memory: 4,
                 share,
                 models: BTreeSet::new(),
+                avoids_spot: false,
             },
             least: 1,
             most: 1,
@@ -65,6 +66,7 @@ fn node(cpus: i64, accelerators: usize) -> Seat {
         cpu_milli: cpus * 1_000,
         memory: 1 << 20,
         accelerators: vec![WHOLE; accelerators],
+        is_spot: false,
     })
 }
 

@@ -17,6 +17,7 @@ fn setup(discipline: Discipline, nodes: usize) -> Schedule {
         cpu_milli: 0,
         memory: 0,
         accelerators: vec![WHOLE; 4],
+        is_spot: false,
     };
     Schedule {
         view: View {

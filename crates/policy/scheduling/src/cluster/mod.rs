@@ -42,6 +42,13 @@ impl Seat {
             is_open: true,
         }
     }
+
+    /// The same, and it takes new work.
+    #[must_use]
+    pub fn opened(mut self) -> Self {
+        self.is_open = true;
+        self
+    }
 }
 
 /// Nodes, what is free of them, and a policy that chooses among them.

@@ -11,6 +11,7 @@ fn node(cpu_milli: i64, accelerators: &[i16]) -> Node {
         cpu_milli,
         memory: 100,
         accelerators: accelerators.to_vec(),
+        is_spot: false,
     }
 }
 
@@ -20,6 +21,7 @@ fn ask(share: Share) -> Ask {
         memory: 1,
         share,
         models: BTreeSet::new(),
+        avoids_spot: false,
     }
 }
 

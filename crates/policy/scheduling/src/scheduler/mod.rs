@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use corliss_types::{JobId, Timestamp};
 
-use crate::cluster::{Cluster, Wanted};
+use crate::cluster::{Cluster, Seat, Wanted};
 use crate::nodes::{Ask, Node, Share, Spot};
 use crate::order::Work;
 use crate::plan::{Never, Resource, Shortage, Start, Wait};
@@ -123,11 +123,11 @@ impl Scheduler {
     /// A scheduler that knows what is in the view.
     #[must_use]
     pub fn of(view: &View) -> Self {
-        let empty = Cluster::new(
-            view.rules.placement,
-            view.nodes.iter().cloned(),
-            view.rules.usual.clone(),
-        );
+        let cluster_of =
+            |seats: Vec<Seat>| Cluster::new(view.rules.placement, seats, view.rules.usual.clone());
+        // What is closed now may open again: a gang that fits there waits for that.
+        let opened = view.nodes.iter().cloned().map(Seat::opened);
+        let empty = cluster_of(opened.collect());
         let now_ms = view.now.as_millis();
         let mut scheduler = Self {
             decay: Decay {
@@ -137,7 +137,7 @@ impl Scheduler {
             },
             rules: view.rules.clone(),
             totals: totals(empty.totals()),
-            cluster: empty.clone(),
+            cluster: cluster_of(view.nodes.clone()),
             empty,
             queues: Queues::new(view.queues.iter().cloned()),
             gangs: BTreeMap::new(),

@@ -29,6 +29,7 @@ pub fn node(accelerators: usize) -> Seat {
         cpu_milli: 64_000,
         memory: 512,
         accelerators: vec![WHOLE; accelerators],
+        is_spot: false,
     })
 }
 
@@ -58,6 +59,7 @@ pub fn gang(number: u32, workers: u32, accelerators: u32) -> Gang {
                     count => Share::Whole(count),
                 },
                 models: BTreeSet::new(),
+                avoids_spot: false,
             },
             least: workers,
             most: workers,

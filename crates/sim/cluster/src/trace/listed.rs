@@ -83,6 +83,7 @@ fn arrival(row: &Row<'_, 3>, number: usize, per_node: u32) -> Result<Arrival, Si
                     Share::Whole(each)
                 },
                 models: BTreeSet::new(),
+                avoids_spot: false,
             },
             least: workers,
             most: workers,

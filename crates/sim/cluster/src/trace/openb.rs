@@ -38,6 +38,7 @@ pub fn nodes(text: &str, models: &mut Models) -> Result<Vec<Node>, SimError> {
             cpu_milli: row.number::<u32>(0)?.into(),
             memory: row.number::<u32>(1)?.into(),
             accelerators: vec![WHOLE; count as usize],
+            is_spot: false,
         })
     });
     rows.collect()
@@ -84,6 +85,7 @@ fn ask<const COLUMNS: usize>(row: &Row<'_, COLUMNS>, models: BTreeSet<u16>) -> R
         memory: row.number::<u32>(1)?.into(),
         share,
         models,
+        avoids_spot: false,
     })
 }
 

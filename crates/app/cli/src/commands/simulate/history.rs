@@ -259,6 +259,7 @@ fn played(chain: &[&Ran], settings: &QueueSettings, now_ms: i64) -> Option<Playe
                     count => Share::Whole(count),
                 },
                 models: BTreeSet::new(),
+                avoids_spot: false,
             },
             least: first.workers.max(1),
             most: first.workers.max(1),
@@ -305,6 +306,7 @@ fn play(
         cpu_milli: signed(machines.each.cpu_milli),
         memory: signed(machines.each.memory_bytes),
         accelerators: vec![WHOLE; machines.each.accelerators as usize],
+        is_spot: false,
     };
     let run = |queue: Queue| discipline.map_or_else(|| queue.clone(), |way| way.of(queue.clone()));
     let checkpoint_s = args.cluster.checkpoint_s;

@@ -82,6 +82,7 @@ fn view(discipline: Discipline, jobs: &[Arrival], on: Cluster) -> View {
         cpu_milli: 0,
         memory: 0,
         accelerators: vec![WHOLE; on.accelerators_per_node as usize],
+        is_spot: false,
     };
     let queues: BTreeSet<&str> = jobs.iter().map(|job| job.gang.queue.as_str()).collect();
     View {
