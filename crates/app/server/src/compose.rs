@@ -178,10 +178,7 @@ impl Rooms {
                 data: data.clone(),
                 inputs: inputs.clone(),
             }),
-            jobs: Arc::new(wiring::pipelines::StepJobs {
-                jobs: jobs.clone(),
-                total: inventory.total,
-            }),
+            jobs: Arc::new(wiring::pipelines::StepJobs(jobs.clone())),
             tracking: Arc::new(wiring::pipelines::StepRuns(tracking.clone())),
             models: Arc::new(wiring::pipelines::Models {
                 registry: registry.clone(),

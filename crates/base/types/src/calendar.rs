@@ -58,6 +58,32 @@ impl Timestamp {
         Some(Self::from_millis(days * DAY_MS))
     }
 
+    /// A time in the form of RFC 3339, such as `2026-11-22T02:42:13.5Z` or `2026-11-22T02:42+01:00`; seconds may be left out.
+    #[must_use]
+    pub fn of_rfc3339(text: &str) -> Option<Self> {
+        let (date, rest) = text.split_once(['T', 't'])?;
+        let day = Self::of_date(date)?;
+        let zone = rest.find(['Z', 'z', '+', '-'])?;
+        let (time, zone) = rest.split_at(zone);
+        let offset_ms = match zone {
+            "Z" | "z" => 0,
+            _ => {
+                let minutes = clock_ms(zone.get(1..)?)?;
+                if zone.starts_with('-') { -minutes } else { minutes }
+            }
+        };
+        let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+        let is_number = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
+        let milli: i64 = format!("{fraction:0<3}")
+            .get(..3)
+            .filter(|_| is_number)?
+            .parse()
+            .ok()?;
+        Some(Self::from_millis(
+            day.as_millis() + clock_ms(time)? + milli - offset_ms,
+        ))
+    }
+
     /// In the form of RFC 3339, in UTC, to the millisecond: `2026-11-22T02:42:13.000Z`.
     #[must_use]
     pub fn rfc3339(self) -> String {
@@ -72,9 +98,63 @@ impl Timestamp {
     }
 }
 
+/// `02:42` or `02:42:13` in milliseconds.
+fn clock_ms(text: &str) -> Option<i64> {
+    let mut parts = text.split(':');
+    let mut part = |below: i64| {
+        let part = parts.next()?;
+        let is_number = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        part.parse::<i64>()
+            .ok()
+            .filter(|value| is_number && *value < below)
+    };
+    let (hours, minutes) = (part(24)?, part(60)?);
+    let seconds = match text.len() {
+        5 => 0,
+        _ => part(60)?,
+    };
+    parts
+        .next()
+        .is_none()
+        .then_some(((hours * 60 + minutes) * 60 + seconds) * 1_000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        let read = |text| Timestamp::of_rfc3339(text).map(Timestamp::rfc3339);
+        let same = "2026-11-22T02:42:13.500Z";
+        for text in [
+            same,
+            "2026-11-22t02:42:13.5z",
+            "2026-11-22T03:42:13.5+01:00",
+            "2026-11-21T22:42:13.5004-04:00",
+        ] {
+            assert_eq!(read(text).as_deref(), Some(same), "{text}");
+        }
+        assert_eq!(
+            read("2026-11-22T02:42Z").as_deref(),
+            Some("2026-11-22T02:42:00.000Z")
+        );
+        let wrong = [
+            "2026-11-22",
+            "2026-11-22T02:42",
+            "2026-11-22T25:00Z",
+            "2026-02-30T00:00Z",
+            "2026-11-22T2:42Z",
+            "2026-11-22T02:42:13.Z",
+            "2026-11-22T02:42:13.é5Z",
+            "2026-11-22T02:42:13:00Z",
+            "T02:42Z",
+            "2026-11-22T02:42+1",
+        ];
+        for text in wrong {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn dates_lead_back_to_their_days() {

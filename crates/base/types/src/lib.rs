@@ -9,6 +9,7 @@ mod flavor;
 mod id;
 mod named;
 mod permission;
+mod placing;
 mod resources;
 mod service_dialect;
 mod time;
@@ -20,6 +21,7 @@ pub use id::{
     ReleaseId, ReplicaId, RunId, TaskId, TokenId, TrackingRunId, VersionId,
 };
 pub use permission::{Access, Permission, Principal, Role};
+pub use placing::{Nearness, Placing, is_called};
 pub use resources::{Accelerator, MilliCpu, Resources};
 pub use service_dialect::ServiceDialect;
 pub use time::{DurationMs, Timestamp};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use corliss_diagnostics::{Diagnose, Meaning, counted};
 use corliss_executor::ExecutorError;
 use corliss_metastore::StoreError;
-use corliss_types::JobId;
+use corliss_types::{JobId, Timestamp};
 
 /// Errors of jobs.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,14 @@ pub enum JobsError {
         /// In words and numbers.
         reason: String,
     },
+    /// Its deadline cannot be kept.
+    #[error("it would be done at {}, after its deadline at {}", done.rfc3339(), deadline.rfc3339())]
+    TooLate {
+        /// When it has to be done.
+        deadline: Timestamp,
+        /// When it would be, if everybody runs as long as was said.
+        done: Timestamp,
+    },
     /// Too many jobs wait.
     #[error("the queue is full: {limit} jobs wait")]
     QueueFull {
@@ -77,6 +85,32 @@ pub enum JobsError {
         field: &'static str,
         /// What is wrong with it.
         reason: String,
+    },
+    /// These cannot be the nodes.
+    #[error("{field}: {reason}")]
+    InvalidNodes {
+        /// Which part of them.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no such node.
+    #[error("there is no node '{node}'")]
+    NoNode {
+        /// What was asked for.
+        node: String,
+        /// The one that it is most like.
+        nearest: Option<String>,
+    },
+    /// A job runs on a node, or holds an accelerator of it, that is to go.
+    #[error("{what} cannot go: '{name}' ({job}) is there")]
+    NodeInUse {
+        /// The node, or the accelerator and its node.
+        what: String,
+        /// The job.
+        job: JobId,
+        /// What it is called.
+        name: String,
     },
     /// Jobs wait or run in a queue that is to go.
     #[error("queue '{queue}' cannot go: {jobs} of its jobs wait or run")]
@@ -132,11 +166,15 @@ impl Diagnose for JobsError {
             Self::Ended { .. } => "job_ended",
             Self::InvalidSpec { .. } => "job_invalid",
             Self::TooLarge { .. } => "job_too_large",
+            Self::TooLate { .. } => "deadline_too_early",
             Self::QueueFull { .. } => "queue_full",
             Self::NoQueue { .. } => "queue_not_found",
             Self::InvalidQueues { .. } => "queues_invalid",
             Self::InvalidUsage { .. } => "usage_invalid",
             Self::QueueInUse { .. } => "queue_in_use",
+            Self::InvalidNodes { .. } => "nodes_invalid",
+            Self::NoNode { .. } => "node_not_found",
+            Self::NodeInUse { .. } => "node_in_use",
             Self::BadQueues { .. } => "queues_unreadable",
             Self::BadRow { .. } => "job_unreadable",
             Self::Checkpoint { .. } => "checkpoint_io_failed",
@@ -149,12 +187,14 @@ impl Diagnose for JobsError {
 
     fn meaning(&self) -> Meaning {
         match self {
-            Self::NotFound { .. } | Self::NoSuchRank { .. } => Meaning::NotFound,
-            Self::Ended { .. } | Self::QueueInUse { .. } => Meaning::Conflict,
+            Self::NotFound { .. } | Self::NoSuchRank { .. } | Self::NoNode { .. } => Meaning::NotFound,
+            Self::Ended { .. } | Self::QueueInUse { .. } | Self::NodeInUse { .. } => Meaning::Conflict,
             Self::InvalidSpec { .. }
             | Self::TooLarge { .. }
+            | Self::TooLate { .. }
             | Self::NoQueue { .. }
             | Self::InvalidQueues { .. }
+            | Self::InvalidNodes { .. }
             | Self::InvalidUsage { .. } => Meaning::InvalidInput,
             Self::QueueFull { .. } => Meaning::ResourceExhausted,
             Self::BadRow { .. } | Self::BadQueues { .. } => Meaning::Internal,
@@ -173,7 +213,9 @@ impl Diagnose for JobsError {
             Self::InvalidSpec { field, .. } | Self::InvalidUsage { field, .. } => Some((*field).to_owned()),
             Self::TooLarge { .. } => Some("resources".to_owned()),
             Self::NoQueue { .. } => Some("queue".to_owned()),
-            Self::InvalidQueues { field, .. } => Some(field.clone()),
+            Self::InvalidQueues { field, .. } | Self::InvalidNodes { field, .. } => Some(field.clone()),
+            Self::NoNode { .. } => Some("node".to_owned()),
+            Self::TooLate { .. } => Some("deadline".to_owned()),
             _ => None,
         }
     }
@@ -188,7 +230,17 @@ impl Diagnose for JobsError {
                 Some(name) => format!("did you mean '{name}'?"),
                 None => "list queues with: corliss admin queues show".to_owned(),
             }),
+            Self::NoNode { nearest, .. } => Some(match nearest {
+                Some(name) => format!("did you mean '{name}'?"),
+                None => "list nodes with: corliss admin nodes show".to_owned(),
+            }),
+            Self::NodeInUse { job, .. } => Some(format!(
+                "wait until it has ended, or cancel it with: corliss jobs cancel {job}"
+            )),
             Self::QueueInUse { .. } => Some("wait until they have ended, or cancel them".to_owned()),
+            Self::TooLate { .. } => Some(
+                "give it more time, ask for less, or use a queue that does not go by deadlines".to_owned(),
+            ),
             Self::QueueFull { .. } => Some("wait until some of them have run".to_owned()),
             Self::Store(error) => error.hint(),
             Self::Executor(error) => error.hint(),

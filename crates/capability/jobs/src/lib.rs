@@ -17,10 +17,12 @@ mod error;
 pub mod http;
 mod launch;
 mod live;
+mod nodes;
 mod queues;
 mod reconcile;
 mod service;
 mod store;
+mod terms;
 mod text;
 mod types;
 mod usage;
@@ -28,14 +30,17 @@ mod view;
 
 pub use config::JobsConfig;
 pub use error::JobsError;
+pub use nodes::{LOCAL_NODE, NodeSettings, NodeSpec};
 pub use queues::{Amounts, Preempt, QueueSettings, QueueSpec};
 pub use service::{
-    Affected, Effect, Foreseen, JobChanged, JobFilter, JobPage, Jobs, LogRequest, LogSlice, QueueItem,
-    QueueUsage, QueueView, QueuesView, Why, WhyReason, Wish,
+    AcceleratorView, Affected, Drained, Effect, Foreseen, JobChanged, JobFilter, JobPage, Jobs, LogRequest,
+    LogSlice, NodeJob, NodeView, NodesView, QueueItem, QueueUsage, QueueView, QueuesView, Why, WhyReason,
+    Wish,
 };
 pub use store::MIGRATIONS;
+pub use terms::{DEFAULT_QUEUE, Place, Terms};
 pub use types::{
-    CheckpointSpec, Command, DEFAULT_QUEUE, ExitClass, Job, JobKind, JobSpec, JobState, LaunchFacts,
-    Launcher, StopCause, Task, TaskPhase, Terms,
+    CheckpointSpec, Command, ExitClass, Job, JobKind, JobSpec, JobState, LaunchFacts, Launcher, StopCause,
+    Task, TaskPhase,
 };
 pub use usage::{Consumption, Hours, Period, Usage, UsageBy, UsageItem, UsageQuery};

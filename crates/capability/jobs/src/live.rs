@@ -10,7 +10,8 @@ use corliss_metastore::Tx;
 use corliss_policy_scheduling::{Event, Plan, Scheduler, View, invariants};
 use corliss_types::{DurationMs, JobId, Timestamp};
 
-use crate::store::{self, Load, Open, StoredQueues};
+use crate::nodes::Floor;
+use crate::store::{self, Declared, Load, Open};
 use crate::{JobState, view};
 
 /// Changes that are taken note of in one round.
@@ -26,9 +27,11 @@ const CHECKED_MAX: usize = 2_000;
 #[derive(Debug, Clone)]
 pub(crate) struct Live {
     pub scheduler: Scheduler,
+    /// The nodes that it decides on.
+    pub floor: Floor,
     known: BTreeMap<JobId, Known>,
-    /// Of the queues that it decides by.
-    queues_generation: i64,
+    /// Of the queues and nodes that it decides by.
+    declared_generation: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +49,7 @@ enum Stage {
 
 /// What was read of the store for one round.
 pub(crate) struct News {
-    queues: StoredQueues,
+    declared: Declared,
     /// Every job, where the scheduler has to be made anew; then also those that ended and still count.
     all: Option<(Vec<Open>, Vec<Open>)>,
     changed: Vec<Open>,
@@ -55,17 +58,17 @@ pub(crate) struct News {
 }
 
 impl News {
-    /// What has changed since `live` was told last, or everything if there is none or the queues have changed.
+    /// What has changed since `live` was told last, or everything if there is none or queues or nodes have changed.
     pub fn read(tx: &mut dyn Tx, live: Option<i64>, now: Timestamp) -> Load<Self> {
-        let queues = store::queues(tx)?;
+        let declared = store::declared(tx)?;
         let all = match live {
-            Some(generation) if generation == queues.generation => None,
-            _ => Some((store::open(tx)?, past(tx, &queues, now)?)),
+            Some(generation) if generation == declared.generation => None,
+            _ => Some((store::open(tx)?, past(tx, &declared, now)?)),
         };
         let audit = cfg!(debug_assertions).then(|| store::open(tx)).transpose()?;
         Ok(Self {
             changed: store::changed(tx, CHANGES_MAX)?,
-            queues,
+            declared,
             all,
             audit: audit.filter(|jobs| jobs.len() <= CHECKED_MAX),
         })
@@ -75,7 +78,7 @@ impl News {
     pub fn seen(&self) -> Vec<(JobId, i64)> {
         let changed = self.changed.iter();
         changed
-            .map(|job| (job.gang.job.clone(), job.generation))
+            .map(|job| (job.asked.job.clone(), job.generation))
             .collect()
     }
 
@@ -84,17 +87,17 @@ impl News {
         self.changed.len() >= CHANGES_MAX as usize
     }
 
-    fn view(&self, inventory: &Inventory, jobs: &[Open], now: Timestamp) -> View {
-        let mut view = view::empty(inventory, &self.queues.settings, now);
+    fn view(&self, floor: &Floor, jobs: &[Open], now: Timestamp) -> View {
+        let mut view = view::empty(floor, &self.declared.queues, now);
         for job in jobs {
-            view::add(&mut view, inventory, job);
+            view::add(&mut view, floor, job);
         }
         view
     }
 }
 
-fn past(tx: &mut dyn Tx, queues: &StoredQueues, now: Timestamp) -> Load<Vec<Open>> {
-    match queues.settings.half_life_s {
+fn past(tx: &mut dyn Tx, declared: &Declared, now: Timestamp) -> Load<Vec<Open>> {
+    match declared.queues.half_life_s {
         Some(seconds) => {
             let counts = DurationMs(seconds.saturating_mul(1_000).saturating_mul(HALF_LIVES));
             store::past(tx, now - counts, PAST_MAX)
@@ -104,9 +107,9 @@ fn past(tx: &mut dyn Tx, queues: &StoredQueues, now: Timestamp) -> Load<Vec<Open
 }
 
 impl Live {
-    /// Of the queues that it decides by.
-    pub const fn queues_generation(&self) -> i64 {
-        self.queues_generation
+    /// Of the queues and nodes that it decides by.
+    pub const fn declared_generation(&self) -> i64 {
+        self.declared_generation
     }
 
     /// The scheduler with the news told to it; none if they do not go together with what it knows.
@@ -123,24 +126,26 @@ impl Live {
     }
 
     fn of(news: &News, jobs: &[Open], past: &[Open], inventory: &Inventory, now: Timestamp) -> Self {
-        let mut view = news.view(inventory, jobs, now);
+        let floor = Floor::of(inventory, &news.declared.nodes);
+        let mut view = news.view(&floor, jobs, now);
         for job in past {
-            view::add_past(&mut view, inventory, job);
+            view::add_past(&mut view, &floor, job);
         }
         let known = jobs.iter().map(|job| {
             let (generation, stage) = (job.generation, stage(job));
-            (job.gang.job.clone(), Known { generation, stage })
+            (job.asked.job.clone(), Known { generation, stage })
         });
         Self {
             scheduler: Scheduler::of(&view),
+            floor,
             known: known.collect(),
-            queues_generation: news.queues.generation,
+            declared_generation: news.declared.generation,
         }
     }
 
     /// Takes note of a job as it is now; whether that follows from how it was.
     fn follow(&mut self, job: &Open, now: Timestamp) -> bool {
-        let id = &job.gang.job;
+        let id = &job.asked.job;
         if job.state.is_final() {
             if self.known.remove(id).is_some() {
                 self.scheduler.on_event(Event::Ended(id.clone()), now);
@@ -151,7 +156,8 @@ impl Live {
         let known = self.known.insert(id.clone(), Known { generation, stage });
         match (known.map(|known| known.stage), stage) {
             (None, Stage::Waits) => {
-                self.scheduler.on_event(Event::Submitted(job.gang.clone()), now);
+                let gang = self.floor.gang(&job.asked);
+                self.scheduler.on_event(Event::Submitted(gang), now);
                 true
             }
             (Some(before), after) if before == after => true,
@@ -164,10 +170,10 @@ impl Live {
     }
 
     /// What is to be done now. A debug build holds it to what every plan must satisfy.
-    pub fn decide(&mut self, news: &News, inventory: &Inventory, now: Timestamp) -> Plan {
+    pub fn decide(&mut self, news: &News, now: Timestamp) -> Plan {
         let plan = self.scheduler.decide(now);
         if let Some(jobs) = news.audit.as_ref().filter(|_| !news.is_cut()) {
-            let view = news.view(inventory, jobs, now);
+            let view = news.view(&self.floor, jobs, now);
             debug_assert_eq!(invariants::check(&view, &plan), None);
         }
         plan

@@ -8,11 +8,10 @@ use corliss_policy_scheduling::queues::{Cap, Dimension, Overtaking, Preempts, Qu
 use corliss_policy_scheduling::{Rate, Rules};
 use serde::{Deserialize, Serialize};
 
-use crate::types::DEFAULT_QUEUE;
-use crate::{JobsError, view};
+use crate::{DEFAULT_QUEUE, JobsError, view};
 
 const QUEUES_MAX: usize = 1_000;
-const NAME_MAX: usize = 63;
+pub(crate) const NAME_MAX: usize = 63;
 const WEIGHT_MAX: u32 = 1_000_000;
 /// Ten years.
 const SECONDS_MAX: u64 = 315_360_000;
@@ -254,6 +253,13 @@ impl QueueSettings {
         self.queues.get(name).is_some_and(|queue| queue.preemptible)
     }
 
+    /// Whether this queue goes by deadlines.
+    pub(crate) fn keeps_deadlines(&self, name: &str) -> bool {
+        self.queues
+            .get(name)
+            .is_some_and(|queue| queue.order == Order::Edf)
+    }
+
     /// Every queue's name.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let named = self.queues.keys().map(String::as_str);
@@ -323,8 +329,8 @@ impl QueueSpec {
     }
 }
 
-/// Whether a queue may be called that.
-fn is_name(text: &str) -> bool {
+/// Whether a queue or a node may be called that.
+pub(crate) fn is_name(text: &str) -> bool {
     let mut letters = text.chars();
     letters.next().is_some_and(|first| first.is_ascii_alphanumeric())
         && letters.all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-'))
@@ -333,11 +339,6 @@ fn is_name(text: &str) -> bool {
 
 /// The policy's words, by their names.
 mod named {
-    use corliss_policy_scheduling::order::Order;
-
-    /// Those that go by what is known of jobs here: nobody says when one has to be done.
-    const ORDERS: [Order; 5] = [Order::Fifo, Order::Sjf, Order::Srtf, Order::Srsf, Order::Las];
-
     macro_rules! by_name {
         ($module:ident, $kind:ty, $all:expr) => {
             pub mod $module {
@@ -362,7 +363,7 @@ mod named {
             }
         };
     }
-    by_name!(order, corliss_policy_scheduling::order::Order, super::ORDERS);
+    by_name!(order, corliss_policy_scheduling::order::Order, Kind::ALL);
     by_name!(
         overtaking,
         corliss_policy_scheduling::queues::Overtaking,

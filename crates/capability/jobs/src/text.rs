@@ -4,7 +4,9 @@ use corliss_diagnostics::counted;
 use corliss_executor::{ExitKind, LimitEnforcement, TaskExit};
 use corliss_policy_scheduling::queues::{Dimension, OverQuota};
 use corliss_policy_scheduling::{Never, Resource, Shortage};
-use corliss_types::{Resources, amount};
+use corliss_types::{Nearness, Resources, amount};
+
+use crate::Terms;
 
 /// "4 CPUs, 2 GiB of memory and 1 accelerator"
 pub(crate) fn amounts(resources: &Resources) -> String {
@@ -18,14 +20,19 @@ pub(crate) fn amounts(resources: &Resources) -> String {
     if resources.accelerators > 0 {
         parts.push(amount(Resource::Accelerators, u64::from(resources.accelerators)));
     }
-    match parts.len() {
-        0 => "nothing".to_owned(),
-        1 => parts.remove(0),
-        _ => {
-            let last = parts.pop().unwrap_or_default();
-            format!("{} and {last}", parts.join(", "))
-        }
+    if parts.is_empty() {
+        return "nothing".to_owned();
     }
+    list(parts)
+}
+
+/// "a, b and c"
+pub(crate) fn list(mut names: Vec<String>) -> String {
+    let last = names.pop().unwrap_or_default();
+    if names.is_empty() {
+        return last;
+    }
+    format!("{} and {last}", names.join(", "))
 }
 
 fn amount(resource: Resource, value: u64) -> String {
@@ -51,11 +58,11 @@ pub(crate) fn needs_but_free(shortage: &Shortage) -> String {
     format!("{needed}, of which {free} {are} free")
 }
 
-/// Why a job could never run, after "it can never start here:".
-pub(crate) fn never(reason: &Never) -> String {
+/// Why a job that stands in the queue on these terms could never run, after "it can never start here:".
+pub(crate) fn never(reason: &Never, terms: &Terms) -> String {
     match reason {
         Never::TooLarge { shortages } => larger_than_machine(shortages),
-        Never::NoPlace => "no machine has room for one of its workers".to_owned(),
+        Never::NoPlace => no_room(terms, "has room"),
         Never::NoQueue { queue } => format!("there is no queue '{queue}'"),
         Never::Quota { over } => match over {
             OverQuota::Queue {
@@ -79,6 +86,26 @@ pub(crate) fn never(reason: &Never) -> String {
                 of(*dimension, *most)
             ),
         },
+    }
+}
+
+/// "no rack has room for all of its workers"
+pub(crate) fn no_room(terms: &Terms, has_room: &str) -> String {
+    let placing = &terms.placing;
+    let mut of = Vec::new();
+    if !placing.accelerator_models.is_empty() {
+        of.push(placing.accelerator_models.join(" or "));
+    }
+    if let Some(bytes) = placing.accelerator_memory_bytes {
+        of.push(format!("accelerators of at least {}", amount::memory(bytes)));
+    }
+    let with = match of.is_empty() {
+        true => String::new(),
+        false => format!(" with {}", of.join(", ")),
+    };
+    match &placing.near {
+        Some(Nearness::Within(level)) => format!("no {level}{with} {has_room} for all of its workers"),
+        _ => format!("no node{with} {has_room} for one of its workers"),
     }
 }
 

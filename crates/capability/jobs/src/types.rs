@@ -7,6 +7,8 @@ use corliss_executor::TaskExit;
 use corliss_types::{AttemptNumber, JobId, Resources, RunId, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::{Place, Terms};
+
 /// What to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,63 +46,6 @@ pub struct JobSpec {
     /// How it stands in the queue.
     #[serde(default)]
     pub terms: Terms,
-}
-
-/// The queue of a job that names none; it is always there.
-pub const DEFAULT_QUEUE: &str = "default";
-
-/// How a job stands in the queue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Terms {
-    /// The queue that it waits in.
-    pub queue: String,
-    /// Whose it is.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub user: String,
-    /// What it is for: the project of its run, or the endpoint.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub project: String,
-    /// Higher goes first, within the queue.
-    #[serde(default)]
-    pub priority: i32,
-    /// Whether it may be stopped for another, and submitted again then; without it, as its queue says. A service may not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub is_preemptible: Option<bool>,
-    /// Since when it counts as waiting, where that is before its submission: when the attempt was submitted that it
-    /// goes on from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Timestamp>,
-    /// How long its earlier attempts ran that made room for others, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub served_ms: Option<u64>,
-    /// How long it is expected to run in all, in milliseconds; without it, its time-out counts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected_ms: Option<u64>,
-}
-
-impl Default for Terms {
-    fn default() -> Self {
-        Self {
-            queue: DEFAULT_QUEUE.to_owned(),
-            user: String::new(),
-            project: String::new(),
-            priority: 0,
-            is_preemptible: None,
-            since: None,
-            served_ms: None,
-            expected_ms: None,
-        }
-    }
-}
-
-impl Terms {
-    /// How long it runs in all, earlier attempts included, as far as that is known. A time-out is that of one attempt.
-    pub(crate) fn run_ms(&self, timeout_ms: Option<u64>) -> Option<u64> {
-        let served = self.served_ms.unwrap_or(0);
-        self.expected_ms
-            .or_else(|| timeout_ms.map(|attempt| attempt.saturating_add(served)))
-    }
 }
 
 /// Whether a job is meant to end.
@@ -273,8 +218,8 @@ pub struct Job {
     pub class: Option<ExitClass>,
     /// Why it is being ended, if it is.
     pub stop_cause: Option<StopCause>,
-    /// Accelerator indices of each rank, once admitted.
-    pub placement: Vec<Vec<u32>>,
+    /// Where each rank is, once admitted.
+    pub placement: Vec<Place>,
     /// The boot of the machine in which it was admitted: what that boot left unstarted, a later one does not start.
     pub boot_id: Option<String>,
     /// What all ranks share, once known.

@@ -248,7 +248,8 @@ async fn a_gang_meets_under_torchruns_variables() {
     assert_eq!(first[0], "0 0 2 0 127.0.0.1 1 0");
     assert_eq!(second[0], "1 1 2 0 127.0.0.1 1 0");
     assert_eq!(first[1], second[1]);
-    assert_eq!((first[2].as_str(), second[2].as_str()), ("[0]", "[1]"));
+    // A script takes the accelerator of its local rank.
+    assert_eq!((first[2].as_str(), second[2].as_str()), ("[0,1]", "[0,1]"));
     assert!(matches!(
         room.jobs.logs(&id, all_lines(2)).await,
         Err(corliss_jobs::JobsError::NoSuchRank { .. })

@@ -17,7 +17,7 @@ use corliss_diagnostics::Diagnose;
 use corliss_executor::{Executor, FakeExecutor};
 use corliss_jobs::{ExitClass, JobSpec, JobState, Jobs, MIGRATIONS, QueueSettings, StopCause};
 use corliss_testkit::metastore::for_each_backend;
-use corliss_types::JobId;
+use corliss_types::{DurationMs, JobId};
 use serde_json::json;
 
 fn fake() -> Arc<dyn Executor> {
@@ -278,6 +278,53 @@ async fn what_was_decided_is_carried_on_by_the_next_server() {
         runs(&room, &late).await;
         room.jobs.cancel(&late).await.unwrap();
         room.ended(&late).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deadlines_order_a_queue_and_one_that_cannot_be_kept_is_refused() {
+    for_each_backend(&[MIGRATIONS], |store| async move {
+        let root = tempfile::tempdir().unwrap();
+        let room = Room::over(&store, &fake(), root.path()).running();
+        room.jobs
+            .set_queues(queues(json!({"due": {"order": "edf"}})))
+            .await
+            .unwrap();
+        let now = Sources::system().clock.now();
+        let due = |expected_h: u64, deadline_h: u64| {
+            let mut spec = of_queue(root.path(), "due", 4);
+            spec.terms.expected_ms = Some(expected_h * 3_600_000);
+            spec.terms.deadline = Some(now + DurationMs(deadline_h * 3_600_000));
+            spec
+        };
+        let first = submit(&room.jobs, "first", due(2, 3)).await;
+        runs(&room, &first).await;
+        let late = submit(&room.jobs, "late", due(1, 9)).await;
+        let early = submit(&room.jobs, "early", due(1, 5)).await;
+        assert_eq!(room.jobs.why(&early).await.unwrap().position, Some(1));
+        assert_eq!(room.jobs.why(&late).await.unwrap().position, Some(2));
+        let error = room.jobs.submit("never", due(2, 3)).await.unwrap_err();
+        assert_eq!(
+            (error.code(), error.field().as_deref()),
+            ("deadline_too_early", Some("deadline"))
+        );
+        // The same is welcome where nobody goes by deadlines, and a start that is put off is told.
+        let mut later = due(2, 3);
+        later.terms.queue = "default".to_owned();
+        later.terms.not_before = Some(now + DurationMs(3_600_000));
+        let later = submit(&room.jobs, "later", later).await;
+        let why = room.jobs.why(&later).await.unwrap();
+        assert_eq!(why.reasons[0].code, "not_before");
+        assert!(
+            why.summary.starts_with("It is not to start before 20"),
+            "{}",
+            why.summary
+        );
+        let mut wrong = due(2, 3);
+        wrong.terms.not_before = wrong.terms.deadline;
+        let error = room.jobs.submit("wrong", wrong).await.unwrap_err();
+        assert_eq!(error.field().as_deref(), Some("deadline"));
     })
     .await;
 }

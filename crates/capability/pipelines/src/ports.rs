@@ -9,7 +9,8 @@ use async_trait::async_trait;
 pub use corliss_diagnostics::PortError;
 use corliss_policy_pipeline::Ending;
 use corliss_types::{
-    AttemptNumber, DatasetName, JobId, ModelName, Resources, RunId, Timestamp, TrackingRunId, VersionId,
+    AttemptNumber, DatasetName, DurationMs, JobId, ModelName, Resources, RunId, Timestamp, TrackingRunId,
+    VersionId,
 };
 use serde::Serialize;
 use tokio::sync::broadcast;
@@ -128,8 +129,29 @@ pub struct JobRequest {
     pub timeout_ms: Option<u64>,
     /// How it stands in the queue.
     pub queueing: Queueing,
+    /// When it may start and has to be done.
+    pub times: JobTimes,
     /// Whose it is: who submitted the run.
     pub user: String,
+}
+
+/// When an attempt may start and has to be done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JobTimes {
+    /// Before when it is not started.
+    pub not_before: Option<Timestamp>,
+    /// When it has to be done.
+    pub deadline: Option<Timestamp>,
+}
+
+impl JobTimes {
+    /// Of a step of a run that was submitted then and may begin at `begin`.
+    pub(crate) fn of(queueing: &Queueing, submitted: Timestamp, begin: Option<Timestamp>) -> Self {
+        Self {
+            not_before: begin,
+            deadline: queueing.deadline_ms.map(|after| submitted + DurationMs(after)),
+        }
+    }
 }
 
 /// How far a job is.
@@ -191,6 +213,8 @@ pub struct JobWish {
     pub timeout_ms: Option<u64>,
     /// How it would stand in the queue.
     pub queueing: Queueing,
+    /// When it may start and has to be done.
+    pub times: JobTimes,
     /// Whose it would be.
     pub user: String,
 }

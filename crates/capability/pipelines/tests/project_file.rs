@@ -5,12 +5,19 @@
 use std::path::Path;
 
 use corliss_pipelines::project_file::{self, Launcher, Problem, Site};
-use corliss_types::Resources;
+use corliss_types::{Accelerator, Nearness, Resources};
 use proptest::prelude::*;
 
 fn site() -> Site {
     Site {
         total: MACHINE,
+        accelerators: vec![Accelerator {
+            index: 0,
+            uuid: "T-0".to_owned(),
+            model: "Test A100 80GB".to_owned(),
+            memory_bytes: 80 << 30,
+        }],
+        levels: vec!["row".to_owned(), "rack".to_owned()],
         queues: vec!["default".to_owned(), "research".to_owned()],
     }
 }
@@ -363,6 +370,64 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn what_of_nodes_will_do_is_read_and_held_to_what_there_is() {
+    let text = "project: p\nsteps:\n  a: {run: x, resources: {accelerators: 0.5, accelerator_model: a100, \
+                accelerator_memory: 40GiB}, topology: spread, deadline: 6h}\n  b: {run: y, resources: {accelerators: \
+                1, accelerator_model: [A100, A100 80GB]}, topology: {within: rack}}\n  c: {run: z, topology: {near: row}}\n";
+    let mut with_cards = site();
+    with_cards.total.accelerators = 1;
+    let file = project_file::parse(text, Some(&with_cards)).unwrap();
+    let placing: Vec<_> = file.steps.iter().map(|step| &step.queueing.placing).collect();
+    assert_eq!(
+        (placing[0].accelerator_share, file.steps[0].resources.accelerators),
+        (Some(500), 0)
+    );
+    assert_eq!(placing[0].accelerator_memory_bytes, Some(40 << 30));
+    assert_eq!(file.steps[0].queueing.deadline_ms, Some(6 * 3_600_000));
+    assert_eq!(placing[1].accelerator_models, ["A100", "A100 80GB"]);
+    let near: Vec<_> = placing.iter().map(|placing| placing.near.clone()).collect();
+    let level = |name: &str| name.to_owned();
+    assert_eq!(
+        near,
+        [
+            Some(Nearness::Spread),
+            Some(Nearness::Within(level("rack"))),
+            Some(Nearness::Near(level("row")))
+        ]
+    );
+    let wrong = "project: p\nsteps:\n  a: {run: x, resources: {accelerators: 1.5}}\n  b: {run: x, resources: \
+                 {accelerators: -1, accelerator_model: A10}}\n  c: {run: x, resources: {accelerator_memory: 90GiB}, \
+                 topology: {within: rak}}\n  d: {run: x, topology: {within: rack, near: row}}\n  e: {run: x, topology: \
+                 near}\nendpoints:\n  f: {model: m@champion, resources: {accelerators: 0.5, accelerator_model: A100}}\n";
+    let problems = project_file::parse(wrong, Some(&site())).unwrap_err();
+    let told: Vec<String> = problems
+        .iter()
+        .map(|one| {
+            format!(
+                "{}: {} {}",
+                one.field,
+                one.message,
+                one.hint.as_deref().unwrap_or("")
+            )
+        })
+        .collect();
+    let expected = [
+        "steps.a.resources.accelerators: ask for whole accelerators",
+        "steps.b.resources.accelerators: '-1' is not a number of accelerators",
+        "steps.b.resources.accelerator_model: the machine has no accelerator 'A10' there is: Test A100 80GB",
+        "steps.c.resources.accelerator_memory: the largest accelerator of the machine has 80 GiB",
+        "steps.c.topology.within: nodes stand in no rak did you mean 'rack'?",
+        "steps.d.topology: say either within or near",
+        "steps.e.topology: 'near' is no topology",
+        "endpoints.f.resources.accelerators: an engine takes whole accelerators",
+        "endpoints.f.resources.accelerator_model: unknown key",
+    ];
+    for says in expected {
+        assert!(told.iter().any(|one| one.starts_with(says)), "{says}\n{told:#?}");
     }
 }
 

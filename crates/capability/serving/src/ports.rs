@@ -56,8 +56,8 @@ pub enum ReplicaJobState {
     Running,
     /// It has ended, for this reason.
     Ended(String),
-    /// It was ended because the server went down.
-    Interrupted,
+    /// It was ended through no fault of its own, for this reason.
+    Interrupted(String),
 }
 
 /// Runs replicas.

@@ -7,6 +7,7 @@ mod experiments;
 mod hooks;
 mod limits;
 mod models;
+mod nodes;
 mod queues;
 mod releases;
 mod simulate;
@@ -17,6 +18,8 @@ use std::path::PathBuf;
 use clap::builder::{NonEmptyStringValueParser, RangedU64ValueParser};
 use clap::{Args, Parser, Subcommand};
 use corliss_engine::EngineArgs;
+use corliss_pipelines::project_file::duration_ms;
+use corliss_types::{DurationMs, Timestamp};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -54,6 +57,7 @@ pub use experiments::{ExperimentsCommand, ImportFrom, ImportMlflowArgs, ImportTe
 pub use hooks::{AddHookArgs, HookArgs, HooksCommand, SetHookArgs, WhichHook};
 pub use limits::{LimitsCommand, SetLimitsArgs};
 pub use models::{MAX_EVENTS, ModelsCommand, VersionArgs};
+pub use nodes::NodesCommand;
 pub use queues::QueuesCommand;
 pub use releases::{DeployArgs, ReleaseArgs, ReleasesArgs};
 pub use simulate::{Recorded, Recording, SimulateArgs};
@@ -205,6 +209,18 @@ pub struct RunArgs {
     /// Only say what would start, what would wait and for whom, and what would be stopped
     #[arg(long, conflicts_with = "detach")]
     pub dry_run: bool,
+    /// Start none of its steps before: a time from now, such as 2h, or a time, such as 2026-11-25T02:00Z
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    pub begin: Option<Timestamp>,
+}
+
+/// A time from now, or a time.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let now = Timestamp::from_millis(crate::units::now_ms());
+    Timestamp::of_rfc3339(text)
+        .or_else(|| Timestamp::of_date(text))
+        .or_else(|| Some(now + DurationMs(duration_ms(text).ok()?)))
+        .ok_or_else(|| "write a time from now, such as 2h, or a time, such as 2026-11-25T02:00Z".to_owned())
 }
 
 /// `corliss check`
@@ -341,6 +357,12 @@ pub enum AdminCommand {
         after_help = "Examples:\n  corliss admin queues show\n  corliss admin queues apply queues.json --dry-run\n  corliss admin queues apply queues.json"
     )]
     Queues(QueuesCommand),
+    /// Say which nodes the machine acts as, and take some out of service
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  corliss admin nodes show\n  corliss admin nodes split 4 --racks 2\n  corliss admin nodes drain n1 --evict"
+    )]
+    Nodes(NodesCommand),
 }
 
 /// `corliss admin keys …`

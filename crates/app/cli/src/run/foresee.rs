@@ -1,13 +1,12 @@
 //! `corliss run --dry-run`: what would become of each step, without submitting anything.
 
-use std::path::Path;
-
 use corliss_pipelines::project_file::Problem;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::project;
 use crate::api::Api;
+use crate::args::RunArgs;
 use crate::context::{Context, typed};
 use crate::error::CliResult;
 use crate::output::{self, Table};
@@ -41,9 +40,14 @@ struct Stopped {
 }
 
 /// Asks and tells.
-pub fn run(context: &Context, api: &Api, file: &Path) -> CliResult {
+pub fn run(context: &Context, api: &Api, args: &RunArgs) -> CliResult {
+    let file = args.file.as_path();
     let loaded = project::load(file)?;
-    let request = json!({ "project_file": loaded.text, "file_name": loaded.file_name });
+    let request = json!({
+        "project_file": loaded.text,
+        "file_name": loaded.file_name,
+        "begin_ms": args.begin,
+    });
     let answer: Value = api.post("/api/v1/runs/validate", &request)?;
     let foreseen: Foreseen = typed(answer.clone())?;
     // What only the server knows: what the machine has, which queues there are.

@@ -17,8 +17,8 @@ use crate::error::CliResult;
 pub fn run(context: &Context, args: &RunArgs) -> CliResult {
     let api = context.api()?;
     if args.dry_run {
-        return foresee::run(context, &api, &args.file);
+        return foresee::run(context, &api, args);
     }
-    let run_id = submit::submit(context, &api, &args.file)?;
+    let run_id = submit::submit(context, &api, args)?;
     follow::submitted(context, api, &run_id, args.detach)
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::project;
 use crate::api::Api;
+use crate::args::RunArgs;
 use crate::context::Context;
 use crate::data::upload::{self, Destination};
 use crate::error::{CliError, CliResult};
@@ -18,7 +19,8 @@ struct Accepted {
 }
 
 /// Submits a project file; answers the run's id.
-pub fn submit(context: &Context, api: &Api, file: &Path) -> CliResult<String> {
+pub fn submit(context: &Context, api: &Api, args: &RunArgs) -> CliResult<String> {
+    let file = args.file.as_path();
     let loaded = project::load(file)?;
     let name = &loaded.project.project;
     let mut data = BTreeMap::new();
@@ -54,6 +56,7 @@ pub fn submit(context: &Context, api: &Api, file: &Path) -> CliResult<String> {
         "file_name": loaded.file_name,
         "source": code.version,
         "data": data,
+        "begin_ms": args.begin,
         "environment": environment()?,
     });
     let accepted: CliResult<Accepted> = api.post("/api/v1/runs", &request);

@@ -159,7 +159,12 @@ impl ReplicaJobs for Replicas {
                 ReplicaJobState::Queued(job.reason.unwrap_or_else(|| "it waits for its turn".to_owned()))
             }
             JobState::Starting | JobState::Running | JobState::Stopping => ReplicaJobState::Running,
-            _ if job.stop_cause == Some(StopCause::Interrupt) => ReplicaJobState::Interrupted,
+            _ if job.stop_cause == Some(StopCause::Interrupt) => {
+                ReplicaJobState::Interrupted("the server went down".to_owned())
+            }
+            _ if job.stop_cause == Some(StopCause::Preempted) => {
+                ReplicaJobState::Interrupted(job.reason.unwrap_or_default())
+            }
             JobState::Succeeded | JobState::Failed | JobState::Cancelled => ReplicaJobState::Ended(
                 job.reason
                     .unwrap_or_else(|| "the engine ended by itself".to_owned()),

@@ -13,8 +13,11 @@ use corliss_http::{ApiError, Dialect, Json, List, Path, Query, Routes};
 use corliss_types::{Access, JobId, Permission};
 use http::Method;
 
-use crate::{Effect, JobState, Jobs, JobsError, QueueSettings, QueuesView, Usage, Why};
-use query::{AskUsage, ListQuery, LogsQuery, SetQueues};
+use crate::{
+    Drained, Effect, JobState, Jobs, JobsError, NodeSettings, NodesView, QueueSettings, QueuesView, Usage,
+    Why,
+};
+use query::{AskUsage, Drain, DryRun, ListQuery, LogsQuery};
 use views::{JobView, LogsView, QueueAnswer};
 
 type Shared = State<Arc<Jobs>>;
@@ -61,6 +64,28 @@ pub fn routes(jobs: &Arc<Jobs>) -> Routes {
             manage,
             native,
             state(put(set_queues)),
+        )
+        .route(Method::GET, "/api/v1/nodes", read, native, state(get(nodes)))
+        .route(
+            Method::PUT,
+            "/api/v1/nodes",
+            manage,
+            native,
+            state(put(set_nodes)),
+        )
+        .route(
+            Method::POST,
+            "/api/v1/nodes/{name}/drain",
+            manage,
+            native,
+            state(post(drain)),
+        )
+        .route(
+            Method::POST,
+            "/api/v1/nodes/{name}/undrain",
+            manage,
+            native,
+            state(post(undrain)),
         )
 }
 
@@ -117,7 +142,7 @@ async fn queues(State(jobs): Shared) -> Result<Json<QueuesView>, ApiError> {
 /// Answers what the change does at once; with `dry_run`, what it would do.
 async fn set_queues(
     State(jobs): Shared,
-    Query(query): Query<SetQueues>,
+    Query(query): Query<DryRun>,
     Json(settings): Json<QueueSettings>,
 ) -> Result<Json<Effect>, ApiError> {
     let effect = jobs.preview_queues(settings.clone()).await?;
@@ -125,6 +150,36 @@ async fn set_queues(
         jobs.set_queues(settings).await?;
     }
     Ok(Json(effect))
+}
+
+async fn nodes(State(jobs): Shared) -> Result<Json<NodesView>, ApiError> {
+    Ok(Json(jobs.nodes().await?))
+}
+
+/// Answers what the change does at once; with `dry_run`, what it would do.
+async fn set_nodes(
+    State(jobs): Shared,
+    Query(query): Query<DryRun>,
+    Json(settings): Json<NodeSettings>,
+) -> Result<Json<Effect>, ApiError> {
+    let effect = jobs.preview_nodes(settings.clone()).await?;
+    if !query.dry_run {
+        jobs.set_nodes(settings).await?;
+    }
+    Ok(Json(effect))
+}
+
+async fn drain(
+    State(jobs): Shared,
+    Path(name): Path<String>,
+    Json(how): Json<Drain>,
+) -> Result<Json<Drained>, ApiError> {
+    Ok(Json(jobs.drain(&name, how.evict).await?))
+}
+
+async fn undrain(State(jobs): Shared, Path(name): Path<String>) -> Result<Json<NodesView>, ApiError> {
+    jobs.undrain(&name).await?;
+    Ok(Json(jobs.nodes().await?))
 }
 
 async fn logs(

@@ -102,13 +102,22 @@ impl LogsQuery {
     }
 }
 
-/// `PUT /api/v1/queues`
+/// Of `PUT /queues` and `PUT /nodes`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SetQueues {
+pub(super) struct DryRun {
     /// Whether nothing is to be changed.
     #[serde(default)]
     pub dry_run: bool,
+}
+
+/// Body of `POST /nodes/{name}/drain`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Drain {
+    /// Whether jobs that are there are stopped, to start elsewhere.
+    #[serde(default)]
+    pub evict: bool,
 }
 
 /// Of `GET /usage`.

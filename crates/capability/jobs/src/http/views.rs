@@ -52,6 +52,9 @@ struct TaskView {
     state: TaskPhase,
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<i32>,
+    /// Where it is, once that is decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     accelerators: Vec<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,12 +63,14 @@ struct TaskView {
 
 impl JobView {
     pub(super) fn of(job: &Job) -> Self {
+        let place = |rank: u32| job.placement.get(rank as usize);
         let tasks = job.tasks.iter().map(|task| TaskView {
             task_id: task.id.to_string(),
             rank: task.rank,
             state: task.phase,
             pid: task.pid,
-            accelerators: job.placement.get(task.rank as usize).cloned().unwrap_or_default(),
+            accelerators: place(task.rank).map_or_else(Vec::new, |place| place.accelerators.clone()),
+            node: place(task.rank).map(|place| place.node.clone()),
             exit: task.exit.clone(),
         });
         let resumed_from = job.launch.as_ref().and_then(|facts| facts.resume_from.as_ref());

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use corliss_executor::TaskSpec;
 
-use crate::{Job, JobsConfig, JobsError, LaunchFacts, Launcher, Task, checkpoints};
+use crate::{Job, JobsConfig, JobsError, LaunchFacts, Launcher, Place, Task, checkpoints};
 
 /// Where the record and the log of a task are.
 pub(crate) fn task_dir(config: &JobsConfig, task: &Task) -> std::path::PathBuf {
@@ -55,6 +55,9 @@ pub(crate) fn task_spec(config: &JobsConfig, job: &Job, task: &Task) -> TaskSpec
     if let Some(step) = &spec.step {
         set("CORLISS_STEP", step.clone());
     }
+    if let Some(place) = job.placement.get(task.rank as usize) {
+        set("CORLISS_NODE", place.node.clone());
+    }
     // Empty hides every accelerator: who asked for none sees none.
     set("CUDA_VISIBLE_DEVICES", visible_devices(job, task.rank));
     if let Some(checkpoint) = &spec.checkpoint {
@@ -92,13 +95,19 @@ pub(crate) fn task_spec(config: &JobsConfig, job: &Job, task: &Task) -> TaskSpec
     }
 }
 
+/// Indices of the accelerators that the rank sees. Workers of torchrun take theirs by their local rank, so they see those of
+/// the whole gang on their node; everybody else sees their own.
 fn visible_devices(job: &Job, rank: u32) -> String {
-    let indices = job
-        .placement
-        .get(rank as usize)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    indices.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+    let Some(mine) = job.placement.get(rank as usize) else {
+        return String::new();
+    };
+    let places = job.placement.iter();
+    let seen: Vec<&Place> = match job.spec.launcher {
+        Launcher::Torchrun => places.filter(|place| place.node == mine.node).collect(),
+        Launcher::None => vec![mine],
+    };
+    let indices = seen.into_iter().flat_map(|place| &place.accelerators);
+    indices.map(u32::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn path(path: &Path) -> String {

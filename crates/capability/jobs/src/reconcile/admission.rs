@@ -11,7 +11,7 @@ use corliss_types::{JobId, TaskId, Timestamp};
 
 use crate::live::{Live, News};
 use crate::service::{Jobs, blocking};
-use crate::{ExitClass, JobState, JobsError, store, text, view};
+use crate::{ExitClass, Job, JobState, JobsError, store, text};
 
 /// Rounds without a pause; more follow at once, after others had their turn.
 const ROUNDS_MAX: usize = 64;
@@ -61,7 +61,7 @@ struct Records {
     admissions: Vec<store::Admission>,
     promises: Vec<(JobId, i64, store::Promise)>,
     preemptions: Vec<(corliss_policy_scheduling::Preemption, i64)>,
-    refusals: Vec<store::JobChange>,
+    refusals: Vec<(Refusal, i64)>,
 }
 
 impl Admission {
@@ -71,7 +71,7 @@ impl Admission {
         let mut place = jobs.live.lock().await;
         let before = place.take();
         let (generation, now) = (
-            before.as_ref().map(Live::queues_generation),
+            before.as_ref().map(Live::declared_generation),
             jobs.sources.clock.now(),
         );
         let news = jobs.store.read(move |tx| News::read(tx, generation, now)).await?;
@@ -80,7 +80,7 @@ impl Admission {
         let decided = blocking(move || {
             let live = Live::told(before, &news, &inventory, now);
             Ok(live.map(|mut live| {
-                let plan = live.decide(&news, &inventory, now);
+                let plan = live.decide(&news, now);
                 (live, plan)
             }))
         });
@@ -88,7 +88,7 @@ impl Admission {
             return Ok(Round::again());
         };
         if !seen.is_empty() || !plan.is_nothing() {
-            let records = self.records(&live, &plan, now);
+            let records = self.records(&live, &plan);
             let is_applied = jobs
                 .store
                 .write(move |tx| {
@@ -113,9 +113,9 @@ impl Admission {
         })
     }
 
-    fn records(&self, live: &Live, plan: &Plan, now: Timestamp) -> Records {
+    fn records(&self, live: &Live, plan: &Plan) -> Records {
         let jobs = &self.0;
-        let placement = |start: &Start| view::placement(&jobs.inventory, &start.spots);
+        let placement = |start: &Start| live.floor.places(&start.spots);
         let admissions = plan.starts.iter().map(|start| store::Admission {
             job: start.job.clone(),
             generation: live.generation(&start.job),
@@ -142,7 +142,7 @@ impl Admission {
                 .map(|stopped| (stopped.clone(), live.generation(&stopped.job)))
                 .collect(),
             refusals: refusals
-                .map(|refusal| refused(refusal, live.generation(&refusal.job), now))
+                .map(|refusal| (refusal.clone(), live.generation(&refusal.job)))
                 .collect(),
         }
     }
@@ -174,22 +174,25 @@ impl Records {
             let reason = format!("it was stopped to make room for {name}({})", stopped.for_job);
             is_applied &= store::preempt(tx, &stopped.job, *generation, &reason)?;
         }
-        for refusal in &self.refusals {
-            is_applied &= store::apply(tx, refusal)?;
+        for (refusal, generation) in &self.refusals {
+            is_applied &= match store::by_id(tx, &refusal.job)? {
+                Some(job) => store::apply(tx, &refused(&job, refusal, *generation, now))?,
+                None => false,
+            };
         }
         Ok(is_applied)
     }
 }
 
 /// Checked at submission too; here it means that the machine or its queue has become smaller since.
-fn refused(refusal: &Refusal, generation: i64, now: Timestamp) -> store::JobChange {
+fn refused(job: &Job, refusal: &Refusal, generation: i64, now: Timestamp) -> store::JobChange {
     store::JobChange {
-        job: refusal.job.clone(),
+        job: job.id.clone(),
         generation,
         state: JobState::Failed,
         reason: Some(format!(
             "it can never start here: {}",
-            text::never(&refusal.reason)
+            text::never(&refusal.reason, &job.spec.terms)
         )),
         class: Some(ExitClass::Infrastructure),
         stop_cause: None,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::queue::Outlook;
 use super::queues::Affected;
 use super::{Jobs, blocking};
-use crate::{JobsError, Terms, store, text, view};
+use crate::{JobsError, Terms, store, text};
 
 /// Jobs of which it is told when they would start: each is many decisions.
 const FORECASTS_MAX: usize = 32;
@@ -52,7 +52,7 @@ impl Jobs {
     /// # Errors
     /// The store failed.
     pub async fn foresee(&self, wishes: Vec<Wish>) -> Result<Vec<Foreseen>, JobsError> {
-        let settings = self.store.read(store::queues).await?.settings;
+        let settings = self.store.read(store::declared).await?.queues;
         let mut outlook = self.outlook().await?;
         let now = self.sources.clock.now();
         let mut ids = Vec::with_capacity(wishes.len());
@@ -61,8 +61,14 @@ impl Jobs {
             let mut terms = wish.terms.clone();
             let by_queue = settings.is_preemptible(&terms.queue);
             terms.is_preemptible.get_or_insert(by_queue);
-            let run_ms = terms.run_ms(wish.timeout_ms);
-            let gang = view::gang(id.clone(), now, wish.workers, &wish.resources, &terms, run_ms);
+            let gang = outlook.floor.gang(&store::Asked {
+                job: id.clone(),
+                created: now,
+                workers: wish.workers,
+                each: wish.resources,
+                run_ms: terms.run_ms(wish.timeout_ms),
+                terms,
+            });
             outlook.scheduler.on_event(Event::Submitted(gang), now);
             outlook.names.insert(id.clone(), format!("'{}'", wish.name));
             ids.push(id);
@@ -101,5 +107,5 @@ fn summary(outlook: &Outlook, id: &JobId, wish: &Wish, starts_now: bool) -> Stri
     if starts_now {
         return "It starts at once.".to_owned();
     }
-    text::sentence(&outlook.reason(id, &wish.terms.queue))
+    text::sentence(&outlook.reason(id, &wish.terms))
 }

@@ -3,6 +3,7 @@
 mod cancel;
 mod foresee;
 mod logs;
+mod nodes;
 mod observe;
 mod queue;
 mod queues;
@@ -27,6 +28,7 @@ use crate::{Job, JobsConfig, JobsError, store};
 
 pub use foresee::{Foreseen, Wish};
 pub use logs::{LogRequest, LogSlice};
+pub use nodes::{AcceleratorView, Drained, NodeJob, NodeView, NodesView};
 pub use observe::{JobFilter, JobPage};
 pub use queue::{QueueItem, QueueView};
 pub use queues::{Affected, Effect, QueueUsage, QueuesView};
@@ -95,6 +97,12 @@ impl Jobs {
             live: tokio::sync::Mutex::default(),
             closed: false.into(),
         })
+    }
+
+    /// What the machine has.
+    #[must_use]
+    pub const fn inventory(&self) -> &Inventory {
+        &self.inventory
     }
 
     /// Starts the reconcilers. The first round of each takes up what an earlier process left.

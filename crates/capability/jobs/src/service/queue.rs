@@ -7,7 +7,8 @@ use corliss_types::{JobId, Resources};
 
 use super::{Jobs, blocking};
 use crate::live::{Live, News};
-use crate::{Job, JobState, JobsError, store, text};
+use crate::nodes::Floor;
+use crate::{Job, JobState, JobsError, Terms, store, text};
 
 /// More waiting jobs than anyone reads; the rest is there, but not in the answer.
 const SHOWN_MAX: usize = 1000;
@@ -44,6 +45,8 @@ pub struct QueueItem {
 pub(super) struct Outlook {
     pub refusals: Vec<Refusal>,
     pub scheduler: Scheduler,
+    /// The nodes that it was decided on.
+    pub floor: Floor,
     /// Those whose turn is next, in each queue.
     pub waiting: Vec<Job>,
     pub running: Vec<Job>,
@@ -62,7 +65,7 @@ impl Jobs {
         let waiting = outlook.waiting.iter().map(|job| QueueItem {
             position: outlook.position(&job.id),
             needs: job.spec.resources.times(job.spec.workers.max(1)),
-            reason: outlook.reason(&job.id, &job.spec.terms.queue),
+            reason: outlook.reason(&job.id, &job.spec.terms),
             waiting_ms: now.since(job.created).0,
             job: job.clone(),
         });
@@ -90,16 +93,19 @@ impl Jobs {
     }
 
     /// What is decided when `live`, or one made anew, is told all that has happened; none if the two do not go together.
-    async fn ahead_of(&self, live: Option<Live>) -> Result<Option<(Scheduler, Vec<Refusal>)>, JobsError> {
+    async fn ahead_of(
+        &self,
+        live: Option<Live>,
+    ) -> Result<Option<(Scheduler, Floor, Vec<Refusal>)>, JobsError> {
         let now = self.sources.clock.now();
-        let generation = live.as_ref().map(Live::queues_generation);
+        let generation = live.as_ref().map(Live::declared_generation);
         let news = self.store.read(move |tx| News::read(tx, generation, now)).await?;
         let inventory = self.inventory.clone();
         let decided = blocking(move || {
             let told = Live::told(live, &news, &inventory, now);
             Ok(told.map(|mut told| {
-                let plan = told.decide(&news, &inventory, now);
-                (told.scheduler, plan.refusals)
+                let plan = told.decide(&news, now);
+                (told.scheduler, told.floor, plan.refusals)
             }))
         });
         decided.await
@@ -107,7 +113,7 @@ impl Jobs {
 
     pub(super) async fn outlook(&self) -> Result<Outlook, JobsError> {
         let live = self.live.lock().await.clone();
-        let (scheduler, refusals) = match self.ahead_of(live).await? {
+        let (scheduler, floor, refusals) = match self.ahead_of(live).await? {
             Some(decided) => decided,
             // A change that does not go with what the scheduler knows has it made anew.
             None => self.ahead_of(None).await?.ok_or(JobsError::Interrupted)?,
@@ -130,6 +136,7 @@ impl Jobs {
                 .collect(),
             refusals,
             scheduler,
+            floor,
             waiting,
             running,
         })
@@ -143,10 +150,10 @@ impl Outlook {
         u32::try_from(ahead.saturating_add(1)).unwrap_or(u32::MAX)
     }
 
-    /// Why this job waits in this queue, as one sentence.
-    pub(super) fn reason(&self, job: &JobId, queue: &str) -> String {
+    /// Why this job waits on these terms, as one sentence.
+    pub(super) fn reason(&self, job: &JobId, terms: &Terms) -> String {
         if let Some(refusal) = self.refusals.iter().find(|refusal| refusal.job == *job) {
-            return format!("it can never start here: {}", text::never(&refusal.reason));
+            return format!("it can never start here: {}", text::never(&refusal.reason, terms));
         }
         let Some(wait) = self.scheduler.wait(job) else {
             return "it fits and is about to start".to_owned();
@@ -170,9 +177,13 @@ impl Outlook {
                     None | Some(0) => "it is first in the queue",
                     Some(_) => "it is its turn",
                 };
-                match shortages.first() {
+                let sentence = match shortages.first() {
                     Some(shortage) => format!("{place} and needs {}", text::needs_but_free(shortage)),
-                    None => format!("{place}, and no machine has enough free for one of its workers"),
+                    None => format!("{place}, and {}", text::no_room(terms, "has enough free")),
+                };
+                match self.floor.closed().map(str::to_owned).collect::<Vec<_>>() {
+                    closed if closed.is_empty() => sentence,
+                    closed => format!("{sentence}, with {} drained", text::list(closed)),
                 }
             }
             Wait::KeptFree { job: other, .. } => {
@@ -181,12 +192,13 @@ impl Outlook {
                     self.named(&other)
                 )
             }
-            Wait::OverQuota { over } => text::over_quota(queue, &over),
+            Wait::OverQuota { over } => text::over_quota(&terms.queue, &over),
             Wait::Promised { victims } => match victims.first() {
                 Some(victim) => format!("it starts as soon as {} has made room", self.named(victim)),
                 None => "it starts as soon as the room that was made for it is free".to_owned(),
             },
-            Wait::NotBefore { .. } | Wait::Undecided => "it is about to be decided on".to_owned(),
+            Wait::NotBefore { at } => format!("it is not to start before {}", at.rfc3339()),
+            Wait::Undecided => "it is about to be decided on".to_owned(),
         }
     }
 

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use corliss_metastore::Tx;
 use corliss_policy_scheduling::Scheduler;
 use corliss_types::{JobId, Resources};
 use serde::{Deserialize, Serialize};
 
 use super::{Jobs, blocking};
-use crate::{Job, JobState, JobsError, QueueSettings, store, view};
+use crate::nodes::Floor;
+use crate::{Job, JobState, JobsError, QueueSettings, store, text, view};
 
 /// The queues, and how each is used.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,7 +31,7 @@ pub struct QueueUsage {
     pub held: Resources,
 }
 
-/// What would follow at once from other queues.
+/// What would follow at once from other queues or nodes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effect {
     /// Jobs that would start.
@@ -58,7 +60,7 @@ impl Jobs {
     /// # Errors
     /// The store failed.
     pub async fn queue_settings(&self) -> Result<QueueSettings, JobsError> {
-        Ok(self.store.read(store::queues).await?.settings)
+        Ok(self.store.read(store::declared).await?.queues)
     }
 
     /// The queues, and how each is used.
@@ -68,19 +70,19 @@ impl Jobs {
     pub async fn queues(&self) -> Result<QueuesView, JobsError> {
         let (settings, open) = self
             .store
-            .read(|tx| Ok::<_, JobsError>((store::queues(tx)?.settings, store::open(tx)?)))
+            .read(|tx| Ok::<_, JobsError>((store::declared(tx)?.queues, store::open(tx)?)))
             .await?;
         let mut usage: BTreeMap<String, QueueUsage> = settings
             .names()
             .map(|name| (name.to_owned(), QueueUsage::default()))
             .collect();
         for job in &open {
-            let of_queue = usage.entry(job.gang.queue.clone()).or_default();
+            let of_queue = usage.entry(job.asked.terms.queue.clone()).or_default();
             if job.state == JobState::Queued {
                 of_queue.waiting += 1;
             } else {
                 of_queue.running += 1;
-                of_queue.held = of_queue.held.plus(&view::held(&job.gang));
+                of_queue.held = of_queue.held.plus(&view::held(&job.asked));
             }
         }
         Ok(QueuesView { settings, usage })
@@ -92,40 +94,40 @@ impl Jobs {
     /// They cannot be the queues; the store failed.
     pub async fn preview_queues(&self, settings: QueueSettings) -> Result<Effect, JobsError> {
         settings.check()?;
-        let now = self.sources.clock.now();
-        let mut view = view::empty(&self.inventory, &settings, now);
-        let open = self
-            .store
-            .read(move |tx| {
-                can_go(tx, &settings)?;
-                store::open(tx)
+        let changed = self.store.read(move |tx| {
+            can_go(tx, &settings)?;
+            Ok::<_, JobsError>(store::Declared {
+                queues: settings.clone(),
+                ..store::declared(tx)?
             })
-            .await?;
-        for mut job in open {
-            // What was promised is given up with the queues that it was promised by.
+        });
+        self.effect(changed.await?).await
+    }
+
+    /// What would follow at once from these queues and nodes.
+    pub(super) async fn effect(&self, declared: store::Declared) -> Result<Effect, JobsError> {
+        let now = self.sources.clock.now();
+        let floor = Floor::of(&self.inventory, &declared.nodes);
+        let mut view = view::empty(&floor, &declared.queues, now);
+        for mut job in self.store.read(store::open).await? {
+            // What was promised is given up with the queues and nodes that it was promised by.
             job.promise = None;
-            view::add(&mut view, &self.inventory, &job);
+            view::add(&mut view, &floor, &job);
         }
         let plan = blocking(move || Ok(Scheduler::of(&view).decide(now))).await?;
-        let starts = plan.starts.iter().map(|start| (start.job.clone(), None));
-        let stops = plan.preemptions.iter();
-        let refusals = plan.refusals.iter();
+        let starts = plan.starts.into_iter().map(|start| (start.job, None));
+        let stops = plan.preemptions.into_iter();
+        let stops = stops.map(|stopped| (stopped.job, Some(format!("for {}", stopped.for_job))));
+        let mut refusals = Vec::with_capacity(plan.refusals.len());
+        for refusal in plan.refusals {
+            let job = self.load(&refusal.job).await?;
+            let reason = text::never(&refusal.reason, &job.spec.terms);
+            refusals.push((refusal.job, Some(reason)));
+        }
         Ok(Effect {
             starts: self.affected(starts.collect()).await?,
-            stops: self
-                .affected(
-                    stops
-                        .map(|stopped| (stopped.job.clone(), Some(format!("for {}", stopped.for_job))))
-                        .collect(),
-                )
-                .await?,
-            refusals: self
-                .affected(
-                    refusals
-                        .map(|refusal| (refusal.job.clone(), Some(crate::text::never(&refusal.reason))))
-                        .collect(),
-                )
-                .await?,
+            stops: self.affected(stops.collect()).await?,
+            refusals: self.affected(refusals).await?,
         })
     }
 
@@ -150,11 +152,25 @@ impl Jobs {
     /// They cannot be the queues: a field is wrong, or jobs wait or run in one that would go.
     pub async fn set_queues(&self, settings: QueueSettings) -> Result<(), JobsError> {
         settings.check()?;
+        self.declare(move |tx, declared| {
+            can_go(tx, &settings)?;
+            declared.queues.clone_from(&settings);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes queues or nodes, durably; jobs that wait are decided on anew.
+    pub(super) async fn declare(
+        &self,
+        mut change: impl FnMut(&mut dyn Tx, &mut store::Declared) -> Result<(), JobsError> + Send + 'static,
+    ) -> Result<(), JobsError> {
         self.store
             .write(move |tx| {
-                can_go(tx, &settings)?;
+                let mut declared = store::declared(tx)?;
+                change(tx, &mut declared)?;
                 store::unpromise(tx)?;
-                store::set_queues(tx, &settings)
+                store::declare(tx, &declared)
             })
             .await?;
         self.admission.signal();
@@ -164,11 +180,11 @@ impl Jobs {
 }
 
 /// A queue that jobs wait or run in does not go.
-fn can_go(tx: &mut dyn corliss_metastore::Tx, settings: &QueueSettings) -> Result<(), JobsError> {
+fn can_go(tx: &mut dyn Tx, settings: &QueueSettings) -> Result<(), JobsError> {
     let mut stay: BTreeMap<String, u64> = BTreeMap::new();
     for job in store::open(tx)? {
-        if !settings.is_known(&job.gang.queue) {
-            *stay.entry(job.gang.queue).or_default() += 1;
+        if !settings.is_known(&job.asked.terms.queue) {
+            *stay.entry(job.asked.terms.queue).or_default() += 1;
         }
     }
     match stay.into_iter().next() {

@@ -1,14 +1,16 @@
 //! Submitting: one key, one job.
 
 use corliss_diagnostics::nearest;
-use corliss_executor::inventory::Inventory;
 use corliss_metastore::Tx;
 use corliss_policy_scheduling::decide;
-use corliss_types::{IdSeed, JobId};
+use corliss_policy_scheduling::nodes::WHOLE;
+use corliss_types::{DurationMs, IdSeed, JobId, Timestamp};
 
-use super::Jobs;
+use super::{Jobs, Wish};
+use crate::nodes::Floor;
 use crate::{
-    Command, ExitClass, Job, JobKind, JobSpec, JobState, JobsError, QueueSettings, store, text, view,
+    Command, ExitClass, Job, JobKind, JobSpec, JobState, JobsError, Launcher, QueueSettings, Terms, store,
+    text, view,
 };
 
 const WORKERS_MAX: u32 = 1024;
@@ -27,6 +29,7 @@ impl Jobs {
     /// The specification is not valid, asks for more than this machine has, or the queue is full.
     pub async fn submit(&self, key: &str, spec: JobSpec) -> Result<JobId, JobsError> {
         check(key, &spec)?;
+        self.can_keep(key, &spec).await?;
         let created = self.submission_time();
         let id = JobId::new(IdSeed {
             at: created,
@@ -57,13 +60,13 @@ impl Jobs {
                 if let Some(known) = store::by_key(tx, &job.key)? {
                     return Ok(known.id);
                 }
-                let settings = store::queues(tx)?.settings;
-                could_run(&settings, &inventory, &job)?;
+                let declared = store::declared(tx)?;
                 let terms = &job.spec.terms;
                 let may_stop = terms
                     .is_preemptible
-                    .unwrap_or(settings.is_preemptible(&terms.queue));
+                    .unwrap_or(declared.queues.is_preemptible(&terms.queue));
                 job.spec.terms.is_preemptible = Some(may_stop && job.spec.kind == JobKind::Batch);
+                could_run(&declared.queues, &Floor::of(&inventory, &declared.nodes), &job)?;
                 carry_on(tx, &mut job.spec)?;
                 if store::count_queued(tx)? >= limit {
                     return Err(JobsError::QueueFull { limit });
@@ -75,6 +78,35 @@ impl Jobs {
         self.admission.signal();
         self.signal_changed(None);
         Ok(id)
+    }
+
+    /// Whether the deadline of a job can be kept, in a queue that goes by them, as far as is known how long jobs run. An
+    /// attempt that goes on from another is late rather than refused.
+    async fn can_keep(&self, key: &str, spec: &JobSpec) -> Result<(), JobsError> {
+        let terms = &spec.terms;
+        let (Some(deadline), Some(runs_ms), 1) = (terms.deadline, terms.expected_ms, spec.attempt) else {
+            return Ok(());
+        };
+        if !self.queue_settings().await?.keeps_deadlines(&terms.queue) || self.find(key).await?.is_some() {
+            return Ok(());
+        }
+        let wish = Wish {
+            name: spec.name.clone(),
+            workers: spec.workers,
+            resources: spec.resources,
+            timeout_ms: spec.timeout_ms,
+            terms: terms.clone(),
+        };
+        let foreseen = self.foresee(vec![wish]).await?;
+        let now = self.sources.clock.now();
+        let starts = foreseen.first().and_then(|told| match told.starts_now {
+            true => Some(now),
+            false => told.starts_ms.map(Timestamp::from_millis),
+        });
+        match starts.map(|starts| starts + DurationMs(runs_ms)) {
+            Some(done) if done > deadline => Err(JobsError::TooLate { deadline, done }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -96,8 +128,8 @@ fn carry_on(tx: &mut dyn Tx, spec: &mut JobSpec) -> Result<(), JobsError> {
     Ok(())
 }
 
-/// Whether it could run alone on this machine, and in its queue.
-fn could_run(settings: &QueueSettings, inventory: &Inventory, job: &Job) -> Result<(), JobsError> {
+/// Whether it could run alone on these nodes, and in its queue.
+fn could_run(settings: &QueueSettings, floor: &Floor, job: &Job) -> Result<(), JobsError> {
     let terms = &job.spec.terms;
     if !settings.is_known(&terms.queue) {
         return Err(JobsError::NoQueue {
@@ -106,22 +138,52 @@ fn could_run(settings: &QueueSettings, inventory: &Inventory, job: &Job) -> Resu
         });
     }
     let spec = &job.spec;
-    let alone = view::gang(
-        job.id.clone(),
-        job.created,
-        spec.workers,
-        &spec.resources,
-        terms,
-        None,
-    );
-    let mut view = view::empty(inventory, settings, job.created);
-    view.queued.push(alone);
+    floor.check(&terms.placing)?;
+    let mut view = view::empty(floor, settings, job.created);
+    view.queued.push(floor.gang(&store::Asked {
+        job: job.id.clone(),
+        created: job.created,
+        workers: spec.workers,
+        each: spec.resources,
+        // When it may start has nothing to do with whether it could.
+        terms: Terms {
+            not_before: None,
+            ..terms.clone()
+        },
+        run_ms: None,
+    }));
     match decide(&view).refusals.into_iter().next() {
         Some(refusal) => Err(JobsError::TooLarge {
-            reason: text::never(&refusal.reason),
+            reason: text::never(&refusal.reason, terms),
         }),
         None => Ok(()),
     }
+}
+
+fn check_terms(spec: &JobSpec) -> Result<(), JobsError> {
+    let refuse = |field, reason: String| Err(JobsError::InvalidSpec { field, reason });
+    if let Some(milli) = spec.terms.placing.accelerator_share {
+        if spec.resources.accelerators > 0 {
+            let reason = "it asks for whole accelerators and for a part of one".to_owned();
+            return refuse("accelerators", reason);
+        }
+        if spec.launcher == Launcher::Torchrun && spec.workers > 1 {
+            let reason =
+                "workers of torchrun take accelerators by their rank, so each needs a whole one".to_owned();
+            return refuse("accelerators", reason);
+        }
+        if !(1..WHOLE).contains(&milli) {
+            let reason = format!("its part of an accelerator is {milli}, 1 to 999 thousandths are possible");
+            return refuse("accelerators", reason);
+        }
+    }
+    if let (Some(begin), Some(deadline)) = (spec.terms.not_before, spec.terms.deadline)
+        && begin >= deadline
+    {
+        let reason = "it is not to start before it has to be done".to_owned();
+        return refuse("deadline", reason);
+    }
+    Ok(())
 }
 
 fn check(key: &str, spec: &JobSpec) -> Result<(), JobsError> {
@@ -148,6 +210,7 @@ fn check(key: &str, spec: &JobSpec) -> Result<(), JobsError> {
         );
         return refuse("priority", reason);
     }
+    check_terms(spec)?;
     let empty = match &spec.command {
         Command::Argv(argv) => argv.first().is_none_or(String::is_empty),
         Command::Shell(line) => line.trim().is_empty(),

@@ -31,7 +31,7 @@ pub struct Why {
 /// One part of the answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct WhyReason {
-    /// Stable: `not_enough_free`, `behind`, `kept_free`, `over_quota`, `promised`, `larger_than_machine`, `ready`, or the
+    /// Stable: `not_enough_free`, `behind`, `kept_free`, `over_quota`, `promised`, `not_before`, `larger_than_machine`, `ready`, or the
     /// job's state.
     pub code: String,
     /// In words.
@@ -96,7 +96,7 @@ impl Jobs {
 }
 
 fn waiting(outlook: &Outlook, job: &Job) -> WhyReason {
-    let message = outlook.reason(&job.id, &job.spec.terms.queue);
+    let message = outlook.reason(&job.id, &job.spec.terms);
     let mut reason = WhyReason {
         code: "ready".to_owned(),
         message,
@@ -131,7 +131,8 @@ fn waiting(outlook: &Outlook, job: &Job) -> WhyReason {
             reason.code = "promised".to_owned();
             reason.behind = victims.first().cloned();
         }
-        Some(Wait::NotBefore { .. } | Wait::Undecided) | None => {}
+        Some(Wait::NotBefore { .. }) => reason.code = "not_before".to_owned(),
+        Some(Wait::Undecided) | None => {}
     }
     reason
 }

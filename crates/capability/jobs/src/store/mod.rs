@@ -8,7 +8,8 @@ mod write;
 use corliss_metastore::Migrations;
 
 pub(crate) use queue::{
-    Open, Promise, StoredQueues, changed, forget_changes, open, past, promise, queues, set_queues, unpromise,
+    Asked, Declared, Open, Promise, changed, declare, declared, forget_changes, open, past, promise,
+    unpromise,
 };
 pub(crate) use read::{Load, active, by_id, by_key, count_queued, list, many, sibling};
 pub(crate) use usage::accounts;
@@ -19,7 +20,7 @@ pub(crate) use write::{
 /// The schema of jobs.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "jobs",
-    steps: &[STEP_1, STEP_2, STEP_3],
+    steps: &[STEP_1, STEP_2, STEP_3, STEP_4],
 };
 
 const STEP_1: &str = "
@@ -82,4 +83,9 @@ CREATE TABLE jobs_queues (
 /// `saved_ms` is when the newest checkpoint was begun that an attempt left when it ended.
 const STEP_3: &str = "
 ALTER TABLE jobs_jobs ADD COLUMN saved_ms BIGINT;
+";
+
+/// `nodes` is what the machine is declared to act as.
+const STEP_4: &str = "
+ALTER TABLE jobs_queues ADD COLUMN nodes TEXT;
 ";

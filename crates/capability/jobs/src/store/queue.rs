@@ -1,46 +1,59 @@
 //! What the queue reads and notes: jobs that are not over, which of them changed, what was promised, the queues themselves.
 
 use corliss_metastore::{Row, Tx, params};
-use corliss_policy_scheduling::Gang;
 use corliss_types::{JobId, Resources, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Load;
 use super::read::{bad, json, small};
 use super::write::text;
-use crate::{JobState, JobsError, QueueSettings, Terms, view};
+use crate::{JobState, JobsError, NodeSettings, Place, QueueSettings, Terms};
 
 const COLUMNS: &str =
     "j.id, j.created_ms, j.workers, j.cpu_milli, j.memory_bytes, j.accelerators, j.terms, j.run_ms,
     j.state, j.generation, j.placement, j.promise, j.admitted_ms, j.ended_ms, j.stop_cause";
 
+/// What a job asks of the queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub job: JobId,
+    pub created: Timestamp,
+    pub workers: u32,
+    /// Of each worker.
+    pub each: Resources,
+    pub terms: Terms,
+    /// How long it runs in all, in milliseconds, as far as that is known.
+    pub run_ms: Option<u64>,
+}
+
 /// A job as the queue knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Open {
-    pub gang: Gang,
+    pub asked: Asked,
     pub generation: i64,
     pub state: JobState,
     /// Whether it is being ended.
     pub is_ending: bool,
-    /// Indices of the accelerators of each rank, once admitted.
-    pub placement: Vec<Vec<u32>>,
+    /// Where each rank is, once admitted.
+    pub placement: Vec<Place>,
     /// Where it was told that it will be, if it was.
     pub promise: Option<Promise>,
     pub admitted: Option<Timestamp>,
     pub ended: Option<Timestamp>,
 }
 
-/// Where a job will be when those have ended who are there: indices of the accelerators of each rank.
+/// Where each rank of a job will be when those have ended who are there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Promise {
-    pub placement: Vec<Vec<u32>>,
+    pub placement: Vec<Place>,
 }
 
-/// The queues as they were last set.
+/// The queues and nodes as they were last set.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct StoredQueues {
-    pub settings: QueueSettings,
-    /// Counts changes; 0 if none was ever set.
+pub(crate) struct Declared {
+    pub queues: QueueSettings,
+    pub nodes: NodeSettings,
+    /// Counts changes of both; 0 if none was ever set.
     pub generation: i64,
 }
 
@@ -123,52 +136,66 @@ pub(crate) fn unpromise(tx: &mut dyn Tx) -> Load<()> {
     Ok(())
 }
 
-/// The queues.
-pub(crate) fn queues(tx: &mut dyn Tx) -> Load<StoredQueues> {
+/// The queues and nodes.
+pub(crate) fn declared(tx: &mut dyn Tx) -> Load<Declared> {
     let row = tx.query_opt(
-        "SELECT queues, generation FROM jobs_queues WHERE one = 1",
+        "SELECT queues, nodes, generation FROM jobs_queues WHERE one = 1",
         params![],
     )?;
     let Some(row) = row else {
-        return Ok(StoredQueues::default());
+        return Ok(Declared::default());
     };
-    let settings = serde_json::from_str(&row.text("queues")?).map_err(|error| JobsError::BadQueues {
-        reason: error.to_string(),
-    })?;
-    let generation = row.integer("generation")?;
-    Ok(StoredQueues { settings, generation })
+    let nodes = row.opt_text("nodes")?;
+    Ok(Declared {
+        queues: serde_json::from_str(&row.text("queues")?).map_err(unreadable)?,
+        nodes: nodes
+            .map(|text| serde_json::from_str(&text).map_err(unreadable))
+            .transpose()?
+            .unwrap_or_default(),
+        generation: row.integer("generation")?,
+    })
 }
 
-/// Sets the queues.
-pub(crate) fn set_queues(tx: &mut dyn Tx, settings: &QueueSettings) -> Load<()> {
-    let text = serde_json::to_string(settings).map_err(|error| JobsError::BadQueues {
-        reason: error.to_string(),
-    })?;
+/// Sets the queues and nodes.
+pub(crate) fn declare(tx: &mut dyn Tx, declared: &Declared) -> Load<()> {
+    let queues = serde_json::to_string(&declared.queues).map_err(unreadable)?;
+    let nodes = serde_json::to_string(&declared.nodes).map_err(unreadable)?;
     tx.execute(
-        "INSERT INTO jobs_queues (one, queues, generation) VALUES (1, $1, 1)
-         ON CONFLICT (one) DO UPDATE SET queues = excluded.queues, generation = jobs_queues.generation + 1",
-        params![text],
+        "INSERT INTO jobs_queues (one, queues, nodes, generation) VALUES (1, $1, $2, 1)
+         ON CONFLICT (one) DO UPDATE
+             SET queues = excluded.queues, nodes = excluded.nodes, generation = jobs_queues.generation + 1",
+        params![queues, nodes],
     )?;
     Ok(())
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
+fn unreadable(error: serde_json::Error) -> JobsError {
+    JobsError::BadQueues {
+        reason: error.to_string(),
+    }
+}
+
 fn of_row(row: &Row) -> Load<Open> {
     let state: JobState = row.parse("state")?;
-    let terms: Terms = json(row, "terms")?.unwrap_or_default();
     let each = Resources {
         cpu_milli: row.unsigned("cpu_milli")?,
         memory_bytes: row.unsigned("memory_bytes")?,
         accelerators: small(row, "accelerators")?,
     };
-    let created = row.timestamp("created_ms")?;
-    let run_ms = row.opt_unsigned("run_ms")?;
-    let id: JobId = row.parse("id")?;
     let workers = small(row, "workers")?;
     if workers == 0 {
         return Err(bad(row, "it has no workers"));
     }
     Ok(Open {
-        gang: view::gang(id, created, workers, &each, &terms, run_ms),
+        asked: Asked {
+            job: row.parse("id")?,
+            created: row.timestamp("created_ms")?,
+            workers,
+            each,
+            terms: json(row, "terms")?.unwrap_or_default(),
+            run_ms: row.opt_unsigned("run_ms")?,
+        },
         generation: row.integer("generation")?,
         is_ending: state == JobState::Stopping || row.opt_text("stop_cause")?.is_some(),
         state,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Load;
 use super::queue::note;
-use crate::{ExitClass, Job, JobState, JobsError, LaunchFacts, StopCause, Task};
+use crate::{ExitClass, Job, JobState, JobsError, LaunchFacts, Place, StopCause, Task};
 
 /// Inserts the job unless its key is taken; tells whether it did.
 pub(crate) fn insert(tx: &mut dyn Tx, job: &Job) -> Load<bool> {
@@ -46,7 +46,7 @@ pub(crate) fn insert(tx: &mut dyn Tx, job: &Job) -> Load<bool> {
 pub(crate) struct Admission {
     pub job: JobId,
     pub generation: i64,
-    pub placement: Vec<Vec<u32>>,
+    pub placement: Vec<Place>,
     pub boot_id: String,
     /// By rank.
     pub tasks: Vec<TaskId>,

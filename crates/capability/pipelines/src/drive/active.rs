@@ -21,6 +21,8 @@ pub(super) struct Fixed {
     pub(super) params: BTreeMap<String, String>,
     pub(super) data: BTreeMap<String, VersionId>,
     pub(super) submitted_by: String,
+    pub(super) created: Timestamp,
+    pub(super) begin: Option<Timestamp>,
     pub(super) shared: SharedFolders,
 }
 
@@ -131,6 +133,8 @@ impl ActiveRun {
                 params: json("params", &loaded.run.params)?,
                 data: loaded.data,
                 submitted_by: loaded.run.submitted_by,
+                created: loaded.run.created,
+                begin: loaded.run.begin,
                 shared,
                 spec,
             }),

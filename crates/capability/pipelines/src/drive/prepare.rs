@@ -10,7 +10,7 @@ use super::Context;
 use super::active::Fixed;
 use crate::environment::{Setting, variables};
 use crate::error::PipelinesError;
-use crate::ports::{CheckpointFolder, JobRequest, StepKey, StepTracking};
+use crate::ports::{CheckpointFolder, JobRequest, JobTimes, StepKey, StepTracking};
 use crate::project_file::{Launcher, Step};
 use crate::work::{self, AttemptFolders};
 
@@ -134,6 +134,7 @@ async fn request(
         folder: folders.code,
         checkpoint,
         timeout_ms: step.timeout_ms,
+        times: JobTimes::of(&step.queueing, run.created, run.begin),
         queueing: step.queueing.clone(),
         user: run.submitted_by.clone(),
         key,

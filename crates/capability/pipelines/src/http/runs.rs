@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use corliss_diagnostics::Meaning;
 use corliss_http::{ApiError, Caller, Json, List, PageQuery, Path, Query};
 use corliss_policy_pipeline::RunState;
-use corliss_types::RunId;
+use corliss_types::{RunId, Timestamp};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,9 @@ pub(super) struct Validate {
     /// For the client's own messages; a problem's place is within the file.
     #[serde(default, rename = "file_name")]
     _file_name: Option<String>,
+    /// As of a run.
+    #[serde(default)]
+    begin_ms: Option<Timestamp>,
 }
 
 pub(super) async fn validate(
@@ -74,7 +77,8 @@ pub(super) async fn validate(
     Caller(principal): Caller,
     Json(request): Json<Validate>,
 ) -> Result<Json<Foreseen>, ApiError> {
-    Ok(Json(pipelines.foresee(&request.project_file, &principal).await?))
+    let foreseen = pipelines.foresee(&request.project_file, request.begin_ms, &principal);
+    Ok(Json(foreseen.await?))
 }
 
 #[derive(Deserialize)]

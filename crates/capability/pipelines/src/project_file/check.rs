@@ -35,6 +35,7 @@ pub(super) fn resolve(raw: Raw, site: Option<&Site>, problems: &mut Problems) ->
         check_variables(step, problems);
         if let Some(site) = site {
             step_fits(step, &site.total, problems);
+            step.placing.check(site, problems);
         }
     }
     if let Some(site) = site {
@@ -80,6 +81,7 @@ fn finished(step: RawStep, wiring: Wiring, upstream: Vec<usize>, queue: Option<&
         timeout_ms: step.timeout_ms,
         queueing: Queueing {
             queue: own.or_else(|| queue.map(str::to_owned)),
+            placing: step.placing.placing,
             ..step.queueing
         },
         env: step.env,

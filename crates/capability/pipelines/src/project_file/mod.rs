@@ -7,6 +7,7 @@
 
 mod check;
 mod condition;
+mod placing;
 mod problem;
 mod read;
 mod scalar;
@@ -15,12 +16,13 @@ mod section;
 mod spec;
 mod tree;
 
-use corliss_types::Resources;
+use corliss_types::{Accelerator, Resources};
 
 pub use check::variable_name;
 pub use condition::{Clause, Comparison, Condition, ConditionError};
 pub use problem::{MAX_PROBLEMS, Mark, Problem};
 pub use read::{MAX_ITEMS, MAX_REPLICAS, MAX_RETRIES, MAX_WORKERS};
+pub use scalar::duration_ms;
 pub use schema::json_schema;
 pub use spec::{
     Checkpoint, DataSource, Endpoint, Input, Launcher, Model, ProjectFile, Queueing, Retries, Step,
@@ -32,8 +34,12 @@ pub use tree::MAX_BYTES;
 pub struct Site {
     /// All that the machine has.
     pub total: Resources,
+    /// Its accelerators.
+    pub accelerators: Vec<Accelerator>,
     /// Names of the queues.
     pub queues: Vec<String>,
+    /// What nodes stand in, such as rack.
+    pub levels: Vec<String>,
 }
 
 /// Reads a project file.

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use corliss_types::{ModelName, Resources};
+use corliss_types::{ModelName, Placing, Resources};
 
 use super::condition::Condition;
+use super::placing::{self, Accelerators, RawPlacing};
 use super::problem::{Mark, Problems};
 use super::scalar;
 use super::section::{self, Located, Section, Spanned};
@@ -30,8 +31,18 @@ pub(super) const STEP_KEYS: &[&str] = &[
     "priority",
     "preemptible",
     "expected",
+    "deadline",
+    "topology",
 ];
-pub(super) const RESOURCE_KEYS: &[&str] = &["cpus", "memory", "accelerators"];
+pub(super) const RESOURCE_KEYS: &[&str] = &[
+    "cpus",
+    "memory",
+    "accelerators",
+    "accelerator_model",
+    "accelerator_memory",
+];
+/// An engine runs on any node that has what it asks for.
+const ENGINE_KEYS: &[&str] = &["cpus", "memory", "accelerators"];
 pub(super) const CHECKPOINT_KEYS: &[&str] = &["every", "keep"];
 pub(super) const RETRY_KEYS: &[&str] = &["infrastructure", "user"];
 pub(super) const MODEL_KEYS: &[&str] = &["from", "when", "alias"];
@@ -85,7 +96,8 @@ pub(super) struct RawStep {
     pub(super) needs: Vec<Spanned<String>>,
     pub(super) cache: bool,
     pub(super) queue: Option<Spanned<String>>,
-    /// All but the queue.
+    pub(super) placing: RawPlacing,
+    /// All but the queue and what of nodes will do.
     pub(super) queueing: Queueing,
 }
 
@@ -232,6 +244,8 @@ fn step(item: &Item<'_>, problems: &mut Problems) -> Option<RawStep> {
     let outputs = list("outputs", problems);
     let outputs_unreadable = problems.count() > before;
     let needs = list("needs", problems);
+    let mut placing = RawPlacing::default();
+    section.get("topology", problems, |at, p| placing.read_topology(at, p));
     let step = RawStep {
         run,
         launcher,
@@ -244,7 +258,8 @@ fn step(item: &Item<'_>, problems: &mut Problems) -> Option<RawStep> {
                 section::integer(at, p, 1..=MAX_WORKERS)
             })
             .unwrap_or(1),
-        resources: resources(&section, A_WORKERS, problems),
+        resources: resources(&section, (A_WORKERS, RESOURCE_KEYS), &mut placing, problems),
+        placing,
         checkpoint: section.get("checkpoint", problems, checkpoint),
         retries: section.get("retries", problems, retries).unwrap_or_default(),
         timeout_ms: section.get("timeout", problems, |at, p| {
@@ -273,6 +288,10 @@ fn queueing(section: &Section<'_>, problems: &mut Problems) -> Queueing {
         expected_ms: section.get("expected", problems, |at, p| {
             section::quantity(at, p, scalar::duration_ms)
         }),
+        deadline_ms: section.get("deadline", problems, |at, p| {
+            section::quantity(at, p, scalar::duration_ms)
+        }),
+        placing: Placing::default(),
     }
 }
 
@@ -316,7 +335,12 @@ const AN_ENGINES: Resources = Resources {
 };
 
 /// What each process of a step or an endpoint asks for; what it does not say is as in `default`.
-fn resources(of: &Section<'_>, default: Resources, problems: &mut Problems) -> Spanned<Resources> {
+fn resources(
+    of: &Section<'_>,
+    (default, keys): (Resources, &'static [&'static str]),
+    placing: &mut RawPlacing,
+    problems: &mut Problems,
+) -> Spanned<Resources> {
     let mut asked = default;
     let field = of.path("resources");
     let Some(entry) = of.entry("resources") else {
@@ -326,25 +350,38 @@ fn resources(of: &Section<'_>, default: Resources, problems: &mut Problems) -> S
             field,
         };
     };
-    if let Some(section) = Section::open(&entry.value, &field, entry.key_at, RESOURCE_KEYS, problems) {
+    if let Some(section) = Section::open(&entry.value, &field, entry.key_at, keys, problems) {
         let cpus = section.get("cpus", problems, |at, p| {
             section::quantity(at, p, scalar::cpu_milli)
         });
         let memory = section.get("memory", problems, |at, p| {
             section::quantity(at, p, scalar::memory_bytes)
         });
-        let devices = section.get("accelerators", problems, |at, p| {
-            section::integer(at, p, 0..=1024)
-        });
+        placing.read(&section, problems);
+        match section.get("accelerators", problems, placing::accelerators) {
+            Some(Accelerators::Whole(count)) => asked.accelerators = count,
+            Some(Accelerators::Part(milli)) => placing.placing.accelerator_share = Some(milli),
+            None => {}
+        }
         asked.cpu_milli = cpus.unwrap_or(asked.cpu_milli);
         asked.memory_bytes = memory.unwrap_or(asked.memory_bytes);
-        asked.accelerators = devices.unwrap_or(asked.accelerators);
     }
     Spanned {
         value: asked,
         at: entry.key_at,
         field,
     }
+}
+
+/// What each engine process asks for: whole accelerators, on any node that has them.
+fn engine_resources(of: &Section<'_>, problems: &mut Problems) -> Spanned<Resources> {
+    let mut placing = RawPlacing::default();
+    let asked = resources(of, (AN_ENGINES, ENGINE_KEYS), &mut placing, problems);
+    if placing.placing.accelerator_share.is_some() {
+        let field = format!("{}.accelerators", asked.field);
+        problems.add(asked.at, &field, "an engine takes whole accelerators".to_owned());
+    }
+    asked
 }
 
 fn checkpoint(located: Located<'_>, problems: &mut Problems) -> Option<Checkpoint> {
@@ -521,6 +558,6 @@ fn endpoint(item: &Item<'_>, problems: &mut Problems) -> Option<RawEndpoint> {
         name: item.key.to_owned(),
         model,
         replicas: replicas.unwrap_or(1),
-        resources: resources(&section, AN_ENGINES, problems),
+        resources: engine_resources(&section, problems),
     })
 }

@@ -41,7 +41,10 @@ pub(super) fn kind_of(text: &str) -> Kind {
 }
 
 /// A duration in milliseconds: a whole number and one unit of ms, s, m, h, d.
-pub(super) fn duration_ms(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// It is none, as a sentence.
+pub fn duration_ms(text: &str) -> Result<u64, String> {
     let (number, unit) = split_unit(text);
     let factor: u64 = match unit {
         "ms" => 1,
@@ -102,6 +105,12 @@ pub(super) fn cpu_milli(text: &str) -> Result<u64, String> {
         Some(milli) if milli <= 100_000_000 => Ok(milli),
         _ => Err(format!("'{text}' is not a number of CPUs such as 1 or 0.5")),
     }
+}
+
+/// Thousandths of an accelerator: `2` or `0.5`, at most three decimals.
+pub(super) fn accelerator_milli(text: &str) -> Result<u64, String> {
+    thousandths(text)
+        .ok_or_else(|| format!("'{text}' is not a number of accelerators such as 2, or 0.5 of one"))
 }
 
 fn split_unit(text: &str) -> (&str, &str) {

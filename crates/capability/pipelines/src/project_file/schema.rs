@@ -131,6 +131,17 @@ fn step() -> Value {
                  it, the timeout.",
                 "20m",
             ),
+            "deadline": duration("How long after the run's submission it has to be done, for queues that go by it.", "6h"),
+            "topology": {
+                "description": "Where its workers are to each other: within one domain of a level or not at all, near \
+                                each other if that can be, or spread over as many nodes as can be.",
+                "oneOf": [
+                    {"const": "spread"},
+                    {"type": "object", "additionalProperties": false, "minProperties": 1, "maxProperties": 1,
+                     "properties": {"within": {"type": "string"}, "near": {"type": "string"}}},
+                ],
+                "examples": [{"within": "rack"}, {"near": "rack"}, "spread"],
+            },
         },
     })
 }
@@ -149,7 +160,26 @@ fn resources(description: &str, cpus: u32) -> Value {
                 "description": "Memory that is reserved and enforced; without it neither.",
                 "type": "string", "pattern": MEMORY, "examples": ["2GiB"],
             },
-            "accelerators": count("Whole accelerators.", 0, 1024, 0),
+            "accelerators": {
+                "description": "Whole accelerators; or a part of one, whose memory it shares with others.",
+                "oneOf": [
+                    {"type": "integer", "minimum": 0, "maximum": 1024},
+                    {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+                ],
+                "default": 0, "examples": [1, 0.5],
+            },
+            "accelerator_model": {
+                "description": "Models that will do, by whole words of their names.",
+                "oneOf": [
+                    {"type": "string", "minLength": 1},
+                    {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": 32},
+                ],
+                "examples": ["H100", ["A100", "H100"]],
+            },
+            "accelerator_memory": {
+                "description": "The least memory of each accelerator.",
+                "type": "string", "pattern": MEMORY, "examples": ["40GiB"],
+            },
         },
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use corliss_types::{ModelName, Resources};
+use corliss_types::{ModelName, Placing, Resources};
 
 use super::condition::Condition;
 
@@ -80,6 +80,10 @@ pub struct Queueing {
     pub preemptible: Option<bool>,
     /// How long it is expected to run; without it, its time-out counts.
     pub expected_ms: Option<u64>,
+    /// How long after the run's submission it has to be done.
+    pub deadline_ms: Option<u64>,
+    /// What of nodes will do.
+    pub placing: Placing,
 }
 
 /// Where an input comes from.

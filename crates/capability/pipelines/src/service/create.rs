@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use corliss_diagnostics::nearest;
 use corliss_policy_access::{Decision, decide};
-use corliss_types::{DatasetName, Permission, Principal, Role, RunId, TrackingRunId, VersionId};
+use corliss_types::{DatasetName, Permission, Principal, Role, RunId, Timestamp, TrackingRunId, VersionId};
 use serde::Deserialize;
 
 use super::Pipelines;
@@ -13,6 +13,8 @@ use crate::project_file::{self, ProjectFile, variable_name};
 use crate::store::{self, NewRunRow, NewStepRow};
 use crate::types::ShellEnvironment;
 
+/// How far ahead a run may be told to begin.
+const BEGIN_MAX_MS: i64 = 366 * 86_400_000;
 const MAX_PARAMS: usize = 100;
 const MAX_VALUE_BYTES: usize = 32 * 1024;
 
@@ -33,6 +35,9 @@ pub struct NewRun {
     /// Parameters, given to every step as `$CORLISS_PARAM_<NAME>`.
     #[serde(default)]
     pub params: BTreeMap<String, String>,
+    /// Before when none of its steps is started, in milliseconds since 1970.
+    #[serde(default)]
+    pub begin_ms: Option<Timestamp>,
     /// The submitting shell's environment.
     pub environment: ShellEnvironment,
 }
@@ -60,6 +65,9 @@ impl Pipelines {
                 None,
             ));
         }
+        if let Some(begin) = new.begin_ms {
+            check_begin(begin, self.context.sources.clock.now())?;
+        }
         let data = self.pin(&file, &new).await?;
         let steps = file.steps.iter().map(|step| NewStepRow {
             name: step.name.clone(),
@@ -79,6 +87,7 @@ impl Pipelines {
             submitted_by: submitter.name.clone(),
             rerun_of: None,
             created: self.context.sources.clock.now(),
+            begin: new.begin_ms,
             data,
             steps: steps.collect(),
             models: file.models.iter().map(|model| model.name.to_string()).collect(),
@@ -177,6 +186,19 @@ pub(super) fn may_release(file: &ProjectFile, role: Role) -> Result<(), Pipeline
         }
     }
     Ok(())
+}
+
+/// A start that is past is now.
+fn check_begin(begin: Timestamp, now: Timestamp) -> Result<(), PipelinesError> {
+    let latest = now.as_millis().saturating_add(BEGIN_MAX_MS);
+    if (0..=latest).contains(&begin.as_millis()) {
+        return Ok(());
+    }
+    Err(invalid(
+        "begin_ms",
+        "it lies more than a year ahead, or before 1970",
+        None,
+    ))
 }
 
 fn check_params(params: &BTreeMap<String, String>) -> Result<(), PipelinesError> {

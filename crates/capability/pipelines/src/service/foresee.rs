@@ -1,11 +1,11 @@
 //! What would become of a project file if it were submitted now: its problems, or how each step would stand.
 
-use corliss_types::Principal;
+use corliss_types::{Principal, Timestamp};
 use serde::Serialize;
 
 use super::Pipelines;
 use crate::error::PipelinesError;
-use crate::ports::{JobOutlook, JobWish};
+use crate::ports::{JobOutlook, JobTimes, JobWish};
 use crate::project_file::{Problem, ProjectFile, Step};
 
 /// What would become of a project file.
@@ -37,6 +37,7 @@ impl Pipelines {
     pub async fn foresee(
         &self,
         project_file: &str,
+        begin: Option<Timestamp>,
         submitter: &Principal,
     ) -> Result<Foreseen, PipelinesError> {
         let file = match self.parse(project_file).await {
@@ -50,7 +51,9 @@ impl Pipelines {
             Err(error) => return Err(error),
         };
         let first = file.steps.iter().filter(|step| step.upstream.is_empty());
-        let wishes: Vec<JobWish> = first.map(|step| wish(&file, step, submitter)).collect();
+        let now = self.context.sources.clock.now();
+        let wish = |step| wish(&file, step, submitter, JobTimes::of(&step.queueing, now, begin));
+        let wishes: Vec<JobWish> = first.map(wish).collect();
         let mut outlooks = self.context.ports.jobs.foresee(wishes).await?.into_iter();
         let steps = file.steps.iter().map(|step| ForeseenStep {
             step: step.name.clone(),
@@ -72,13 +75,14 @@ impl Pipelines {
     }
 }
 
-fn wish(file: &ProjectFile, step: &Step, submitter: &Principal) -> JobWish {
+fn wish(file: &ProjectFile, step: &Step, submitter: &Principal, times: JobTimes) -> JobWish {
     JobWish {
         name: format!("{}/{}", file.project, step.name),
         workers: step.workers,
         resources: step.resources,
         timeout_ms: step.timeout_ms,
         queueing: step.queueing.clone(),
+        times,
         user: submitter.name.clone(),
     }
 }

@@ -68,6 +68,7 @@ impl Pipelines {
             submitted_by: submitter.name.clone(),
             rerun_of: Some(id.clone()),
             created: self.context.sources.clock.now(),
+            begin: None,
             data: old.data.clone(),
             steps,
             models: file.models.iter().map(|model| model.name.to_string()).collect(),

@@ -36,6 +36,8 @@ pub(crate) struct RunRow {
     pub(crate) submitted_by: String,
     pub(crate) rerun_of: Option<RunId>,
     pub(crate) created: Timestamp,
+    /// Before when none of its steps is started.
+    pub(crate) begin: Option<Timestamp>,
     pub(crate) started: Option<Timestamp>,
     pub(crate) ended: Option<Timestamp>,
     pub(crate) cancel_requested: bool,
@@ -56,6 +58,7 @@ pub(crate) struct NewRunRow {
     pub(crate) submitted_by: String,
     pub(crate) rerun_of: Option<RunId>,
     pub(crate) created: Timestamp,
+    pub(crate) begin: Option<Timestamp>,
     pub(crate) data: BTreeMap<String, VersionId>,
     pub(crate) steps: Vec<NewStepRow>,
     pub(crate) models: Vec<String>,
@@ -76,8 +79,8 @@ pub(crate) struct NewStepRow {
 pub(crate) fn insert(tx: &mut dyn Tx, run: &NewRunRow) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO pipelines_runs (id, project, state, file_name, project_file, source, environment, params,
-             submitted_by, rerun_of, created_ms, cancel_requested, steps_total, released, swept)
-         VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, 'pending', 0)",
+             submitted_by, rerun_of, created_ms, cancel_requested, steps_total, released, swept, begin_ms)
+         VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, 'pending', 0, $12)",
         params![
             &run.id,
             &run.project,
@@ -90,6 +93,7 @@ pub(crate) fn insert(tx: &mut dyn Tx, run: &NewRunRow) -> Result<(), StoreError>
             run.rerun_of.clone(),
             run.created,
             run.steps.len(),
+            run.begin,
         ],
     )?;
     for (name, version) in &run.data {
@@ -149,7 +153,7 @@ fn insert_step(tx: &mut dyn Tx, run: &NewRunRow, index: usize, step: &NewStepRow
 }
 
 const COLUMNS: &str = "id, project, state, reason, file_name, project_file, source, environment, params,
-    submitted_by, rerun_of, created_ms, started_ms, ended_ms, cancel_requested, steps_total, released";
+    submitted_by, rerun_of, created_ms, started_ms, ended_ms, cancel_requested, steps_total, released, begin_ms";
 
 fn row(row: &Row) -> Result<RunRow, StoreError> {
     let state = row.text("state")?;
@@ -167,6 +171,7 @@ fn row(row: &Row) -> Result<RunRow, StoreError> {
         submitted_by: row.text("submitted_by")?,
         rerun_of: row.opt_parse("rerun_of")?,
         created: row.timestamp("created_ms")?,
+        begin: row.opt_timestamp("begin_ms")?,
         started: row.opt_timestamp("started_ms")?,
         ended: row.opt_timestamp("ended_ms")?,
         cancel_requested: row.boolean("cancel_requested")?,

@@ -5,7 +5,7 @@ use corliss_metastore::Migrations;
 /// The schema of this capability, version by version.
 pub const MIGRATIONS: Migrations = Migrations {
     component: "pipelines",
-    steps: &[FIRST],
+    steps: &[FIRST, SECOND],
 };
 
 const FIRST: &str = "
@@ -93,4 +93,9 @@ CREATE TABLE pipelines_cache (
     step BIGINT NOT NULL,
     created_ms BIGINT NOT NULL
 );
+";
+
+/// `begin_ms` is when the first of a run's steps may start.
+const SECOND: &str = "
+ALTER TABLE pipelines_runs ADD COLUMN begin_ms BIGINT;
 ";

@@ -110,6 +110,7 @@ impl World {
 
     pub(super) fn new_run(&self, file: &str) -> NewRun {
         NewRun {
+            begin_ms: None,
             project_file: file.to_owned(),
             file_name: "corliss.yaml".to_owned(),
             source: self.source.clone(),
@@ -393,6 +394,8 @@ impl JobsPort for Port {
         };
         Ok(Site {
             total,
+            accelerators: Vec::new(),
+            levels: Vec::new(),
             queues: vec!["default".to_owned(), "research".to_owned()],
         })
     }

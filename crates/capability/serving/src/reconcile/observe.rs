@@ -132,14 +132,13 @@ impl EndpointReconciler {
     async fn record(&self, live: &mut Live, index: usize, seen: Seen) -> Result<(), ServingError> {
         let phase = live.replicas[index].phase;
         match seen {
-            Seen::Job(ReplicaJobState::Ended(_) | ReplicaJobState::Interrupted)
+            Seen::Job(ReplicaJobState::Ended(_) | ReplicaJobState::Interrupted(_))
                 if phase == ReplicaPhase::Stopping =>
             {
                 let reason = live.replicas[index].reason.clone();
                 self.ended(live, index, ReplicaPhase::Stopped, reason).await
             }
-            Seen::Job(ReplicaJobState::Interrupted) => {
-                let reason = "the server went down".to_owned();
+            Seen::Job(ReplicaJobState::Interrupted(reason)) => {
                 self.ended(live, index, ReplicaPhase::Stopped, Some(reason)).await
             }
             Seen::Job(ReplicaJobState::Ended(reason)) => {

@@ -314,7 +314,7 @@ impl Jobs {
     pub fn interrupt_one(&self) -> ReplicaId {
         let mut jobs = self.jobs.lock().unwrap();
         let job = jobs.values_mut().find(|job| job.ended.is_none()).unwrap();
-        job.end_as(ReplicaJobState::Interrupted);
+        job.end_as(ReplicaJobState::Interrupted("the server went down".to_owned()));
         job.replica.clone()
     }
 

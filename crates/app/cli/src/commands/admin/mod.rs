@@ -1,6 +1,8 @@
-//! `corliss admin token …`: create, list, revoke; `corliss admin keys …`: list, rotate, destroy; limits of callers; queues.
+//! `corliss admin token …`: create, list, revoke; `corliss admin keys …`: list, rotate, destroy; limits of callers; queues; nodes.
 
+mod effect;
 mod limits;
+mod nodes;
 mod queues;
 
 use serde::Deserialize;
@@ -24,6 +26,7 @@ pub fn run(context: &Context, command: &AdminCommand) -> CliResult {
         AdminCommand::Keys(command) => keys(context, command),
         AdminCommand::Limits(command) => limits::run(context, command),
         AdminCommand::Queues(command) => queues::run(context, command),
+        AdminCommand::Nodes(command) => nodes::run(context, command),
     }
 }
 

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use corliss_jobs::{Affected, Amounts, Effect, QueueSettings, QueueSpec, QueuesView};
+use corliss_jobs::{Amounts, QueueSettings, QueueSpec, QueuesView};
 use corliss_types::amount;
 use serde_json::Value;
 
+use super::effect;
 use crate::args::QueuesCommand;
-use crate::confirm::confirm;
-use crate::context::{Context, typed};
+use crate::context::Context;
 use crate::error::CliResult;
-use crate::output::{self, Table};
+use crate::output::Table;
 use crate::{settings_file, units};
 
 const PATH: &str = "/api/v1/queues";
@@ -38,44 +38,7 @@ fn apply(context: &Context, file: &Path, dry_run: bool, yes: bool) -> CliResult 
     if let Some(shown) = settings.get_mut("settings") {
         settings = shown.take();
     }
-    let api = context.api()?;
-    let preview: Value = api.put(&format!("{PATH}?dry_run=true"), &settings)?;
-    if dry_run {
-        return context.answer(preview, |effect: Effect| tell(&effect, "would", output::say));
-    }
-    let effect: Effect = typed(preview)?;
-    let harms = !effect.stops.is_empty() || !effect.refusals.is_empty();
-    if harms && !yes {
-        if !context.json {
-            tell(&effect, "would", output::complain);
-        }
-        confirm("Change the queues all the same?")?;
-    }
-    let answer: Value = api.put(PATH, &settings)?;
-    context.answer(answer, |effect: Effect| {
-        output::say("The queues are changed.");
-        tell(&effect, "will", output::say);
-    })
-}
-
-/// What follows from a change, a line for each job.
-fn tell(effect: &Effect, verb: &str, say: fn(&str)) {
-    let parts = [
-        ("start", &effect.starts),
-        ("be stopped", &effect.stops),
-        ("fail, because it could never start:", &effect.refusals),
-    ];
-    for (what, jobs) in parts {
-        for Affected { job_id, name, reason } in jobs {
-            let reason = reason
-                .as_deref()
-                .map_or_else(String::new, |reason| format!(" {reason}"));
-            say(&format!("'{name}' ({job_id}) {verb} {what}{reason}"));
-        }
-    }
-    if parts.iter().all(|(_, jobs)| jobs.is_empty()) {
-        say(&format!("No job {verb} start, stop or fail by it at once."));
-    }
+    effect::apply(context, PATH, "queues", &settings, dry_run, yes)
 }
 
 fn table(view: &QueuesView) {

@@ -8,11 +8,12 @@ use corliss_jobs::{
     CheckpointSpec, Command, DEFAULT_QUEUE, ExitClass, Job, JobKind, JobSpec, Jobs, Terms, Wish,
 };
 use corliss_pipelines::ports::{
-    JobChange, JobEnd, JobOutlook, JobRequest, JobState, JobWish, JobsPort, NamedJob, PortError, StepKey,
+    JobChange, JobEnd, JobOutlook, JobRequest, JobState, JobTimes, JobWish, JobsPort, NamedJob, PortError,
+    StepKey,
 };
 use corliss_pipelines::project_file::{Launcher, Queueing, Site};
 use corliss_policy_pipeline::Ending;
-use corliss_types::{JobId, Resources};
+use corliss_types::JobId;
 use tokio::sync::broadcast;
 
 /// From SIGTERM to SIGKILL: long enough to write a checkpoint.
@@ -20,24 +21,22 @@ const GRACE_MS: u64 = 10_000;
 const LOG_LIMIT_BYTES: u64 = 64 << 20;
 
 /// Attempts as jobs.
-pub struct StepJobs {
-    /// The jobs room.
-    pub jobs: Arc<Jobs>,
-    /// All that the machine has.
-    pub total: Resources,
-}
+pub struct StepJobs(pub Arc<Jobs>);
 
 fn key_of(key: &StepKey) -> String {
     format!("step/{}/{}/{}", key.run, key.step, key.attempt)
 }
 
-fn terms(queueing: Queueing, user: String) -> Terms {
+fn terms(queueing: Queueing, times: JobTimes, user: String) -> Terms {
     Terms {
         queue: queueing.queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
         user,
         priority: queueing.priority,
         is_preemptible: queueing.preemptible,
         expected_ms: queueing.expected_ms,
+        not_before: times.not_before,
+        deadline: times.deadline,
+        placing: queueing.placing,
         ..Terms::default()
     }
 }
@@ -45,11 +44,16 @@ fn terms(queueing: Queueing, user: String) -> Terms {
 #[async_trait]
 impl JobsPort for StepJobs {
     async fn site(&self) -> Result<Site, PortError> {
-        let settings = self.jobs.queue_settings().await;
-        let settings = settings.map_err(|error| PortError::of(&error))?;
+        let queues = self.0.queue_settings().await;
+        let queues = queues.map_err(|error| PortError::of(&error))?;
+        let nodes = self.0.node_settings().await;
+        let nodes = nodes.map_err(|error| PortError::of(&error))?;
+        let machine = self.0.inventory();
         Ok(Site {
-            total: self.total,
-            queues: settings.names().map(str::to_owned).collect(),
+            total: machine.total,
+            accelerators: machine.accelerators.clone(),
+            queues: queues.names().map(str::to_owned).collect(),
+            levels: nodes.levels,
         })
     }
 
@@ -59,9 +63,9 @@ impl JobsPort for StepJobs {
             workers: wish.workers,
             resources: wish.resources,
             timeout_ms: wish.timeout_ms,
-            terms: terms(wish.queueing, wish.user),
+            terms: terms(wish.queueing, wish.times, wish.user),
         });
-        let foreseen = self.jobs.foresee(wishes.collect()).await;
+        let foreseen = self.0.foresee(wishes.collect()).await;
         let foreseen = foreseen.map_err(|error| PortError::of(&error))?.into_iter();
         Ok(foreseen
             .map(|told| JobOutlook {
@@ -108,10 +112,10 @@ impl JobsPort for StepJobs {
             log_limit_bytes: LOG_LIMIT_BYTES,
             terms: Terms {
                 project: request.project,
-                ..terms(request.queueing, request.user)
+                ..terms(request.queueing, request.times, request.user)
             },
         };
-        self.jobs
+        self.0
             .submit(&key, spec)
             .await
             .map_err(|error| PortError::of(&error))
@@ -119,7 +123,7 @@ impl JobsPort for StepJobs {
 
     async fn find(&self, key: &StepKey) -> Result<Option<JobId>, PortError> {
         let found = self
-            .jobs
+            .0
             .find(&key_of(key))
             .await
             .map_err(|error| PortError::of(&error))?;
@@ -128,7 +132,7 @@ impl JobsPort for StepJobs {
 
     async fn states(&self, jobs: &[JobId]) -> Result<Vec<(JobId, JobState)>, PortError> {
         let found = self
-            .jobs
+            .0
             .get_many(jobs)
             .await
             .map_err(|error| PortError::of(&error))?;
@@ -139,7 +143,7 @@ impl JobsPort for StepJobs {
     }
 
     async fn cancel(&self, job: &JobId) -> Result<(), PortError> {
-        self.jobs
+        self.0
             .cancel(job)
             .await
             .map(drop)
@@ -148,7 +152,7 @@ impl JobsPort for StepJobs {
 
     fn changes(&self) -> broadcast::Receiver<JobChange> {
         let (sender, receiver) = broadcast::channel(1024);
-        let mut changes = self.jobs.changes();
+        let mut changes = self.0.changes();
         tokio::spawn(async move {
             loop {
                 match changes.recv().await {
