@@ -173,6 +173,23 @@ impl View {
         }
     }
 
+    /// The view after a node has closed: what was promised there is promised no more.
+    pub fn close(&mut self, node: u32) {
+        if let Some(seat) = self.nodes.get_mut(node as usize) {
+            seat.is_open = false;
+        }
+        let is_there = |one: &mut Promised| one.spots.iter().any(|spot| spot.node == node);
+        let withdrawn = self.promised.extract_if(.., is_there);
+        self.queued.extend(withdrawn.map(|one| one.gang));
+    }
+
+    /// The view after a node has opened.
+    pub fn open(&mut self, node: u32) {
+        if let Some(seat) = self.nodes.get_mut(node as usize) {
+            seat.is_open = true;
+        }
+    }
+
     fn withdraw(&mut self, job: &JobId) -> Option<Gang> {
         if let Some(place) = self.queued.iter().position(|gang| gang.job == *job) {
             return Some(self.queued.remove(place));

@@ -429,39 +429,79 @@ fn racks_are_required_or_preferred_and_the_fullest_that_has_room_is_taken() {
 }
 
 #[test]
-fn a_gang_that_fits_on_closed_nodes_alone_waits_for_them() {
-    let mut closed = vec![node(4), node(1)];
-    closed[0].is_open = false;
-    let (plan, scheduler) = decided(&view(closed, vec![], vec![gang(1, 1, 4), gang(2, 1, 5)]));
-    let refused: Vec<_> = plan.refusals.iter().map(|refusal| &refusal.job).collect();
-    assert_eq!((refused, plan.starts.len()), (vec![&job(2)], 0));
+fn what_needs_a_closed_node_waits_until_it_opens() {
+    let mut nodes = vec![node(4), node(4)];
+    nodes[1].is_open = false;
+    let (plan, mut scheduler) = decided(&strict(view(nodes, vec![], vec![gang(1, 2, 4), gang(2, 1, 1)])));
+    assert_eq!((started(&plan), plan.refusals), (vec![], vec![]));
     assert!(matches!(
         scheduler.wait(&job(1)),
+        Some(Wait::NotEnoughFree { shortages, .. }) if shortages[0].available == 4
+    ));
+    scheduler.on_event(Event::Opened(1), at(2 * HOUR));
+    assert_eq!(started(&scheduler.decide(at(2 * HOUR))), jobs(&[1]));
+}
+
+#[test]
+fn room_is_kept_elsewhere_when_a_node_closes() {
+    let within = |hours: i64, gang: Gang| Gang {
+        run_ms: u64::try_from(hours * HOUR).ok(),
+        ..gang
+    };
+    let whole: &[u32] = &[0, 1, 2, 3];
+    let running = vec![
+        runs(within(1, gang(1, 1, 4)), &[(0, whole)]),
+        runs(within(2, gang(2, 2, 4)), &[(2, whole), (3, whole)]),
+    ];
+    let mut large = within(1, gang(3, 2, 4));
+    large.wanted.topology = Topology::Within(0);
+    let nodes = ["r1", "r1", "r2", "r2"].map(|rack| in_rack(rack, 4)).to_vec();
+    let (plan, mut scheduler) = decided(&view(nodes, running, vec![large, within(9, gang(4, 1, 4))]));
+    assert_eq!(started(&plan), []);
+    assert!(
+        matches!(scheduler.wait(&job(4)), Some(Wait::KeptFree { .. })),
+        "the large one will be in r1"
+    );
+    scheduler.on_event(Event::Closed(0), at(2 * SECOND));
+    assert_eq!(started(&scheduler.decide(at(2 * SECOND))), jobs(&[4]));
+    assert!(matches!(
+        scheduler.wait(&job(3)),
         Some(Wait::NotEnoughFree { .. })
     ));
 }
 
 #[test]
-fn who_is_not_to_be_sent_away_is_not_put_on_a_node_that_may_go() {
-    let mut spot = node(4);
-    spot.node.is_spot = true;
-    let steady = |number, accelerators| {
-        let mut gang = gang(number, 1, accelerators);
-        gang.wanted.ask.avoids_spot = true;
-        gang
+fn what_was_promised_on_a_node_that_closes_is_promised_no_more() {
+    let running = vec![
+        runs(preemptible(gang(1, 1, 4)), &[(0, &[0, 1, 2, 3])]),
+        runs(gang(2, 1, 4), &[(1, &[0, 1, 2, 3])]),
+    ];
+    let urgent = Gang {
+        priority: 5,
+        ..gang(3, 1, 4)
     };
-    let (plan, _) = decided(&view(
-        vec![spot, node(2)],
-        vec![],
-        vec![steady(1, 1), gang(2, 1, 3), steady(3, 4)],
+    let mut view = view(vec![node(4), node(4)], running, vec![urgent]);
+    view.queues[0].preempts.lower = true;
+    let (plan, mut scheduler) = decided(&view);
+    assert_eq!(plan.promises[0].spots[0].node, 0);
+    view.follow(&plan);
+    view.close(0);
+    assert_eq!((view.promised.len(), view.queued.len()), (0, 1));
+    scheduler.on_event(Event::Closed(0), at(2 * SECOND));
+    scheduler.on_event(Event::Ended(job(1)), at(2 * SECOND));
+    assert_eq!(started(&scheduler.decide(at(2 * SECOND))), []);
+    assert!(matches!(
+        scheduler.wait(&job(3)),
+        Some(Wait::NotEnoughFree { .. })
     ));
-    let placed: Vec<_> = plan
-        .starts
-        .iter()
-        .map(|start| (&start.job, start.spots[0].node))
-        .collect();
-    assert_eq!(placed, [(&job(1), 1), (&job(2), 0)]);
-    assert_eq!(plan.refusals[0].reason, Never::NoPlace);
+    // It is not held to where it would have been.
+    scheduler.on_event(Event::Ended(job(2)), at(3 * SECOND));
+    let plan = scheduler.decide(at(3 * SECOND));
+    assert_eq!((started(&plan), plan.starts[0].spots[0].node), (jobs(&[3]), 1));
+    // Its queue is charged for what it holds, and for no promise beside.
+    scheduler.on_event(Event::Opened(0), at(4 * SECOND));
+    scheduler.on_event(Event::Submitted(gang(4, 1, 4)), at(4 * SECOND));
+    assert_eq!(started(&scheduler.decide(at(4 * SECOND))), jobs(&[4]));
 }
 
 #[test]
@@ -557,4 +597,24 @@ fn when_a_gang_starts_is_known_where_it_is_known_how_long_the_others_run() {
     assert_eq!(start(3), Some((left + 30_000, Some(job(2)))));
     assert_eq!(start(4), Some((left + 40_000, Some(job(3)))));
     assert_eq!(start(5), None, "nobody knows how long the one before it runs");
+}
+
+#[test]
+fn who_is_not_to_be_sent_away_is_not_put_on_a_node_that_may_go() {
+    let mut spot = node(4);
+    spot.node.is_spot = true;
+    let steady = |number, accelerators| {
+        let mut gang = gang(number, 1, accelerators);
+        gang.wanted.ask.avoids_spot = true;
+        gang
+    };
+    let queued = vec![steady(1, 1), gang(2, 1, 3), steady(3, 4)];
+    let (plan, _) = decided(&view(vec![spot, node(2)], vec![], queued));
+    let placed: Vec<_> = plan
+        .starts
+        .iter()
+        .map(|start| (&start.job, start.spots[0].node))
+        .collect();
+    assert_eq!(placed, [(&job(1), 1), (&job(2), 0)]);
+    assert_eq!(plan.refusals[0].reason, Never::NoPlace);
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use common::*;
 use corliss_policy_scheduling::cluster::{Seat, Topology};
@@ -11,7 +11,7 @@ use corliss_policy_scheduling::nodes::{Node, Share, WHOLE};
 use corliss_policy_scheduling::order::Order;
 use corliss_policy_scheduling::place::Placement;
 use corliss_policy_scheduling::queues::{Cap, Dimension, Overtaking, Preempts, Queue, Quota};
-use corliss_policy_scheduling::{Event, Gang, Rate, Rules, Scheduler, View, Wait, decide, invariants};
+use corliss_policy_scheduling::{Event, Gang, Rate, Rules, Running, Scheduler, View, decide, invariants};
 use corliss_types::JobId;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -168,16 +168,55 @@ fn a_view() -> impl Strategy<Value = View> {
     })
 }
 
-/// A world in which plans are carried out and gangs end; it checks every plan against what it knows itself.
+/// Something that befalls a node.
+#[derive(Debug, Clone, Copy)]
+enum Outage {
+    /// It fails, and all that is on it with it.
+    Fails,
+    /// It takes no more; what is on it goes on.
+    Drains,
+    Opens,
+}
+
+/// Nodes that fail or are drained for a while: when, which and what.
+fn outages() -> impl Strategy<Value = Vec<(i64, u32, Outage)>> {
+    let one = (1_000_i64..60_000, 0_u32..6, any::<bool>(), 0_i64..20_000);
+    prop::collection::vec(one, 0..8).prop_map(|all| {
+        let mut outages = Vec::new();
+        for (at, node, fails, lasts) in all {
+            let what = if fails { Outage::Fails } else { Outage::Drains };
+            outages.extend([(at, node, what), (at + lasts, node, Outage::Opens)]);
+        }
+        outages.sort_by_key(|(at, ..)| *at);
+        outages
+    })
+}
+
+/// A world in which plans are carried out, gangs end and nodes fail; it checks every plan against what it knows itself.
 struct World {
     view: View,
     /// When each ends that runs.
     ends: BTreeMap<JobId, i64>,
+    outages: VecDeque<(i64, u32, Outage)>,
     refused: BTreeSet<JobId>,
     done: BTreeSet<JobId>,
 }
 
 impl World {
+    /// Nodes that take nothing at first do in the end, so that everybody can be served.
+    fn of(view: View, outages: Vec<(i64, u32, Outage)>) -> Self {
+        let mut outages = VecDeque::from(outages);
+        let closed = view.nodes.iter().zip(0..).filter(|(seat, _)| !seat.is_open);
+        outages.extend(closed.map(|(_, node)| (100_000, node, Outage::Opens)));
+        Self {
+            view,
+            ends: BTreeMap::new(),
+            outages,
+            refused: BTreeSet::new(),
+            done: BTreeSet::new(),
+        }
+    }
+
     fn carry_out(&mut self, plan: &corliss_policy_scheduling::Plan) -> Result<(), TestCaseError> {
         prop_assert_eq!(invariants::check(&self.view, plan), None);
         let now = self.view.now;
@@ -205,12 +244,36 @@ impl World {
         Ok(())
     }
 
+    /// What befalls nodes until now, and whom with them.
+    fn befall(&mut self, events: &mut Vec<Event>) {
+        let now = self.view.now.as_millis();
+        while let Some((_, node, what)) = self.outages.pop_front_if(|(at, ..)| *at <= now) {
+            if matches!(what, Outage::Opens) {
+                self.view.open(node);
+                events.push(Event::Opened(node));
+                continue;
+            }
+            self.view.close(node);
+            events.push(Event::Closed(node));
+            if matches!(what, Outage::Fails) {
+                let is_there = |one: &mut Running| one.spots.iter().any(|spot| spot.node == node);
+                let lost: Vec<Running> = self.view.running.extract_if(.., is_there).collect();
+                for Running { gang, .. } in lost {
+                    self.ends.remove(&gang.job);
+                    events.push(Event::PutBack(gang.clone()));
+                    self.view.queued.push(gang);
+                }
+            }
+        }
+    }
+
     /// On to the next that ends, or to when the scheduler wants to be asked; what has happened until then.
     fn go_on(&mut self, wake_at: Option<i64>) -> Option<Vec<Event>> {
         let next = self
             .ends
             .values()
             .copied()
+            .chain(self.outages.front().map(|(at, ..)| *at))
             .chain(wake_at)
             .filter(|at| *at > self.view.now.as_millis())
             .min()?;
@@ -231,43 +294,20 @@ impl World {
                 .position(|one| one.gang.job == job)
                 .unwrap();
             let ended = self.view.running.remove(place);
-            events.push(Event::Ended(job.clone()));
             if ended.is_ending {
                 let mut gang = ended.gang;
                 gang.served_ms += self.view.now.since(ended.since).0;
                 // Whoever was stopped says anew how long it takes, and is not stopped again: everybody gets done.
                 gang.is_preemptible = false;
-                events.push(Event::Submitted(gang.clone()));
+                events.push(Event::PutBack(gang.clone()));
                 self.view.queued.push(gang);
             } else {
+                events.push(Event::Ended(job.clone()));
                 self.done.insert(job);
             }
         }
+        self.befall(&mut events);
         Some(events)
-    }
-
-    /// Until nothing happens any more; whoever waits does so for a reason.
-    fn until_quiet(&mut self) -> Result<(), TestCaseError> {
-        let mut scheduler = Scheduler::of(&self.view);
-        for _ in 0..2_000 {
-            let plan = scheduler.decide(self.view.now);
-            self.carry_out(&plan)?;
-            for gang in &self.view.queued {
-                let wait = scheduler.wait(&gang.job);
-                prop_assert!(
-                    wait.is_some_and(|wait| wait != Wait::Undecided),
-                    "{} waits for no reason",
-                    gang.job
-                );
-            }
-            let Some(events) = self.go_on(plan.wake_at.map(|at| at.as_millis())) else {
-                break;
-            };
-            for event in events {
-                scheduler.on_event(event, self.view.now);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -276,12 +316,24 @@ proptest! {
 
     /// Rule by rule at every step; and whoever is not refused gets done, at the latest when all nodes are open.
     #[test]
-    fn every_plan_keeps_the_rules_and_everybody_is_served(view in a_view()) {
+    fn every_plan_keeps_the_rules_and_everybody_is_served(view in a_view(), outages in outages()) {
         let all = view.queued.len();
-        let mut world = World { view, ends: BTreeMap::new(), refused: BTreeSet::new(), done: BTreeSet::new() };
-        world.until_quiet()?;
-        world.view.nodes = world.view.nodes.into_iter().map(Seat::opened).collect();
-        world.until_quiet()?;
+        let mut scheduler = Scheduler::of(&view);
+        let mut world = World::of(view, outages);
+        for _ in 0..2_000 {
+            let plan = scheduler.decide(world.view.now);
+            world.carry_out(&plan)?;
+            let waiting: Vec<JobId> = world.view.queued.iter().map(|gang| gang.job.clone()).collect();
+            for job in &waiting {
+                prop_assert!(scheduler.wait(job).is_some_and(|wait| wait != corliss_policy_scheduling::Wait::Undecided), "{} waits for no reason", job);
+            }
+            let Some(events) = world.go_on(plan.wake_at.map(|at| at.as_millis())) else {
+                break;
+            };
+            for event in events {
+                scheduler.on_event(event, world.view.now);
+            }
+        }
         prop_assert_eq!(world.done.len() + world.refused.len(), all, "left: {:?}", world.view.queued);
     }
 
@@ -297,7 +349,7 @@ proptest! {
 
     /// A scheduler that was told of everything as it happened decides as one that sees it for the first time.
     #[test]
-    fn events_lead_where_a_view_leads(view in a_view()) {
+    fn events_lead_where_a_view_leads(view in a_view(), outages in outages()) {
         let mut view = view;
         // Shares depend on when it was looked at, and so does who is first among those that do not fit; here nobody shares.
         view.rules.half_life_ms = None;
@@ -307,7 +359,7 @@ proptest! {
         view.queues[1].overtaking = Overtaking::Never;
         view.queues[1].preempts = Preempts::default();
         let mut scheduler = Scheduler::of(&view);
-        let mut world = World { view, ends: BTreeMap::new(), refused: BTreeSet::new(), done: BTreeSet::new() };
+        let mut world = World::of(view, outages);
         for _ in 0..200 {
             let afresh = decide(&world.view);
             let plan = scheduler.decide(world.view.now);

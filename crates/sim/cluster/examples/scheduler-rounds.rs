@@ -9,7 +9,7 @@ use corliss_policy_scheduling::cluster::{Seat, Topology, Wanted};
 use corliss_policy_scheduling::nodes::{Ask, Node, Share, WHOLE};
 use corliss_policy_scheduling::queues::{Dimension, Overtaking, Preempts, Queue, Quota};
 use corliss_policy_scheduling::{Event, Gang, Rules, Scheduler, View};
-use corliss_sim_cluster::{Arrival, Schedule, schedule};
+use corliss_sim_cluster::{Arrival, Outages, Saves, Schedule, schedule};
 use corliss_types::{IdSeed, JobId, Timestamp};
 
 fn main() {
@@ -251,7 +251,8 @@ fn kueue() {
         let setup = Schedule {
             view: view(vec![node(1_000_000, 0)], queues),
             grace_ms: 0,
-            checkpoint_ms: None,
+            saves: Saves::Never,
+            outages: Outages::Never,
             check: false,
         };
         let begin = Instant::now();
@@ -310,7 +311,8 @@ fn month() {
             (0..10).map(|index| queue(format!("q{index}"))).collect(),
         ),
         grace_ms: 30_000,
-        checkpoint_ms: Some(600_000),
+        saves: Saves::Every(600_000),
+        outages: Outages::Never,
         check: false,
     };
     let begin = Instant::now();

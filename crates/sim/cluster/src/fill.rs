@@ -8,6 +8,8 @@ use corliss_policy_scheduling::place::{Mix, Placement};
 use corliss_sim_trace::SimError;
 use serde::Serialize;
 
+use crate::random::Random;
+
 /// The asks that make up so much of the trace are usual.
 const USUAL_PERCENT: u64 = 95;
 /// Most times the cluster's accelerators that are asked for.
@@ -111,22 +113,4 @@ fn wanted(capacity: i64, arrivals: f64) -> i64 {
 #[expect(clippy::cast_precision_loss, reason = "a share is told, not counted")]
 fn percent(part: i64, all: i64) -> f64 {
     100.0 * part as f64 / all as f64
-}
-
-/// `SplitMix64` (Steele, Lea, Flood, OOPSLA 2014).
-struct Random(u64);
-
-impl Random {
-    const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// One of so many, from 0.
-    fn below(&mut self, count: usize) -> usize {
-        let scaled = (u128::from(self.next()) * count as u128) >> 64;
-        usize::try_from(scaled).unwrap_or(0)
-    }
 }

@@ -2,7 +2,8 @@
 //!
 //! - [`replay`] lets the jobs of a trace arrive at a cluster under a virtual clock, in an order of the queue's policy, and
 //!   tells when each would have ended;
-//! - [`schedule`] lets jobs arrive at the queue's scheduler itself, with queues, quotas, priorities and preemption;
+//! - [`schedule`] lets jobs arrive at the queue's scheduler itself, with queues, quotas, priorities and preemption, on nodes
+//!   that may fail;
 //! - [`fill`] puts recorded pods on recorded nodes until there is no more room, by a placement of the policy, and tells how
 //!   much of the accelerators is in use.
 //!
@@ -11,6 +12,8 @@
 
 mod discipline;
 mod fill;
+mod outages;
+mod random;
 mod replay;
 mod schedule;
 mod spread;
@@ -18,6 +21,7 @@ pub mod trace;
 
 pub use discipline::Discipline;
 pub use fill::{Fill, Filled, fill};
+pub use outages::{Outage, Outages};
 pub use replay::{Replay, Replayed, replay};
-pub use schedule::{Arrival, Schedule, Scheduled, schedule};
+pub use schedule::{Arrival, Saves, Schedule, Scheduled, schedule};
 pub use spread::{Spread, spread};

@@ -1,4 +1,5 @@
-//! Jobs under the queue's own scheduler: they come, wait, run, are stopped for others, lose what they have not saved, and end.
+//! Jobs under the queue's own scheduler: they come, wait, run, are stopped for others or fall with a node, lose what they have
+//! not saved, and end.
 //!
 //! The clock jumps from one event to the next. At each the scheduler is told what has happened and decides; what it decides is
 //! carried out at once.
@@ -10,10 +11,13 @@ use corliss_sim_trace::SimError;
 use corliss_types::{JobId, Timestamp};
 use serde::Serialize;
 
+use crate::outages::{Course, Outages, Turn};
 use crate::spread::{Spread, ascending, spread};
 
-/// Most decisions of a simulation, for each job.
+/// Most decisions of a simulation, for each job; as often may each fall with a node, on the mean.
 const DECISIONS_PER_JOB: u64 = 1_000;
+/// And so many more where nodes fail, which they do whether there are jobs or not.
+const DECISIONS_OF_OUTAGES: u64 = 1_000_000;
 
 /// A job that comes.
 #[derive(Debug, Clone)]
@@ -24,6 +28,17 @@ pub struct Arrival {
     pub runs_ms: u64,
 }
 
+/// When jobs save what they have done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saves {
+    /// When they are stopped: they lose nothing then, and with a node all since they last started.
+    WhenStopped,
+    /// After so many milliseconds of their work each, and then only.
+    Every(u64),
+    /// Never.
+    Never,
+}
+
 /// How jobs are played.
 #[derive(Debug, Clone)]
 pub struct Schedule {
@@ -31,8 +46,10 @@ pub struct Schedule {
     pub view: View,
     /// How long it takes to end a gang that is stopped, in milliseconds.
     pub grace_ms: u64,
-    /// How often jobs save what they have done, in milliseconds of their work; none: never.
-    pub checkpoint_ms: Option<u64>,
+    /// When jobs save what they have done.
+    pub saves: Saves,
+    /// Which nodes fail.
+    pub outages: Outages,
     /// Whether every decision is held against the invariants, which costs more than deciding.
     pub check: bool,
 }
@@ -61,8 +78,12 @@ pub struct Scheduled {
     pub deadlines_met_percent: Option<f64>,
     /// Hours of accelerators that jobs held.
     pub gpu_hours: f64,
-    /// Hours of them whose work was lost because a job was stopped.
+    /// Hours of them whose work was lost because a job was stopped, or fell with a node.
     pub gpu_hours_lost: f64,
+    /// How often a node failed, as long as there were jobs to do.
+    pub failures: u64,
+    /// How often a gang fell with a node.
+    pub gangs_lost: u64,
     /// How often it was decided.
     pub decisions: u64,
 }
@@ -85,9 +106,14 @@ struct Player<'a> {
     /// When those end that run, and since when with how many workers they do.
     ends: BTreeSet<(i64, usize)>,
     running: BTreeMap<usize, Held>,
+    course: Course,
     now_ms: i64,
     next: usize,
+    /// Jobs that have neither ended nor were refused.
+    left: usize,
     preemptions: u64,
+    failures: u64,
+    gangs_lost: u64,
     decisions: u64,
     /// Thousandths of accelerators (of CPUs, where there are none) × milliseconds.
     held: u128,
@@ -95,12 +121,21 @@ struct Player<'a> {
     accelerators_held: u128,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Held {
     since_ms: i64,
     ends_ms: i64,
-    workers: u32,
+    /// The node of each worker.
+    nodes: Vec<u32>,
     is_stopped: bool,
+}
+
+/// What a gang did between a start and an end.
+struct Ran {
+    /// In milliseconds on the fewest workers that it can do with.
+    worked_ms: u64,
+    /// Thousandths of accelerators × milliseconds.
+    accelerators: u128,
 }
 
 /// Plays the jobs, which are in order of arrival.
@@ -137,9 +172,17 @@ pub fn schedule(arrivals: &[Arrival], setup: &Schedule) -> Result<Scheduled, Sim
             .collect(),
         ends: BTreeSet::new(),
         running: BTreeMap::new(),
+        course: Course::of(
+            &setup.outages,
+            u32::try_from(setup.view.nodes.len()).unwrap_or(u32::MAX),
+            first.gang.submitted.as_millis(),
+        ),
         now_ms: first.gang.submitted.as_millis(),
         next: 0,
+        left: arrivals.len(),
         preemptions: 0,
+        failures: 0,
+        gangs_lost: 0,
         decisions: 0,
         held: 0,
         lost: 0,
@@ -153,7 +196,9 @@ pub fn schedule(arrivals: &[Arrival], setup: &Schedule) -> Result<Scheduled, Sim
 
 impl Player<'_> {
     fn play(&mut self) -> Result<(), SimError> {
-        let most = DECISIONS_PER_JOB.saturating_mul(self.arrivals.len() as u64);
+        let of_outages = self.course.next_ms().map_or(0, |_| DECISIONS_OF_OUTAGES);
+        let of_jobs = DECISIONS_PER_JOB.saturating_mul(self.arrivals.len() as u64);
+        let most = of_jobs.saturating_add(of_outages);
         let mut wake_at: Option<i64> = None;
         loop {
             let arrival = self
@@ -161,13 +206,21 @@ impl Player<'_> {
                 .get(self.next)
                 .map(|arrival| arrival.gang.submitted.as_millis());
             let end = self.ends.first().map(|(at, _)| *at);
-            let Some(at) = arrival.into_iter().chain(end).chain(wake_at).min() else {
+            let outage = self.course.next_ms().filter(|_| self.left > 0);
+            let next = arrival.into_iter().chain(end).chain(wake_at).chain(outage);
+            let Some(at) = next.min() else {
                 return Ok(());
             };
             self.now_ms = self.now_ms.max(at);
             while self.ends.first().is_some_and(|(at, _)| *at <= self.now_ms) {
                 if let Some((_, index)) = self.ends.pop_first() {
                     self.end(index);
+                }
+            }
+            while let Some((turn, node)) = self.course.until(self.now_ms).filter(|_| self.left > 0) {
+                match turn {
+                    Turn::Down => self.fail(node),
+                    Turn::Up => self.tell(Event::Opened(node)),
                 }
             }
             while let Some(arrival) = self
@@ -179,13 +232,13 @@ impl Player<'_> {
                 self.next += 1;
             }
             self.decisions += 1;
-            if self.decisions > most {
-                let problem = format!("{most} decisions were made and jobs are still left");
-                return Err(SimError::setup(
-                    "policy",
-                    problem,
-                    "let gangs run longer before they are stopped",
-                ));
+            if self.decisions > most || self.gangs_lost > of_jobs {
+                let problem = format!("{} decisions were made and jobs are still left", self.decisions);
+                let hint = match of_outages {
+                    0 => "let gangs run longer before they are stopped",
+                    _ => "let nodes fail less often, be repaired sooner, or jobs save more often",
+                };
+                return Err(SimError::setup("policy", problem, hint));
             }
             let plan = self.scheduler.decide(Timestamp::from_millis(self.now_ms));
             self.carry_out(&plan)?;
@@ -203,7 +256,13 @@ impl Player<'_> {
             match &event {
                 Event::Submitted(gang) => self.view.queued.push(gang.clone()),
                 Event::Ended(job) => self.view.running.retain(|one| one.gang.job != *job),
+                Event::PutBack(gang) => {
+                    self.view.running.retain(|one| one.gang.job != gang.job);
+                    self.view.queued.push(gang.clone());
+                }
                 Event::Ending(_) => {}
+                Event::Closed(node) => self.view.close(*node),
+                Event::Opened(node) => self.view.open(*node),
             }
         }
         self.scheduler.on_event(event, now);
@@ -224,11 +283,12 @@ impl Player<'_> {
         for refusal in &plan.refusals {
             if let Some(index) = self.by_job.get(&refusal.job) {
                 self.states[*index].is_refused = true;
+                self.left -= 1;
             }
         }
         for start in &plan.starts {
             if let Some(index) = self.by_job.get(&start.job).copied() {
-                self.begin(index, u32::try_from(start.spots.len()).unwrap_or(u32::MAX));
+                self.begin(index, start.spots.iter().map(|spot| spot.node).collect());
             }
         }
         for stopped in &plan.preemptions {
@@ -251,36 +311,62 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn begin(&mut self, index: usize, workers: u32) {
+    fn begin(&mut self, index: usize, nodes: Vec<u32>) {
         let (arrival, state) = (&self.arrivals[index], &mut self.states[index]);
         state.first_ms.get_or_insert(self.now_ms);
         let left = arrival.runs_ms.saturating_sub(state.done_ms);
         // More workers are as much faster; perfect scaling is the best that elastic jobs can do.
         let left = left
             .saturating_mul(arrival.gang.wanted.least.into())
-            .div_ceil(workers.max(1).into());
+            .div_ceil((nodes.len() as u64).max(1));
         let ends_ms = self
             .now_ms
             .saturating_add(i64::try_from(left).unwrap_or(i64::MAX / 4));
         let held = Held {
             since_ms: self.now_ms,
             ends_ms,
-            workers,
+            nodes,
             is_stopped: false,
         };
         self.running.insert(index, held);
         self.ends.insert((ends_ms, index));
     }
 
+    /// A gang has ended, because it is done or was stopped.
     fn end(&mut self, index: usize) {
         let Some(held) = self.running.remove(&index) else {
             return;
         };
+        let ran = self.let_go(index, &held);
+        if held.is_stopped {
+            self.put_back(index, ran, false);
+        } else {
+            self.states[index].ended_ms = Some(self.now_ms);
+            self.left -= 1;
+            self.tell(Event::Ended(self.arrivals[index].gang.job.clone()));
+        }
+    }
+
+    /// A node fails, and every gang on it falls.
+    fn fail(&mut self, node: u32) {
+        self.failures += 1;
+        self.tell(Event::Closed(node));
+        let there = self.running.extract_if(.., |_, held| held.nodes.contains(&node));
+        for (index, held) in there.collect::<Vec<_>>() {
+            self.ends.remove(&(held.ends_ms, index));
+            self.gangs_lost += 1;
+            let ran = self.let_go(index, &held);
+            self.put_back(index, ran, true);
+        }
+    }
+
+    /// A gang holds no more what it held; what it did with it.
+    fn let_go(&mut self, index: usize, held: &Held) -> Ran {
         let arrival = &self.arrivals[index];
         let ran_ms = u64::try_from(self.now_ms - held.since_ms).unwrap_or(0);
         let ask = &arrival.gang.wanted.ask;
-        let of =
-            |each: i64| u128::try_from(each).unwrap_or(0) * u128::from(held.workers) * u128::from(ran_ms);
+        let workers = held.nodes.len() as u64;
+        let of = |each: i64| u128::try_from(each).unwrap_or(0) * u128::from(workers) * u128::from(ran_ms);
         let accelerators = of(ask.share.milli());
         self.accelerators_held += accelerators;
         self.held += if self.has_accelerators() {
@@ -288,26 +374,27 @@ impl Player<'_> {
         } else {
             of(ask.cpu_milli)
         };
-        let job = arrival.gang.job.clone();
-        self.tell(Event::Ended(job));
-        if !held.is_stopped {
-            self.states[index].ended_ms = Some(self.now_ms);
-            return;
+        Ran {
+            worked_ms: ran_ms.saturating_mul(workers) / u64::from(arrival.gang.wanted.least.max(1)),
+            accelerators,
         }
-        let worked = ran_ms.saturating_mul(held.workers.into()) / u64::from(arrival.gang.wanted.least.max(1));
-        let done = self.states[index].done_ms + worked;
-        let saved = self
-            .setup
-            .checkpoint_ms
-            .map_or(0, |every| done - done % every.max(1));
-        let saved = saved.max(self.states[index].done_ms);
-        if done > 0 {
-            self.lost += accelerators * u128::from(done - saved) / u128::from(worked.max(1));
-        }
-        self.states[index].done_ms = saved;
-        let mut gang = arrival.gang.clone();
-        gang.served_ms = saved;
-        self.tell(Event::Submitted(gang));
+    }
+
+    /// A gang that is not done waits again, with its age, and goes on from what it has saved.
+    fn put_back(&mut self, index: usize, ran: Ran, fell: bool) {
+        let state = &mut self.states[index];
+        let done = state.done_ms + ran.worked_ms;
+        let saved = match self.setup.saves {
+            Saves::WhenStopped if !fell => done,
+            Saves::Every(every) => done - done % every.max(1),
+            Saves::WhenStopped | Saves::Never => 0,
+        };
+        state.done_ms = saved.max(state.done_ms);
+        let lost = done - state.done_ms;
+        self.lost += ran.accelerators * u128::from(lost) / u128::from(ran.worked_ms.max(1));
+        let mut gang = self.arrivals[index].gang.clone();
+        gang.served_ms = state.done_ms;
+        self.tell(Event::PutBack(gang));
     }
 
     fn has_accelerators(&self) -> bool {
@@ -360,6 +447,8 @@ impl Player<'_> {
             deadlines_met_percent: (!due.is_empty()).then(|| percent(met as u128, due.len() as u128)),
             gpu_hours: seconds(self.accelerators_held) / 1_000.0 / 3_600.0,
             gpu_hours_lost: seconds(self.lost) / 1_000.0 / 3_600.0,
+            failures: self.failures,
+            gangs_lost: self.gangs_lost,
             decisions: self.decisions,
         }
     }

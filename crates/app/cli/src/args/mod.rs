@@ -108,7 +108,7 @@ pub enum Command {
     Check(CheckArgs),
     /// Let recorded requests arrive at modelled replicas, and compare how they are routed
     #[command(
-        after_help = "Examples:\n  corliss simulate --trace azure-llm:conv_2023.csv --router least_tokens --replicas 8 --json\n  corliss simulate --trace mooncake:synthetic_trace.jsonl\n  corliss simulate --trace azure-llm:conv_2023.csv --rate 5 --router round_robin --router least_tokens\n  corliss simulate --from-history --cluster 2x8 --policy srtf\n\nOnly history needs a server. The same trace, options and seed give the same numbers on every machine."
+        after_help = "Examples:\n  corliss simulate --trace azure-llm:conv_2023.csv --router least_tokens --replicas 8 --json\n  corliss simulate --trace mooncake:synthetic_trace.jsonl\n  corliss simulate --trace azure-llm:conv_2023.csv --rate 5 --router round_robin --router least_tokens\n  corliss simulate --from-history --cluster 2x8 --policy srtf\n  corliss simulate --trace jobs:mine.csv --cluster 16x8 --mtbf-h 720 --repair-h 4 --checkpoint-s 1800\n\nOnly history needs a server. The same trace, options and seed give the same numbers on every machine."
     )]
     Simulate(Box<SimulateArgs>),
     /// Pipeline runs

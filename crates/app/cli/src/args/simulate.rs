@@ -14,6 +14,10 @@ use super::up_to;
 const MAX_REPLICAS: u32 = 1_000;
 /// Largest cost that an option takes, in microseconds: a quarter of an hour.
 const MAX_US: f64 = 9e8;
+/// Longest time on the mean until a node fails or is repaired, in hours: a century.
+const MAX_HOURS: f64 = 876_600.0;
+/// The shortest.
+const MIN_HOURS: f64 = 0.001;
 
 /// `corliss simulate`
 #[derive(Debug, Args)]
@@ -129,9 +133,22 @@ pub struct ClusterOptions {
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub grace_s: u64,
     /// elasticflow, jobs, history: jobs save what they have done so often, and lose the rest with their place; without it they lose
-    /// nothing
+    /// nothing when they are stopped, and all since they started when their node fails
     #[arg(long, value_name = "S", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     pub checkpoint_s: Option<u64>,
+    /// elasticflow, jobs, history: each node fails after so many hours on the mean, drawn by --seed, and everything on it with it
+    #[arg(long, value_name = "HOURS", value_parser = hours)]
+    pub mtbf_h: Option<Hours>,
+    /// And is repaired after so many more on the mean
+    #[arg(long, value_name = "HOURS", default_value = "4", value_parser = hours, requires = "mtbf_h")]
+    pub repair_h: Hours,
+}
+
+/// Hours on the command line, milliseconds inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hours {
+    /// How long that is.
+    pub ms: u64,
 }
 
 /// A file of recorded work.
@@ -181,6 +198,12 @@ impl Recorded {
     #[must_use]
     pub const fn is_of_jobs(self) -> bool {
         matches!(self, Self::Jobs | Self::ElasticFlow | Self::List)
+    }
+
+    /// Whether the whole scheduler decides on them, so that nodes may fail.
+    #[must_use]
+    pub const fn is_scheduled(self) -> bool {
+        matches!(self, Self::ElasticFlow | Self::List)
     }
 
     /// What such a file is.
@@ -286,6 +309,20 @@ fn percent(text: &str) -> Result<u32, String> {
     }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked"
+)]
+fn hours(text: &str) -> Result<Hours, String> {
+    match text.parse::<f64>() {
+        Ok(hours) if (MIN_HOURS..=MAX_HOURS).contains(&hours) => Ok(Hours {
+            ms: (hours * 3.6e6).round() as u64,
+        }),
+        _ => Err(format!("give hours, {MIN_HOURS} to {MAX_HOURS}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -340,6 +377,36 @@ mod tests {
         );
         let said = strategies(&["--router", "least_token"]).unwrap_err();
         assert!(said.contains("did you mean least_tokens?"), "{said}");
+    }
+
+    #[test]
+    fn nodes_fail_after_hours() {
+        let of = |more: &[&str]| {
+            let words: Vec<&str> = ["--trace", "jobs:x"].iter().chain(more).copied().collect();
+            parse(&words).map(|args| {
+                (
+                    args.cluster.mtbf_h.map(|hours| hours.ms),
+                    args.cluster.repair_h.ms,
+                )
+            })
+        };
+        assert_eq!(of(&[]).unwrap().0, None);
+        assert_eq!(
+            of(&["--mtbf-h", "720"]).unwrap(),
+            (Some(2_592_000_000), 14_400_000)
+        );
+        assert_eq!(
+            of(&["--mtbf-h", "0.5", "--repair-h", "1"]).unwrap(),
+            (Some(1_800_000), 3_600_000)
+        );
+        for bad in ["0", "-1", "NaN", "1e9"] {
+            let said = of(&["--mtbf-h", bad]).unwrap_err();
+            assert!(
+                bad == "-1" || said.contains("give hours, 0.001 to 876600"),
+                "{said}"
+            );
+        }
+        assert!(of(&["--repair-h", "1"]).unwrap_err().contains("--mtbf-h"));
     }
 
     #[test]

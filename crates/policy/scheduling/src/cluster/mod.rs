@@ -28,7 +28,7 @@ pub struct Seat {
     pub node: Node,
     /// Where it stands: names from the outermost level to the innermost, such as a row, a rack, an NVLink domain.
     pub domains: Vec<String>,
-    /// Whether it takes new work.
+    /// Whether it takes new work. One that does not is expected to again: nobody is refused for it.
     pub is_open: bool,
 }
 
@@ -41,13 +41,6 @@ impl Seat {
             domains: Vec::new(),
             is_open: true,
         }
-    }
-
-    /// The same, and it takes new work.
-    #[must_use]
-    pub fn opened(mut self) -> Self {
-        self.is_open = true;
-        self
     }
 }
 
@@ -229,6 +222,11 @@ impl Cluster {
             });
         }
         emptied
+    }
+
+    /// Lets a node take new work, or no more of it; what is on it stays.
+    pub(crate) fn set_open(&mut self, index: u32, is_open: bool) {
+        self.change(index, |slot| slot.is_open = is_open);
     }
 
     /// Takes a spot that was chosen, or is known to be held.

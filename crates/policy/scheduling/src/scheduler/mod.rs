@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use corliss_types::{JobId, Timestamp};
 
-use crate::cluster::{Cluster, Seat, Wanted};
+use crate::cluster::{Cluster, Wanted};
 use crate::nodes::{Ask, Node, Share, Spot};
 use crate::order::Work;
 use crate::plan::{Never, Resource, Shortage, Start, Wait};
@@ -39,6 +39,12 @@ pub enum Event {
     Ended(JobId),
     /// A gang that runs is being ended.
     Ending(JobId),
+    /// A gang that ran has ended undone and waits again: of those that came in the same moment it goes where it went before.
+    PutBack(Gang),
+    /// A node takes no new work, by its place in the view. What runs there goes on until it is told that it has ended.
+    Closed(u32),
+    /// A node takes work again.
+    Opened(u32),
 }
 
 /// See the module.
@@ -47,9 +53,9 @@ pub struct Scheduler {
     rules: Rules,
     decay: Decay,
     cluster: Cluster,
-    /// The same nodes with nothing on them.
+    /// The same nodes with nothing on them, and all of them open.
     empty: Cluster,
-    /// What the nodes have together: CPUs, memory, accelerators.
+    /// What the nodes have together, open or not: CPUs, memory, accelerators.
     totals: (i64, i64, i64),
     queues: Queues,
     gangs: BTreeMap<u64, Entry>,
@@ -123,11 +129,15 @@ impl Scheduler {
     /// A scheduler that knows what is in the view.
     #[must_use]
     pub fn of(view: &View) -> Self {
-        let cluster_of =
-            |seats: Vec<Seat>| Cluster::new(view.rules.placement, seats, view.rules.usual.clone());
-        // What is closed now may open again: a gang that fits there waits for that.
-        let opened = view.nodes.iter().cloned().map(Seat::opened);
-        let empty = cluster_of(opened.collect());
+        let cluster = Cluster::new(
+            view.rules.placement,
+            view.nodes.iter().cloned(),
+            view.rules.usual.clone(),
+        );
+        let mut empty = cluster.clone();
+        for node in 0..empty.len() {
+            empty.set_open(node, true);
+        }
         let now_ms = view.now.as_millis();
         let mut scheduler = Self {
             decay: Decay {
@@ -137,7 +147,7 @@ impl Scheduler {
             },
             rules: view.rules.clone(),
             totals: totals(empty.totals()),
-            cluster: cluster_of(view.nodes.clone()),
+            cluster,
             empty,
             queues: Queues::new(view.queues.iter().cloned()),
             gangs: BTreeMap::new(),
@@ -180,6 +190,9 @@ impl Scheduler {
             Event::Submitted(gang) => self.submit(gang),
             Event::Ended(job) => self.end(&job),
             Event::Ending(job) => self.ending(&job),
+            Event::PutBack(gang) => self.put_back(gang),
+            Event::Closed(node) => self.close(node),
+            Event::Opened(node) => self.open(node),
         }
     }
 
@@ -193,7 +206,9 @@ impl Scheduler {
             Stage::Promised { victims, .. } => Some(Wait::Promised {
                 victims: victims
                     .iter()
-                    .filter_map(|victim| Some(self.gangs.get(victim)?.gang.job.clone()))
+                    .filter_map(|victim| self.gangs.get(victim))
+                    .filter(|victim| matches!(victim.stage, Stage::Running { .. }))
+                    .map(|victim| victim.gang.job.clone())
                     .collect(),
             }),
             Stage::Running { .. } => None,
@@ -269,7 +284,7 @@ impl Scheduler {
 
     fn resume(&mut self, running: &Running) {
         let held = self.held(&running.gang.wanted.ask, &running.spots);
-        let number = self.admit(running.gang.clone(), Stage::Aside);
+        let number = self.admit(running.gang.clone());
         self.hold(number, &running.spots, &held, running.since.as_millis());
         self.runs(number, running.spots.clone(), held, running.since.as_millis());
         if running.is_ending {
@@ -298,7 +313,7 @@ impl Scheduler {
             return;
         }
         let held = self.held(&promised.gang.wanted.ask, &promised.spots);
-        let number = self.admit(promised.gang.clone(), Stage::Aside);
+        let number = self.admit(promised.gang.clone());
         self.hold(number, &promised.spots, &held, self.now_ms);
         self.promised.insert(number);
         if let Some(entry) = self.gangs.get_mut(&number) {
@@ -310,24 +325,49 @@ impl Scheduler {
         }
     }
 
-    fn admit(&mut self, gang: Gang, stage: Stage) -> u64 {
+    fn admit(&mut self, gang: Gang) -> u64 {
         let number = self.next;
         self.next += 1;
+        self.admit_as(number, gang);
+        number
+    }
+
+    fn admit_as(&mut self, number: u64, gang: Gang) {
         self.by_job.insert(gang.job.clone(), number);
         let queue = self.queues.index(&gang.queue);
+        let stage = Stage::Aside;
         self.gangs.insert(number, Entry { gang, queue, stage });
-        number
     }
 
     fn submit(&mut self, gang: Gang) {
         if self.by_job.contains_key(&gang.job) {
             return;
         }
-        let due = gang
-            .not_before
+        let number = self.admit(gang);
+        self.wait_until_due(number);
+    }
+
+    /// A gang holds no more what it held, or was promised, and waits again.
+    fn put_back(&mut self, gang: Gang) {
+        let number = self.by_job.get(&gang.job).copied();
+        let stage = number.and_then(|number| Some(&self.gangs.get(&number)?.stage));
+        let held = matches!(stage, Some(Stage::Running { .. } | Stage::Promised { .. }));
+        self.end(&gang.job);
+        match number.filter(|_| held) {
+            Some(number) => {
+                self.admit_as(number, gang);
+                self.wait_until_due(number);
+            }
+            None => self.submit(gang),
+        }
+    }
+
+    fn wait_until_due(&mut self, number: u64) {
+        let entry = self.gangs.get(&number);
+        let not_before = entry.and_then(|entry| entry.gang.not_before);
+        let due = not_before
             .map(Timestamp::as_millis)
             .filter(|at| *at > self.now_ms);
-        let number = self.admit(gang, Stage::Aside);
         match due {
             Some(at) => {
                 self.timers.insert((at, Timer::Due(number)));
@@ -430,6 +470,35 @@ impl Scheduler {
                 }
             }
         }
+    }
+
+    /// A node takes nothing new: what was promised there is promised no more, and whoever it was promised to waits again.
+    fn close(&mut self, node: u32) {
+        self.cluster.set_open(node, false);
+        let promised = self.promised.iter().filter_map(|number| self.gangs.get(number));
+        let is_there = |entry: &&Entry| match &entry.stage {
+            Stage::Promised { spots, .. } => spots.iter().any(|spot| spot.node == node),
+            _ => false,
+        };
+        let gangs: Vec<Gang> = promised
+            .filter(is_there)
+            .map(|entry| entry.gang.clone())
+            .collect();
+        for gang in gangs {
+            self.put_back(gang);
+        }
+        self.look_at_all_again();
+    }
+
+    fn open(&mut self, node: u32) {
+        self.cluster.set_open(node, true);
+        self.freed.insert(node);
+        self.look_at_all_again();
+    }
+
+    /// For whom room is kept where depends on which nodes there are.
+    const fn look_at_all_again(&mut self) {
+        self.again_ms = Some(self.now_ms);
     }
 
     /// What a gang on these spots is charged for.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::plot::{self, Curve};
-use super::{TIMES, document, policies, say_refused, times};
+use super::{FELL, TIMES, about_outages, document, fell, outages, policies, saves, say_refused, times};
 use crate::api::Api;
 use crate::args::SimulateArgs;
 use crate::context::{Context, typed};
@@ -113,7 +113,7 @@ pub fn run(context: &Context, args: &SimulateArgs) -> CliResult {
             results.push(play(args, &arrivals, &machines, &settings, Some(discipline))?);
         }
     }
-    let shown = table(&recorded, &results);
+    let shown = table(&recorded, &results, args.cluster.mtbf_h.is_some());
     if let Some(file) = &args.cluster.plot {
         let was = std::iter::once(Curve {
             name: AS_IT_WAS,
@@ -130,11 +130,12 @@ pub fn run(context: &Context, args: &SimulateArgs) -> CliResult {
         plot::write(file, &title, &was.chain(would).collect::<Vec<_>>(), &shown)?;
     }
     if context.json {
-        let about = json!({
+        let mut about = json!({
             "trace": {"kind": "history", "from_ms": from_ms, "to_ms": now_ms, "jobs": arrivals.len()},
             "cluster": {"nodes": machines.count, "each": machines.each},
             "recorded": recorded,
         });
+        about_outages(&mut about, &outages(args));
         output::say_json(&document(about, &results)?);
         return Ok(());
     }
@@ -309,7 +310,6 @@ fn play(
         is_spot: false,
     };
     let run = |queue: Queue| discipline.map_or_else(|| queue.clone(), |way| way.of(queue.clone()));
-    let checkpoint_s = args.cluster.checkpoint_s;
     let setup = Schedule {
         view: View {
             now: Timestamp::from_millis(0),
@@ -322,7 +322,8 @@ fn play(
             queued: Vec::new(),
         },
         grace_ms: args.cluster.grace_s.saturating_mul(1_000),
-        checkpoint_ms: Some(checkpoint_s.map_or(1, |seconds| seconds.saturating_mul(1_000))),
+        saves: saves(args),
+        outages: outages(args),
         check: false,
     };
     Ok(Came {
@@ -335,8 +336,9 @@ fn signed(amount: u64) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
 
-fn table(recorded: &Recorded, results: &[Came]) -> Table {
-    let mut table = Table::new(&[&TIMES[..], &["utilisation", "preemptions"]].concat());
+fn table(recorded: &Recorded, results: &[Came], nodes_fail: bool) -> Table {
+    let more: &[&str] = if nodes_fail { &FELL } else { &[] };
+    let mut table = Table::new(&[&TIMES[..], &["utilisation", "preemptions"], more].concat());
     table.row(times(
         AS_IT_WAS,
         &recorded.jct_s,
@@ -349,6 +351,9 @@ fn table(recorded: &Recorded, results: &[Came]) -> Table {
             format!("{:.1}%", came.utilisation_percent),
             units::grouped(came.preemptions),
         ]);
+        if nodes_fail {
+            row.extend(fell(came));
+        }
         table.row(row);
     }
     table

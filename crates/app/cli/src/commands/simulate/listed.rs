@@ -11,7 +11,10 @@ use corliss_types::Timestamp;
 use serde::Serialize;
 
 use super::plot::{self, Curve};
-use super::{TIMES, about_jobs, document, in_file, policies, say_jobs, say_refused, times};
+use super::{
+    FELL, TIMES, about_jobs, about_outages, document, fell, in_file, outages, policies, saves, say_jobs,
+    say_refused, times,
+};
 use crate::args::{Recording, SimulateArgs};
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
@@ -42,11 +45,8 @@ pub fn run(
         let setup = Schedule {
             view: view(discipline, &jobs, on),
             grace_ms: args.cluster.grace_s.saturating_mul(1_000),
-            checkpoint_ms: Some(
-                args.cluster
-                    .checkpoint_s
-                    .map_or(1, |seconds| seconds.saturating_mul(1_000)),
-            ),
+            saves: saves(args),
+            outages: outages(args),
             check: false,
         };
         let came = schedule(&jobs, &setup).map_err(|error| CliError::diagnosed(&error))?;
@@ -55,7 +55,7 @@ pub fn run(
             came,
         });
     }
-    let shown = table(&results);
+    let shown = table(&results, args.cluster.mtbf_h.is_some());
     if let Some(file) = &args.cluster.plot {
         let curves: Vec<Curve<'_>> = results
             .iter()
@@ -67,7 +67,9 @@ pub fn run(
         plot::write(file, &trace.to_string(), &curves, &shown)?;
     }
     if context.json {
-        output::say_json(&document(about_jobs(trace, jobs.len(), on), &results)?);
+        let mut about = about_jobs(trace, jobs.len(), on);
+        about_outages(&mut about, &outages(args));
+        output::say_json(&document(about, &results)?);
         return Ok(());
     }
     say_jobs(trace, jobs.len(), on);
@@ -100,11 +102,14 @@ fn view(discipline: Discipline, jobs: &[Arrival], on: Cluster) -> View {
     }
 }
 
-fn table(results: &[Came]) -> Table {
+fn table(results: &[Came], nodes_fail: bool) -> Table {
     let has_deadlines = results
         .iter()
         .any(|result| result.came.deadlines_met_percent.is_some());
     let mut columns = [&TIMES[..], &["utilisation", "preemptions", "gpu-hours"]].concat();
+    if nodes_fail {
+        columns.extend(FELL);
+    }
     if has_deadlines {
         columns.push("deadlines met");
     }
@@ -116,6 +121,9 @@ fn table(results: &[Came]) -> Table {
             units::grouped(came.preemptions),
             format!("{:.0}", came.gpu_hours),
         ]);
+        if nodes_fail {
+            row.extend(fell(came));
+        }
         if has_deadlines {
             row.push(
                 came.deadlines_met_percent

@@ -11,10 +11,11 @@ mod requests;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use corliss_diagnostics::Diagnose;
-use corliss_sim_cluster::Spread;
 use corliss_sim_cluster::trace::{Cluster, muri};
+use corliss_sim_cluster::{Outages, Saves, Scheduled, Spread};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -38,6 +39,11 @@ pub fn run(context: &Context, args: &SimulateArgs) -> CliResult {
         return Err(
             CliError::input("--plot draws jobs").hint("leave it away, or give jobs: muri, elasticflow, jobs")
         );
+    }
+    let is_scheduled = args.trace.as_ref().is_none_or(|trace| trace.kind.is_scheduled());
+    if args.cluster.mtbf_h.is_some() && !is_scheduled {
+        return Err(CliError::input("--mtbf-h is of nodes under the whole scheduler")
+            .hint("leave it away, or give jobs that it decides on: elasticflow, jobs or --from-history"));
     }
     let folder = traces();
     let folder = folder.as_deref();
@@ -125,6 +131,51 @@ fn times(policy: &str, jct_s: &Spread, waiting_s: &Spread, makespan_s: f64) -> V
     std::iter::once(policy.to_owned())
         .chain(times.map(span))
         .collect()
+}
+
+/// When jobs of the whole scheduler save what they have done.
+fn saves(args: &SimulateArgs) -> Saves {
+    match args.cluster.checkpoint_s {
+        Some(seconds) => Saves::Every(seconds.saturating_mul(1_000)),
+        None => Saves::WhenStopped,
+    }
+}
+
+/// Which of their nodes fail.
+const fn outages(args: &SimulateArgs) -> Outages {
+    match args.cluster.mtbf_h {
+        Some(mtbf) => Outages::Drawn {
+            mtbf_ms: mtbf.ms,
+            repair_ms: args.cluster.repair_h.ms,
+            seed: args.seed,
+        },
+        None => Outages::Never,
+    }
+}
+
+/// What is told of that beside the usual columns.
+const FELL: [&str; 3] = ["failures", "gangs lost", "gpu-hours lost"];
+
+/// The cells of that.
+fn fell(came: &Scheduled) -> [String; 3] {
+    [
+        units::grouped(came.failures),
+        units::grouped(came.gangs_lost),
+        format!("{:.0}", came.gpu_hours_lost),
+    ]
+}
+
+/// The same in JSON: how nodes fail, where they do.
+fn about_outages(about: &mut Value, outages: &Outages) {
+    if let Outages::Drawn {
+        mtbf_ms,
+        repair_ms,
+        seed,
+    } = outages
+    {
+        let hours = |ms: u64| Duration::from_millis(ms).as_secs_f64() / 3_600.0;
+        about["outages"] = json!({"mtbf_h": hours(*mtbf_ms), "repair_h": hours(*repair_ms), "seed": seed});
+    }
 }
 
 /// The file that goes with a trace.
