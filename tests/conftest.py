@@ -32,10 +32,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Itera
 FAILED = pytest.StashKey[bool]()
 
 
-def _serve(request: pytest.FixtureRequest) -> Iterator[Corliss]:
+def _serve(request: pytest.FixtureRequest, **settings: str) -> Iterator[Corliss]:
     with temporary_home() as home:
         # More than a small machine has, so that an endpoint of one test never makes another's job wait.
-        corliss = Corliss(home, settings={"CORLISS_MACHINE_CPUS": "8"})
+        corliss = Corliss(home, settings={"CORLISS_MACHINE_CPUS": "8", **settings})
         try:
             corliss.up()
             yield corliss
@@ -53,6 +53,12 @@ def _serve(request: pytest.FixtureRequest) -> Iterator[Corliss]:
 def corliss(request: pytest.FixtureRequest) -> Iterator[Corliss]:
     """A server of this test's own; after the test no process of its home may be left."""
     yield from _serve(request)
+
+
+@pytest.fixture
+def four(request: pytest.FixtureRequest) -> Iterator[Corliss]:
+    """A server of this test's own, whose machine is declared to have four CPUs and four accelerators."""
+    yield from _serve(request, CORLISS_MACHINE_CPUS="4", CORLISS_MACHINE_ACCELERATORS="4")
 
 
 @pytest.fixture(scope="module")

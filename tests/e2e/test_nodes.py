@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -42,14 +43,12 @@ while not pathlib.Path("UNTIL").exists():
 """
 
 
-@pytest.fixture
-def four(corliss_home: Path):
-    """A server whose machine has four CPUs and four accelerators, as four nodes in two racks."""
-    settings = {"CORLISS_MACHINE_CPUS": "4", "CORLISS_MACHINE_ACCELERATORS": "4"}
-    corliss = Corliss(corliss_home, settings=settings)
-    corliss.start()
-    yield corliss
-    corliss.stop()
+def nodes(corliss: Corliss) -> list[dict]:
+    return json.loads(corliss.cli("admin", "nodes", "show", "--json"))["nodes"]
+
+
+def submitted(corliss: Corliss, *arguments: str) -> str:
+    return json.loads(corliss.cli("run", *arguments, "--detach", "--json"))["id"]
 
 
 def running(corliss: Corliss, run: str, after: str = "") -> dict:
@@ -75,7 +74,7 @@ def said(corliss: Corliss, job: dict, rank: int) -> list[str]:
 def test_gangs_keep_to_a_rack_and_leave_a_node_that_is_emptied(four: Corliss, project, tmp_path: Path) -> None:
     corliss, until = four, tmp_path / "until"
     shown = corliss.cli("admin", "nodes", "show")
-    assert "local" in shown and "4 × declared" in shown, shown
+    assert "local" in shown and "4 × " in shown, shown
     told = corliss.cli("admin", "nodes", "split", "4", "--racks", "2", "--dry-run")
     assert "No job would start, stop or fail by it at once." in told and "local" in corliss.cli("admin", "nodes", "show"), told
     assert "The nodes are changed." in corliss.cli("admin", "nodes", "split", "4", "--racks", "2")
@@ -90,8 +89,7 @@ def test_gangs_keep_to_a_rack_and_leave_a_node_that_is_emptied(four: Corliss, pr
         node, local, of, group, devices, fresh = said(corliss, first, rank)
         assert (local, of, group, fresh) == ("0", "1", str(rank), "fresh"), (node, local, of, group)
         assert devices == str(int(node[1]) - 1), "a node has the accelerator that was shared out to it"
-    shown = corliss.json("admin", "nodes", "show")
-    busy = {node["name"]: (node["free"]["accelerators"], [job["name"] for job in node["jobs"]]) for node in shown["nodes"]}
+    busy = {node["name"]: (node["free"]["accelerators"], [job["name"] for job in node["jobs"]]) for node in nodes(corliss)}
     assert all(busy[name] == (0, ["within/work"]) for name in mine), busy
     assert all(busy[name] == (1, []) for name in busy if name not in mine), busy
 
@@ -127,11 +125,10 @@ def test_nodes_outlive_a_kill_of_the_server(four: Corliss, project, tmp_path: Pa
     run = corliss.submit(project(PROJECT.replace("PROJECT", "kept").replace("TOPOLOGY", "spread"), work__py=work))
     job = running(corliss, run)
     assert nodes_of(job) == ["n1", "n2"]
-    corliss.kill()
-    corliss.start()
+    corliss.kill_server()
+    corliss.up()
     assert nodes_of(corliss.api(f"/jobs/{job['id']}")) == ["n1", "n2"]
-    shown = corliss.json("admin", "nodes", "show")
-    assert [[one["name"] for one in node["jobs"]] for node in shown["nodes"]] == [["kept/work"]] * 2, shown
+    assert [[one["name"] for one in node["jobs"]] for node in nodes(corliss)] == [["kept/work"]] * 2
     until.touch()
     poll("the run to end", lambda: corliss.api(f"/runs/{run}")["state"] == "succeeded", 60)
 
@@ -169,14 +166,15 @@ def test_a_run_begins_when_it_is_told_to(corliss: Corliss, project) -> None:
     file = project(f"project: later\nsteps:\n  a: {{run: '{sys.executable} -c pass', cache: false}}\n")
     told = corliss.cli("run", str(file), "--dry-run", "--begin", "2h")
     assert "It is not to start before 20" in told, told
-    run = corliss.json("run", str(file), "--detach", "--begin", "1h")["id"]
+    run = submitted(corliss, str(file), "--begin", "1h")
     job = poll("the job", lambda: next(iter(corliss.api(f"/jobs?run_id={run}")["items"]), None), 60)
     assert "It is not to start before 20" in corliss.cli("why", job["id"]), job
     corliss.cli("runs", "cancel", run)
-    run = corliss.json("run", str(file), "--detach", "--begin", "1s")["id"]
+    before_ms = time.time() * 1_000
+    run = submitted(corliss, str(file), "--begin", "1s")
     poll("the run to end", lambda: corliss.api(f"/runs/{run}")["state"] == "succeeded", 60)
     job = corliss.api(f"/jobs?run_id={run}")["items"][0]
-    assert job["admitted_ms"] - corliss.api(f"/runs/{run}")["created_ms"] >= 1_000, job
+    assert job["admitted_ms"] >= before_ms + 999, job
     for begin in ("yesterday", "2026-02-30", "500d"):
         with pytest.raises(CorlissError) as refused:
             corliss.cli("run", str(file), "--begin", begin)

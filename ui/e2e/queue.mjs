@@ -18,3 +18,11 @@ export async function checkUsage({ page, visit, project }) {
   const jobs = Number(await line.getByRole("cell").nth(1).innerText());
   assert(jobs >= 1 && jobs <= own.reduce((sum, row) => sum + Number(row[at("jobs")]), 0), "the table's jobs are those of the days");
 }
+
+/** The machine as nodes: told with what it has, and read aloud. */
+export async function checkNodes({ page, visit }) {
+  await visit("/queue?tab=nodes");
+  await page.getByRole("heading", { name: "Nodes" }).waitFor();
+  await page.getByRole("heading", { name: "local" }).waitFor();
+  await page.getByRole("meter", { name: "CPU" }).waitFor();
+}

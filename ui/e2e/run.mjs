@@ -11,7 +11,7 @@ import { checkData } from "./data.mjs";
 import { checkEndpoint, tryChat, tryInfer } from "./endpoints.mjs";
 import { checkKeyboard } from "./keyboard.mjs";
 import { checkModels } from "./models.mjs";
-import { checkUsage } from "./queue.mjs";
+import { checkNodes, checkUsage } from "./queue.mjs";
 import { checkRun } from "./runs.mjs";
 import { checkSignIn } from "./signin.mjs";
 import { checkTraces } from "./traces.mjs";
@@ -132,6 +132,7 @@ try {
     await checkRun({ page, visit, shot, run: await api(`/api/v1/runs/${found.run.id}`) });
     step = "usage";
     await checkUsage({ page, visit, project: found.run.project });
+    await checkNodes({ page, visit });
   }
   step = "data";
   await checkData({ page, problems, url, token, visit, shot, noSidewaysScroll });

@@ -1,9 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { endpoints } from "../../api/endpoints";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { sentence } from "../../api/errors";
 import { jobs, type QueueItem, type Queues, type Quota, type RunningJob } from "../../api/jobs";
-import { Id } from "../../components/Command";
 import { InventoryBars } from "../../components/Inventory";
 import { Empty, ErrorNote, Skeleton } from "../../components/Notice";
 import { PageHead } from "../../components/PageHead";
@@ -12,10 +10,12 @@ import { State } from "../../components/State";
 import { Table } from "../../components/Table";
 import { Tabs } from "../../components/Tabs";
 import { Span } from "../../components/Time";
-import { duration, plural, resources, shortId } from "../../lib/format";
+import { duration, plural, resources } from "../../lib/format";
+import { JobName } from "./JobName";
+import { NodesView } from "./NodesView";
 import { UsageView } from "./UsageView";
 
-const TABS = [{ id: "now", label: "Now" }, { id: "usage", label: "Usage" }];
+const TABS = [{ id: "now", label: "Now" }, { id: "nodes", label: "Nodes" }, { id: "usage", label: "Usage" }];
 
 export function QueuePage() {
   const { tab = "now" } = useSearch({ from: "/queue" });
@@ -23,8 +23,8 @@ export function QueuePage() {
   return (
     <>
       <PageHead title="Queue" />
-      <Tabs label="Queue" tabs={TABS} current={tab === "usage" ? tab : "now"} onChange={(id) => void navigate({ search: { tab: id === "now" ? undefined : id }, replace: true, resetScroll: false })}>
-        {tab === "usage" ? <UsageView /> : <Now />}
+      <Tabs label="Queue" tabs={TABS} current={tab} onChange={(id) => void navigate({ search: { tab: id === "now" ? undefined : id }, replace: true, resetScroll: false })}>
+        {tab === "usage" ? <UsageView /> : tab === "nodes" ? <NodesView /> : <Now />}
       </Tabs>
     </>
   );
@@ -55,28 +55,6 @@ function Now() {
   );
 }
 
-interface Work {
-  name: string;
-  id: string;
-  run: string | null | undefined;
-  step?: string | null;
-}
-
-/** A job by name, leading to the step or the endpoint that it works for. */
-function Name({ name, id, run, step }: Work) {
-  // A replica's job does not name its endpoint; the endpoint names its replicas' jobs.
-  const serving = useQuery({ queryKey: ["endpoints"], queryFn: endpoints.list, refetchInterval: 5000, enabled: !run });
-  const endpoint = run ? undefined : serving.data?.items.find((one) => one.replicas.some((replica) => replica.job_id === id));
-  const title = <b>{name}</b>;
-  return (
-    <>
-      {run ? <Link to="/runs/$id" params={{ id: run }} search={step ? { step } : {}} className="row-link">{title}</Link>
-        : endpoint ? <Link to="/endpoints/$name" params={{ name: endpoint.name }} className="row-link">{title}</Link>
-        : title} <Id id={id} short={shortId(id)} />
-    </>
-  );
-}
-
 function Waiting({ items }: { items: QueueItem[] }) {
   return (
     <Table
@@ -86,7 +64,7 @@ function Waiting({ items }: { items: QueueItem[] }) {
       columns={[
         { head: "#", cell: (item) => item.position, number: true },
         { head: "Queue", cell: (item) => item.queue },
-        { head: "Job", cell: (item) => <Name name={item.name} id={item.job_id} run={item.run_id} /> },
+        { head: "Job", cell: (item) => <JobName name={item.name} id={item.job_id} run={item.run_id} /> },
         { head: "Asks for", cell: (item) => resources(item.needs) },
         { head: "Why it waits", wide: true, cell: (item) => sentence(item.reason) },
         { head: "Waiting", cell: (item) => duration(item.waiting_ms), number: true },
@@ -135,7 +113,7 @@ function Running({ items }: { items: RunningJob[] }) {
       rows={items}
       rowKey={(item) => item.job_id ?? item.id ?? item.name}
       columns={[
-        { head: "Job", wide: true, cell: (item) => <Name name={item.name} id={item.job_id ?? item.id ?? ""} run={item.run_id} step={item.step} /> },
+        { head: "Job", wide: true, cell: (item) => <JobName name={item.name} id={item.job_id ?? item.id ?? ""} run={item.run_id} step={item.step} /> },
         { head: "State", cell: (item) => <State state={item.state ?? "running"} /> },
         { head: "Kind", cell: (item) => (item.kind === "service" ? "service" : "batch") },
         { head: "Holds", cell: holds },

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use corliss_diagnostics::nearest;
 use corliss_executor::inventory::Inventory;
-use corliss_types::{Accelerator, Resources};
+use corliss_types::{Accelerator, Resources, amount};
 use serde::{Deserialize, Serialize};
 
 use crate::queues::{NAME_MAX, is_name};
@@ -126,20 +126,20 @@ impl NodeSettings {
         let sum = |of: fn(&NodeSpec) -> u64| self.nodes.values().map(of).fold(0_u64, u64::saturating_add);
         let cpu_milli = sum(|node| node.cpu_milli);
         let memory_bytes = sum(|node| node.memory_bytes);
-        let over = |what: &str, sum: String, has: String| {
+        let over = |sum: String, has: String| {
             let reason = format!(
-                "together they have {sum} of {what} and the machine has {has}; \
+                "together they have {sum} and the machine has {has}; \
                  more can be declared for it under [machine] in its settings"
             );
             refuse("nodes", reason)
         };
         if cpu_milli > total.cpu_milli {
-            let told = corliss_types::amount::cpus;
-            return over("CPUs", told(cpu_milli), told(total.cpu_milli));
+            let told = amount::cpus_in_words;
+            return over(told(cpu_milli), told(total.cpu_milli));
         }
         if memory_bytes > total.memory_bytes {
-            let told = corliss_types::amount::memory;
-            return over("memory", told(memory_bytes), told(total.memory_bytes));
+            let sum = format!("{} of memory", amount::memory(memory_bytes));
+            return over(sum, amount::memory(total.memory_bytes));
         }
         Ok(())
     }
