@@ -223,12 +223,12 @@ def test_nodes_that_fail_lose_work_and_are_told(tmp_path: Path) -> None:
     jobs = tmp_path / "jobs.csv"
     jobs.write_text("submission_time,duration,num_gpu\n" + "".join(f"{n * 600},36000,4\n" for n in range(20)))
     play = ("--trace", f"jobs:{jobs}", "--cluster", "4x8", "--policy", "fifo")
-    calm = answer(*play, "--json")
+    calm = answer(*play)
     assert (calm["failures"], calm["gangs_lost"], calm["gpu_hours_lost"]) == (0, 0, 0), calm
     failing = (*play, "--mtbf-h", "24", "--repair-h", "2", "--seed", "3")
-    lost = answer(*failing, "--json")
+    lost = answer(*failing)
     assert lost["failures"] > 0 and lost["gangs_lost"] > 0 and lost["gpu_hours_lost"] > 0, lost
-    assert lost["makespan_s"] > calm["makespan_s"] and lost == answer(*failing, "--json")
-    saving = answer(*failing, "--checkpoint-s", "600", "--json")
+    assert lost["makespan_s"] > calm["makespan_s"] and lost == answer(*failing)
+    saving = answer(*failing, "--checkpoint-s", "600")
     assert 0 < saving["gpu_hours_lost"] < lost["gpu_hours_lost"], (saving, lost)
-    assert "gangs lost" in simulate(*failing).stdout
+    assert "GANGS LOST" in simulate(*failing).stdout
