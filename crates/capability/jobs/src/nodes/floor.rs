@@ -35,8 +35,19 @@ struct Named {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Model {
-    name: String,
+    /// One, but for a whole machine that has several.
+    names: BTreeSet<String>,
+    /// The least that one of them has.
     memory_bytes: u64,
+}
+
+impl Model {
+    /// Whether every accelerator of it will do: which of them a worker gets is not told beforehand.
+    fn is_right(&self, placing: &Placing) -> bool {
+        self.names
+            .iter()
+            .all(|name| placing.accepts(name, self.memory_bytes))
+    }
 }
 
 impl Floor {
@@ -58,12 +69,8 @@ impl Floor {
         let find = |index: &u32| machine.accelerators.iter().find(|card| card.index == *index);
         // One that was taken out of the machine since is not handed out.
         let cards: Vec<_> = spec.accelerators.iter().filter_map(find).collect();
-        // A node has accelerators of one model, but for a whole machine that has several.
         let model = Model {
-            name: text::list({
-                let names: BTreeSet<&str> = cards.iter().map(|card| card.model.as_str()).collect();
-                names.into_iter().map(str::to_owned).collect()
-            }),
+            names: cards.iter().map(|card| card.model.clone()).collect(),
             memory_bytes: cards.iter().map(|card| card.memory_bytes).min().unwrap_or(0),
         };
         let number = self.models.iter().position(|known| *known == model);
@@ -101,26 +108,35 @@ impl Floor {
     }
 
     /// Models of accelerators that there are, by name.
-    pub fn models(&self) -> impl Iterator<Item = &str> {
-        let names = self.models.iter().map(|model| model.name.as_str());
-        names.filter(|name| !name.is_empty())
+    fn models(&self) -> BTreeSet<&str> {
+        let names = self.models.iter().flat_map(|model| &model.names);
+        names.map(String::as_str).collect()
     }
 
     /// Whether there is what is named, wherever it is free.
     pub fn check(&self, placing: &Placing) -> Result<(), JobsError> {
         let refuse = |field, reason: String| Err(JobsError::InvalidSpec { field, reason });
         for name in &placing.accelerator_models {
-            if !self.models().any(|model| is_called(model, name)) {
-                let there = match self
-                    .models()
-                    .map(|model| format!("'{model}'"))
-                    .collect::<Vec<_>>()
-                {
-                    models if models.is_empty() => "there are none at all".to_owned(),
-                    models => format!("there are {}", text::list(models)),
+            let models = self.models();
+            if !models.iter().any(|model| is_called(model, name)) {
+                let there = match models.is_empty() {
+                    true => "there are none at all".to_owned(),
+                    false => {
+                        let quoted = models.iter().map(|model| format!("'{model}'"));
+                        format!("there are {}", text::list(quoted.collect()))
+                    }
                 };
-                return refuse("model", format!("there is no accelerator '{name}' here; {there}"));
+                let reason = format!("there is no accelerator '{name}' here; {there}");
+                return refuse("accelerator_model", reason);
             }
+        }
+        let with_cards = || self.models.iter().filter(|model| !model.names.is_empty());
+        if !placing.accelerator_models.is_empty()
+            && with_cards().all(|model| model.names.len() > 1 && !model.is_right(placing))
+        {
+            let reason = "the machine has accelerators of several models, and which of them a job gets is chosen by node: \
+                          declare nodes of one model each with corliss admin nodes apply";
+            return refuse("accelerator_model", reason.to_owned());
         }
         let largest = self
             .models
@@ -193,7 +209,7 @@ impl Floor {
         }
         let numbered = (0_u16..).zip(&self.models);
         let right: BTreeSet<u16> = numbered
-            .filter(|(_, model)| placing.accepts(&model.name, model.memory_bytes))
+            .filter(|(_, model)| !model.names.is_empty() && model.is_right(placing))
             .map(|(number, _)| number)
             .collect();
         if right.is_empty() {

@@ -151,3 +151,49 @@ fn places_from_before_there_were_nodes_are_on_the_machine() {
         .collect();
     assert_eq!(told, [(LOCAL_NODE, 2), ("a", 0)]);
 }
+
+#[test]
+fn of_a_node_of_several_models_none_is_promised() {
+    let named = |name: &str| Placing {
+        accelerator_models: vec![name.to_owned()],
+        ..Placing::default()
+    };
+    let whole = Floor::of(&machine(), &NodeSettings::default());
+    let error = whole.check(&named("A100")).unwrap_err();
+    assert_eq!(error.field().as_deref(), Some("accelerator_model"));
+    assert!(
+        error.to_string().contains("declare nodes of one model each"),
+        "{error}"
+    );
+    let either = Placing {
+        accelerator_models: vec!["A10".to_owned(), "A100".to_owned()],
+        ..Placing::default()
+    };
+    assert!(whole.check(&either).is_ok());
+    let apart = settings(json!({"nodes": {
+        "a": {"cpu_milli": 1, "memory_bytes": 1, "accelerators": [0, 1]},
+        "b": {"cpu_milli": 1, "memory_bytes": 1, "accelerators": [2]},
+    }}));
+    let floor = Floor::of(&machine(), &apart);
+    assert!(floor.check(&named("A100")).is_ok());
+    let gang = floor.gang(&crate::store::Asked {
+        job: "job_00000000000000000000000000".parse().unwrap(),
+        created: corliss_types::Timestamp::from_millis(0),
+        workers: 1,
+        each: Resources {
+            accelerators: 1,
+            ..Resources::default()
+        },
+        terms: crate::Terms {
+            placing: named("A100"),
+            ..crate::Terms::default()
+        },
+        run_ms: None,
+    });
+    let right: Vec<bool> = floor
+        .seats()
+        .iter()
+        .map(|seat| seat.node.is_of(&gang.wanted.ask))
+        .collect();
+    assert_eq!(right, [false, true]);
+}
