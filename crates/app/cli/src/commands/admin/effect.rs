@@ -1,5 +1,7 @@
 //! Changing queues or nodes: what would follow for jobs is said, and asked about where it harms any, before it is done.
 
+use std::path::Path;
+
 use corliss_jobs::{Affected, Effect};
 use serde_json::Value;
 
@@ -7,6 +9,21 @@ use crate::confirm::confirm;
 use crate::context::{Context, typed};
 use crate::error::CliResult;
 use crate::output;
+use crate::settings_file;
+
+/// The settings of a file, in the form in which `show --json` prints them too.
+pub fn read(file: &Path, what: &str, example: &str) -> CliResult<Value> {
+    let mut settings = settings_file::read(file, |error| {
+        error.hint(format!(
+            "it holds all {what}, such as {example}, as `corliss admin {what} show --json` prints them"
+        ))
+    })?;
+    // What is printed has how they are used beside them.
+    Ok(match settings.get_mut("settings") {
+        Some(shown) => shown.take(),
+        None => settings,
+    })
+}
 
 /// Makes the settings those at the path; `what` they are is for sentences.
 pub fn apply(

@@ -11,7 +11,7 @@ use crate::args::NodesCommand;
 use crate::context::Context;
 use crate::error::{CliError, CliResult};
 use crate::output::{self, Table};
-use crate::{settings_file, units};
+use crate::units;
 
 const PATH: &str = "/api/v1/nodes";
 const EXAMPLE: &str = r#"{"nodes": {"a": {"cpu_milli": 1000, "memory_bytes": 1073741824}}}"#;
@@ -24,15 +24,7 @@ pub fn run(context: &Context, command: &NodesCommand) -> CliResult {
             context.answer(answer, |view: NodesView| table(&view))
         }
         NodesCommand::Apply { file, dry_run, yes } => {
-            let mut settings = settings_file::read(file, |error| {
-                error.hint(format!(
-                    "it holds all nodes, such as {EXAMPLE}, as `corliss admin nodes show --json` prints them"
-                ))
-            })?;
-            // What `show --json` prints has what runs there beside them.
-            if let Some(shown) = settings.get_mut("settings") {
-                settings = shown.take();
-            }
+            let settings = effect::read(file, "nodes", EXAMPLE)?;
             effect::apply(context, PATH, "nodes", &settings, *dry_run, *yes)
         }
         NodesCommand::Split {
@@ -153,14 +145,8 @@ fn models(node: &NodeView) -> String {
     for card in &node.accelerators {
         *counts.entry(card.accelerator.model.as_str()).or_default() += 1;
     }
-    let told: Vec<String> = counts
-        .iter()
-        .map(|(model, count)| format!("{count} × {model}"))
-        .collect();
-    match told.is_empty() {
-        true => "-".to_owned(),
-        false => told.join(", "),
-    }
+    let told = counts.iter().map(|(model, count)| format!("{count} × {model}"));
+    or_none(told.collect())
 }
 
 fn jobs(node: &NodeView) -> String {

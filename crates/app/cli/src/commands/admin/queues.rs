@@ -1,7 +1,6 @@
 //! `corliss admin queues …`: shown, and changed by a file.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use corliss_jobs::{Amounts, QueueSettings, QueueSpec, QueuesView};
 use corliss_types::amount;
@@ -12,7 +11,7 @@ use crate::args::QueuesCommand;
 use crate::context::Context;
 use crate::error::CliResult;
 use crate::output::Table;
-use crate::{settings_file, units};
+use crate::units;
 
 const PATH: &str = "/api/v1/queues";
 const EXAMPLE: &str = r#"{"queues": {"research": {"quota": {"accelerators": 8}}}}"#;
@@ -24,21 +23,11 @@ pub fn run(context: &Context, command: &QueuesCommand) -> CliResult {
             let answer: Value = context.api()?.get(PATH)?;
             context.answer(answer, |view: QueuesView| table(&view))
         }
-        QueuesCommand::Apply { file, dry_run, yes } => apply(context, file, *dry_run, *yes),
+        QueuesCommand::Apply { file, dry_run, yes } => {
+            let settings = effect::read(file, "queues", EXAMPLE)?;
+            effect::apply(context, PATH, "queues", &settings, *dry_run, *yes)
+        }
     }
-}
-
-fn apply(context: &Context, file: &Path, dry_run: bool, yes: bool) -> CliResult {
-    let mut settings = settings_file::read(file, |error| {
-        error.hint(format!(
-            "it holds all queues, such as {EXAMPLE}, as `corliss admin queues show --json` prints them"
-        ))
-    })?;
-    // What `show --json` prints has how the queues are used beside them.
-    if let Some(shown) = settings.get_mut("settings") {
-        settings = shown.take();
-    }
-    effect::apply(context, PATH, "queues", &settings, dry_run, yes)
 }
 
 fn table(view: &QueuesView) {
