@@ -25,7 +25,7 @@ pub(super) struct View {
 
 impl View {
     fn is_young(&self, recorded: Timestamp) -> bool {
-        self.now.as_millis() - recorded.as_millis() <= self.grace_ms
+        self.now.as_millis() - recorded.as_millis() < self.grace_ms
     }
 
     /// Visits commits and what they came after, each once; `enter` says whether to go on behind one.
@@ -167,7 +167,13 @@ mod tests {
             "9 is young and came after all others"
         );
         view.commits.clear();
-        assert_eq!(decide(&view).versions, (1..=6).map(version).collect());
+        assert_eq!(decide(&view).versions, (1..=7).map(version).collect());
+        view.grace_ms = 0;
+        assert_eq!(
+            decide(&view).versions,
+            (1..=8).map(version).collect(),
+            "without grace, what was recorded in this very millisecond goes too"
+        );
     }
 
     #[test]
